@@ -1,0 +1,1 @@
+//! ConvModule and the other bundles of MMCV.

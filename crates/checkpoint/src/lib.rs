@@ -1,0 +1,1 @@
+//! Checkpoints: scheme dispatch, matching a state dict to a module, saving.

@@ -1,0 +1,1 @@
+//! Inference rewriting: batch norm folding.

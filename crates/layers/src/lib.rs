@@ -1,0 +1,1 @@
+//! Configurable neural network layers on libtorch, with MMCV's names, defaults and initial values.

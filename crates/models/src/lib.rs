@@ -1,0 +1,1 @@
+//! Backbones and classifiers of the OpenMMLab model zoo.

@@ -1,0 +1,1 @@
+//! Config values, typed decoding with key paths, and the registry of mmcv-rs.

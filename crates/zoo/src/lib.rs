@@ -1,0 +1,1 @@
+//! The model zoo: names to URLs, the cache folder, verified downloads.

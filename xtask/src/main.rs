@@ -1,0 +1,2 @@
+//! Set-up, demo, tests, parity and checks of the workspace.
+fn main() {}
