@@ -1,1 +1,33 @@
 //! The model zoo: names to URLs, the cache folder, verified downloads.
+//!
+//! ```no_run
+//! use mmcv_zoo::{FetchOptions, Zoo};
+//!
+//! let file = Zoo::from_env()?.fetch("open-mmlab://resnet50_v1c", &FetchOptions::default())?;
+//! # Ok::<(), mmcv_zoo::Error>(())
+//! ```
+//!
+//! The digest in a published file name (`resnet50-0676ba61.pth`) is the beginning of the file's SHA-256. It is checked
+//! while the file arrives, and the file gets its name in the cache only when it is whole and right. The crate prints
+//! nothing: progress goes to a closure, warnings to the `log` crate.
+
+mod cache;
+mod digest;
+mod download;
+mod error;
+mod home;
+mod http;
+mod options;
+mod partial;
+mod proxy;
+mod resolve;
+mod source;
+mod tables;
+mod zoo;
+
+pub use digest::{Digest, InvalidDigest};
+pub use error::{Error, ErrorKind};
+pub use options::{FetchOptions, Network, Progress};
+pub use resolve::Resolved;
+pub use source::SourceUrl;
+pub use zoo::Zoo;

@@ -1,0 +1,226 @@
+//! Where a file lies in the cache folder, and whether what lies there is good.
+//!
+//! `HOME/checkpoints/NAME` holds files whose names carry their digest, `HOME/checkpoints/by-url/KEY/NAME` the others: the
+//! digest, or else the URL, keeps apart different files of one name. `HOME/checkpoints/.state/` holds locks, partial
+//! files and stamps, so that all renames stay within one file system.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::digest::{self, Digest};
+use crate::error::{Error, ErrorKind};
+use crate::source::SourceUrl;
+
+/// The place of one URL's file.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Final path.
+    pub(crate) path: PathBuf,
+    /// The digest that the file name carries.
+    pub(crate) named: Option<Digest>,
+    state: PathBuf,
+}
+
+impl Entry {
+    pub(crate) fn new(home: &Path, url: &SourceUrl) -> Self {
+        let root = home.join("checkpoints");
+        let named = Digest::of_file_name(url.file_name());
+        let folder = match named {
+            Some(_) => root.clone(),
+            None => root.join("by-url").join(&digest::of_text(&url.identity())[..16]),
+        };
+        let path = folder.join(url.file_name());
+        let state = state_file(home, &path);
+        Self { path, named, state }
+    }
+
+    /// Makes the folders and waits until no other process works on this file. The lock is freed by dropping it, and by
+    /// the system when the process dies; the lock file itself stays, because deleting it would let two holders in.
+    pub(crate) fn lock(&self) -> Result<File, Error> {
+        for folder in [self.path.parent(), self.state.parent()].into_iter().flatten() {
+            fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
+        }
+        let path = self.state_file("lock");
+        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = open.map_err(|error| Error::io("open the lock", &path, error))?;
+        if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+            log::info!("waiting for another process that fetches {}", self.path.display());
+        }
+        file.lock().map_err(|error| Error::io("take the lock", &path, error))?;
+        Ok(file)
+    }
+
+    /// A file beside the final one for `purpose`: `lock`, `part` and so on.
+    pub(crate) fn state_file(&self, purpose: &str) -> PathBuf {
+        self.state.with_extension(purpose)
+    }
+
+    /// What is in the cache, hashed unless its stamp says that it was.
+    pub(crate) fn check(&self, expected: Option<&Digest>) -> Result<Cached, Error> {
+        check(&self.path, &self.state_file("stamp"), expected)
+    }
+
+    /// Removes a bad file, so that nobody uses it.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove the bad file", &self.path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that the file under its final name has this whole digest. A stamp that cannot be written costs a hash later.
+    pub(crate) fn stamp(&self, full: &str) {
+        if let Ok(metadata) = fs::metadata(&self.path) {
+            write_stamp(&self.state_file("stamp"), &metadata, full);
+        }
+    }
+}
+
+/// What lies under a final name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cached {
+    Missing,
+    Good,
+    /// Another content than expected; the whole digest of what is there.
+    Wrong(String),
+}
+
+/// Verifies a file of the user inside the cache folder by the digest in its name or the one given.
+pub(crate) fn check_local(home: &Path, path: &Path, expected: Option<&Digest>) -> Result<(), Error> {
+    match check(path, &state_file(home, path).with_extension("stamp"), expected)? {
+        Cached::Good => Ok(()),
+        Cached::Missing => {
+            Err(Error::new("", ErrorKind::NotAFile { file: path.to_owned(), reason: "there is no such file" }))
+        }
+        Cached::Wrong(found) => Err(wrong_digest(path, expected, found)),
+    }
+}
+
+/// The error for a content that is not the expected one.
+pub(crate) fn wrong_digest(path: &Path, expected: Option<&Digest>, found: String) -> Error {
+    match expected.cloned() {
+        Some(expected) => Error::new("", ErrorKind::WrongDigest { file: path.to_owned(), expected, found }),
+        None => Error::new("", ErrorKind::NotAFile { file: path.to_owned(), reason: "its content is not as expected" }),
+    }
+}
+
+fn check(path: &Path, stamp: &Path, expected: Option<&Digest>) -> Result<Cached, Error> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Cached::Missing),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    if !metadata.is_file() {
+        return Err(Error::new(
+            "",
+            ErrorKind::NotAFile { file: path.to_owned(), reason: "something else has its name" },
+        ));
+    }
+    let Some(expected) = expected else { return Ok(Cached::Good) };
+    let full = match read_stamp(stamp, &metadata) {
+        Some(full) => full,
+        None => {
+            let full = digest::of_file(path).map_err(|error| Error::io("read", path, error))?;
+            if expected.is_prefix_of(&full) {
+                write_stamp(stamp, &metadata, &full);
+            }
+            full
+        }
+    };
+    Ok(if expected.is_prefix_of(&full) { Cached::Good } else { Cached::Wrong(full) })
+}
+
+fn state_file(home: &Path, path: &Path) -> PathBuf {
+    let inside = path.strip_prefix(home).unwrap_or(path);
+    home.join("checkpoints/.state").join(&digest::of_text(&inside.to_string_lossy())[..32])
+}
+
+/// A stamp is one line: what the system says of the file, and the whole digest it had then.
+fn write_stamp(stamp: &Path, metadata: &Metadata, full: &str) {
+    let written = stamp.parent().map_or(Ok(()), fs::create_dir_all);
+    if let Err(error) = written.and_then(|()| fs::write(stamp, format!("{} {full}\n", identity(metadata)))) {
+        log::debug!("cannot write the stamp {}: {error}", stamp.display());
+    }
+}
+
+/// The digest that the file had when it was last hashed, if it has not been touched since.
+fn read_stamp(stamp: &Path, metadata: &Metadata) -> Option<String> {
+    let text = fs::read_to_string(stamp).ok()?;
+    let (seen, full) = text.strip_suffix('\n')?.rsplit_once(' ')?;
+    (seen == identity(metadata) && full.len() == 64).then(|| full.to_owned())
+}
+
+fn identity(metadata: &Metadata) -> String {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    format!("{} {}{}", metadata.len(), modified.as_nanos(), system_identity(metadata))
+}
+
+/// Inode and time of the last change of anything, which no program can set.
+#[cfg(unix)]
+fn system_identity(metadata: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    format!(" {} {}.{}", metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn system_identity(_: &Metadata) -> String {
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn entry(home: &Path, url: &str) -> Entry {
+        Entry::new(home, &SourceUrl::parse(url).unwrap())
+    }
+
+    #[test]
+    fn files_of_one_name_are_kept_apart_by_digest_or_url() {
+        let home = Path::new("/home");
+        let with = |url| entry(home, url).path;
+        assert_eq!(with("https://h/a/x-ba7816bf.pth?q"), home.join("checkpoints/x-ba7816bf.pth"));
+        let (one, two) = (with("https://h/a/x.pth"), with("https://h/b/x.pth"));
+        assert_ne!(one, two);
+        assert!(one.starts_with("/home/checkpoints/by-url") && one.ends_with("x.pth"));
+        assert_eq!(with("https://user:pass@h/a/x.pth#f"), one);
+    }
+
+    #[test]
+    fn a_stamp_spares_the_hash_until_the_file_is_touched() {
+        let home = tempfile::tempdir().unwrap();
+        let entry = entry(home.path(), "https://h/x-ba7816bf.pth");
+        let expected = entry.named.clone();
+        assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Missing);
+        let _lock = entry.lock().unwrap();
+        fs::write(&entry.path, "abc").unwrap();
+        assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Good);
+        let stamp = entry.state_file("stamp");
+        assert!(fs::read_to_string(&stamp).unwrap().ends_with(&format!(" {ABC}\n")));
+
+        // The stamp is what answers: a false digest in it is believed.
+        let lie = fs::read_to_string(&stamp).unwrap().replace(ABC, &"0".repeat(64));
+        fs::write(&stamp, lie).unwrap();
+        assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Wrong("0".repeat(64)));
+
+        fs::write(&entry.path, "abcd").unwrap();
+        assert!(matches!(entry.check(expected.as_ref()).unwrap(), Cached::Wrong(found) if found != "0".repeat(64)));
+        entry.remove().unwrap();
+        assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Missing);
+    }
+
+    #[test]
+    fn a_folder_under_the_final_name_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let entry = entry(home.path(), "https://h/x-ba7816bf.pth");
+        fs::create_dir_all(&entry.path).unwrap();
+        let error = entry.check(entry.named.as_ref()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::NotAFile { .. }), "{error}");
+    }
+}

@@ -1,0 +1,220 @@
+//! The download engine: attempts, resumption, and the checks of what a server announces.
+
+use std::io::Read;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ureq::Body;
+use ureq::http::{HeaderMap, Response, header};
+
+use crate::cache::Entry;
+use crate::digest::{BUFFER, Digest};
+use crate::error::{Error, ErrorKind};
+use crate::http::{self, Failure};
+use crate::options::{Network, Progress};
+use crate::partial::Partial;
+use crate::source::SourceUrl;
+
+/// Most bytes that are taken from a server that does not say how many will come.
+const LARGEST_UNANNOUNCED: u64 = 4 << 30;
+
+/// One file on its way from a URL to its place in the cache. The entry's lock must be held.
+pub(crate) struct Download<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) url: &'a SourceUrl,
+    pub(crate) entry: &'a Entry,
+    pub(crate) expected: Option<&'a Digest>,
+    pub(crate) progress: Option<&'a dyn Fn(Progress)>,
+}
+
+impl Download<'_> {
+    /// Fetches, verifies and names the file. A content whose digest is wrong is fetched once more if its beginning was
+    /// from an earlier attempt.
+    pub(crate) fn run(&self) -> Result<(), Error> {
+        loop {
+            let mut partial = Partial::open(self.entry, &self.url.identity())?;
+            if partial.length() > 0 && self.expected.is_none() && partial.validator().is_none() {
+                partial.restart(None)?;
+            }
+            let resumed = self.attempts(&mut partial)?;
+            match partial.finish(self.expected) {
+                Err(error) if resumed && matches!(error.kind(), ErrorKind::WrongDigest { .. }) => {
+                    log::warn!("{}: the continued download has a wrong digest, starting again", self.url);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Attempts until the file is whole; tells whether it was put together from more than one answer.
+    fn attempts(&self, partial: &mut Partial<'_>) -> Result<bool, Error> {
+        let mut last_progress = Instant::now();
+        let mut delay = self.network.first_delay;
+        let mut attempt = 1;
+        loop {
+            let before = partial.length();
+            let (error, retry_after) = match self.attempt(partial, last_progress + self.network.patience) {
+                Ok(resumed) => return Ok(resumed),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing(error, retry_after)) => (error, retry_after),
+            };
+            if partial.length() > before {
+                last_progress = Instant::now();
+            }
+            let wait = retry_after.unwrap_or(Duration::ZERO).max(delay).min(self.network.longest_delay);
+            if attempt > self.network.retries || last_progress.elapsed() + wait >= self.network.patience {
+                return Err(Error::new("", ErrorKind::GaveUp { attempts: attempt, source: error }));
+            }
+            log::info!("{}: {error}; attempt {} follows", self.url, attempt + 1);
+            thread::sleep(wait);
+            delay = (delay * 2).min(self.network.longest_delay);
+            attempt += 1;
+        }
+    }
+
+    /// One request and its body, appended to what is there if the server continues it.
+    fn attempt(&self, partial: &mut Partial<'_>, deadline: Instant) -> Result<bool, Failure> {
+        let response = match http::get(self.network, self.url, partial, deadline) {
+            Err(Failure::Final(error))
+                if partial.length() > 0 && matches!(error.kind(), ErrorKind::Status { status: 416 }) =>
+            {
+                // The rest is not there: what is here is of another file, or more than all of it.
+                partial.restart(None)?;
+                http::get(self.network, self.url, partial, deadline)?
+            }
+            answer => answer?,
+        };
+        refuse_encoded(response.headers())?;
+        let announced = body_length(response.headers())?;
+        let total = match response.status().as_u16() {
+            206 => match continued_total(response.headers(), partial.length()) {
+                Some(total) => Some(total),
+                None => {
+                    partial.restart(None)?;
+                    return Err(Failure::Passing(bad_answer("it is a range that was not asked for"), None));
+                }
+            },
+            _ => {
+                partial.restart(validator(response.headers()))?;
+                announced
+            }
+        };
+        if total.is_none() && self.expected.is_none() && !is_chunked(response.headers()) {
+            return Err(bad_answer("it tells no length, and without a digest a cut would go unnoticed").into());
+        }
+        let resumed = partial.length() > 0;
+        self.receive(response, partial, total)?;
+        Ok(resumed)
+    }
+
+    fn receive(&self, response: Response<Body>, partial: &mut Partial<'_>, total: Option<u64>) -> Result<(), Failure> {
+        let limit = total.unwrap_or(LARGEST_UNANNOUNCED);
+        let mut reader = response.into_body().into_reader();
+        let mut buffer = vec![0; BUFFER];
+        self.report(partial, total);
+        loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) => return Err(http::read_failure(error)),
+            };
+            if partial.length() + count as u64 > limit {
+                partial.restart(None)?;
+                return Err(bad_answer(&format!("more than {limit} bytes came")).into());
+            }
+            partial.append(&buffer[..count])?;
+            self.report(partial, total);
+        }
+        match total {
+            Some(total) if partial.length() < total => {
+                let reason = format!("{} of {total} bytes came", partial.length());
+                Err(Failure::Passing(Error::new("", ErrorKind::Connection { reason }), None))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&self, partial: &Partial<'_>, total: Option<u64>) {
+        if let Some(progress) = self.progress {
+            progress(Progress { received: partial.length(), total });
+        }
+    }
+}
+
+/// An encoded body is not the file, and its length is not the file's.
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unknown")) {
+        None | Some("" | "identity") => Ok(()),
+        Some(encoding) => Err(bad_answer(&format!("its body is encoded ({encoding}) although that was not asked for"))),
+    }
+}
+
+fn body_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
+    length.map(Some).ok_or_else(|| bad_answer("its `Content-Length` is not a number"))
+}
+
+fn is_chunked(headers: &HeaderMap) -> bool {
+    headers.get(header::TRANSFER_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+/// The total of `Content-Range: bytes START-END/TOTAL`, if the range is the rest after `start` bytes.
+fn continued_total(headers: &HeaderMap, start: u64) -> Option<u64> {
+    let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
+    let (range, total) = text.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last, total): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
+    (start > 0 && first == start && last.checked_add(1) == Some(total)).then_some(total)
+}
+
+/// What `If-Range` may carry: a strong `ETag`, else `Last-Modified`.
+fn validator(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    text(header::ETAG).filter(|tag| tag.starts_with('"')).or_else(|| text(header::LAST_MODIFIED))
+}
+
+fn bad_answer(reason: &str) -> Error {
+    Error::new("", ErrorKind::BadAnswer { reason: reason.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ureq::http::HeaderName;
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_the_rest_that_was_asked_for_is_appended() {
+        for (text, expected) in [
+            ("bytes 3-9/10", Some(10)),
+            ("bytes 0-9/10", None),
+            ("bytes 3-8/10", None),
+            ("bytes 3-9/*", None),
+            ("bytes 3-18446744073709551615/0", None),
+            ("items 3-9/10", None),
+            ("", None),
+        ] {
+            assert_eq!(continued_total(&headers(&[(header::CONTENT_RANGE, text)]), 3), expected, "{text}");
+        }
+        assert_eq!(continued_total(&headers(&[(header::CONTENT_RANGE, "bytes 0-9/10")]), 0), None);
+    }
+
+    #[test]
+    fn weak_tags_are_no_validators() {
+        let date = (header::LAST_MODIFIED, "Mon, 01 Jan 2024 00:00:00 GMT");
+        assert_eq!(validator(&headers(&[(header::ETAG, "\"a\""), date.clone()])).as_deref(), Some("\"a\""));
+        assert_eq!(validator(&headers(&[(header::ETAG, "W/\"a\""), date.clone()])).as_deref(), Some(date.1));
+        assert_eq!(validator(&headers(&[])), None);
+    }
+
+    #[test]
+    fn encoded_bodies_are_refused() {
+        assert!(refuse_encoded(&headers(&[(header::CONTENT_ENCODING, "gzip")])).is_err());
+        assert!(refuse_encoded(&headers(&[(header::CONTENT_ENCODING, "identity")])).is_ok());
+        assert!(refuse_encoded(&headers(&[])).is_ok());
+    }
+}
