@@ -1,1 +1,28 @@
-//! Configurable neural network layers on libtorch, with MMCV's names, defaults and initial values.
+//! Configurable layers on libtorch, with MMCV's names, defaults and initial values.
+//!
+//! A layer is described by a dict and built by one of six functions: [`build_conv_layer`], [`build_norm_layer`],
+//! [`build_activation_layer`], [`build_upsample_layer`], [`build_padding_layer`] and [`build_plugin_layer`]. They look the
+//! dict's `type` up in [`MODELS`]; [`Builder`] does the same with a registry of one's own.
+//!
+//! After `tch::manual_seed(s)` a layer has, bit for bit, the parameters that the Python reference gives it.
+
+pub mod activation;
+pub mod conv;
+mod error;
+pub mod init;
+mod module;
+pub mod norm;
+pub mod padding;
+mod registry;
+mod size;
+mod state;
+pub mod upsample;
+
+pub use error::{Error, ErrorKind, Result};
+pub use module::{Module, Output, Parts, Training};
+pub use registry::{
+    Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
+    build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,
+};
+pub use size::Size;
+pub use state::{ModuleExt, TchModule, join, named_modules};

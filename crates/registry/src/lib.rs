@@ -1,1 +1,38 @@
-//! Config values, typed decoding with key paths, and the registry of mmcv-rs.
+//! Configs and the registry of mmcv-rs, without any tensor library.
+//!
+//! - [`Config`] is an ordered value from YAML, JSON, the [`config!`] macro, and command-line overrides
+//!   ([`Config::set_option`]).
+//! - [`config_struct!`] declares the arguments of a type once; decoding reports every mistake with its key path.
+//! - [`Registry`] maps type names to [`Spec`]s, with aliases and scopes.
+//!
+//! ```
+//! use mmcv_registry::{Config, KeyPath, Registry, Spec, config};
+//!
+//! let registry = Registry::new("mine");
+//! let double: fn(i64) -> i64 = |value| 2 * value;
+//! registry.add(Spec::new("Double", double))?;
+//! let cfg = Config::from_yaml("{type: Double, of: 21}")?;
+//! let (spec, arguments) = registry.resolve(&cfg, &KeyPath::root())?;
+//! assert_eq!(arguments.get("of"), Some(&Config::Int(21)));
+//! assert_eq!((spec.build)(21), 42);
+//!
+//! let error = registry.resolve(&config! { type: "Dubble" }, &KeyPath::root()).unwrap_err();
+//! assert_eq!(error.to_string(), r#"type: "Dubble" is not in registry "mine", did you mean "Double"?"#);
+//! # Ok::<(), mmcv_registry::ConfigError>(())
+//! ```
+
+mod decode;
+mod error;
+mod literal;
+mod overrides;
+mod path;
+mod registry;
+mod text;
+mod value;
+
+pub use decode::{Decoder, Field, FromConfig, Recorded};
+pub use error::{ConfigError, ConfigErrorKind, nearest};
+pub use literal::parse_literal;
+pub use path::KeyPath;
+pub use registry::{Registry, Spec};
+pub use value::{Config, Dict};

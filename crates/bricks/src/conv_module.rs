@@ -1,0 +1,385 @@
+//! `ConvModule`. Reference: mmcv/cnn/bricks/conv_module.py.
+
+use std::any::Any;
+
+use mmcv_layers::conv::{Conv, add_spectral_norm};
+use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
+use mmcv_layers::norm::BatchNorm;
+use mmcv_layers::{Arguments, Builder, Error, Module, Output, Parts, Result, Size};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
+use tch::Tensor;
+
+config_struct! {
+    /// Arguments of `ConvModule`.
+    pub struct ConvModuleConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+            /// Channels of the output.
+            out_channels: i64,
+            /// Size of the kernel in pixels.
+            kernel_size: Size,
+        }
+        optional {
+            /// Step of the kernel in pixels.
+            stride: Size = Size::All(1),
+            /// Pixels added at both ends of each dimension; or `same` or `valid`, as in the convolution.
+            padding: Config = Config::Int(0),
+            /// Distance of the kernel's elements in pixels.
+            dilation: Size = Size::All(1),
+            /// Number of groups of channels that are not connected to each other.
+            groups: i64 = 1,
+            /// Whether the convolution has a bias; `auto`: where there is no norm.
+            bias: Bias = Bias::Auto,
+            /// The convolution; null for `Conv2d`.
+            conv_cfg: Option<Dict> = None,
+            /// The normalisation; null for none.
+            norm_cfg: Option<Dict> = None,
+            /// The activation; null for none.
+            act_cfg: Option<Dict> = Some(dict! { type: "ReLU" }),
+            /// Whether the activation works in place, where it can.
+            inplace: bool = true,
+            /// Whether the convolution has spectral norm.
+            with_spectral_norm: bool = false,
+            /// `zeros` and `circular` pad with zeros; else the type of a padding layer, such as `reflect`.
+            padding_mode: String = "zeros".to_owned(),
+            /// The order of `conv`, `norm` and `act`.
+            order: Order = Order([Step::Conv, Step::Norm, Step::Act]),
+            /// Whether convolution and batch norm are one operation where the batch norm is in evaluation mode.
+            efficient_conv_bn_eval: bool = false,
+        }
+    }
+}
+
+/// Whether a convolution has a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bias {
+    /// Where there is no norm.
+    Auto,
+    /// As given.
+    Given(bool),
+}
+
+impl FromConfig for Bias {
+    fn expected() -> String {
+        "\"auto\", true or false".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Bool(given) => Ok(Self::Given(*given)),
+            Config::Str(word) if word == "auto" => Ok(Self::Auto),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::Auto => "auto".into(),
+            Self::Given(given) => Config::Bool(*given),
+        }
+    }
+}
+
+/// One of the three steps of a [`ConvModule`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The convolution, with its padding layer.
+    Conv,
+    /// The normalisation.
+    Norm,
+    /// The activation.
+    Act,
+}
+
+/// The order of the three steps: each of them once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order([Step; 3]);
+
+impl Order {
+    const NAMES: [(&'static str, Step); 3] = [("conv", Step::Conv), ("norm", Step::Norm), ("act", Step::Act)];
+
+    /// An order.
+    ///
+    /// # Errors
+    /// Where a step comes twice.
+    pub fn new(steps: [Step; 3]) -> Result<Self> {
+        let [first, second, third] = steps;
+        if first == second || second == third || first == third {
+            return Err(Error::argument("order", format!("{steps:?}"), format!("expected {}", Self::expected())));
+        }
+        Ok(Self(steps))
+    }
+
+    /// Whether the normalisation comes after the convolution.
+    fn norm_after_conv(self) -> bool {
+        let position = |wanted| self.0.iter().position(|step| *step == wanted);
+        position(Step::Norm) > position(Step::Conv)
+    }
+}
+
+impl FromConfig for Order {
+    fn expected() -> String {
+        "a list of \"conv\", \"norm\" and \"act\", each of them once".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        let wrong = || ConfigError::wrong_type(path, Self::expected(), value);
+        let Config::List(items) = value else { return Err(wrong()) };
+        let step =
+            |item: &Config| Self::NAMES.iter().find(|(name, _)| item.as_str() == Some(name)).map(|(_, step)| *step);
+        let steps: Option<Vec<Step>> = items.iter().map(step).collect();
+        let steps: [Step; 3] = steps.and_then(|steps| steps.try_into().ok()).ok_or_else(wrong)?;
+        Self::new(steps).map_err(|_| wrong())
+    }
+
+    fn to_config(&self) -> Config {
+        let name = |step: Step| Self::NAMES.iter().find(|(_, named)| *named == step).map_or("", |(name, _)| name);
+        self.0.map(name).into()
+    }
+}
+
+/// A convolution, a normalisation and an activation.
+///
+/// Shapes: input `[N, in_channels, *]`, output `[N, out_channels, *]` as of the convolution.
+/// State: `conv.*`, then the norm under its name (`bn.*`, `gn.*`, ...), then `activate.*`.
+#[derive(Debug)]
+pub struct ConvModule {
+    conv: Box<dyn Module>,
+    norm: Option<(String, Box<dyn Module>)>,
+    activate: Option<Box<dyn Module>>,
+    padding_layer: Option<Box<dyn Module>>,
+    order: Order,
+    nonlinearity: Nonlinearity,
+    efficient_conv_bn_eval: bool,
+}
+
+impl ConvModule {
+    /// Builds the parts with `builder`, whose path is where the config stands, and initialises them: Kaiming for the
+    /// convolution, 1 and 0 for the norm.
+    ///
+    /// # Errors
+    /// Where one of the parts cannot be built; the error has the key path.
+    pub fn new(builder: &Builder<'_>, config: &ConvModuleConfig) -> Result<Self> {
+        let at = |key: &str| Builder { path: builder.path.key(key), ..builder.clone() };
+        let explicit_padding = !matches!(config.padding_mode.as_str(), "zeros" | "circular");
+        let padding_layer = if explicit_padding {
+            let cfg = config! { type: config.padding_mode.as_str() };
+            let layer = at("padding_mode").padding(&cfg, &dict! { padding: &config.padding });
+            Some(layer.map_err(|error| error.in_type("ConvModule"))?)
+        } else {
+            None
+        };
+        let mut conv = build_conv(&at("conv_cfg"), config, explicit_padding)?;
+        if config.with_spectral_norm {
+            add_spectral_norm(&mut *conv)?;
+        }
+        let norm = match &config.norm_cfg {
+            Some(cfg) => Some(build_norm(&at("norm_cfg"), cfg, config)?),
+            None => None,
+        };
+        let activate = match &config.act_cfg {
+            Some(cfg) => Some(build_activation(&at("act_cfg"), cfg, config.inplace)?),
+            None => None,
+        };
+        let efficient_conv_bn_eval = config.efficient_conv_bn_eval
+            && norm
+                .as_ref()
+                .and_then(|(_, norm)| downcast::<BatchNorm>(&**norm))
+                .is_some_and(BatchNorm::tracks_running_stats);
+        let nonlinearity = nonlinearity(config.act_cfg.as_ref(), &builder.path.key("act_cfg"))?;
+        let module =
+            Self { conv, norm, activate, padding_layer, order: config.order, nonlinearity, efficient_conv_bn_eval };
+        module.init_weights()?;
+        Ok(module)
+    }
+
+    /// The convolution.
+    #[must_use]
+    pub fn conv(&self) -> &dyn Module {
+        &*self.conv
+    }
+
+    /// The normalisation with its name.
+    #[must_use]
+    pub fn norm(&self) -> Option<(&str, &dyn Module)> {
+        self.norm.as_ref().map(|(name, norm)| (name.as_str(), &**norm))
+    }
+
+    /// The forward pass, with or without the activation and the norm.
+    ///
+    /// # Errors
+    /// Where the input does not fit.
+    pub fn forward_with(&self, input: &Tensor, activate: bool, norm: bool) -> Result<Tensor> {
+        let mut output = input.shallow_clone();
+        let mut steps = self.order.0.into_iter().peekable();
+        while let Some(step) = steps.next() {
+            match step {
+                Step::Conv => {
+                    if let Some(layer) = &self.padding_layer {
+                        output = layer.forward(&output).map_err(|error| error.in_module("padding_layer"))?;
+                    }
+                    let fused =
+                        if norm && steps.peek() == Some(&Step::Norm) { self.efficient_conv_bn(&output)? } else { None };
+                    output = match fused {
+                        Some(fused) => {
+                            steps.next();
+                            fused
+                        }
+                        None => self.conv.forward(&output).map_err(|error| error.in_module("conv"))?,
+                    };
+                }
+                Step::Norm if norm => {
+                    if let Some((name, layer)) = &self.norm {
+                        output = layer.forward(&output).map_err(|error| error.in_module(name))?;
+                    }
+                }
+                Step::Act if activate => {
+                    if let Some(layer) = &self.activate {
+                        output = layer.forward(&output).map_err(|error| error.in_module("activate"))?;
+                    }
+                }
+                Step::Norm | Step::Act => {}
+            }
+        }
+        Ok(output)
+    }
+
+    /// Convolution and batch norm in one operation, where that was asked for and the batch norm is in evaluation mode.
+    ///
+    /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
+    fn efficient_conv_bn(&self, input: &Tensor) -> Result<Option<Tensor>> {
+        let (true, Some((_, norm))) = (self.efficient_conv_bn_eval, &self.norm) else { return Ok(None) };
+        let (Some(norm), Some(conv)) = (downcast::<BatchNorm>(&**norm), downcast::<Conv>(&*self.conv)) else {
+            return Ok(None);
+        };
+        if norm.is_training() {
+            return Ok(None);
+        }
+        let Some((scale, shift)) = norm.scale_and_shift()? else { return Ok(None) };
+        let weight = conv.effective_weight()?;
+        let mut per_output = vec![1; weight.dim()];
+        if let Some(outputs) = per_output.first_mut() {
+            *outputs = -1;
+        }
+        let weight = weight.f_mul(&scale.f_reshape(&per_output)?)?;
+        let bias = match conv.bias() {
+            Some(bias) => bias.f_mul(&scale)?.f_add(&shift)?,
+            None => shift,
+        };
+        conv.forward_with(input, &weight, Some(&bias)).map(Some).map_err(|error| error.in_module("conv"))
+    }
+}
+
+impl Module for ConvModule {
+    fn class(&self) -> &'static [&'static str] {
+        &["ConvModule", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.forward_with(input, true, true)
+    }
+
+    /// Takes the options `activate` and `norm`: whether these steps are done, both true by default.
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        let options = ForwardOptions::decode(options, &KeyPath::root()).map_err(|error| error.in_type(self.name()))?;
+        let [input] = inputs else { return Err(Error::input("one input", format!("{} inputs", inputs.len()))) };
+        self.forward_with(input, options.activate, options.norm).map(Output::Tensor)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(layer) = &self.padding_layer {
+            parts.child("padding_layer", &**layer);
+        }
+        parts.child("conv", &*self.conv);
+        if let Some((name, norm)) = &self.norm {
+            parts.child(name.as_str(), &**norm);
+        }
+        if let Some(activate) = &self.activate {
+            parts.child("activate", &**activate);
+        }
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        // A convolution with an initialisation of its own keeps it.
+        if !self.conv.has_init_weights() {
+            init::kaiming_init(&*self.conv, FanMode::FanOut, self.nonlinearity, 0.0, Distribution::Normal)?;
+        }
+        self.norm.as_ref().map_or(Ok(()), |(_, norm)| init::constant_init(&**norm, 1.0, 0.0))
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+config_struct! {
+    /// Options of the forward pass.
+    pub struct ForwardOptions {
+        optional {
+            /// Whether the activation is done.
+            activate: bool = true,
+            /// Whether the norm is done.
+            norm: bool = true,
+        }
+    }
+}
+
+/// Builds `ConvModule` from a dict.
+pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<ConvModuleConfig>()?;
+    let builder = Builder { registry: arguments.registry, path: arguments.path.clone() };
+    Ok(Box::new(ConvModule::new(&builder, &config)?))
+}
+
+fn build_conv(builder: &Builder<'_>, config: &ConvModuleConfig, explicit_padding: bool) -> Result<Box<dyn Module>> {
+    let bias = match config.bias {
+        Bias::Auto => config.norm_cfg.is_none(),
+        Bias::Given(bias) => bias,
+    };
+    let padding = if explicit_padding { Config::Int(0) } else { config.padding.clone() };
+    let arguments = dict! {
+        in_channels: config.in_channels,
+        out_channels: config.out_channels,
+        kernel_size: config.kernel_size.to_config(),
+        stride: config.stride.to_config(),
+        padding: padding,
+        dilation: config.dilation.to_config(),
+        groups: config.groups,
+        bias: bias,
+    };
+    builder.conv(&config.conv_cfg.clone().into(), &arguments)
+}
+
+fn build_norm(builder: &Builder<'_>, cfg: &Dict, config: &ConvModuleConfig) -> Result<(String, Box<dyn Module>)> {
+    let channels = if config.order.norm_after_conv() { config.out_channels } else { config.in_channels };
+    let (name, norm) = builder.norm(&cfg.clone().into(), channels, "")?;
+    let is_batch_or_instance = norm.class().iter().any(|class| matches!(*class, "_BatchNorm" | "_InstanceNorm"));
+    if config.bias == Bias::Given(true) && is_batch_or_instance {
+        log::warn!("{}: unnecessary conv bias before batch/instance norm", builder.path);
+    }
+    Ok((name, norm))
+}
+
+fn build_activation(builder: &Builder<'_>, cfg: &Dict, inplace: bool) -> Result<Box<dyn Module>> {
+    let mut cfg = Config::Dict(cfg.clone());
+    let (spec, _) = builder.registry.resolve(&cfg, &builder.path)?;
+    if let (true, Config::Dict(dict)) = (spec.takes("inplace"), &mut cfg) {
+        dict.set_default("inplace", inplace);
+    }
+    builder.activation(&cfg)
+}
+
+/// What follows the convolution, for its gain: only `LeakyReLU` changes it.
+fn nonlinearity(act_cfg: Option<&Dict>, path: &KeyPath) -> Result<Nonlinearity> {
+    let Some(cfg) = act_cfg.filter(|cfg| cfg.get("type").and_then(Config::as_str) == Some("LeakyReLU")) else {
+        return Ok(Nonlinearity::Relu);
+    };
+    let slope =
+        cfg.get("negative_slope").map(|slope| f64::from_config(slope, &path.key("negative_slope"))).transpose()?;
+    Ok(Nonlinearity::LeakyRelu(slope.unwrap_or(0.01)))
+}
+
+fn downcast<M: Module>(module: &dyn Module) -> Option<&M> {
+    (module as &dyn Any).downcast_ref()
+}

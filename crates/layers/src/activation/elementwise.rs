@@ -1,0 +1,170 @@
+//! Activations that are one function of each element.
+
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use tch::Tensor;
+
+use crate::{Module, Result};
+
+/// Declares an activation: its arguments, and its function of the input.
+macro_rules! elementwise {
+    (
+        $(#[$meta:meta])*
+        $name:ident($config:ident) { $($fields:tt)* }
+        |$arguments:ident, $input:ident| $forward:expr
+    ) => {
+        config_struct! {
+            #[doc = concat!("Arguments of `", stringify!($name), "`.")]
+            pub struct $config {
+                optional { $($fields)* }
+            }
+        }
+
+        $(#[$meta])*
+        ///
+        /// Shapes: any input, and the output as the input.
+        #[derive(Debug)]
+        pub struct $name(
+            /// The arguments.
+            pub $config,
+        );
+
+        impl Module for $name {
+            fn class(&self) -> &'static [&'static str] {
+                &[stringify!($name), "Module"]
+            }
+
+            fn forward(&self, $input: &Tensor) -> Result<Tensor> {
+                let $arguments = &self.0;
+                Ok($forward)
+            }
+        }
+    };
+}
+
+elementwise! {
+    /// `max(x, 0)`. Reference: `torch.nn.ReLU`.
+    ReLU(ReLUConfig) {
+        /// Whether the result replaces the input.
+        inplace: bool = false,
+    }
+    |arguments, input| if arguments.inplace { input.shallow_clone().f_relu_()? } else { input.f_relu()? }
+}
+
+elementwise! {
+    /// `x` where it is positive, else `negative_slope * x`. Reference: `torch.nn.LeakyReLU`.
+    LeakyReLU(LeakyReLUConfig) {
+        /// Slope for negative inputs.
+        negative_slope: f64 = 0.01,
+        /// Whether the result replaces the input.
+        inplace: bool = false,
+    }
+    |arguments, input| leaky_relu(input, arguments.negative_slope, arguments.inplace)?
+}
+
+elementwise! {
+    /// `min(max(x, 0), 6)`. Reference: `torch.nn.ReLU6`.
+    ReLU6(ReLU6Config) {
+        /// Whether the result replaces the input.
+        inplace: bool = false,
+    }
+    |arguments, input| if arguments.inplace { input.shallow_clone().f_relu6_()? } else { input.f_relu6()? }
+}
+
+elementwise! {
+    /// `x` where it is positive, else `alpha * (exp(x) - 1)`. Reference: `torch.nn.ELU`.
+    ELU(ELUConfig) {
+        /// Size of the limit for very negative inputs.
+        alpha: f64 = 1.0,
+        /// Whether the result replaces the input.
+        inplace: bool = false,
+    }
+    |arguments, input| elu(input, arguments)?
+}
+
+elementwise! {
+    /// `1 / (1 + exp(-x))`. Reference: `torch.nn.Sigmoid`.
+    Sigmoid(SigmoidConfig) {}
+    |_arguments, input| input.f_sigmoid()?
+}
+
+elementwise! {
+    /// The hyperbolic tangent. Reference: `torch.nn.Tanh`.
+    Tanh(TanhConfig) {}
+    |_arguments, input| input.f_tanh()?
+}
+
+elementwise! {
+    /// `x` times the normal distribution's CDF at `x`. Reference: `torch.nn.GELU`.
+    GELU(GELUConfig) {
+        /// `none`, or `tanh` for the approximation by a hyperbolic tangent.
+        approximate: Approximate = Approximate::None,
+    }
+    |arguments, input| input.f_gelu(arguments.approximate.word())?
+}
+
+/// How GELU is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approximate {
+    /// By the error function.
+    None,
+    /// By a hyperbolic tangent.
+    Tanh,
+}
+
+impl Approximate {
+    fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tanh => "tanh",
+        }
+    }
+}
+
+impl FromConfig for Approximate {
+    fn expected() -> String {
+        "\"none\" or \"tanh\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value.as_str() {
+            Some("none") => Ok(Self::None),
+            Some("tanh") => Ok(Self::Tanh),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        self.word().into()
+    }
+}
+
+/// Leaky ReLU with any slope; tch's own knows only the slope 0.01.
+pub(super) fn leaky_relu(input: &Tensor, slope: f64, inplace: bool) -> Result<Tensor> {
+    const TCH_SLOPE: f64 = 0.01;
+    if slope == TCH_SLOPE {
+        return Ok(if inplace { input.shallow_clone().f_leaky_relu_()? } else { input.f_leaky_relu()? });
+    }
+    let slope = Tensor::f_full([1], slope, (input.f_kind()?, input.device()))?;
+    replace(input, input.f_prelu(&slope)?, inplace)
+}
+
+/// ELU with any alpha; tch's own knows only alpha 1.
+fn elu(input: &Tensor, arguments: &ELUConfig) -> Result<Tensor> {
+    if arguments.alpha == 1.0 {
+        return Ok(if arguments.inplace { input.shallow_clone().f_elu_()? } else { input.f_elu()? });
+    }
+    // The clamp keeps exp() and its gradient finite where its value is not used.
+    let negative = input.f_clamp_max(0.0)?.f_expm1()?.f_mul_scalar(arguments.alpha)?;
+    let output = input.f_where_self(&input.f_gt(0.0)?, &negative)?;
+    replace(input, output, arguments.inplace)
+}
+
+/// Writes `output` into `input` where the layer works in place.
+pub(super) fn replace(input: &Tensor, output: Tensor, inplace: bool) -> Result<Tensor> {
+    if !inplace {
+        return Ok(output);
+    }
+    let mut input = input.shallow_clone();
+    input.f_copy_(&output)?;
+    Ok(input)
+}

@@ -1,0 +1,59 @@
+//! `PReLU`. Reference: `torch.nn.PReLU`; He et al., Delving Deep into Rectifiers (2015).
+
+use mmcv_registry::config_struct;
+use tch::Tensor;
+
+use crate::{Error, Module, Parts, Result, init};
+
+config_struct! {
+    /// Arguments of `PReLU`.
+    pub struct PReLUConfig {
+        optional {
+            /// Number of slopes: 1, or the number of channels.
+            num_parameters: i64 = 1,
+            /// Initial slope.
+            init: f64 = 0.25,
+        }
+    }
+}
+
+/// `x` where it is positive, else `weight * x`, with one learned slope for all or for each channel.
+///
+/// Shapes: input `[N, C, *]`, output the same. State: `weight` `[num_parameters]`.
+#[derive(Debug)]
+pub struct PReLU {
+    weight: Tensor,
+}
+
+impl PReLU {
+    /// A PReLU with the given initial slope.
+    ///
+    /// # Errors
+    /// Where the number of slopes is negative.
+    pub fn new(config: &PReLUConfig) -> Result<Self> {
+        if config.num_parameters < 0 {
+            return Err(Error::argument(
+                "num_parameters",
+                config.num_parameters,
+                "expected 1 or the number of channels",
+            ));
+        }
+        let weight = init::parameter(&[config.num_parameters])?;
+        init::constant(&weight, config.init)?;
+        Ok(Self { weight })
+    }
+}
+
+impl Module for PReLU {
+    fn class(&self) -> &'static [&'static str] {
+        &["PReLU", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_prelu(&self.weight)?)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+    }
+}

@@ -1,0 +1,324 @@
+//! `Conv1d`, `Conv2d` (alias `Conv`), `Conv3d`. Reference: mmcv/cnn/bricks/conv.py, `torch.nn.Conv2d`.
+
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use tch::Tensor;
+
+use super::spectral_norm::SpectralNorm;
+use crate::{Error, Module, Parts, Result, Size, Training, init};
+
+config_struct! {
+    /// Arguments of `Conv1d`, `Conv2d` and `Conv3d`.
+    pub struct ConvConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+            /// Channels of the output.
+            out_channels: i64,
+            /// Size of the kernel in pixels.
+            kernel_size: Size,
+        }
+        optional {
+            /// Step of the kernel in pixels.
+            stride: Size = Size::All(1),
+            /// Pixels added at both ends of each dimension; or `same` (the output is as large as the input) or `valid`.
+            padding: Padding = Padding::Size(Size::All(0)),
+            /// Distance of the kernel's elements in pixels.
+            dilation: Size = Size::All(1),
+            /// Number of groups of channels that are not connected to each other.
+            groups: i64 = 1,
+            /// Whether a bias is added.
+            bias: bool = true,
+            /// What padded pixels hold.
+            padding_mode: PaddingMode = PaddingMode::Zeros,
+        }
+    }
+}
+
+/// The padding of a convolution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Padding {
+    /// Pixels at both ends of each dimension.
+    Size(Size),
+    /// As much as makes the output as large as the input; needs a stride of 1.
+    Same,
+    /// None.
+    Valid,
+}
+
+impl FromConfig for Padding {
+    fn expected() -> String {
+        "an integer, a list of integers, \"same\" or \"valid\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Int(_) | Config::List(_) => Size::from_config(value, path).map(Self::Size),
+            Config::Str(word) if word == "same" => Ok(Self::Same),
+            Config::Str(word) if word == "valid" => Ok(Self::Valid),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::Size(size) => size.to_config(),
+            Self::Same => "same".into(),
+            Self::Valid => "valid".into(),
+        }
+    }
+}
+
+/// What padded pixels of a convolution hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaddingMode {
+    /// 0.
+    Zeros,
+    /// The pixels mirrored at the edge, without the edge itself.
+    Reflect,
+    /// The pixel at the edge.
+    Replicate,
+    /// The pixels from the other end.
+    Circular,
+}
+
+impl PaddingMode {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("zeros", Self::Zeros),
+        ("reflect", Self::Reflect),
+        ("replicate", Self::Replicate),
+        ("circular", Self::Circular),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl FromConfig for PaddingMode {
+    fn expected() -> String {
+        "\"zeros\", \"reflect\", \"replicate\" or \"circular\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        let found = Self::NAMES.iter().find(|(name, _)| value.as_str() == Some(name));
+        found.map(|(_, mode)| *mode).ok_or_else(|| ConfigError::wrong_type(path, Self::expected(), value))
+    }
+
+    fn to_config(&self) -> Config {
+        self.word().into()
+    }
+}
+
+/// A convolution over 1, 2 or 3 dimensions.
+///
+/// Shapes: input `[N, in_channels, *]` or without `N`; output `[N, out_channels, *]` with
+/// `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1` pixels in each dimension, rounded down.
+/// State: `weight` `[out_channels, in_channels / groups, *kernel_size]`, `bias` `[out_channels]`.
+#[derive(Debug)]
+pub struct Conv {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    in_channels: i64,
+    out_channels: i64,
+    groups: i64,
+    kernel_size: Vec<i64>,
+    stride: Vec<i64>,
+    padding: ConvPadding,
+    dilation: Vec<i64>,
+    spectral_norm: Option<SpectralNorm>,
+    training: Training,
+}
+
+/// The padding as it is applied.
+#[derive(Debug)]
+enum ConvPadding {
+    /// By the convolution.
+    Zeros(Vec<i64>),
+    /// By the convolution, as much as keeps the size.
+    Same,
+    /// Before the convolution: pixels before and after each dimension, the last dimension first.
+    Before(Vec<i64>, &'static str),
+}
+
+impl Conv {
+    /// A convolution over `dims` dimensions (1, 2 or 3), with PyTorch's initial values.
+    ///
+    /// # Errors
+    /// Where channels or groups are not positive, `groups` does not divide the channels, a list of sizes has not `dims`
+    /// items, a size is out of range, or `same` padding comes with a stride.
+    pub fn new(dims: usize, config: &ConvConfig) -> Result<Self> {
+        let ConvConfig { in_channels, out_channels, groups, .. } = *config;
+        check_channels(in_channels, out_channels, groups)?;
+        let kernel_size = config.kernel_size.expand_at_least(1, dims, "kernel_size")?;
+        let stride = config.stride.expand_at_least(1, dims, "stride")?;
+        let dilation = config.dilation.expand_at_least(1, dims, "dilation")?;
+        let padding = ConvPadding::new(config, &kernel_size, &stride, &dilation)?;
+        let shape = [&[out_channels, in_channels / groups], kernel_size.as_slice()].concat();
+        let weight = init::parameter(&shape)?;
+        let bias = config.bias.then(|| init::parameter(&[out_channels])).transpose()?;
+        init::conv_default(&weight, bias.as_ref())?;
+        Ok(Self {
+            weight,
+            bias,
+            in_channels,
+            out_channels,
+            groups,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            spectral_norm: None,
+            training: Training::default(),
+        })
+    }
+
+    /// The weight: `[out_channels, in_channels / groups, *kernel_size]`. With spectral norm, the one before division.
+    #[must_use]
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias: `[out_channels]`.
+    #[must_use]
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// Channels of the input.
+    #[must_use]
+    pub fn in_channels(&self) -> i64 {
+        self.in_channels
+    }
+
+    /// Channels of the output.
+    #[must_use]
+    pub fn out_channels(&self) -> i64 {
+        self.out_channels
+    }
+
+    /// Divides the weight by its largest singular value from now on; draws the vectors that approximate it.
+    ///
+    /// Reference: `torch.nn.utils.spectral_norm`; Miyato et al., Spectral Normalization for GANs (2018).
+    ///
+    /// # Errors
+    /// Where libtorch fails.
+    pub fn add_spectral_norm(&mut self) -> Result<()> {
+        self.spectral_norm = Some(SpectralNorm::new(&self.weight, 0)?);
+        Ok(())
+    }
+
+    /// The weight that the next forward pass uses: divided by its largest singular value where there is spectral norm.
+    ///
+    /// # Errors
+    /// Where libtorch fails.
+    pub fn effective_weight(&self) -> Result<Tensor> {
+        match &self.spectral_norm {
+            Some(norm) => norm.apply(&self.weight, self.training.get()),
+            None => Ok(self.weight.shallow_clone()),
+        }
+    }
+
+    /// The convolution with another weight and bias of the same shapes.
+    ///
+    /// # Errors
+    /// Where the shapes do not fit.
+    pub fn forward_with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let (stride, dilation, groups) = (&self.stride, &self.dilation, self.groups);
+        let padded;
+        let zeros = vec![0; stride.len()];
+        let (input, padding) = match &self.padding {
+            ConvPadding::Same => {
+                return Ok(match stride.len() {
+                    1 => input.f_conv1d_padding(weight, bias, stride, "same", dilation, groups)?,
+                    2 => input.f_conv2d_padding(weight, bias, stride, "same", dilation, groups)?,
+                    _ => input.f_conv3d_padding(weight, bias, stride, "same", dilation, groups)?,
+                });
+            }
+            ConvPadding::Zeros(padding) => (input, padding),
+            ConvPadding::Before(padding, mode) => {
+                padded = input.f_pad(padding, mode, None)?;
+                (&padded, &zeros)
+            }
+        };
+        Ok(match stride.len() {
+            1 => input.f_conv1d(weight, bias, stride, padding, dilation, groups)?,
+            2 => input.f_conv2d(weight, bias, stride, padding, dilation, groups)?,
+            _ => input.f_conv3d(weight, bias, stride, padding, dilation, groups)?,
+        })
+    }
+}
+
+impl Module for Conv {
+    fn class(&self) -> &'static [&'static str] {
+        match self.kernel_size.len() {
+            1 => &["Conv1d", "_ConvNd"],
+            2 => &["Conv2d", "_ConvNd"],
+            _ => &["Conv3d", "_ConvNd"],
+        }
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        match &self.spectral_norm {
+            Some(norm) => {
+                let weight = norm.apply(&self.weight, self.training.get())?;
+                self.forward_with(input, &weight, self.bias())
+            }
+            None => self.forward_with(input, &self.weight, self.bias()),
+        }
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        SpectralNorm::parts(self.spectral_norm.as_ref(), &self.weight, self.bias(), parts);
+    }
+
+    fn train(&self, training: bool) {
+        self.training.set(training);
+    }
+}
+
+impl ConvPadding {
+    fn new(config: &ConvConfig, kernel_size: &[i64], stride: &[i64], dilation: &[i64]) -> Result<Self> {
+        let dims = kernel_size.len();
+        let mode = config.padding_mode;
+        let both_ends: Vec<(i64, i64)> = match &config.padding {
+            Padding::Same if stride.iter().any(|stride| *stride != 1) => {
+                let reason = "\"same\" is not supported for strided convolutions: expected stride 1";
+                return Err(Error::argument("padding", format!("stride {stride:?}"), reason));
+            }
+            Padding::Same if mode == PaddingMode::Zeros => return Ok(Self::Same),
+            Padding::Same => {
+                let total = kernel_size.iter().zip(dilation).map(|(size, dilation)| dilation.saturating_mul(size - 1));
+                total.map(|total| (total / 2, total - total / 2)).collect()
+            }
+            Padding::Valid => vec![(0, 0); dims],
+            Padding::Size(size) => {
+                let sizes = size.expand_at_least(0, dims, "padding")?;
+                sizes.into_iter().map(|size| (size, size)).collect()
+            }
+        };
+        Ok(match mode {
+            PaddingMode::Zeros => Self::Zeros(both_ends.into_iter().map(|(before, _)| before).collect()),
+            _ => Self::Before(
+                both_ends.into_iter().rev().flat_map(|(before, after)| [before, after]).collect(),
+                mode.word(),
+            ),
+        })
+    }
+}
+
+/// Checks what every convolution needs.
+pub(super) fn check_channels(in_channels: i64, out_channels: i64, groups: i64) -> Result<()> {
+    if groups <= 0 {
+        return Err(Error::argument("groups", groups, "expected a positive integer"));
+    }
+    for (name, channels) in [("in_channels", in_channels), ("out_channels", out_channels)] {
+        if channels < 0 {
+            return Err(Error::argument(name, channels, "expected at least 0"));
+        }
+        if channels % groups != 0 {
+            let reason = format!("{name} must be divisible by groups {groups}");
+            return Err(Error::argument(name, channels, reason));
+        }
+    }
+    Ok(())
+}

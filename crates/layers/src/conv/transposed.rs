@@ -1,0 +1,139 @@
+//! `deconv`. Reference: mmcv/cnn/bricks/wrappers.py, `torch.nn.ConvTranspose2d`.
+
+use mmcv_registry::config_struct;
+use tch::Tensor;
+
+use super::conv::{PaddingMode, check_channels};
+use super::spectral_norm::SpectralNorm;
+use crate::{Error, Module, Parts, Result, Size, Training, init};
+
+config_struct! {
+    /// Arguments of `deconv`.
+    pub struct ConvTransposeConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+            /// Channels of the output.
+            out_channels: i64,
+            /// Size of the kernel in pixels.
+            kernel_size: Size,
+        }
+        optional {
+            /// Step of the kernel in pixels: the factor by which the input grows.
+            stride: Size = Size::All(1),
+            /// Pixels taken away at both ends of each dimension of the output.
+            padding: Size = Size::All(0),
+            /// Pixels added at the end of each dimension of the output; smaller than `stride` or `dilation`.
+            output_padding: Size = Size::All(0),
+            /// Number of groups of channels that are not connected to each other.
+            groups: i64 = 1,
+            /// Whether a bias is added.
+            bias: bool = true,
+            /// Distance of the kernel's elements in pixels.
+            dilation: Size = Size::All(1),
+            /// What padded pixels hold: only `zeros` can be run.
+            padding_mode: PaddingMode = PaddingMode::Zeros,
+        }
+    }
+}
+
+/// A transposed convolution over 1, 2 or 3 dimensions.
+///
+/// Shapes: input `[N, in_channels, *]`; output `[N, out_channels, *]` with
+/// `(size - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1` pixels in each dimension.
+/// State: `weight` `[in_channels, out_channels / groups, *kernel_size]`, `bias` `[out_channels]`.
+#[derive(Debug)]
+pub struct ConvTranspose {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    groups: i64,
+    stride: Vec<i64>,
+    padding: Vec<i64>,
+    output_padding: Vec<i64>,
+    dilation: Vec<i64>,
+    padding_mode: PaddingMode,
+    spectral_norm: Option<SpectralNorm>,
+    training: Training,
+}
+
+impl ConvTranspose {
+    /// A transposed convolution over `dims` dimensions (1, 2 or 3), with PyTorch's initial values.
+    ///
+    /// # Errors
+    /// Where channels or groups are not positive, `groups` does not divide the channels, a list of sizes has not `dims`
+    /// items, or a size is out of range.
+    pub fn new(dims: usize, config: &ConvTransposeConfig) -> Result<Self> {
+        let ConvTransposeConfig { in_channels, out_channels, groups, .. } = *config;
+        check_channels(in_channels, out_channels, groups)?;
+        let kernel_size = config.kernel_size.expand_at_least(1, dims, "kernel_size")?;
+        let shape = [&[in_channels, out_channels / groups], kernel_size.as_slice()].concat();
+        let stride = config.stride.expand_at_least(1, dims, "stride")?;
+        let padding = config.padding.expand_at_least(0, dims, "padding")?;
+        let output_padding = config.output_padding.expand_at_least(0, dims, "output_padding")?;
+        let dilation = config.dilation.expand_at_least(1, dims, "dilation")?;
+        let weight = init::parameter(&shape)?;
+        let bias = config.bias.then(|| init::parameter(&[out_channels])).transpose()?;
+        init::conv_default(&weight, bias.as_ref())?;
+        Ok(Self {
+            weight,
+            bias,
+            groups,
+            stride,
+            padding,
+            output_padding,
+            dilation,
+            padding_mode: config.padding_mode,
+            spectral_norm: None,
+            training: Training::default(),
+        })
+    }
+
+    /// Divides the weight by its largest singular value from now on; draws the vectors that approximate it.
+    ///
+    /// # Errors
+    /// Where libtorch fails.
+    pub fn add_spectral_norm(&mut self) -> Result<()> {
+        self.spectral_norm = Some(SpectralNorm::new(&self.weight, 1)?);
+        Ok(())
+    }
+}
+
+impl Module for ConvTranspose {
+    fn class(&self) -> &'static [&'static str] {
+        match self.stride.len() {
+            1 => &["ConvTranspose1d", "_ConvTransposeNd"],
+            2 => &["ConvTranspose2d", "_ConvTransposeNd"],
+            _ => &["ConvTranspose3d", "_ConvTransposeNd"],
+        }
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        if self.padding_mode != PaddingMode::Zeros {
+            let found = format!("{:?}", self.padding_mode);
+            return Err(Error::argument(
+                "padding_mode",
+                found,
+                "only \"zeros\" is supported for a transposed convolution",
+            ));
+        }
+        let weight = match &self.spectral_norm {
+            Some(norm) => norm.apply(&self.weight, self.training.get())?,
+            None => self.weight.shallow_clone(),
+        };
+        let Self { stride, padding, output_padding, dilation, groups, .. } = self;
+        let bias = self.bias.as_ref();
+        Ok(match stride.len() {
+            1 => input.f_conv_transpose1d(&weight, bias, stride, padding, output_padding, *groups, dilation)?,
+            2 => input.f_conv_transpose2d(&weight, bias, stride, padding, output_padding, *groups, dilation)?,
+            _ => input.f_conv_transpose3d(&weight, bias, stride, padding, output_padding, *groups, dilation)?,
+        })
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        SpectralNorm::parts(self.spectral_norm.as_ref(), &self.weight, self.bias.as_ref(), parts);
+    }
+
+    fn train(&self, training: bool) {
+        self.training.set(training);
+    }
+}

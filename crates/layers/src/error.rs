@@ -1,0 +1,128 @@
+//! [`Error`]: why a layer could not be built or run.
+
+use std::fmt;
+
+use mmcv_registry::{ConfigError, KeyPath};
+use tch::TchError;
+
+/// Why a layer could not be built or run, and in which module.
+#[derive(Debug)]
+pub struct Error {
+    /// The module, as the names that lead to it from the one that was called: `["layer1", "0", "conv1"]`.
+    pub module: Vec<String>,
+    /// What is wrong.
+    pub kind: Box<ErrorKind>,
+}
+
+/// What is wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The config is wrong; the error has the key path.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// The input does not fit the layer.
+    #[error("expected {expected}, got {found}")]
+    Input {
+        /// What the layer takes.
+        expected: String,
+        /// What it was given.
+        found: String,
+    },
+    /// The module cannot do what was asked for.
+    #[error("{0}")]
+    Unsupported(String),
+    /// libtorch refused the operation.
+    #[error("{}", first_line(.0))]
+    Torch(#[source] TchError),
+}
+
+/// The result of building or running a layer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of the given kind, in the module that was called.
+    #[must_use]
+    pub fn new(kind: ErrorKind) -> Self {
+        Self { module: Vec::new(), kind: Box::new(kind) }
+    }
+
+    /// An input that does not fit the layer.
+    #[must_use]
+    pub fn input(expected: impl Into<String>, found: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Input { expected: expected.into(), found: found.to_string() })
+    }
+
+    /// Something that the module cannot do; the text says what can be done instead.
+    #[must_use]
+    pub fn unsupported(text: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported(text.into()))
+    }
+
+    /// An argument that is not allowed; `reason` says what is.
+    #[must_use]
+    pub fn argument(name: &str, found: impl fmt::Display, reason: impl Into<String>) -> Self {
+        ConfigError::invalid(&KeyPath::root().key(name), found, reason).into()
+    }
+
+    /// The same error seen from the parent in which the module has the given name.
+    #[must_use]
+    pub fn in_module(mut self, name: impl Into<String>) -> Self {
+        self.module.insert(0, name.into());
+        self
+    }
+
+    /// The same error seen from further out in the config: `path` is put before the key path of a config error.
+    #[must_use]
+    pub fn below(mut self, path: &KeyPath) -> Self {
+        if let ErrorKind::Config(error) = *self.kind {
+            self.kind = Box::new(ErrorKind::Config(error.below(path)));
+        }
+        self
+    }
+
+    /// Adds the registered type that was being built to a config error.
+    #[must_use]
+    pub fn in_type(mut self, name: &str) -> Self {
+        if let ErrorKind::Config(error) = *self.kind {
+            self.kind = Box::new(ErrorKind::Config(error.in_type(name)));
+        }
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.module.is_empty() {
+            write!(f, "{}", self.kind)
+        } else {
+            write!(f, "{}: {}", self.module.join("."), self.kind)
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The message is the kind's own, so the chain goes on with the kind's cause.
+        std::error::Error::source(&*self.kind)
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ErrorKind::Config(error))
+    }
+}
+
+impl From<TchError> for Error {
+    fn from(error: TchError) -> Self {
+        Self::new(ErrorKind::Torch(error))
+    }
+}
+
+/// libtorch's message without the C++ stack trace that follows it.
+fn first_line(error: &TchError) -> String {
+    let text = error.to_string();
+    let text = text.split("\nException raised from").next().unwrap_or_default();
+    text.trim_start_matches("Internal torch error: ").trim_end().to_owned()
+}

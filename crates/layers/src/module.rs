@@ -1,0 +1,155 @@
+//! [`Module`]: what every layer, brick and network is.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt::Debug;
+
+use mmcv_registry::Dict;
+use tch::Tensor;
+
+use crate::{Error, Result};
+
+/// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
+///
+/// Tensors are handles on shared memory, so parameters are initialised, loaded and trained through `&self`, as in
+/// Python; the training mode is a [`Cell`]. A module can be sent to another thread, but not shared between threads.
+///
+/// Reference: `torch.nn.Module`.
+pub trait Module: Any + Debug + Send {
+    /// The reference's class name, and after it the names of its direct base classes: rules of `init_cfg` match both.
+    fn class(&self) -> &'static [&'static str];
+
+    /// The forward pass of a module with one input and one output.
+    ///
+    /// # Errors
+    /// Where the input does not fit, or the module takes several inputs or gives several outputs (see [`Self::call`]).
+    fn forward(&self, input: &Tensor) -> Result<Tensor>;
+
+    /// The forward pass with any number of inputs and outputs, and with options by name.
+    ///
+    /// # Errors
+    /// As [`Self::forward`], and where the number of inputs or an option is not the module's.
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        let [input] = inputs else {
+            return Err(Error::input("one input", format!("{} inputs", inputs.len())));
+        };
+        if let Some(option) = options.keys().next() {
+            return Err(Error::argument(option, "it", format!("{} takes no options in its forward pass", self.name())));
+        }
+        self.forward(input).map(Output::Tensor)
+    }
+
+    /// Lists the module's own parameters and buffers, and its children, in the order of registration in the reference.
+    fn parts<'a>(&'a self, _parts: &mut Parts<'a>) {}
+
+    /// Sets training mode (`true`) or evaluation mode (`false`), here and in all children.
+    fn train(&self, training: bool) {
+        for (_, child) in Parts::of(self).children {
+            child.train(training);
+        }
+    }
+
+    /// Initialises the weights again, as the reference's `init_weights()`. A layer without such a method does nothing:
+    /// its parent initialises it.
+    ///
+    /// # Errors
+    /// Where libtorch fails, or a rule of `init_cfg` is wrong.
+    fn init_weights(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the reference's class has a method `init_weights`.
+    fn has_init_weights(&self) -> bool {
+        false
+    }
+
+    /// The class name: the first of [`Self::class`].
+    fn name(&self) -> &'static str {
+        self.class().first().copied().unwrap_or_default()
+    }
+}
+
+/// What a forward pass gives.
+#[derive(Debug)]
+pub enum Output {
+    /// One tensor.
+    Tensor(Tensor),
+    /// Several tensors, such as the stages of a backbone.
+    Tensors(Vec<Tensor>),
+}
+
+impl Output {
+    /// All tensors, in order.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Tensor> {
+        match self {
+            Self::Tensor(tensor) => vec![tensor],
+            Self::Tensors(tensors) => tensors,
+        }
+    }
+}
+
+/// The parameters, buffers and children of one module, in order.
+#[derive(Debug, Default)]
+pub struct Parts<'a> {
+    /// The module's own parameters.
+    pub parameters: Vec<(Cow<'a, str>, &'a Tensor)>,
+    /// The module's own buffers: state that is saved and not trained.
+    pub buffers: Vec<(Cow<'a, str>, &'a Tensor)>,
+    /// The children.
+    pub children: Vec<(Cow<'a, str>, &'a dyn Module)>,
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of `module`.
+    pub fn of<M: Module + ?Sized>(module: &'a M) -> Self {
+        let mut parts = Self::default();
+        module.parts(&mut parts);
+        parts
+    }
+
+    /// Adds a parameter, where there is one.
+    pub fn parameter(&mut self, name: &'static str, tensor: impl Into<Option<&'a Tensor>>) {
+        self.parameters.extend(tensor.into().map(|tensor| (name.into(), tensor)));
+    }
+
+    /// Adds a buffer, where there is one.
+    pub fn buffer(&mut self, name: &'static str, tensor: impl Into<Option<&'a Tensor>>) {
+        self.buffers.extend(tensor.into().map(|tensor| (name.into(), tensor)));
+    }
+
+    /// Adds a child.
+    pub fn child(&mut self, name: impl Into<Cow<'a, str>>, module: &'a dyn Module) {
+        self.children.push((name.into(), module));
+    }
+
+    /// The module's own parameter of that name.
+    #[must_use]
+    pub fn find_parameter(&self, name: &str) -> Option<&'a Tensor> {
+        self.parameters.iter().find(|(own, _)| own == name).map(|(_, tensor)| *tensor)
+    }
+}
+
+/// Training or evaluation mode of one layer; a new layer is in training mode.
+#[derive(Debug, Clone)]
+pub struct Training(Cell<bool>);
+
+impl Training {
+    /// Whether the layer is in training mode.
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.0.get()
+    }
+
+    /// Sets the mode.
+    pub fn set(&self, training: bool) {
+        self.0.set(training);
+    }
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self(Cell::new(true))
+    }
+}

@@ -1,0 +1,219 @@
+//! `BN1d`, `BN2d` (alias `BN`), `BN3d`, `SyncBN`. Reference: `torch.nn.BatchNorm2d`; Ioffe and Szegedy (2015).
+
+use mmcv_registry::config_struct;
+use tch::{Device, Kind, Tensor};
+
+use super::check;
+use crate::{Error, Module, Parts, Result, Training, init};
+
+config_struct! {
+    /// Arguments of `BN1d`, `BN2d`, `BN3d` and `SyncBN`.
+    pub struct BatchNormConfig {
+        required {
+            /// Channels.
+            num_features: i64,
+        }
+        optional {
+            /// Added to the variance before the root is taken; at least 0, and greater than 0 in training.
+            eps: f64 = 1e-5,
+            /// Weight of the newest batch in the running statistics; null for the mean over all batches.
+            momentum: Option<f64> = Some(0.1),
+            /// Whether there are a weight and a bias for each channel.
+            affine: bool = true,
+            /// Whether the running statistics are kept; where not, those of the input are used in evaluation too.
+            track_running_stats: bool = true,
+            /// Whether there is a bias, where `affine` is true.
+            bias: bool = true,
+        }
+    }
+}
+
+/// The input that a batch norm takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchNormKind {
+    /// `[N, C]` or `[N, C, L]`.
+    OneD,
+    /// `[N, C, H, W]`.
+    TwoD,
+    /// `[N, C, D, H, W]`.
+    ThreeD,
+    /// `[N, C, *]`, over all processes; there is one.
+    Sync,
+}
+
+/// Batch norm: `(x - mean) / sqrt(variance + eps) * weight + bias` for each channel, with the statistics of the batch in
+/// training and the running ones in evaluation.
+///
+/// Shapes: as [`BatchNormKind`], and the output as the input. State: `weight`, `bias`, `running_mean`, `running_var`
+/// `[C]`, `num_batches_tracked` (0-dim, int64).
+#[derive(Debug)]
+pub struct BatchNorm {
+    kind: BatchNormKind,
+    eps: f64,
+    momentum: Option<f64>,
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+    running: Option<Running>,
+    training: Training,
+}
+
+/// Running statistics.
+#[derive(Debug)]
+struct Running {
+    mean: Tensor,
+    variance: Tensor,
+    batches: Tensor,
+}
+
+impl BatchNorm {
+    /// A batch norm with weight 1, bias 0, running mean 0 and running variance 1.
+    ///
+    /// # Errors
+    /// Where the number of channels is negative.
+    pub fn new(kind: BatchNormKind, config: &BatchNormConfig) -> Result<Self> {
+        let (weight, bias) = affine_parameters(&[channels(config.num_features)?], config.affine, config.bias)?;
+        let running = if config.track_running_stats { Some(Running::new(config.num_features)?) } else { None };
+        Ok(Self {
+            kind,
+            eps: config.eps,
+            momentum: config.momentum,
+            weight,
+            bias,
+            running,
+            training: Training::default(),
+        })
+    }
+
+    /// Whether running statistics are kept.
+    #[must_use]
+    pub fn tracks_running_stats(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Whether the layer is in training mode.
+    #[must_use]
+    pub fn is_training(&self) -> bool {
+        self.training.get()
+    }
+
+    /// The factor and the summand by which each channel is changed in evaluation: both `[C]`; `None` where there are no
+    /// running statistics.
+    ///
+    /// # Errors
+    /// Where libtorch fails.
+    pub fn scale_and_shift(&self) -> Result<Option<(Tensor, Tensor)>> {
+        let Some(running) = &self.running else { return Ok(None) };
+        let mut scale = running.variance.f_add_scalar(self.eps)?.f_rsqrt()?;
+        if let Some(weight) = &self.weight {
+            scale = weight.f_mul(&scale)?;
+        }
+        let shift = running.mean.f_mul(&scale)?;
+        let shift = match &self.bias {
+            Some(bias) => bias.f_sub(&shift)?,
+            None => shift.f_neg()?,
+        };
+        Ok(Some((scale, shift)))
+    }
+}
+
+impl Module for BatchNorm {
+    fn class(&self) -> &'static [&'static str] {
+        match self.kind {
+            BatchNormKind::OneD => &["BatchNorm1d", "_BatchNorm"],
+            BatchNormKind::TwoD => &["BatchNorm2d", "_BatchNorm"],
+            BatchNormKind::ThreeD => &["BatchNorm3d", "_BatchNorm"],
+            BatchNormKind::Sync => &["SyncBatchNorm"],
+        }
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let shape = input.size();
+        match self.kind {
+            BatchNormKind::OneD => check::dimensions(&shape, &[2, 3])?,
+            BatchNormKind::TwoD => check::dimensions(&shape, &[4])?,
+            BatchNormKind::ThreeD => check::dimensions(&shape, &[5])?,
+            BatchNormKind::Sync if shape.len() >= 2 => {}
+            BatchNormKind::Sync => return Err(Error::input("at least 2D input", format!("{}D input", shape.len()))),
+        }
+        let training = self.training.get();
+        let batch_statistics = training || self.running.is_none();
+        let mut momentum = self.momentum.unwrap_or(0.0);
+        if let (true, Some(running)) = (training, &self.running) {
+            let mut batches = running.batches.shallow_clone();
+            let _ = batches.f_add_scalar_(1)?;
+            if self.momentum.is_none() {
+                momentum = 1.0 / batches.f_double_value(&[])?;
+            }
+        }
+        if batch_statistics {
+            check::several_values_per_channel(&shape)?;
+        }
+        check_eps(self.eps, batch_statistics)?;
+        let running = self.running.as_ref();
+        Ok(input.f_batch_norm(
+            self.weight.as_ref(),
+            self.bias.as_ref(),
+            running.map(|running| &running.mean),
+            running.map(|running| &running.variance),
+            batch_statistics,
+            momentum,
+            self.eps,
+            true,
+        )?)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+        parts.parameter("bias", &self.bias);
+        if let Some(running) = &self.running {
+            parts.buffer("running_mean", &running.mean);
+            parts.buffer("running_var", &running.variance);
+            parts.buffer("num_batches_tracked", &running.batches);
+        }
+    }
+
+    fn train(&self, training: bool) {
+        self.training.set(training);
+    }
+}
+
+impl Running {
+    fn new(channels: i64) -> Result<Self> {
+        let float = (Kind::Float, Device::Cpu);
+        Ok(Self {
+            mean: Tensor::f_zeros([channels], float)?,
+            variance: Tensor::f_ones([channels], float)?,
+            batches: Tensor::f_zeros([0i64; 0], (Kind::Int64, Device::Cpu))?,
+        })
+    }
+}
+
+fn check_eps(eps: f64, training: bool) -> Result<()> {
+    if training && eps <= 0.0 {
+        return Err(Error::argument("eps", eps, "expected a positive number during training"));
+    }
+    if eps < 0.0 {
+        return Err(Error::argument("eps", eps, "expected a non-negative number"));
+    }
+    Ok(())
+}
+
+/// Checks a number of channels.
+pub(super) fn channels(num_features: i64) -> Result<i64> {
+    if num_features < 0 {
+        return Err(Error::argument("num_features", num_features, "expected at least 0"));
+    }
+    Ok(num_features)
+}
+
+/// Weight 1 and bias 0 of the given shape, as far as they are wanted.
+pub(super) fn affine_parameters(shape: &[i64], affine: bool, bias: bool) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let filled = |value: f64| -> Result<Tensor> {
+        let tensor = init::parameter(shape)?;
+        init::constant(&tensor, value)?;
+        Ok(tensor)
+    };
+    let weight = affine.then(|| filled(1.0)).transpose()?;
+    let bias = (affine && bias).then(|| filled(0.0)).transpose()?;
+    Ok((weight, bias))
+}

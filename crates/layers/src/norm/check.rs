@@ -1,0 +1,29 @@
+//! Checks of normalisations that the reference makes in Python, so that libtorch does not make them.
+
+use crate::{Error, Result};
+
+/// Training needs more than one value per channel.
+pub(super) fn several_values_per_channel(shape: &[i64]) -> Result<()> {
+    let values: i64 = shape.iter().enumerate().filter(|(dim, _)| *dim != 1).map(|(_, size)| size).product();
+    if values == 1 {
+        return Err(Error::input("more than 1 value per channel when training", format!("input size {shape:?}")));
+    }
+    Ok(())
+}
+
+/// Statistics of the input need more than one spatial element.
+pub(super) fn several_spatial_elements(shape: &[i64]) -> Result<()> {
+    if shape.iter().skip(2).product::<i64>() == 1 {
+        return Err(Error::input("more than 1 spatial element when training", format!("input size {shape:?}")));
+    }
+    Ok(())
+}
+
+/// The input has one of the numbers of dimensions in `allowed`.
+pub(super) fn dimensions(shape: &[i64], allowed: &[usize]) -> Result<()> {
+    if allowed.contains(&shape.len()) {
+        return Ok(());
+    }
+    let allowed: Vec<_> = allowed.iter().map(|dims| format!("{dims}D")).collect();
+    Err(Error::input(format!("{} input", allowed.join(" or ")), format!("{}D input {shape:?}", shape.len())))
+}

@@ -1,0 +1,90 @@
+//! `GN`. Reference: `torch.nn.GroupNorm`; Wu and He, Group Normalization (2018).
+
+use mmcv_registry::config_struct;
+use tch::Tensor;
+
+use super::{batch_norm::affine_parameters, check};
+use crate::{Error, Module, Parts, Result};
+
+config_struct! {
+    /// Arguments of `GN`.
+    pub struct GroupNormConfig {
+        required {
+            /// Number of groups into which the channels are divided.
+            num_groups: i64,
+            /// Channels; divisible by `num_groups`.
+            num_channels: i64,
+        }
+        optional {
+            /// Added to the variance before the root is taken.
+            eps: f64 = 1e-5,
+            /// Whether there are a weight and a bias for each channel.
+            affine: bool = true,
+            /// Whether there is a bias, where `affine` is true.
+            bias: bool = true,
+        }
+    }
+}
+
+/// Group norm: each group of channels of each sample has mean 0 and variance 1 before weight and bias.
+///
+/// Shapes: input `[N, C, *]`, output the same. State: `weight`, `bias` `[C]`.
+#[derive(Debug)]
+pub struct GroupNorm {
+    num_groups: i64,
+    eps: f64,
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+}
+
+impl GroupNorm {
+    /// A group norm with weight 1 and bias 0.
+    ///
+    /// # Errors
+    /// Where the number of groups is not positive or does not divide the number of channels.
+    pub fn new(config: &GroupNormConfig) -> Result<Self> {
+        let GroupNormConfig { num_groups, num_channels, eps, affine, bias } = *config;
+        if num_channels < 0 {
+            return Err(Error::argument("num_channels", num_channels, "expected at least 0"));
+        }
+        if num_groups <= 0 || num_channels % num_groups != 0 {
+            let reason =
+                format!("num_channels {num_channels} must be divisible by num_groups; {}", divisors(num_channels));
+            return Err(Error::argument("num_groups", num_groups, reason));
+        }
+        let (weight, bias) = affine_parameters(&[num_channels], affine, bias)?;
+        Ok(Self { num_groups, eps, weight, bias })
+    }
+}
+
+/// The numbers that divide the channels, in words.
+fn divisors(channels: i64) -> String {
+    let small = (1..=channels.min(4096)).filter(|group| channels % group == 0);
+    let listed: Vec<_> = small.map(|group| group.to_string()).collect();
+    if listed.is_empty() {
+        "expected a positive integer".to_owned()
+    } else {
+        format!("{} are possible", listed.join(", "))
+    }
+}
+
+impl Module for GroupNorm {
+    fn class(&self) -> &'static [&'static str] {
+        &["GroupNorm", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let shape = input.size();
+        let [samples, channels, spatial @ ..] = shape.as_slice() else {
+            return Err(Error::input("at least 2D input", format!("{}D input", shape.len())));
+        };
+        let values_per_group = [&[samples * channels / self.num_groups, self.num_groups], spatial].concat();
+        check::several_values_per_channel(&values_per_group)?;
+        Ok(input.f_group_norm(self.num_groups, self.weight.as_ref(), self.bias.as_ref(), self.eps, true)?)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+        parts.parameter("bias", &self.bias);
+    }
+}

@@ -1,0 +1,139 @@
+//! `IN1d`, `IN2d` (alias `IN`), `IN3d`. Reference: `torch.nn.InstanceNorm2d`; Ulyanov et al. (2016).
+
+use mmcv_registry::config_struct;
+use tch::{Device, Kind, Tensor};
+
+use super::batch_norm::{affine_parameters, channels};
+use super::check;
+use crate::{Error, Module, Parts, Result, Training};
+
+config_struct! {
+    /// Arguments of `IN1d`, `IN2d` and `IN3d`.
+    pub struct InstanceNormConfig {
+        required {
+            /// Channels.
+            num_features: i64,
+        }
+        optional {
+            /// Added to the variance before the root is taken.
+            eps: f64 = 1e-5,
+            /// Weight of the newest input in the running statistics; null for 0.
+            momentum: Option<f64> = Some(0.1),
+            /// Whether there are a weight and a bias for each channel.
+            affine: bool = false,
+            /// Whether running statistics are kept and used in evaluation.
+            track_running_stats: bool = false,
+            /// Whether there is a bias, where `affine` is true.
+            bias: bool = true,
+        }
+    }
+}
+
+/// Instance norm: each channel of each sample has mean 0 and variance 1 before weight and bias.
+///
+/// Shapes: input `[N, C, *]` or `[C, *]`, output the same. State: `weight`, `bias`, `running_mean`, `running_var` `[C]`,
+/// `num_batches_tracked` (0-dim, int64, which stays 0 as in the reference).
+#[derive(Debug)]
+pub struct InstanceNorm {
+    dims: usize,
+    num_features: i64,
+    eps: f64,
+    momentum: f64,
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+    running: Option<[Tensor; 3]>,
+    training: Training,
+}
+
+impl InstanceNorm {
+    /// An instance norm over `dims` dimensions (1, 2 or 3) with weight 1 and bias 0.
+    ///
+    /// # Errors
+    /// Where the number of channels is negative.
+    pub fn new(dims: usize, config: &InstanceNormConfig) -> Result<Self> {
+        let num_features = channels(config.num_features)?;
+        let (weight, bias) = affine_parameters(&[num_features], config.affine, config.bias)?;
+        let running = if config.track_running_stats {
+            let float = (Kind::Float, Device::Cpu);
+            let batches = Tensor::f_zeros([0i64; 0], (Kind::Int64, Device::Cpu))?;
+            Some([Tensor::f_zeros([num_features], float)?, Tensor::f_ones([num_features], float)?, batches])
+        } else {
+            None
+        };
+        Ok(Self {
+            dims,
+            num_features,
+            eps: config.eps,
+            momentum: config.momentum.unwrap_or(0.0),
+            weight,
+            bias,
+            running,
+            training: Training::default(),
+        })
+    }
+
+    fn apply(&self, input: &Tensor) -> Result<Tensor> {
+        let input_statistics = self.training.get() || self.running.is_none();
+        if input_statistics {
+            check::several_spatial_elements(&input.size())?;
+        }
+        let running = self.running.as_ref();
+        Ok(input.f_instance_norm(
+            self.weight.as_ref(),
+            self.bias.as_ref(),
+            running.map(|[mean, _, _]| mean),
+            running.map(|[_, variance, _]| variance),
+            input_statistics,
+            self.momentum,
+            self.eps,
+            true,
+        )?)
+    }
+}
+
+impl Module for InstanceNorm {
+    fn class(&self) -> &'static [&'static str] {
+        match self.dims {
+            1 => &["InstanceNorm1d", "_InstanceNorm"],
+            2 => &["InstanceNorm2d", "_InstanceNorm"],
+            _ => &["InstanceNorm3d", "_InstanceNorm"],
+        }
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let shape = input.size();
+        check::dimensions(&shape, &[self.dims + 1, self.dims + 2])?;
+        let without_batch = shape.len() == self.dims + 1;
+        let found = if without_batch { shape.first() } else { shape.get(1) };
+        if found != Some(&self.num_features) {
+            if self.weight.is_some() {
+                return Err(Error::input(
+                    format!("num_features {} channels", self.num_features),
+                    format!("input size {shape:?}"),
+                ));
+            }
+            log::warn!(
+                "num_features is {} and the input size {shape:?}; it is not used without affine",
+                self.num_features
+            );
+        }
+        if without_batch {
+            return Ok(self.apply(&input.f_unsqueeze(0)?)?.f_squeeze_dim(0)?);
+        }
+        self.apply(input)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+        parts.parameter("bias", &self.bias);
+        if let Some([mean, variance, batches]) = &self.running {
+            parts.buffer("running_mean", mean);
+            parts.buffer("running_var", variance);
+            parts.buffer("num_batches_tracked", batches);
+        }
+    }
+
+    fn train(&self, training: bool) {
+        self.training.set(training);
+    }
+}

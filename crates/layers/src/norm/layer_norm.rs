@@ -1,0 +1,71 @@
+//! `LN`. Reference: `torch.nn.LayerNorm`; Ba et al., Layer Normalization (2016).
+
+use mmcv_registry::config_struct;
+use tch::Tensor;
+
+use super::batch_norm::affine_parameters;
+use crate::{Error, Module, Parts, Result, Size};
+
+config_struct! {
+    /// Arguments of `LN`.
+    pub struct LayerNormConfig {
+        required {
+            /// The sizes of the last dimensions, over which the statistics are taken; an integer for the last one alone.
+            normalized_shape: Size,
+        }
+        optional {
+            /// Added to the variance before the root is taken.
+            eps: f64 = 1e-5,
+            /// Whether there are a weight and a bias for each element.
+            elementwise_affine: bool = true,
+            /// Whether there is a bias, where `elementwise_affine` is true.
+            bias: bool = true,
+        }
+    }
+}
+
+/// Layer norm: the last dimensions have mean 0 and variance 1 before weight and bias.
+///
+/// Shapes: input `[*, *normalized_shape]`, output the same. State: `weight`, `bias` of `normalized_shape`.
+#[derive(Debug)]
+pub struct LayerNorm {
+    normalized_shape: Vec<i64>,
+    eps: f64,
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+}
+
+impl LayerNorm {
+    /// A layer norm with weight 1 and bias 0.
+    ///
+    /// # Errors
+    /// Where a size is negative.
+    pub fn new(config: &LayerNormConfig) -> Result<Self> {
+        let normalized_shape = match &config.normalized_shape {
+            Size::All(size) => vec![*size],
+            Size::Each(sizes) => sizes.clone(),
+        };
+        if normalized_shape.iter().any(|size| *size < 0) {
+            let found = format!("{normalized_shape:?}");
+            return Err(Error::argument("normalized_shape", found, "expected sizes of at least 0"));
+        }
+        let (weight, bias) = affine_parameters(&normalized_shape, config.elementwise_affine, config.bias)?;
+        Ok(Self { normalized_shape, eps: config.eps, weight, bias })
+    }
+}
+
+impl Module for LayerNorm {
+    fn class(&self) -> &'static [&'static str] {
+        &["LayerNorm", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
+        Ok(input.f_layer_norm(&self.normalized_shape, weight, bias, self.eps, true)?)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+        parts.parameter("bias", &self.bias);
+    }
+}

@@ -1,0 +1,98 @@
+//! `zero`, `reflect`, `replicate`. Reference: mmcv/cnn/bricks/padding.py, `torch.nn.ZeroPad2d`.
+
+use mmcv_registry::{Spec, config_struct};
+use tch::Tensor;
+
+use crate::registry::{Build, build_from};
+use crate::{Module, Result, Size};
+
+config_struct! {
+    /// Arguments of `zero`, `reflect` and `replicate`.
+    pub struct PadConfig {
+        required {
+            /// Pixels on all four sides; or a list: left, right, top, bottom.
+            padding: Size,
+        }
+    }
+}
+
+/// The registered padding layers.
+pub const SPECS: &[Spec<Build>] = &[
+    padding("zero", &["torch.nn.ZeroPad2d"], "Pads with 0.", "torch.nn.ZeroPad2d", |arguments| {
+        build_from(arguments, |config| Ok(Pad::new(PadMode::Zero, config)))
+    }),
+    padding(
+        "reflect",
+        &["torch.nn.ReflectionPad2d"],
+        "Pads with the mirrored input.",
+        "torch.nn.ReflectionPad2d",
+        |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Reflect, config))),
+    ),
+    padding(
+        "replicate",
+        &["torch.nn.ReplicationPad2d"],
+        "Pads with the edge.",
+        "torch.nn.ReplicationPad2d",
+        |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Replicate, config))),
+    ),
+];
+
+const fn padding(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    doc: &'static str,
+    source: &'static str,
+    build: Build,
+) -> Spec<Build> {
+    Spec { group: "padding", aliases, doc, source, fields: PadConfig::FIELDS, ..Spec::new(name, build) }
+}
+
+/// What padded pixels hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PadMode {
+    /// 0.
+    Zero,
+    /// The pixels mirrored at the edge, without the edge itself.
+    Reflect,
+    /// The pixel at the edge.
+    Replicate,
+}
+
+/// Padding of an image on its four sides.
+///
+/// Shapes: input `[N, C, H, W]` or `[C, H, W]`, output `[N, C, H + top + bottom, W + left + right]`.
+#[derive(Debug)]
+pub struct Pad {
+    mode: PadMode,
+    sides: Vec<i64>,
+}
+
+impl Pad {
+    /// A padding layer. Whether the sides fit the input is checked by the forward pass, as in the reference.
+    #[must_use]
+    pub fn new(mode: PadMode, config: &PadConfig) -> Self {
+        let sides = match &config.padding {
+            Size::All(size) => vec![*size; 4],
+            Size::Each(sizes) => sizes.clone(),
+        };
+        Self { mode, sides }
+    }
+}
+
+impl Module for Pad {
+    fn class(&self) -> &'static [&'static str] {
+        match self.mode {
+            PadMode::Zero => &["ZeroPad2d", "ConstantPad2d"],
+            PadMode::Reflect => &["ReflectionPad2d", "_ReflectionPadNd"],
+            PadMode::Replicate => &["ReplicationPad2d", "_ReplicationPadNd"],
+        }
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(match self.mode {
+            PadMode::Zero => input.f_pad(&self.sides, "constant", 0.0)?,
+            PadMode::Reflect => input.f_pad(&self.sides, "reflect", None)?,
+            PadMode::Replicate => input.f_pad(&self.sides, "replicate", None)?,
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! [`Size`]: a size of every spatial dimension, or one for all.
+
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
+
+use crate::{Error, Result};
+
+/// A kernel size, stride, padding or dilation: one number for all spatial dimensions, or a list with one for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Size {
+    /// The same for all dimensions.
+    All(i64),
+    /// One for each dimension, the first dimension first.
+    Each(Vec<i64>),
+}
+
+impl Size {
+    /// The size of each of `dims` dimensions.
+    ///
+    /// # Errors
+    /// Where this is a list of another length; the error names the argument `name`.
+    pub fn expand(&self, dims: usize, name: &str) -> Result<Vec<i64>> {
+        match self {
+            Self::All(size) => Ok(vec![*size; dims]),
+            Self::Each(sizes) if sizes.len() == dims => Ok(sizes.clone()),
+            Self::Each(sizes) => Err(Error::argument(
+                name,
+                format!("{sizes:?}"),
+                format!("expected an integer or a list of {dims} integers"),
+            )),
+        }
+    }
+
+    /// As [`Self::expand`], and every size has to be at least `least`.
+    ///
+    /// # Errors
+    /// Also where a size is smaller.
+    pub fn expand_at_least(&self, least: i64, dims: usize, name: &str) -> Result<Vec<i64>> {
+        let sizes = self.expand(dims, name)?;
+        if sizes.iter().all(|size| *size >= least) {
+            return Ok(sizes);
+        }
+        Err(Error::argument(name, self.to_config(), format!("expected at least {least} in every dimension")))
+    }
+}
+
+impl From<i64> for Size {
+    fn from(size: i64) -> Self {
+        Self::All(size)
+    }
+}
+
+impl<const N: usize> From<[i64; N]> for Size {
+    fn from(sizes: [i64; N]) -> Self {
+        Self::Each(sizes.to_vec())
+    }
+}
+
+impl FromConfig for Size {
+    fn expected() -> String {
+        "an integer or a list of integers".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Int(size) => Ok(Self::All(*size)),
+            Config::List(_) => Vec::from_config(value, path).map(Self::Each),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::All(size) => Config::Int(*size),
+            Self::Each(sizes) => sizes.clone().into(),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The tensors of a module by name, its device and type, and the bridge to tch.
+
+use std::cell::Cell;
+
+use tch::nn::{ModuleT, VarStore};
+use tch::{Device, Kind, Tensor};
+
+use crate::{Error, Module, Parts, Result};
+
+/// What can be done with every [`Module`].
+pub trait ModuleExt: Module {
+    /// All parameters with their names from here, in the order of the reference's `named_parameters()`.
+    fn named_parameters(&self) -> Vec<(String, Tensor)> {
+        let mut found = Vec::new();
+        walk(self, "", &mut |prefix, parts| add(&mut found, prefix, &parts.parameters));
+        found
+    }
+
+    /// All buffers with their names from here, in the order of the reference's `named_buffers()`.
+    fn named_buffers(&self) -> Vec<(String, Tensor)> {
+        let mut found = Vec::new();
+        walk(self, "", &mut |prefix, parts| add(&mut found, prefix, &parts.buffers));
+        found
+    }
+
+    /// All parameters and buffers with their names from here, in the order of the reference's `state_dict()`: of each
+    /// module first its parameters, then its buffers, then its children.
+    fn state_dict(&self) -> Vec<(String, Tensor)> {
+        let mut found = Vec::new();
+        walk(self, "", &mut |prefix, parts| {
+            add(&mut found, prefix, &parts.parameters);
+            add(&mut found, prefix, &parts.buffers);
+        });
+        found
+    }
+
+    /// The number of elements of all parameters.
+    fn parameter_count(&self) -> usize {
+        self.named_parameters().iter().map(|(_, tensor)| tensor.numel()).sum()
+    }
+
+    /// Moves all parameters and buffers to `device`.
+    ///
+    /// # Errors
+    /// Where the device is missing or its memory is full; what was moved before stays moved.
+    fn to_device(&self, device: Device) -> Result<()> {
+        self.replace_data(|tensor| Ok(tensor.f_to_device(device)?))
+    }
+
+    /// Converts all floating-point parameters and buffers to `kind`.
+    ///
+    /// # Errors
+    /// Where `kind` is no floating-point type, or memory is full.
+    fn to_kind(&self, kind: Kind) -> Result<()> {
+        if !is_floating(kind) {
+            return Err(Error::input("a floating-point type", format!("{kind:?}")));
+        }
+        self.replace_data(|tensor| {
+            let converts = is_floating(tensor.f_kind()?);
+            Ok(if converts { tensor.f_to_kind(kind)? } else { tensor.shallow_clone() })
+        })
+    }
+
+    /// Sets whether gradients are computed for all parameters.
+    ///
+    /// # Errors
+    /// Where libtorch refuses.
+    fn requires_grad(&self, requires_grad: bool) -> Result<()> {
+        self.named_parameters().iter().try_for_each(|(_, tensor)| {
+            let _ = tensor.f_set_requires_grad(requires_grad)?;
+            Ok(())
+        })
+    }
+
+    /// A [`VarStore`] that holds the same tensors (not copies), for tch's optimisers: what they change, the module
+    /// sees. The parameters are its trainable variables. To move the module to another device, use
+    /// [`Self::to_device`] before this.
+    fn var_store(&self) -> VarStore {
+        let (parameters, buffers) = (self.named_parameters(), self.named_buffers());
+        let device = parameters.iter().chain(&buffers).next().map_or(Device::Cpu, |(_, tensor)| tensor.device());
+        let store = VarStore::new(device);
+        // tch makes trainable variables only by itself, so they are made empty and then replaced.
+        for position in 0..parameters.len() {
+            let _ = store.root().zeros(&position.to_string(), &[0]);
+        }
+        let mut variables = store.variables_.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (variable, (_, tensor)) in variables.trainable_variables.iter_mut().zip(&parameters) {
+            variable.tensor = tensor.shallow_clone();
+        }
+        variables.named_variables = parameters.into_iter().chain(buffers).collect();
+        drop(variables);
+        store
+    }
+
+    #[doc(hidden)]
+    fn replace_data(&self, convert: impl Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        self.state_dict().into_iter().try_for_each(|(name, mut tensor)| {
+            let converted = convert(&tensor).map_err(|error| error.in_module(name))?;
+            tensor.f_set_data(&converted)?;
+            Ok(())
+        })
+    }
+}
+
+impl<M: Module + ?Sized> ModuleExt for M {}
+
+/// All modules with their names from here, `module` itself (with the empty name) first.
+#[must_use]
+pub fn named_modules(module: &dyn Module) -> Vec<(String, &dyn Module)> {
+    let mut found = vec![(String::new(), module)];
+    for (name, child) in Parts::of(module).children {
+        found.extend(named_modules(child).into_iter().map(|(inner, module)| (join(&name, &inner), module)));
+    }
+    found
+}
+
+/// The name of what is called `name` in the module `prefix`; either may be empty.
+#[must_use]
+pub fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() || name.is_empty() { format!("{prefix}{name}") } else { format!("{prefix}.{name}") }
+}
+
+/// A [`Module`] as a [`tch::nn::ModuleT`], for code that is written for tch's modules.
+///
+/// Its forward pass panics where the module's returns an error, since tch's trait has no errors.
+#[derive(Debug)]
+pub struct TchModule {
+    module: Box<dyn Module>,
+    training: Cell<Option<bool>>,
+}
+
+impl TchModule {
+    /// Wraps `module`.
+    #[must_use]
+    pub fn new(module: Box<dyn Module>) -> Self {
+        Self { module, training: Cell::new(None) }
+    }
+
+    /// The module itself.
+    #[must_use]
+    pub fn module(&self) -> &dyn Module {
+        &*self.module
+    }
+}
+
+impl ModuleT for TchModule {
+    #[allow(clippy::panic)]
+    fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
+        if self.training.replace(Some(train)) != Some(train) {
+            self.module.train(train);
+        }
+        match self.module.forward(input) {
+            Ok(output) => output,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn is_floating(kind: Kind) -> bool {
+    matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double)
+}
+
+fn walk<'a, M: Module + ?Sized>(module: &'a M, prefix: &str, visit: &mut dyn FnMut(&str, &Parts<'a>)) {
+    let parts = Parts::of(module);
+    visit(prefix, &parts);
+    for (name, child) in &parts.children {
+        walk(*child, &join(prefix, name), visit);
+    }
+}
+
+fn add(found: &mut Vec<(String, Tensor)>, prefix: &str, tensors: &[(std::borrow::Cow<'_, str>, &Tensor)]) {
+    found.extend(tensors.iter().map(|(name, tensor)| (join(prefix, name), tensor.shallow_clone())));
+}

@@ -1,0 +1,147 @@
+//! `nearest` and `bilinear`. Reference: `torch.nn.Upsample`, `torch.nn.functional.interpolate`.
+
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use tch::Tensor;
+
+use crate::{Error, Module, Result, Size};
+
+config_struct! {
+    /// Arguments of `nearest` and `bilinear`.
+    pub struct UpsampleConfig {
+        optional {
+            /// Size of the output in pixels. Either this or `scale_factor` is given.
+            size: Option<Size> = None,
+            /// Factor by which the input grows. Either this or `size` is given; 0 counts as not given.
+            scale_factor: Option<ScaleFactor> = None,
+            /// Whether the centres of the pixels in the corners stay where they are; only for `bilinear`.
+            align_corners: Option<bool> = None,
+            /// Whether the factor is computed again from the rounded size of the output.
+            recompute_scale_factor: Option<bool> = None,
+        }
+    }
+}
+
+/// The factor by which each dimension grows: one for all, or one for each.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScaleFactor {
+    /// The same for all dimensions.
+    All(f64),
+    /// One for each dimension.
+    Each(Vec<f64>),
+}
+
+impl FromConfig for ScaleFactor {
+    fn expected() -> String {
+        "a number or a list of numbers".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Int(_) | Config::Float(_) => f64::from_config(value, path).map(Self::All),
+            Config::List(_) => Vec::from_config(value, path).map(Self::Each),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::All(factor) => Config::Float(*factor),
+            Self::Each(factors) => factors.clone().into(),
+        }
+    }
+}
+
+/// How values between pixels are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    /// From the nearest pixel; for 3-D, 4-D and 5-D input.
+    Nearest,
+    /// Linearly from the four nearest pixels; for 4-D input.
+    Bilinear,
+}
+
+/// Upsampling by interpolation.
+///
+/// Shapes: input `[N, C, *]`, output `[N, C, *]` with `size` pixels, or `pixels * scale_factor` rounded down.
+#[derive(Debug)]
+pub struct Upsample {
+    interpolation: Interpolation,
+    config: UpsampleConfig,
+}
+
+impl Upsample {
+    /// An upsampling layer. Whether size and factor fit is checked by the forward pass, as in the reference.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn new(interpolation: Interpolation, config: &UpsampleConfig) -> Result<Self> {
+        let mut config = config.clone();
+        config.scale_factor = config.scale_factor.filter(|factor| *factor != ScaleFactor::All(0.0));
+        Ok(Self { interpolation, config })
+    }
+
+    /// The size of the output or the factors, of which exactly one is given, for `spatial` dimensions.
+    fn target(&self, spatial: &[i64]) -> Result<(Option<Vec<i64>>, Option<Vec<f64>>)> {
+        let config = &self.config;
+        let dims = spatial.len();
+        let recompute = config.recompute_scale_factor == Some(true);
+        match (&config.size, &config.scale_factor) {
+            (Some(_), Some(_)) => {
+                Err(Error::argument("size", "both", "only one of size or scale_factor should be defined"))
+            }
+            (Some(_), None) if recompute => {
+                let reason = "recompute_scale_factor is not meaningful with an explicit size";
+                Err(Error::argument("recompute_scale_factor", true, reason))
+            }
+            (Some(size), None) => Ok((Some(size.expand(dims, "size")?), None)),
+            (None, Some(factor)) => {
+                let factors = match factor {
+                    ScaleFactor::All(factor) => vec![*factor; dims],
+                    ScaleFactor::Each(factors) if factors.len() == dims => factors.clone(),
+                    ScaleFactor::Each(factors) => {
+                        let reason = format!("expected a number or {dims} numbers for this input");
+                        return Err(Error::argument("scale_factor", format!("{factors:?}"), reason));
+                    }
+                };
+                if recompute {
+                    let sizes = spatial.iter().zip(&factors).map(|(size, factor)| (*size as f64 * factor) as i64);
+                    return Ok((Some(sizes.collect()), None));
+                }
+                Ok((None, Some(factors)))
+            }
+            (None, None) => {
+                let reason = "either size or scale_factor should be defined";
+                Err(Error::argument("scale_factor", "neither", reason))
+            }
+        }
+    }
+}
+
+impl Module for Upsample {
+    fn class(&self) -> &'static [&'static str] {
+        &["Upsample", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let shape = input.size();
+        let nearest = self.interpolation == Interpolation::Nearest;
+        if nearest && self.config.align_corners.is_some() {
+            let reason = "align_corners can only be set for bilinear: remove it";
+            return Err(Error::argument("align_corners", format!("{:?}", self.config.align_corners), reason));
+        }
+        let spatial = shape.get(2..).unwrap_or_default();
+        let (size, factors) = self.target(spatial)?;
+        let (size, factors) = (size.as_deref(), factors.as_deref().unwrap_or_default());
+        match (nearest, shape.len()) {
+            (true, 3) => Ok(input.f_upsample_nearest1d_vec(size, factors)?),
+            (true, 4) => Ok(input.f_upsample_nearest2d_vec(size, factors)?),
+            (true, 5) => Ok(input.f_upsample_nearest3d_vec(size, factors)?),
+            (true, dims) => Err(Error::input("3D, 4D or 5D input", format!("{dims}D input {shape:?}"))),
+            (false, 4) => {
+                let align_corners = self.config.align_corners == Some(true);
+                Ok(input.f_upsample_bilinear2d_vec(size, align_corners, factors)?)
+            }
+            (false, dims) => Err(Error::input("4D input for bilinear", format!("{dims}D input {shape:?}"))),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `pixel_shuffle`. Reference: mmcv/cnn/bricks/upsample.py, `PixelShufflePack`.
+
+use mmcv_registry::config_struct;
+use tch::Tensor;
+
+use crate::conv::{Conv, ConvConfig, Padding};
+use crate::init::{self, Distribution};
+use crate::{Error, Module, Parts, Result, Size};
+
+config_struct! {
+    /// Arguments of `pixel_shuffle`.
+    pub struct PixelShufflePackConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+            /// Channels of the output.
+            out_channels: i64,
+            /// Factor by which height and width grow.
+            scale_factor: i64,
+            /// Size of the convolution's kernel.
+            upsample_kernel: i64,
+        }
+    }
+}
+
+/// A convolution that makes `scale_factor^2` times the channels, which are then rearranged into pixels.
+///
+/// Shapes: input `[N, in_channels, H, W]`, output `[N, out_channels, scale_factor H, scale_factor W]` for an odd kernel.
+/// State: `upsample_conv.weight`, `upsample_conv.bias`. Shi et al. (2016).
+#[derive(Debug)]
+pub struct PixelShufflePack {
+    upsample_conv: Conv,
+    scale_factor: i64,
+}
+
+impl PixelShufflePack {
+    /// A pixel shuffle with Xavier-uniform initial values.
+    ///
+    /// # Errors
+    /// Where an argument is not positive.
+    pub fn new(config: &PixelShufflePackConfig) -> Result<Self> {
+        let PixelShufflePackConfig { in_channels, out_channels, scale_factor, upsample_kernel } = *config;
+        let expanded = scale_factor.checked_mul(scale_factor).and_then(|pixels| out_channels.checked_mul(pixels));
+        let Some(expanded) = expanded.filter(|_| scale_factor > 0) else {
+            return Err(Error::argument("scale_factor", scale_factor, "expected a small positive integer"));
+        };
+        if upsample_kernel < 1 {
+            return Err(Error::argument("upsample_kernel", upsample_kernel, "expected a positive integer"));
+        }
+        let padding = Padding::Size(Size::All((upsample_kernel - 1) / 2));
+        let conv = ConvConfig { padding, ..ConvConfig::new(in_channels, expanded, upsample_kernel.into()) };
+        let layer = Self { upsample_conv: Conv::new(2, &conv)?, scale_factor };
+        layer.init_weights()?;
+        Ok(layer)
+    }
+}
+
+impl Module for PixelShufflePack {
+    fn class(&self) -> &'static [&'static str] {
+        &["PixelShufflePack", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let expanded = self.upsample_conv.forward(input).map_err(|error| error.in_module("upsample_conv"))?;
+        Ok(expanded.f_pixel_shuffle(self.scale_factor)?)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("upsample_conv", &self.upsample_conv);
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        init::xavier_init(&self.upsample_conv, 1.0, 0.0, Distribution::Uniform)
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}

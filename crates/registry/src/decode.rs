@@ -1,0 +1,354 @@
+//! Typed decoding: [`FromConfig`] for single values, [`Decoder`] for dicts.
+
+use crate::error::nearest;
+use crate::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath};
+
+/// A type that can be read from a config value, and written as one.
+pub trait FromConfig: Sized {
+    /// What the value has to be, for messages: `an integer`.
+    fn expected() -> String;
+
+    /// Reads the value that stands at `path`.
+    ///
+    /// # Errors
+    /// Where the value is of another type, or not allowed; the error has the path.
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError>;
+
+    /// The value as a config, which [`Self::from_config`] reads again; documentation shows defaults in this form.
+    fn to_config(&self) -> Config;
+}
+
+/// One argument of a registered type: what documentation, messages and checks know about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The key.
+    pub name: &'static str,
+    /// What it means, with unit or range.
+    pub doc: &'static str,
+    /// What the value has to be.
+    pub expected: fn() -> String,
+    /// The default; `None` where the key is required.
+    pub default: Option<fn() -> Config>,
+}
+
+/// Reads the keys of a dict one by one, and collects every mistake in it.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    dict: &'a Dict,
+    path: &'a KeyPath,
+    errors: Vec<ConfigError>,
+}
+
+/// A value could not be read; the reason is in the [`Decoder`], whose `finish` returns it.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded;
+
+impl<'a> Decoder<'a> {
+    /// A decoder of the dict that stands at `path`.
+    #[must_use]
+    pub fn new(dict: &'a Dict, path: &'a KeyPath) -> Self {
+        Self { dict, path, errors: Vec::new() }
+    }
+
+    /// Reads a key that has to be there.
+    ///
+    /// # Errors
+    /// [`Recorded`] where it is missing or cannot be read.
+    pub fn required<T: FromConfig>(&mut self, key: &str) -> Result<T, Recorded> {
+        match self.dict.get(key) {
+            Some(value) => self.read(key, value),
+            None => {
+                let kind = ConfigErrorKind::Missing { expected: T::expected() };
+                self.errors.push(ConfigError::new(&self.path.key(key), kind));
+                Err(Recorded)
+            }
+        }
+    }
+
+    /// Reads a key that has a default.
+    ///
+    /// # Errors
+    /// [`Recorded`] where it is there and cannot be read; a bad value never becomes the default.
+    pub fn optional<T: FromConfig>(&mut self, key: &str, default: impl FnOnce() -> T) -> Result<T, Recorded> {
+        match self.dict.get(key) {
+            Some(value) => self.read(key, value),
+            None => Ok(default()),
+        }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// All mistakes that were found, and all keys of the dict that are not among `allowed`.
+    pub fn finish<'n>(mut self, allowed: impl Iterator<Item = &'n str> + Clone) -> Result<(), ConfigError> {
+        for key in self.dict.keys() {
+            if !allowed.clone().any(|name| name == key) {
+                let kind = ConfigErrorKind::UnknownKey {
+                    nearest: nearest(key, allowed.clone()),
+                    allowed: allowed.clone().map(str::to_owned).collect(),
+                };
+                self.errors.push(ConfigError::new(&self.path.key(key), kind));
+            }
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(ConfigError::many(self.path, self.errors)) }
+    }
+
+    fn read<T: FromConfig>(&mut self, key: &str, value: &Config) -> Result<T, Recorded> {
+        T::from_config(value, &self.path.key(key)).map_err(|error| {
+            self.errors.push(error);
+            Recorded
+        })
+    }
+}
+
+/// Declares the arguments of a registered type once: a struct, its decoding, and the table for documentation.
+///
+/// ```
+/// use mmcv_registry::{Dict, KeyPath, config, config_struct};
+///
+/// config_struct! {
+///     /// Arguments of `MyUpsample`.
+///     pub struct MyUpsampleConfig {
+///         required {
+///             /// Factor by which height and width grow, at least 1.
+///             scale_factor: i64,
+///         }
+///         optional {
+///             /// How values between pixels are found: `nearest` or `bilinear`.
+///             mode: String = "nearest".to_owned(),
+///         }
+///     }
+/// }
+///
+/// let mut arguments = Dict::new();
+/// arguments.insert("scale_factor", 2);
+/// let read = MyUpsampleConfig::decode(&arguments, &KeyPath::root()).unwrap();
+/// assert_eq!((read.scale_factor, read.mode.as_str()), (2, "nearest"));
+/// assert_eq!(MyUpsampleConfig::new(2).mode, "nearest");
+///
+/// arguments.insert("mod", "nearest");
+/// let error = MyUpsampleConfig::decode(&arguments, &KeyPath::root().key("upsample_cfg")).unwrap_err();
+/// assert!(error.to_string().starts_with("upsample_cfg.mod: unknown key, did you mean \"mode\"?"));
+/// ```
+///
+/// The struct gets `FIELDS`, `new` (which takes the required arguments in order), `decode`, and [`FromConfig`].
+#[macro_export]
+macro_rules! config_struct {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $(required {
+                $($(#[doc = $required_doc:expr])* $required:ident : $required_type:ty,)*
+            })?
+            $(optional {
+                $($(#[doc = $optional_doc:expr])* $optional:ident : $optional_type:ty = $default:expr,)*
+            })?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq)]
+        #[allow(unreachable_pub)]
+        pub struct $name {
+            $($($(#[doc = $required_doc])* pub $required: $required_type,)*)?
+            $($(
+                $(#[doc = $optional_doc])*
+                #[doc = concat!("\n\nDefault: `", stringify!($default), "`.")]
+                pub $optional: $optional_type,
+            )*)?
+        }
+
+        impl $name {
+            /// The arguments, in order.
+            pub const FIELDS: &'static [$crate::Field] = &[
+                $($($crate::Field {
+                    name: stringify!($required),
+                    doc: concat!($($required_doc,)*),
+                    expected: <$required_type as $crate::FromConfig>::expected,
+                    default: None,
+                },)*)?
+                $($($crate::Field {
+                    name: stringify!($optional),
+                    doc: concat!($($optional_doc,)*),
+                    expected: <$optional_type as $crate::FromConfig>::expected,
+                    default: Some(|| {
+                        let default: $optional_type = $default;
+                        $crate::FromConfig::to_config(&default)
+                    }),
+                },)*)?
+            ];
+
+            /// The required arguments as given, and the defaults of the others.
+            #[must_use]
+            #[allow(clippy::too_many_arguments, clippy::new_without_default)]
+            pub fn new($($($required: $required_type),*)?) -> Self {
+                Self { $($($required,)*)? $($($optional: $default,)*)? }
+            }
+
+            /// Reads the arguments from the dict that stands at `path`.
+            ///
+            /// # Errors
+            /// All missing keys, unknown keys and values of a wrong type at once.
+            pub fn decode(dict: &$crate::Dict, path: &$crate::KeyPath) -> Result<Self, $crate::ConfigError> {
+                #[allow(unused_mut)]
+                let mut decoder = $crate::Decoder::new(dict, path);
+                $($(let $required = decoder.required::<$required_type>(stringify!($required));)*)?
+                $($(let $optional = decoder.optional::<$optional_type>(stringify!($optional), || $default);)*)?
+                decoder.finish(Self::FIELDS.iter().map(|field| field.name))?;
+                Ok(Self { $($($required: $required?,)*)? $($($optional: $optional?,)*)? })
+            }
+        }
+
+        impl $crate::FromConfig for $name {
+            fn expected() -> String {
+                "a dict".to_owned()
+            }
+
+            fn from_config(value: &$crate::Config, path: &$crate::KeyPath) -> Result<Self, $crate::ConfigError> {
+                Self::decode(&<$crate::Dict as $crate::FromConfig>::from_config(value, path)?, path)
+            }
+
+            fn to_config(&self) -> $crate::Config {
+                #[allow(unused_mut)]
+                let mut dict = $crate::Dict::new();
+                $($(dict.insert(stringify!($required), $crate::FromConfig::to_config(&self.$required));)*)?
+                $($(dict.insert(stringify!($optional), $crate::FromConfig::to_config(&self.$optional));)*)?
+                $crate::Config::Dict(dict)
+            }
+        }
+    };
+}
+
+/// Only reached where a decoder that recorded an error did not return it, which `finish` rules out.
+impl From<Recorded> for ConfigError {
+    fn from(_: Recorded) -> Self {
+        ConfigError::new(&KeyPath::root(), ConfigErrorKind::Many(Vec::new()))
+    }
+}
+
+macro_rules! from_config {
+    ($($type:ty, $expected:literal, $($pattern:pat => $value:expr),+;)*) => {
+        $(impl FromConfig for $type {
+            fn expected() -> String {
+                $expected.to_owned()
+            }
+
+            fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+                match value {
+                    $($pattern => Ok($value),)+
+                    #[allow(unreachable_patterns)]
+                    other => Err(ConfigError::wrong_type(path, $expected, other)),
+                }
+            }
+
+            fn to_config(&self) -> Config {
+                Config::from(self.clone())
+            }
+        })*
+    };
+}
+
+from_config! {
+    bool, "true or false", Config::Bool(value) => *value;
+    i64, "an integer", Config::Int(value) => *value;
+    f64, "a number", Config::Float(value) => *value, Config::Int(value) => *value as f64;
+    String, "a string", Config::Str(value) => value.clone();
+    Dict, "a dict", Config::Dict(value) => value.clone();
+    Config, "any value", value => value.clone();
+}
+
+impl<T: FromConfig> FromConfig for Option<T> {
+    fn expected() -> String {
+        format!("{} or null", T::expected())
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Null => Ok(None),
+            value => T::from_config(value, path).map(Some).map_err(|mut error| {
+                if let (ConfigErrorKind::WrongType { expected, .. }, true) = (&mut *error.kind, error.path == *path) {
+                    *expected = Self::expected();
+                }
+                error
+            }),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        self.as_ref().map_or(Config::Null, FromConfig::to_config)
+    }
+}
+
+impl<T: FromConfig> FromConfig for Vec<T> {
+    fn expected() -> String {
+        format!("a list, each item {}", T::expected())
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        let Config::List(items) = value else { return Err(ConfigError::wrong_type(path, Self::expected(), value)) };
+        let mut read = Vec::with_capacity(items.len());
+        let mut errors = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match T::from_config(item, &path.index(index)) {
+                Ok(item) => read.push(item),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(read) } else { Err(ConfigError::many(path, errors)) }
+    }
+
+    fn to_config(&self) -> Config {
+        Config::List(self.iter().map(FromConfig::to_config).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ConfigErrorKind, KeyPath, config};
+
+    config_struct! {
+        /// Arguments for the tests.
+        pub struct Arguments {
+            required {
+                /// Channels of the input.
+                in_channels: i64,
+                /// Channels of the output.
+                out_channels: i64,
+            }
+            optional {
+                /// Small number.
+                eps: f64 = 1e-5,
+                /// Sizes.
+                sizes: Option<Vec<i64>> = None,
+            }
+        }
+    }
+
+    #[test]
+    fn all_mistakes_of_a_dict_are_reported_at_once() {
+        let cfg = config! { in_channels: "three", epz: 1e-3, sizes: [1, "x"] };
+        let error = Arguments::decode(cfg.as_dict().unwrap(), &KeyPath::root().key("norm_cfg")).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("norm_cfg.in_channels: expected an integer, got \"three\""), "{text}");
+        assert!(text.contains("norm_cfg.out_channels: missing: expected an integer"), "{text}");
+        assert!(text.contains("norm_cfg.epz: unknown key, did you mean \"eps\"?"), "{text}");
+        assert!(text.contains("norm_cfg.sizes[1]: expected an integer, got \"x\""), "{text}");
+        assert!(matches!(*error.kind, ConfigErrorKind::Many(errors) if errors.len() == 4));
+    }
+
+    #[test]
+    fn integers_are_numbers_and_null_is_none() {
+        let cfg = config! { in_channels: 3, out_channels: 4, eps: 1, sizes: null };
+        let read = Arguments::decode(cfg.as_dict().unwrap(), &KeyPath::root()).unwrap();
+        assert_eq!(read, Arguments { eps: 1.0, ..Arguments::new(3, 4) });
+    }
+
+    #[test]
+    fn every_default_is_read_again_as_itself() {
+        use crate::FromConfig;
+        let arguments = Arguments::new(3, 4);
+        assert_eq!(Arguments::from_config(&arguments.to_config(), &KeyPath::root()).unwrap(), arguments);
+        let default = Arguments::FIELDS[2].default.map(|default| default().to_string());
+        assert_eq!(default.as_deref(), Some("1e-5"));
+        assert_eq!(Arguments::FIELDS[2].doc.trim(), "Small number.");
+    }
+}

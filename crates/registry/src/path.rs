@@ -1,0 +1,83 @@
+//! [`KeyPath`]: where in a config a value stands.
+
+use std::fmt;
+
+/// The way from the root of a config to one of its values, such as `backbone.blocks[1].conv_cfg.padding`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KeyPath(Vec<Segment>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Segment {
+    Key(String),
+    Index(usize),
+}
+
+impl KeyPath {
+    /// The root of a config, which is displayed as the empty string.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The path of the value under `key` of the dict that stands here.
+    #[must_use]
+    pub fn key(&self, key: impl Into<String>) -> Self {
+        self.with(Segment::Key(key.into()))
+    }
+
+    /// The path of item `index` of the list that stands here.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        self.with(Segment::Index(index))
+    }
+
+    /// Whether this is the root.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// This path seen from further out: `outer` and then this path.
+    #[must_use]
+    pub fn below(&self, outer: &KeyPath) -> Self {
+        Self(outer.0.iter().chain(&self.0).cloned().collect())
+    }
+
+    fn with(&self, segment: Segment) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(segment);
+        Self(segments)
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Key(key) if position == 0 => write!(f, "{key}")?,
+                Segment::Key(key) => write!(f, ".{key}")?,
+                Segment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displays_keys_and_indices() {
+        let path = KeyPath::root().key("backbone").key("blocks").index(1).key("conv_cfg");
+        assert_eq!(path.to_string(), "backbone.blocks[1].conv_cfg");
+        assert_eq!(KeyPath::root().index(2).key("a").to_string(), "[2].a");
+        assert_eq!(KeyPath::root().to_string(), "");
+    }
+
+    #[test]
+    fn below_puts_the_outer_path_first() {
+        let inner = KeyPath::root().key("eps");
+        assert_eq!(inner.below(&KeyPath::root().key("norm_cfg")).to_string(), "norm_cfg.eps");
+    }
+}

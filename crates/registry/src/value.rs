@@ -1,0 +1,380 @@
+//! [`Config`] and [`Dict`]: ordered config values.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+
+/// A config value: what YAML, JSON, `--cfg-options` and Rust code are turned into before anything is built.
+///
+/// Tuples of the Python reference are lists here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Config {
+    /// `null` in YAML and JSON, `None` in Python.
+    #[default]
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number written with a point or an exponent, or infinite, or not a number.
+    Float(f64),
+    /// A string.
+    Str(String),
+    /// A list.
+    List(Vec<Config>),
+    /// A dict with string keys, in the order in which they were written.
+    Dict(Dict),
+}
+
+/// A dict of a config: string keys in the order in which they were written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dict(IndexMap<String, Config>);
+
+impl Config {
+    /// The dict, where this is one.
+    #[must_use]
+    pub fn as_dict(&self) -> Option<&Dict> {
+        match self {
+            Self::Dict(dict) => Some(dict),
+            _ => None,
+        }
+    }
+
+    /// The text, where this is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether this is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The value under `key`, where this is a dict that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Config> {
+        self.as_dict()?.get(key)
+    }
+
+    /// What kind of value this is, for messages: `a string`, `a dict`, and so on.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a bool",
+            Self::Int(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Str(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Dict(_) => "a dict",
+        }
+    }
+
+    /// The value as it is quoted in messages: the text of it, cut where it is long.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        const LONGEST: usize = 80;
+        let text = self.to_string();
+        if text.chars().count() <= LONGEST {
+            return text;
+        }
+        let cut: String = text.chars().take(LONGEST).collect();
+        format!("{cut}...")
+    }
+}
+
+impl Dict {
+    /// An empty dict.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value under `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Config> {
+        self.0.get(key)
+    }
+
+    /// The value under `key`, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Config> {
+        self.0.get_mut(key)
+    }
+
+    /// Whether there is a value under `key`.
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Puts a value under `key`; a key that exists keeps its place and gets the new value.
+    pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Config>) -> Option<Config> {
+        self.0.insert(key.into(), value.into())
+    }
+
+    /// Puts a value under `key` where there is none.
+    pub fn set_default(&mut self, key: &str, value: impl Into<Config>) {
+        if !self.contains_key(key) {
+            self.insert(key, value);
+        }
+    }
+
+    /// Takes the value under `key` out; the order of the others stays.
+    pub fn remove(&mut self, key: &str) -> Option<Config> {
+        self.0.shift_remove(key)
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Config)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no keys.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Into<String>, V: Into<Config>> FromIterator<(K, V)> for Dict {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(items: I) -> Self {
+        Self(items.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl IntoIterator for Dict {
+    type Item = (String, Config);
+    type IntoIter = indexmap::map::IntoIter<String, Config>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+macro_rules! from_value {
+    ($($source:ty => |$value:ident| $config:expr;)*) => {
+        $(impl From<$source> for Config {
+            fn from($value: $source) -> Self {
+                $config
+            }
+        })*
+    };
+}
+
+from_value! {
+    bool => |value| Config::Bool(value);
+    i64 => |value| Config::Int(value);
+    i32 => |value| Config::Int(value.into());
+    u32 => |value| Config::Int(value.into());
+    f64 => |value| Config::Float(value);
+    f32 => |value| Config::Float(value.into());
+    &str => |value| Config::Str(value.to_owned());
+    String => |value| Config::Str(value);
+    Dict => |value| Config::Dict(value);
+    &Config => |value| value.clone();
+}
+
+impl<T: Into<Config>> From<Vec<T>> for Config {
+    fn from(items: Vec<T>) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Config>, const N: usize> From<[T; N]> for Config {
+    fn from(items: [T; N]) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Config>> From<Option<T>> for Config {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Writes the value on one line in YAML's flow style: `{type: BN, eps: 0.001}` with strings in quotes.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => write!(f, "null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Float(value) if value.is_nan() => write!(f, ".nan"),
+            Self::Float(value) if value.is_infinite() => write!(f, "{}.inf", if *value < 0.0 { "-" } else { "" }),
+            Self::Float(value) => write!(f, "{value:?}"),
+            Self::Str(value) => write!(f, "{value:?}"),
+            Self::List(items) => {
+                write!(f, "[")?;
+                for (position, item) in items.iter().enumerate() {
+                    let separator = if position == 0 { "" } else { ", " };
+                    write!(f, "{separator}{item}")?;
+                }
+                write!(f, "]")
+            }
+            Self::Dict(dict) => write!(f, "{dict}"),
+        }
+    }
+}
+
+impl fmt::Display for Dict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{")?;
+        for (position, (key, value)) in self.iter().enumerate() {
+            let separator = if position == 0 { "" } else { ", " };
+            write!(f, "{separator}{key}: {value}")?;
+        }
+        write!(f, "}}")
+    }
+}
+
+/// Writes a [`Config`] in Rust code, in the order given.
+///
+/// ```
+/// use mmcv_registry::config;
+///
+/// let norm_cfg = config! { type: "GN", num_groups: 4 };
+/// let cfg = config! {
+///     type: "ConvModule",
+///     kernel_size: [3, 3],
+///     act_cfg: null,
+///     norm_cfg: norm_cfg,
+///     conv_cfg: { type: "Conv2d" },
+/// };
+/// assert_eq!(cfg.get("norm_cfg").and_then(|norm| norm.get("type")).and_then(|kind| kind.as_str()), Some("GN"));
+/// assert!(cfg.get("act_cfg").is_some_and(|act| act.is_null()));
+/// ```
+///
+/// Values are `null`, nested `{ key: value }` dicts, lists `[...]` of such values, or any expression of a type that
+/// converts [`Into`] a `Config`. A key that is no identifier is written as a string literal: `"a-b": 1`.
+#[macro_export]
+macro_rules! config {
+    ($($body:tt)*) => {
+        $crate::Config::Dict($crate::dict!($($body)*))
+    };
+}
+
+/// Writes a [`Dict`] in Rust code, as [`config!`] writes a [`Config`].
+#[macro_export]
+macro_rules! dict {
+    ($($body:tt)*) => {{
+        #[allow(unused_mut)]
+        let mut dict = $crate::Dict::new();
+        $crate::__entries!(dict; $($body)*);
+        dict
+    }};
+}
+
+/// The part of [`config!`] that takes one entry after the other.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entries {
+    ($dict:ident;) => {};
+    ($dict:ident; $key:tt : null $(, $($rest:tt)*)?) => {
+        $dict.insert($crate::__key!($key), $crate::Config::Null);
+        $crate::__entries!($dict; $($($rest)*)?);
+    };
+    ($dict:ident; $key:tt : { $($inner:tt)* } $(, $($rest:tt)*)?) => {
+        $dict.insert($crate::__key!($key), $crate::config!($($inner)*));
+        $crate::__entries!($dict; $($($rest)*)?);
+    };
+    ($dict:ident; $key:tt : [ $($items:tt)* ] $(, $($rest:tt)*)?) => {
+        $dict.insert($crate::__key!($key), $crate::__list!($($items)*));
+        $crate::__entries!($dict; $($($rest)*)?);
+    };
+    ($dict:ident; $key:tt : $value:expr $(, $($rest:tt)*)?) => {
+        $dict.insert($crate::__key!($key), $value);
+        $crate::__entries!($dict; $($($rest)*)?);
+    };
+}
+
+/// The part of [`config!`] that makes a list.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __list {
+    ($($body:tt)*) => {{
+        #[allow(unused_mut)]
+        let mut list = ::std::collections::VecDeque::<$crate::Config>::new();
+        $crate::__items!(list; $($body)*);
+        $crate::Config::List(list.into())
+    }};
+}
+
+/// The part of [`config!`] that takes one list item after the other.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __items {
+    ($list:ident;) => {};
+    ($list:ident; null $(, $($rest:tt)*)?) => {
+        $list.push_back($crate::Config::Null);
+        $crate::__items!($list; $($($rest)*)?);
+    };
+    ($list:ident; { $($inner:tt)* } $(, $($rest:tt)*)?) => {
+        $list.push_back($crate::config!($($inner)*));
+        $crate::__items!($list; $($($rest)*)?);
+    };
+    ($list:ident; [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
+        $list.push_back($crate::__list!($($inner)*));
+        $crate::__items!($list; $($($rest)*)?);
+    };
+    ($list:ident; $value:expr $(, $($rest:tt)*)?) => {
+        $list.push_back($crate::Config::from($value));
+        $crate::__items!($list; $($($rest)*)?);
+    };
+}
+
+/// The part of [`config!`] that makes a key from an identifier or a string literal.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __key {
+    ($key:ident) => {
+        stringify!($key)
+    };
+    ($key:literal) => {
+        $key
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn macro_keeps_order_and_nesting() {
+        let cfg = config! {
+            type: "ResNet",
+            blocks: [{ depth: 1 }, null, [1, 2.5], "x"],
+            "a-b": true,
+        };
+        assert_eq!(cfg.to_string(), r#"{type: "ResNet", blocks: [{depth: 1}, null, [1, 2.5], "x"], a-b: true}"#);
+    }
+
+    #[test]
+    fn insert_keeps_the_place_and_remove_keeps_the_order() {
+        let mut dict: Dict = [("a", 1), ("b", 2), ("c", 3)].into_iter().collect();
+        dict.insert("a", 9);
+        dict.remove("b");
+        assert_eq!(dict.to_string(), "{a: 9, c: 3}");
+    }
+
+    #[test]
+    fn long_values_are_cut_in_messages() {
+        let quoted = Config::from("x".repeat(200)).quoted();
+        assert_eq!(quoted.chars().count(), 83);
+    }
+}

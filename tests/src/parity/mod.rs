@@ -1,0 +1,48 @@
+//! Replays cases that were made by the Python reference; their format is described in `docs/parity.md`.
+
+mod case;
+mod replay;
+mod tensors;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use tch::Device;
+
+pub use case::Case;
+
+/// The case files below a folder, in the order of their names.
+///
+/// # Errors
+/// Where a folder cannot be read.
+pub fn find(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(find(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Replays one case on `device`; an error says where it differs from the reference.
+///
+/// # Errors
+/// Where the case cannot be read, the layer gives other numbers, or it panics.
+pub fn replay(file: &Path, device: Device) -> Result<()> {
+    let case = Case::read(file)?;
+    match catch_unwind(AssertUnwindSafe(|| replay::replay(&case, device))) {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(anyhow!("panicked: {}", text.unwrap_or_default()))
+        }
+    }
+}

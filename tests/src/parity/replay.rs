@@ -1,0 +1,208 @@
+//! Builds and runs what a case describes, and compares.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use mmcv::layers::{self, Builder, Module, ModuleExt, Output};
+use mmcv::registry::{Config, FromConfig, KeyPath};
+use tch::{Device, Tensor};
+
+use super::case::{Case, Description, State, dict_or_empty};
+use super::tensors::{close, digest, same_bits};
+
+const RTOL: f64 = 1.3e-6;
+const ATOL: f64 = 1e-5;
+
+/// Replays one case.
+pub(super) fn replay(case: &Case, device: Device) -> Result<()> {
+    let outcome = run(case, device);
+    match (&case.description.expect.error, outcome) {
+        (None, outcome) => outcome,
+        (Some(_), Ok(())) => bail!("succeeded, but an error was expected"),
+        (Some(wanted), Err(error)) => {
+            let Some(Refused(message)) = error.downcast_ref() else { return Err(error) };
+            let missing: Vec<_> = wanted.iter().filter(|part| !message.contains(*part)).collect();
+            ensure!(missing.is_empty(), "the error lacks {missing:?}: {message}");
+            Ok(())
+        }
+    }
+}
+
+/// An error of the library itself, as opposed to a difference from the reference.
+#[derive(Debug)]
+struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "refused: {}", self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl From<layers::Error> for Refused {
+    fn from(error: layers::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn run(case: &Case, device: Device) -> Result<()> {
+    let description = &case.description;
+    tch::manual_seed(description.seed);
+    let (name, module) = build(description).map_err(Refused::from)?;
+    if description.init_weights {
+        module.init_weights().map_err(Refused::from)?;
+    }
+    if let Some(expected) = &description.expect.abbr {
+        ensure!(name.as_ref() == Some(expected), "the name is {name:?} instead of {expected:?}");
+    }
+    match description.state {
+        State::Seeded => compare_state(&*module, case)?,
+        State::Given => load_state(&*module, case)?,
+    }
+    module.to_device(device).map_err(Refused::from)?;
+    module.train(description.train);
+    if description.forward.is_empty() {
+        return Ok(());
+    }
+    run_forward(&*module, case, device)
+}
+
+fn build(description: &Description) -> layers::Result<(Option<String>, Box<dyn Module>)> {
+    let builder = Builder::new(&mmcv::MODELS);
+    let cfg = &description.cfg;
+    let mut arguments = dict_or_empty(description.kwargs.as_ref())
+        .map_err(|error| layers::Error::argument("kwargs", error, "expected a dict"))?;
+    let unnamed = |layer| (None, layer);
+    let named = |(name, layer)| (Some(name), layer);
+    let mut postfix = || match arguments.remove("postfix") {
+        None => Ok(String::new()),
+        Some(Config::Str(postfix)) => Ok(postfix),
+        Some(Config::Int(postfix)) => Ok(postfix.to_string()),
+        Some(other) => Err(layers::Error::argument("postfix", other, "expected an integer or a string")),
+    };
+    match description.builder.as_str() {
+        "conv" => builder.conv(cfg, &arguments).map(unnamed),
+        "norm" => {
+            let postfix = postfix()?;
+            let features = arguments.remove("num_features").unwrap_or_default();
+            let features = i64::from_config(&features, &KeyPath::root().key("num_features"))?;
+            builder.norm(cfg, features, postfix).map(named)
+        }
+        "activation" => builder.activation(cfg).map(unnamed),
+        "upsample" => builder.upsample(cfg, &arguments).map(unnamed),
+        "padding" => builder.padding(cfg, &arguments).map(unnamed),
+        "plugin" => {
+            let postfix = postfix()?;
+            builder.plugin(cfg, postfix, &arguments).map(named)
+        }
+        "model" => builder.model(cfg).map(unnamed),
+        other => Err(layers::Error::argument("builder", other, "expected one of the builders")),
+    }
+}
+
+fn compare_state(module: &dyn Module, case: &Case) -> Result<()> {
+    let found = module.state_dict();
+    let expected: BTreeSet<&str> = match &case.description.digest {
+        Some(digests) => digests.keys().map(String::as_str).collect(),
+        None => case.tensors.with_prefix("state:").map(|(key, _)| key).collect(),
+    };
+    if expected.is_empty() && case.description.expect.error.is_some() {
+        return Ok(());
+    }
+    same_keys(found.iter().map(|(key, _)| key.as_str()).collect(), expected)?;
+    for (key, tensor) in &found {
+        let same = match &case.description.digest {
+            Some(digests) => digest(tensor).and_then(|found| {
+                ensure!(digests.get(key) == Some(&found), "other bits (digest {found})");
+                Ok(())
+            }),
+            None => same_bits(tensor, case.tensors.get(&format!("state:{key}")).context("missing")?),
+        };
+        same.with_context(|| format!("state {key}"))?;
+    }
+    Ok(())
+}
+
+fn load_state(module: &dyn Module, case: &Case) -> Result<()> {
+    let own = module.state_dict();
+    let given: BTreeSet<&str> = case.tensors.with_prefix("state:").map(|(key, _)| key).collect();
+    same_keys(own.iter().map(|(key, _)| key.as_str()).collect(), given)?;
+    let _guard = tch::no_grad_guard();
+    for (key, mut tensor) in own {
+        let given = case.tensors.get(&format!("state:{key}")).context("missing")?;
+        ensure!(tensor.size() == given.size(), "state {key}: shape {:?} instead of {:?}", tensor.size(), given.size());
+        tensor.f_set_data(&given.copy())?;
+    }
+    Ok(())
+}
+
+fn same_keys(found: BTreeSet<&str>, expected: BTreeSet<&str>) -> Result<()> {
+    let missing: Vec<_> = expected.difference(&found).collect();
+    let unexpected: Vec<_> = found.difference(&expected).collect();
+    ensure!(missing.is_empty() && unexpected.is_empty(), "state keys: missing {missing:?}, unexpected {unexpected:?}");
+    Ok(())
+}
+
+fn run_forward(module: &dyn Module, case: &Case, device: Device) -> Result<()> {
+    let description = &case.description;
+    let mut inputs = Vec::new();
+    for name in &description.forward {
+        let input = case.tensors.get(&format!("in:{name}")).with_context(|| format!("no tensor in:{name}"))?;
+        let input = input.copy().to_device(device);
+        let wants_gradient = case.tensors.get(&format!("grad:in:{name}")).is_some();
+        inputs.push(if wants_gradient { input.set_requires_grad(true) } else { input });
+    }
+    if let Some(seed) = description.forward_seed {
+        tch::manual_seed(seed);
+    }
+    let options = dict_or_empty(description.forward_kwargs.as_ref())?;
+    let references: Vec<&Tensor> = inputs.iter().collect();
+    let output = module.call(&references, &options).map_err(Refused::from)?;
+    if description.expect.error.is_some() {
+        return Ok(());
+    }
+    let rtol = description.expect.rtol.unwrap_or(RTOL);
+    let atol = description.expect.atol.unwrap_or(ATOL);
+    let single = matches!(output, Output::Tensor(_));
+    let outputs = output.into_vec();
+    let expected = case.tensors.numbered("out");
+    ensure!(single == case.tensors.get("out").is_some() || expected.is_empty(), "one tensor or several tensors");
+    ensure!(outputs.len() == expected.len(), "{} outputs instead of {}", outputs.len(), expected.len());
+    for (index, (found, expected)) in outputs.iter().zip(&expected).enumerate() {
+        close(found, expected, rtol, atol).with_context(|| format!("output {index}"))?;
+    }
+    let cotangents = case.tensors.numbered("cot");
+    if !cotangents.is_empty() {
+        backpropagate(&outputs, &cotangents, device)?;
+    }
+    let state = module.state_dict();
+    let of_input =
+        |name: &str| description.forward.iter().position(|input| input == name).and_then(|index| inputs.get(index));
+    for (key, expected) in case.tensors.with_prefix("grad:") {
+        let tensor = match key.strip_prefix("in:") {
+            Some(name) => of_input(name),
+            None => find(&state, key),
+        };
+        let gradient = tensor.with_context(|| format!("nothing is called {key}"))?.grad();
+        ensure!(gradient.defined(), "gradient of {key}: none");
+        close(&gradient, expected, rtol, atol).with_context(|| format!("gradient of {key}"))?;
+    }
+    for (key, expected) in case.tensors.with_prefix("after:") {
+        let found = find(&state, key).with_context(|| format!("nothing is called {key}"))?;
+        close(found, expected, rtol, atol).with_context(|| format!("{key} after the forward pass"))?;
+    }
+    Ok(())
+}
+
+fn backpropagate(outputs: &[Tensor], cotangents: &[&Tensor], device: Device) -> Result<()> {
+    ensure!(outputs.len() == cotangents.len(), "{} outputs, {} cotangents", outputs.len(), cotangents.len());
+    let products = outputs.iter().zip(cotangents);
+    let terms = products.map(|(output, cotangent)| Ok(output.f_mul(&cotangent.to_device(device))?.f_sum(None)?));
+    let sum = terms.reduce(|sum: Result<Tensor>, term| Ok(sum?.f_add(&term?)?));
+    sum.ok_or_else(|| anyhow!("no outputs"))??.f_backward().map_err(|error| anyhow!("backward: {error}"))
+}
+
+fn find<'a>(state: &'a [(String, Tensor)], key: &str) -> Option<&'a Tensor> {
+    state.iter().find(|(name, _)| name == key).map(|(_, tensor)| tensor)
+}

@@ -1,0 +1,112 @@
+//! The tensors of a case, and how they are compared.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
+use tch::{Kind, Tensor};
+
+/// Tensors by name.
+#[derive(Debug, Default)]
+pub struct Tensors(BTreeMap<String, Tensor>);
+
+impl Tensors {
+    /// Reads a safetensors file.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let bytes = std::fs::read(file)?;
+        let parsed = SafeTensors::deserialize(&bytes).with_context(|| format!("cannot read {}", file.display()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in parsed.tensors() {
+            let shape: Vec<i64> = view.shape().iter().map(|size| *size as i64).collect();
+            tensors.insert(name, Tensor::f_from_data_size(view.data(), &shape, kind(view.dtype())?)?);
+        }
+        Ok(Self(tensors))
+    }
+
+    /// The tensor of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// The tensors whose names begin with `prefix`, by the rest of their names.
+    pub(super) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
+        self.0.iter().filter_map(move |(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)))
+    }
+
+    /// `name`, or `name:0`, `name:1`, ...
+    pub(super) fn numbered(&self, name: &str) -> Vec<&Tensor> {
+        match self.get(name) {
+            Some(single) => vec![single],
+            None => (0..).map_while(|index| self.get(&format!("{name}:{index}"))).collect(),
+        }
+    }
+}
+
+fn kind(dtype: Dtype) -> Result<Kind> {
+    Ok(match dtype {
+        Dtype::BOOL => Kind::Bool,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::I8 => Kind::Int8,
+        Dtype::I16 => Kind::Int16,
+        Dtype::I32 => Kind::Int,
+        Dtype::I64 => Kind::Int64,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        other => bail!("the type {other:?} does not occur in cases"),
+    })
+}
+
+/// The raw little-endian bytes of a tensor, row by row.
+fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let tensor = tensor.detach().to_device(tch::Device::Cpu).contiguous();
+    let size = tensor.f_kind()?.elt_size_in_bytes();
+    let mut bytes = vec![0; tensor.numel() * size];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
+}
+
+/// SHA-256 of the raw bytes, in hex.
+pub(super) fn digest(tensor: &Tensor) -> Result<String> {
+    Ok(Sha256::digest(bytes(tensor)?).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The two tensors have the same shape, type and bits.
+pub(super) fn same_bits(found: &Tensor, expected: &Tensor) -> Result<()> {
+    same_form(found, expected)?;
+    ensure!(
+        bytes(found)? == bytes(expected)?,
+        "other bits; largest difference {}",
+        largest_difference(found, expected)?
+    );
+    Ok(())
+}
+
+/// The two tensors have the same shape and type, and values within the tolerance; NaN equals NaN.
+pub(super) fn close(found: &Tensor, expected: &Tensor, rtol: f64, atol: f64) -> Result<()> {
+    same_form(found, expected)?;
+    let found = found.detach().to_device(tch::Device::Cpu);
+    if found.f_allclose(expected, rtol, atol, true)? {
+        return Ok(());
+    }
+    Err(anyhow!("largest difference {} (rtol {rtol}, atol {atol})", largest_difference(&found, expected)?))
+}
+
+fn same_form(found: &Tensor, expected: &Tensor) -> Result<()> {
+    ensure!(found.size() == expected.size(), "shape {:?} instead of {:?}", found.size(), expected.size());
+    let (found, expected) = (found.f_kind()?, expected.f_kind()?);
+    ensure!(found == expected, "type {found:?} instead of {expected:?}");
+    Ok(())
+}
+
+fn largest_difference(found: &Tensor, expected: &Tensor) -> Result<f64> {
+    if found.numel() == 0 {
+        return Ok(0.0);
+    }
+    let difference =
+        found.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)? - expected.f_to_kind(Kind::Double)?;
+    Ok(difference.f_abs()?.f_max()?.f_double_value(&[])?)
+}
