@@ -57,9 +57,12 @@ impl Entry {
         self.state.with_extension(purpose)
     }
 
-    /// What is in the cache, hashed unless its stamp says that it was.
+    /// What is in the cache, hashed unless its stamp says that it was. Without an expected digest the content must still
+    /// be the one that was stamped.
     pub(crate) fn check(&self, expected: Option<&Digest>) -> Result<Cached, Error> {
-        check(&self.path, &self.state_file("stamp"), expected)
+        let stamp = self.state_file("stamp");
+        let stamped = || read_stamp(&stamp).and_then(|(_, full)| full.parse().ok());
+        check(&self.path, &stamp, expected.cloned().or_else(stamped).as_ref())
     }
 
     /// Removes a bad file, so that nobody uses it.
@@ -85,8 +88,13 @@ impl Entry {
 pub(crate) enum Cached {
     Missing,
     Good,
-    /// Another content than expected; the whole digest of what is there.
-    Wrong(String),
+    /// Another content than expected.
+    Wrong {
+        /// The digest or its prefix that the content should have.
+        expected: Digest,
+        /// The whole digest that it has.
+        found: String,
+    },
 }
 
 /// Verifies a file of the user inside the cache folder by the digest in its name or the one given.
@@ -96,15 +104,9 @@ pub(crate) fn check_local(home: &Path, path: &Path, expected: Option<&Digest>) -
         Cached::Missing => {
             Err(Error::new("", ErrorKind::NotAFile { file: path.to_owned(), reason: "there is no such file" }))
         }
-        Cached::Wrong(found) => Err(wrong_digest(path, expected, found)),
-    }
-}
-
-/// The error for a content that is not the expected one.
-pub(crate) fn wrong_digest(path: &Path, expected: Option<&Digest>, found: String) -> Error {
-    match expected.cloned() {
-        Some(expected) => Error::new("", ErrorKind::WrongDigest { file: path.to_owned(), expected, found }),
-        None => Error::new("", ErrorKind::NotAFile { file: path.to_owned(), reason: "its content is not as expected" }),
+        Cached::Wrong { expected, found } => {
+            Err(Error::new("", ErrorKind::WrongDigest { file: path.to_owned(), expected, found }))
+        }
     }
 }
 
@@ -121,9 +123,9 @@ fn check(path: &Path, stamp: &Path, expected: Option<&Digest>) -> Result<Cached,
         ));
     }
     let Some(expected) = expected else { return Ok(Cached::Good) };
-    let full = match read_stamp(stamp, &metadata) {
-        Some(full) => full,
-        None => {
+    let full = match read_stamp(stamp) {
+        Some((seen, full)) if seen == identity(&metadata) => full,
+        _ => {
             let full = digest::of_file(path).map_err(|error| Error::io("read", path, error))?;
             if expected.is_prefix_of(&full) {
                 write_stamp(stamp, &metadata, &full);
@@ -131,7 +133,10 @@ fn check(path: &Path, stamp: &Path, expected: Option<&Digest>) -> Result<Cached,
             full
         }
     };
-    Ok(if expected.is_prefix_of(&full) { Cached::Good } else { Cached::Wrong(full) })
+    if expected.is_prefix_of(&full) {
+        return Ok(Cached::Good);
+    }
+    Ok(Cached::Wrong { expected: expected.clone(), found: full })
 }
 
 fn state_file(home: &Path, path: &Path) -> PathBuf {
@@ -147,11 +152,11 @@ fn write_stamp(stamp: &Path, metadata: &Metadata, full: &str) {
     }
 }
 
-/// The digest that the file had when it was last hashed, if it has not been touched since.
-fn read_stamp(stamp: &Path, metadata: &Metadata) -> Option<String> {
+/// What the system said of the file when it was last hashed, and its digest then.
+fn read_stamp(stamp: &Path) -> Option<(String, String)> {
     let text = fs::read_to_string(stamp).ok()?;
     let (seen, full) = text.strip_suffix('\n')?.rsplit_once(' ')?;
-    (seen == identity(metadata) && full.len() == 64).then(|| full.to_owned())
+    (full.len() == 64).then(|| (seen.to_owned(), full.to_owned()))
 }
 
 fn identity(metadata: &Metadata) -> String {
@@ -207,12 +212,26 @@ mod tests {
         // The stamp is what answers: a false digest in it is believed.
         let lie = fs::read_to_string(&stamp).unwrap().replace(ABC, &"0".repeat(64));
         fs::write(&stamp, lie).unwrap();
-        assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Wrong("0".repeat(64)));
+        let believed = entry.check(expected.as_ref()).unwrap();
+        assert!(matches!(believed, Cached::Wrong { found, .. } if found == "0".repeat(64)));
 
         fs::write(&entry.path, "abcd").unwrap();
-        assert!(matches!(entry.check(expected.as_ref()).unwrap(), Cached::Wrong(found) if found != "0".repeat(64)));
+        let seen = entry.check(expected.as_ref()).unwrap();
+        assert!(matches!(seen, Cached::Wrong { found, .. } if found != "0".repeat(64)));
         entry.remove().unwrap();
         assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Missing);
+    }
+
+    #[test]
+    fn a_file_without_a_digest_must_stay_as_it_was_stamped() {
+        let home = tempfile::tempdir().unwrap();
+        let entry = entry(home.path(), "https://h/x.pth");
+        let _lock = entry.lock().unwrap();
+        fs::write(&entry.path, "abc").unwrap();
+        entry.stamp(ABC);
+        assert_eq!(entry.check(None).unwrap(), Cached::Good);
+        fs::write(&entry.path, "abd").unwrap();
+        assert!(matches!(entry.check(None).unwrap(), Cached::Wrong { expected, .. } if expected.as_str() == ABC));
     }
 
     #[test]

@@ -18,6 +18,9 @@ use crate::source::SourceUrl;
 /// Most bytes that are taken from a server that does not say how many will come.
 const LARGEST_UNANNOUNCED: u64 = 4 << 30;
 
+/// An attempt that brings fewer new bytes does not renew the patience.
+const PROGRESS: u64 = 1 << 16;
+
 /// One file on its way from a URL to its place in the cache. The entry's lock must be held.
 pub(crate) struct Download<'a> {
     pub(crate) network: &'a Network,
@@ -36,7 +39,15 @@ impl Download<'_> {
             if partial.length() > 0 && self.expected.is_none() && partial.validator().is_none() {
                 partial.restart(None)?;
             }
-            let resumed = self.attempts(&mut partial)?;
+            let resumed = match self.attempts(&mut partial) {
+                Ok(resumed) => resumed,
+                Err(error) => {
+                    if partial.length() == 0 {
+                        partial.discard();
+                    }
+                    return Err(error);
+                }
+            };
             match partial.finish(self.expected) {
                 Err(error) if resumed && matches!(error.kind(), ErrorKind::WrongDigest { .. }) => {
                     log::warn!("{}: the continued download has a wrong digest, starting again", self.url);
@@ -48,18 +59,17 @@ impl Download<'_> {
 
     /// Attempts until the file is whole; tells whether it was put together from more than one answer.
     fn attempts(&self, partial: &mut Partial<'_>) -> Result<bool, Error> {
-        let mut last_progress = Instant::now();
+        let (mut last_progress, mut longest) = (Instant::now(), partial.length());
         let mut delay = self.network.first_delay;
         let mut attempt = 1;
         loop {
-            let before = partial.length();
             let (error, retry_after) = match self.attempt(partial, last_progress + self.network.patience) {
                 Ok(resumed) => return Ok(resumed),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing(error, retry_after)) => (error, retry_after),
             };
-            if partial.length() > before {
-                last_progress = Instant::now();
+            if partial.length() >= longest + PROGRESS {
+                (last_progress, longest) = (Instant::now(), partial.length());
             }
             let wait = retry_after.unwrap_or(Duration::ZERO).max(delay).min(self.network.longest_delay);
             if attempt > self.network.retries || last_progress.elapsed() + wait >= self.network.patience {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::cache::{self, Entry};
+use crate::cache::Entry;
 use crate::digest::{self, BUFFER, Digest};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// The partial file of one [`Entry`]; the entry's lock must be held.
 pub(crate) struct Partial<'a> {
@@ -93,10 +93,10 @@ impl<'a> Partial<'a> {
     /// Gives the file its final name if its digest is right; otherwise removes it.
     pub(crate) fn finish(self, expected: Option<&Digest>) -> Result<(), Error> {
         let full = digest::finish(self.hasher.clone());
-        if expected.is_some_and(|expected| !expected.is_prefix_of(&full)) {
-            let (path, expected) = (self.entry.path.clone(), expected.cloned());
+        if let Some(expected) = expected.filter(|expected| !expected.is_prefix_of(&full)) {
+            let (file, expected) = (self.entry.path.clone(), expected.clone());
             self.discard();
-            return Err(cache::wrong_digest(&path, expected.as_ref(), full));
+            return Err(Error::new("", ErrorKind::WrongDigest { file, expected, found: full }));
         }
         self.file.sync_all().map_err(self.fail("write"))?;
         let target = &self.entry.path;
@@ -132,7 +132,6 @@ fn read_origin(entry: &Entry) -> Option<Origin> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use crate::source::SourceUrl;
 
     fn entry(home: &std::path::Path) -> Entry {

@@ -101,12 +101,12 @@ impl Zoo {
     /// As [`resolve`](Self::resolve); no digest is known (before any request); the download failed; the content is not
     /// the published one. Nothing is then left under the file's name, unless it is the user's own.
     pub fn fetch(&self, name: &str, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-        let asked = redact(name);
-        match self.resolve(name)? {
-            Resolved::Url(url) => self.fetch_url(&url, options),
-            Resolved::Path(path) => self.verify_local(&path, options),
+        let resolved = self.resolve(name)?;
+        match &resolved {
+            Resolved::Url(url) => self.fetch_url(url, options),
+            Resolved::Path(path) => self.verify_local(path, options),
         }
-        .map_err(|error| error.about(&asked))
+        .map_err(|error| error.about(&subject(name, &resolved)))
     }
 
     /// Puts a local copy of a file into the cache, as if it had been downloaded: it is copied and verified.
@@ -114,15 +114,15 @@ impl Zoo {
     /// # Errors
     /// As [`fetch`](Self::fetch), and the name leads to a file of the user.
     pub fn import(&self, name: &str, file: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-        let asked = redact(name);
-        match self.resolve(name)? {
-            Resolved::Url(url) => self.import_file(&url, file, options),
-            Resolved::Path(path) => Err(Error::new(
-                "",
-                ErrorKind::NotAFile { file: path, reason: "the table names a local file, copy yours to its place" },
-            )),
+        let resolved = self.resolve(name)?;
+        match &resolved {
+            Resolved::Url(url) => self.import_file(url, file, options),
+            Resolved::Path(path) => {
+                let reason = "the table names a local file; copy yours to its place";
+                Err(Error::new("", ErrorKind::NotAFile { file: path.clone(), reason }))
+            }
         }
-        .map_err(|error| error.about(&asked))
+        .map_err(|error| error.about(&subject(name, &resolved)))
     }
 
     fn fetch_url(&self, url: &SourceUrl, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
@@ -138,7 +138,10 @@ impl Zoo {
         // Another process may have been faster.
         match entry.check(expected.as_ref())? {
             Cached::Good => return Ok(entry.path),
-            Cached::Wrong(found) => self.remove_wrong(&entry, &found)?,
+            Cached::Wrong { expected, found } => {
+                log::warn!("{}: expected SHA-256 {expected}, found {found}: removed", entry.path.display());
+                entry.remove()?;
+            }
             Cached::Missing => {}
         }
         if self.offline {
@@ -160,6 +163,10 @@ impl Zoo {
             return Err(Error::new("", ErrorKind::NotAFile { file: file.to_owned(), reason }));
         }
         let _lock = entry.lock()?;
+        if self.is_good(&entry, expected.as_ref())? {
+            return Ok(entry.path);
+        }
+        entry.remove()?;
         let mut partial = Partial::open(&entry, "import")?;
         partial.restart(None)?;
         let report = |received| {
@@ -183,10 +190,13 @@ impl Zoo {
     fn is_good(&self, entry: &Entry, expected: Option<&Digest>) -> Result<bool, Error> {
         Ok(entry.check(expected)? == Cached::Good)
     }
+}
 
-    fn remove_wrong(&self, entry: &Entry, found: &str) -> Result<(), Error> {
-        log::warn!("{} was changed (SHA-256 is now {found}): it is removed", entry.path.display());
-        entry.remove()
+/// What an error is about: the name as asked for, and the URL that it stands for.
+fn subject(name: &str, resolved: &Resolved) -> String {
+    match resolved {
+        Resolved::Url(url) if SourceUrl::parse(name).is_err() => format!("{} ({url})", redact(name)),
+        _ => redact(name),
     }
 }
 

@@ -1,0 +1,191 @@
+//! The command, through `examples/zoo.rs`: output, exit codes, many processes, `kill -9`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use crate::server::{Server, content};
+
+/// The example beside this test's binary, with a clean environment and `home` as cache folder.
+fn command(home: &Path, arguments: &[&str]) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let binary: PathBuf = test.parent().unwrap().parent().unwrap().join("examples/zoo");
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(binary).args(arguments);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("MMCV_HOME", home);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    command(home, arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn fetch_prints_one_line_and_path_knows_it_before() {
+    let home = tempfile::tempdir().unwrap();
+    let (body, name) = content(5000);
+    let server = Server::start(move |_, answer| {
+        answer.file(&body);
+    });
+    let url = server.url(&name);
+    let path = run(home.path(), &["path", &url]);
+    assert!(server.requests().is_empty());
+    let fetched = run(home.path(), &["fetch", &url]);
+    assert_eq!((fetched.status.code(), stderr(&fetched)), (Some(0), ""));
+    assert_eq!(stdout(&fetched), stdout(&path));
+    let file = Path::new(stdout(&fetched).strip_suffix('\n').unwrap());
+    assert!(file.is_absolute() && file.is_file());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o7777, 0o644);
+    }
+    let folder = run(home.path(), &["path"]);
+    assert_eq!(stdout(&folder), format!("{}\n", home.path().display()));
+}
+
+#[test]
+fn failures_print_nothing_but_the_error() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("open_mmlab.json"), "{\n\"null\": null,\n\"a\": \"../b\"}").unwrap();
+    for (name, words) in [
+        ("no_such_model", "no such model"),
+        ("null", "null"),
+        ("a", "leaves the cache folder"),
+        ("resnet50_caffe_bgr", "detectron2/resnet50_caffe_bgr"),
+        ("torchvision://shufflenetv2_x1.5", "null"),
+        ("https://user:secret@host/model.pth", "--no-verify"),
+        ("https://user:secret@host:x/model-012345.pth", "not a usable URL"),
+        ("gopher://h/a", "unknown scheme"),
+        ("", "no such model"),
+    ] {
+        let output = run(home.path(), &["fetch", name]);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{name}");
+        assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains(words), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
+    }
+    for arguments in [&["fetch"][..], &["fetch", "a", "--sha256", "xyz"], &["fetch", "a", "--bad"], &["sing"], &[]] {
+        assert_eq!(run(home.path(), arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_malformed_table_is_named_with_its_place() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("open_mmlab.json"), "{\n  \"a\" \"b\"\n}").unwrap();
+    let output = run(home.path(), &["list", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("open_mmlab.json: line 2, column 7"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_list_is_the_merged_map() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("open_mmlab.json"), r#"{"darknet53": "mine.pth"}"#).unwrap();
+    let output = run(home.path(), &["list", "--json"]);
+    let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!((map.len(), map["darknet53"].as_str()), (48, Some("mine.pth")));
+}
+
+#[test]
+fn eight_processes_fetch_a_file_once() {
+    let home = tempfile::tempdir().unwrap();
+    let (body, name) = content(300_000);
+    let (all_started, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
+    let server = Server::start(move |_, answer| {
+        answer.send(200, &[("Content-Length", "300000")], &body[..1000]);
+        wait.lock().unwrap().recv().unwrap();
+        answer.raw(&body[1000..]);
+    });
+    let url = server.url(&name);
+    let children: Vec<Child> = (0..8).map(|_| command(home.path(), &["fetch", &url]).spawn().unwrap()).collect();
+    all_started.send(()).unwrap();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stdout(&output).ends_with(&format!("{name}\n")));
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_killed_download_leaves_no_file_and_is_continued() {
+    let home = tempfile::tempdir().unwrap();
+    let (body, name) = content(300_000);
+    let served = body.clone();
+    let (half_sent, wait) = mpsc::channel();
+    let server = Server::start(move |request, answer| {
+        if request.number == 0 {
+            answer.send(200, &[("Content-Length", "300000"), ("ETag", "\"v1\"")], &served[..150_000]);
+            half_sent.send(()).unwrap();
+            answer.stall();
+        } else {
+            answer.file_or_range(request, &served);
+        }
+    });
+    let url = server.url(&name);
+    let mut child = command(home.path(), &["fetch", &url]).spawn().unwrap();
+    wait.recv().unwrap();
+    // Until some bytes are on the disk, there would be nothing to continue.
+    while partial_length(home.path()) < 100_000 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!home.path().join("checkpoints").join(&name).exists());
+
+    let output = run(home.path(), &["fetch", &url]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(fs::read(stdout(&output).trim_end()).unwrap(), body);
+    assert!(server.requests()[1].range_start().is_some_and(|start| start >= 100_000));
+    assert_eq!(partial_length(home.path()), 0);
+}
+
+fn partial_length(home: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(home.join("checkpoints/.state")) else { return 0 };
+    let partial = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "part");
+    let paths = entries.flatten().map(|entry| entry.path()).filter(partial);
+    paths.filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_home_is_an_error_for_new_files_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let (body, name) = content(5000);
+    let served = body.clone();
+    let server = Server::start(move |_, answer| {
+        answer.file(&served);
+    });
+    let folder = home.path().join("checkpoints");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(&name), body).unwrap();
+    for path in [&folder, home.path()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    if fs::write(home.path().join("probe"), "").is_ok() {
+        println!("skipped: this user (root?) may write into a read-only folder");
+        return;
+    }
+    assert_eq!(run(home.path(), &["fetch", &server.url(&name)]).status.code(), Some(0));
+    let output = run(home.path(), &["fetch", &server.url("model-012345.pth")]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""));
+    assert!(stderr(&output).contains("cannot create the folder"), "{}", stderr(&output));
+    assert!(server.requests().is_empty());
+    for path in [home.path(), &folder] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
