@@ -1,0 +1,78 @@
+"""Replays cases in the Python reference: `python replay.py DIR...`. Checks the files without the Rust side."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+import reference
+from case import read, sha256
+
+
+def replay(path):
+    """The reason for a failure, or None."""
+    record, tensors = read(path)
+    expect = record["expect"]
+    values = [tensors[f"in:{name}"] for name in record["forward"]]
+    seeds = record.get("forward_kwargs", {}), record.get("forward_seed")
+    if "error" in expect:
+        return replay_error(record, values, seeds)
+    module, name = reference.prepare(*(record[key] for key in ["builder", "cfg", "kwargs", "seed", "init_weights"]))
+    if expect.get("abbr") not in (None, name):
+        return f"abbr {name}"
+    state = {key.removeprefix("state:"): value for key, value in tensors.items() if key.startswith("state:")}
+    if record["state"] == "given":
+        reference.load(module, state)
+    built = module.state_dict()
+    digests = record.get("digest")
+    if digests is not None:
+        differing = [key for key in digests.keys() | built.keys() if sha256(built[key]) != digests.get(key)]
+    else:
+        differing = [key for key in state.keys() | built.keys() if not torch.equal(built[key], state[key])]
+    if differing:
+        return f"state differs: {differing}"
+    if not values:
+        return None
+    for name, value in zip(record["forward"], values):
+        value.requires_grad_(f"grad:in:{name}" in tensors)
+    found = reference.forward(module, values, record["train"], *seeds)
+    found |= {f"after:{key}": value.clone() for key, value in reference.buffers(module).items()}
+    cotangents = {key: value for key, value in tensors.items() if key == "cot" or key.startswith("cot:")}
+    if cotangents:
+        reference.backward({key: value for key, value in found.items() if key.startswith("out")}, cotangents)
+        found |= {f"grad:{key}": value for key, value in reference.gradients(module).items()}
+        found |= {f"grad:in:{name}": value.grad for name, value in zip(record["forward"], values)}
+    tolerance = {"rtol": expect.get("rtol", 1.3e-6), "atol": expect.get("atol", 1e-5), "equal_nan": True}
+    for key, wanted in tensors.items():
+        if key.startswith(("out", "after:", "grad:")):
+            try:
+                torch.testing.assert_close(found[key].detach(), wanted, **tolerance)
+            except AssertionError as error:
+                return f"{key}: {error}"
+    return None
+
+
+def replay_error(record, values, seeds):
+    try:
+        module, _ = reference.prepare(*(record[key] for key in ["builder", "cfg", "kwargs", "seed", "init_weights"]))
+        if values:
+            reference.forward(module, values, record["train"], *seeds)
+    except Exception:
+        return None
+    return "no error"
+
+
+def main():
+    paths = [path for folder in sys.argv[1:] for path in sorted(Path(folder).rglob("*.json"))]
+    failed = 0
+    for path in paths:
+        reason = replay(path)
+        if reason:
+            failed += 1
+            print(f"FAIL {path.stem}: {reason}")
+    print(f"{len(paths) - failed} passed, {failed} failed")
+    sys.exit(1 if failed or not paths else 0)
+
+
+if __name__ == "__main__":
+    main()
