@@ -328,8 +328,7 @@ config_struct! {
 /// Builds `ConvModule` from a dict.
 pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
     let config = arguments.decode::<ConvModuleConfig>()?;
-    let builder = Builder { registry: arguments.registry, path: arguments.path.clone() };
-    Ok(Box::new(ConvModule::new(&builder, &config)?))
+    Ok(Box::new(ConvModule::new(&arguments.here(), &config)?))
 }
 
 fn build_conv(builder: &Builder<'_>, config: &ConvModuleConfig, explicit_padding: bool) -> Result<Box<dyn Module>> {

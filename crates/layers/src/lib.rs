@@ -10,19 +10,25 @@ pub mod activation;
 pub mod conv;
 mod error;
 pub mod init;
+mod init_cfg;
+mod linear;
 mod module;
 pub mod norm;
 pub mod padding;
 mod registry;
+mod sequential;
 mod size;
 mod state;
 pub mod upsample;
 
 pub use error::{Error, ErrorKind, Result};
+pub use init_cfg::InitCfg;
+pub use linear::{Linear, LinearConfig};
 pub use module::{Module, Output, Parts, Training};
 pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,
 };
+pub use sequential::Sequential;
 pub use size::Size;
 pub use state::{ModuleExt, TchModule, join, named_modules};

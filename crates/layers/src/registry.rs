@@ -54,10 +54,10 @@ impl Arguments<'_> {
         Ok(T::from_config(&Config::Dict(self.dict.clone()), self.path)?)
     }
 
-    /// A builder for the nested config under `key`.
+    /// A builder for what stands in this dict.
     #[must_use]
-    pub fn builder(&self, key: &str) -> Builder<'_> {
-        Builder { registry: self.registry, path: self.path.key(key) }
+    pub fn here(&self) -> Builder<'_> {
+        Builder { registry: self.registry, path: self.path.clone() }
     }
 }
 

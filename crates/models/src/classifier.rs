@@ -1,0 +1,234 @@
+//! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`. Reference: mmpretrain/models.
+
+use mmcv_layers::{Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result};
+use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
+use tch::Tensor;
+
+config_struct! {
+    /// Arguments of `ImageClassifier`.
+    pub struct ImageClassifierConfig {
+        required {
+            /// The backbone.
+            backbone: Dict,
+        }
+        optional {
+            /// What reduces the backbone's last stage to one vector per image; null for none.
+            neck: Option<Dict> = None,
+            /// What turns the vector into a score for each class; null to give the features.
+            head: Option<Dict> = None,
+            /// Rules of initialisation.
+            init_cfg: Config = Config::Null,
+        }
+    }
+}
+
+/// A backbone, a neck and a head.
+///
+/// Shapes: input `[N, 3, H, W]`, output `[N, num_classes]`: scores before softmax. State: `backbone.*`, `head.*`.
+#[derive(Debug)]
+pub struct ImageClassifier {
+    backbone: Box<dyn Module>,
+    neck: Option<Box<dyn Module>>,
+    head: Option<Box<dyn Module>>,
+    init_cfg: InitCfg,
+}
+
+impl ImageClassifier {
+    /// Builds the parts; `builder`'s path is where the config stands.
+    ///
+    /// # Errors
+    /// Where a part cannot be built.
+    pub fn new(builder: &Builder<'_>, config: &ImageClassifierConfig) -> Result<Self> {
+        let part = |key: &str, cfg: &Dict| {
+            Builder { path: builder.path.key(key), ..builder.clone() }.model(&Config::Dict(cfg.clone()))
+        };
+        Ok(Self {
+            backbone: part("backbone", &config.backbone)?,
+            neck: config.neck.as_ref().map(|cfg| part("neck", cfg)).transpose()?,
+            head: config.head.as_ref().map(|cfg| part("head", cfg)).transpose()?,
+            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+        })
+    }
+}
+
+impl Module for ImageClassifier {
+    fn class(&self) -> &'static [&'static str] {
+        &["ImageClassifier", "BaseClassifier"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let output = self.call(&[input], &Dict::new())?;
+        output.into_vec().pop().ok_or_else(|| Error::unsupported("the backbone gives no stage: set its out_indices"))
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        let mut output = self.backbone.call(inputs, options).map_err(|error| error.in_module("backbone"))?;
+        for (name, part) in [("neck", &self.neck), ("head", &self.head)] {
+            if let Some(part) = part {
+                let several = matches!(output, Output::Tensors(_));
+                let tensors = output.into_vec();
+                let references: Vec<&Tensor> = tensors.iter().collect();
+                output = part.call(&references, &Dict::new()).map_err(|error| error.in_module(name))?;
+                if let (true, "neck", Output::Tensor(single)) = (several, name, &output) {
+                    output = Output::Tensors(vec![single.shallow_clone()]);
+                }
+            }
+        }
+        Ok(output)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("backbone", &*self.backbone);
+        for (name, part) in [("neck", &self.neck), ("head", &self.head)] {
+            if let Some(part) = part {
+                parts.child(name, &**part);
+            }
+        }
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+config_struct! {
+    /// Arguments of `GlobalAveragePooling`.
+    pub struct GlobalAveragePoolingConfig {
+        optional {
+            /// Spatial dimensions of the input: 1, 2 or 3.
+            dim: i64 = 2,
+        }
+    }
+}
+
+/// The mean over all pixels, for one or several stages.
+///
+/// Shapes: input `[N, C, *]`, output `[N, C]`.
+#[derive(Debug)]
+pub struct GlobalAveragePooling {
+    dims: usize,
+}
+
+impl GlobalAveragePooling {
+    /// A pooling over `dim` dimensions.
+    ///
+    /// # Errors
+    /// Where `dim` is not 1, 2 or 3.
+    pub fn new(config: &GlobalAveragePoolingConfig) -> Result<Self> {
+        match usize::try_from(config.dim) {
+            Ok(dims @ 1..=3) => Ok(Self { dims }),
+            _ => Err(Error::argument("dim", config.dim, "expected 1, 2 or 3")),
+        }
+    }
+}
+
+impl Module for GlobalAveragePooling {
+    fn class(&self) -> &'static [&'static str] {
+        &["GlobalAveragePooling", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let pooled = match self.dims {
+            1 => input.f_adaptive_avg_pool1d(1i64)?,
+            2 => input.f_adaptive_avg_pool2d([1i64, 1])?,
+            _ => input.f_adaptive_avg_pool3d([1i64, 1, 1])?,
+        };
+        let samples = input.size().first().copied().unwrap_or(0);
+        Ok(pooled.f_view([samples, -1])?)
+    }
+
+    fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
+        match inputs {
+            [single] => self.forward(single).map(Output::Tensor),
+            several => several.iter().map(|input| self.forward(input)).collect::<Result<_>>().map(Output::Tensors),
+        }
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+config_struct! {
+    /// Arguments of `LinearClsHead`.
+    pub struct LinearClsHeadConfig {
+        required {
+            /// Number of classes.
+            num_classes: i64,
+            /// Size of the vector that the neck gives.
+            in_channels: i64,
+        }
+        optional {
+            /// Rules of initialisation.
+            init_cfg: Config = config! { type: "Normal", layer: "Linear", std: 0.01 },
+            /// Accepted for the reference's configs; the forward pass gives scores.
+            loss: Config = config! { type: "CrossEntropyLoss", loss_weight: 1.0 },
+            /// Accepted for the reference's configs.
+            topk: Config = Config::List(vec![Config::Int(1)]),
+            /// Accepted for the reference's configs.
+            cal_acc: bool = false,
+        }
+    }
+}
+
+/// A linear layer on the last of the vectors that it is given.
+///
+/// Shapes: input `[N, in_channels]`, output `[N, num_classes]`. State: `fc.weight`, `fc.bias`.
+#[derive(Debug)]
+pub struct LinearClsHead {
+    fc: Linear,
+    init_cfg: InitCfg,
+}
+
+impl LinearClsHead {
+    /// A head with PyTorch's initial values.
+    ///
+    /// # Errors
+    /// Where the number of classes is not positive.
+    pub fn new(config: &LinearClsHeadConfig) -> Result<Self> {
+        if config.num_classes <= 0 {
+            return Err(Error::argument("num_classes", config.num_classes, "expected a positive integer"));
+        }
+        Ok(Self {
+            fc: Linear::new(&LinearConfig::new(config.in_channels, config.num_classes))?,
+            init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
+        })
+    }
+}
+
+impl Module for LinearClsHead {
+    fn class(&self) -> &'static [&'static str] {
+        &["LinearClsHead", "ClsHead"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.fc.forward(input).map_err(|error| error.in_module("fc"))
+    }
+
+    fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
+        let last = inputs.last().ok_or_else(|| Error::input("at least one input", "none"))?;
+        self.forward(last).map(Output::Tensor)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("fc", &self.fc);
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+/// Builds `ImageClassifier` from a dict.
+pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<ImageClassifierConfig>()?;
+    Ok(Box::new(ImageClassifier::new(&arguments.here(), &config)?))
+}

@@ -1,0 +1,265 @@
+//! `MobileNetV2`. Reference: mmpretrain/models/backbones/mobilenet_v2.py; Sandler et al., MobileNetV2: Inverted Residuals
+//! and Linear Bottlenecks (2018).
+
+use mmcv_bricks::{ConvModule, ConvModuleConfig};
+use mmcv_layers::norm::BatchNorm;
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, Module, ModuleExt, Output, Parts, Result, Sequential, named_modules,
+};
+use mmcv_registry::{Config, Dict, config, config_struct, dict};
+use tch::Tensor;
+
+use crate::backbone::{Backbone, last};
+
+/// Table 2 of the paper: expansion of the hidden channels, output channels, blocks, stride of the first block.
+const STAGES: [(i64, i64, usize, i64); 7] =
+    [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
+/// Channels of the first and of the last convolution.
+const STEM_CHANNELS: i64 = 32;
+const LAST_CHANNELS: i64 = 1280;
+
+config_struct! {
+    /// Arguments of `MobileNetV2`.
+    pub struct MobileNetV2Config {
+        optional {
+            /// Factor on the number of channels of each layer.
+            widen_factor: f64 = 1.0,
+            /// The stages that are given: 0 to 6, or 7 for the last convolution.
+            out_indices: Vec<i64> = vec![7],
+            /// The stages whose parameters are not trained: -1 for none, 0 for the first convolution, up to 7.
+            frozen_stages: i64 = -1,
+            /// The convolutions; null for `Conv2d`.
+            conv_cfg: Option<Dict> = None,
+            /// The normalisations.
+            norm_cfg: Option<Dict> = Some(dict! { type: "BN" }),
+            /// The activations.
+            act_cfg: Option<Dict> = Some(dict! { type: "ReLU6" }),
+            /// Whether batch norms stay in evaluation mode in training.
+            norm_eval: bool = false,
+            /// Accepted for the reference's configs; it saves memory there, and changes no numbers.
+            with_cp: bool = false,
+            /// Rules of initialisation.
+            init_cfg: Config = Config::List(vec![
+                config! { type: "Kaiming", layer: ["Conv2d"] },
+                config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
+            ]),
+        }
+    }
+}
+
+/// MobileNetV2 without classifier.
+///
+/// Shapes: input `[N, 3, H, W]`; the last output `[N, 1280, H/32, W/32]` (1280 times `widen_factor` where that is over 1).
+#[derive(Debug)]
+pub struct MobileNetV2 {
+    conv1: ConvModule,
+    layers: Vec<Sequential>,
+    conv2: ConvModule,
+    out_indices: Vec<i64>,
+    frozen_stages: i64,
+    norm_eval: bool,
+    init_cfg: InitCfg,
+}
+
+impl MobileNetV2 {
+    /// Builds the backbone; `builder`'s path is where the config stands.
+    ///
+    /// # Errors
+    /// Where an index is out of range, or a part cannot be built.
+    pub fn new(builder: &Builder<'_>, config: &MobileNetV2Config) -> Result<Self> {
+        let MobileNetV2Config { widen_factor, frozen_stages, norm_eval, .. } = *config;
+        if let Some(index) = config.out_indices.iter().find(|index| !(0..8).contains(*index)) {
+            return Err(Error::argument("out_indices", index, "expected stages from 0 to 7").below(&builder.path));
+        }
+        if !(-1..8).contains(&frozen_stages) {
+            return Err(Error::argument("frozen_stages", frozen_stages, "expected -1 to 7").below(&builder.path));
+        }
+        let conv_modules = ConvModules { builder, config };
+        let mut channels = make_divisible(STEM_CHANNELS as f64 * widen_factor, 8);
+        let conv1 = conv_modules.build(3, channels, Kernel { size: 3, stride: 2, groups: 1 }, true)?;
+        let mut layers = Vec::new();
+        for (expansion, out_channels, blocks, first_stride) in STAGES {
+            let out_channels = make_divisible(out_channels as f64 * widen_factor, 8);
+            let mut layer = Sequential::default();
+            for block in 0..blocks {
+                let stride = if block == 0 { first_stride } else { 1 };
+                layer.push(InvertedResidual::new(&conv_modules, channels, out_channels, stride, expansion)?);
+                channels = out_channels;
+            }
+            layers.push(layer);
+        }
+        let last_channels = (LAST_CHANNELS as f64 * widen_factor.max(1.0)) as i64;
+        let conv2 = conv_modules.build(channels, last_channels, Kernel { size: 1, stride: 1, groups: 1 }, true)?;
+        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+        let out_indices = config.out_indices.clone();
+        Ok(Self { conv1, layers, conv2, out_indices, frozen_stages, norm_eval, init_cfg })
+    }
+
+    /// Stops the training of the first stages; their batch norms use the running statistics.
+    fn freeze(&self) {
+        if self.frozen_stages >= 0 {
+            stop_gradients(&self.conv1);
+        }
+        for layer in self.layers.iter().take(usize::try_from(self.frozen_stages).unwrap_or(0)) {
+            layer.train(false);
+            stop_gradients(layer);
+        }
+    }
+}
+
+impl Backbone for MobileNetV2 {
+    fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        let mut output = self.conv1.forward(input).map_err(|error| error.in_module("conv1"))?;
+        let mut stages = Vec::new();
+        for (index, layer) in (0..).zip(self.layers.iter().map(|layer| layer as &dyn Module).chain([&self.conv2 as _]))
+        {
+            let name = if index < 7 { format!("layer{}", index + 1) } else { "conv2".to_owned() };
+            output = layer.forward(&output).map_err(|error| error.in_module(name))?;
+            if self.out_indices.contains(&index) {
+                stages.push(output.shallow_clone());
+            }
+        }
+        Ok(stages)
+    }
+}
+
+impl Module for MobileNetV2 {
+    fn class(&self) -> &'static [&'static str] {
+        &["MobileNetV2", "BaseBackbone"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        last(self.stages(input)?)
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        self.call_stages(inputs, options)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("conv1", &self.conv1);
+        for (index, layer) in self.layers.iter().enumerate() {
+            parts.child(format!("layer{}", index + 1), layer);
+        }
+        parts.child("conv2", &self.conv2);
+    }
+
+    fn train(&self, training: bool) {
+        for (_, child) in Parts::of(self).children {
+            child.train(training);
+        }
+        self.freeze();
+        if training && self.norm_eval {
+            for (_, module) in named_modules(self) {
+                if (module as &dyn std::any::Any).is::<BatchNorm>() {
+                    module.train(false);
+                }
+            }
+        }
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+/// Builds `MobileNetV2` from a dict.
+pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<MobileNetV2Config>()?;
+    Ok(Box::new(MobileNetV2::new(&arguments.here(), &config)?))
+}
+
+/// An expansion, a depthwise convolution and a projection, with a shortcut where the shape stays. Figure 4 of the paper.
+#[derive(Debug)]
+struct InvertedResidual {
+    conv: Sequential,
+    shortcut: bool,
+}
+
+impl InvertedResidual {
+    fn new(parts: &ConvModules<'_>, inputs: i64, outputs: i64, stride: i64, expansion: i64) -> Result<Self> {
+        let hidden = inputs * expansion;
+        let mut conv = Sequential::default();
+        if expansion != 1 {
+            conv.push(parts.build(inputs, hidden, Kernel { size: 1, stride: 1, groups: 1 }, true)?);
+        }
+        conv.push(parts.build(hidden, hidden, Kernel { size: 3, stride, groups: hidden }, true)?);
+        conv.push(parts.build(hidden, outputs, Kernel { size: 1, stride: 1, groups: 1 }, false)?);
+        Ok(Self { conv, shortcut: stride == 1 && inputs == outputs })
+    }
+}
+
+impl Module for InvertedResidual {
+    fn class(&self) -> &'static [&'static str] {
+        &["InvertedResidual", "BaseModule"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let output = self.conv.forward(input).map_err(|error| error.in_module("conv"))?;
+        if self.shortcut { Ok(input.f_add(&output)?) } else { Ok(output) }
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("conv", &self.conv);
+    }
+}
+
+/// The convolutions of this network: they share norm, activation and type.
+struct ConvModules<'a> {
+    builder: &'a Builder<'a>,
+    config: &'a MobileNetV2Config,
+}
+
+/// A square kernel, padded so that only the stride makes the output smaller.
+struct Kernel {
+    size: i64,
+    stride: i64,
+    groups: i64,
+}
+
+impl ConvModules<'_> {
+    fn build(&self, inputs: i64, outputs: i64, kernel: Kernel, activate: bool) -> Result<ConvModule> {
+        let MobileNetV2Config { conv_cfg, norm_cfg, act_cfg, .. } = self.config;
+        let config = ConvModuleConfig {
+            stride: kernel.stride.into(),
+            padding: Config::Int(kernel.size / 2),
+            groups: kernel.groups,
+            conv_cfg: conv_cfg.clone(),
+            norm_cfg: norm_cfg.clone(),
+            act_cfg: act_cfg.clone().filter(|_| activate),
+            ..ConvModuleConfig::new(inputs, outputs, kernel.size.into())
+        };
+        ConvModule::new(self.builder, &config)
+    }
+}
+
+/// The multiple of `divisor` that is nearest to `value`, and not below 0.9 of it.
+///
+/// Reference: mmpretrain/models/utils/make_divisible.py.
+fn make_divisible(value: f64, divisor: i64) -> i64 {
+    let nearest = ((value + divisor as f64 / 2.0) as i64 / divisor * divisor).max(divisor);
+    if (nearest as f64) < 0.9 * value { nearest + divisor } else { nearest }
+}
+
+fn stop_gradients(module: &impl Module) {
+    if let Err(error) = module.requires_grad(false) {
+        log::warn!("{}: {error}", module.name());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::make_divisible;
+
+    #[test]
+    fn channels_are_multiples_and_lose_at_most_a_tenth() {
+        assert_eq!(make_divisible(32.0 * 0.5, 8), 16);
+        assert_eq!(make_divisible(32.0 * 0.35, 8), 16);
+        assert_eq!(make_divisible(3.0, 8), 8);
+        assert_eq!(make_divisible(16.0 * 1.4, 8), 24);
+    }
+}
