@@ -228,6 +228,12 @@ pub enum ErrorKind {
         /// Name of the variable.
         variable: &'static str,
     },
+    /// A mirror is not written as `PREFIX=MIRROR`.
+    #[error("`{pair}` is no mirror: write PREFIX=MIRROR, both beginning with http:// or https://")]
+    InvalidMirror {
+        /// The text at fault.
+        pair: String,
+    },
     /// A file or folder cannot be read or written.
     #[error("cannot {action}")]
     Io {

@@ -1,7 +1,7 @@
 //! One request with its redirects, and what its failure means: final, or worth another attempt.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderMap, Response, header};
 use ureq::{Agent, Body};
@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::Network;
 use crate::partial::Partial;
 use crate::proxy;
+use crate::retry_after;
 use crate::source::{SourceUrl, is_http, redact};
 
 /// Redirects that are followed.
@@ -104,10 +105,8 @@ fn redirect_target(from: &Url, headers: &HeaderMap) -> Result<Url, Error> {
     Ok(to)
 }
 
-/// `Retry-After` in seconds; a date is left to the usual back-off.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    retry_after::parse(headers.get(header::RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
 }
 
 /// The meaning of an error while the body is read.
@@ -119,7 +118,7 @@ pub(crate) fn read_failure(error: io::Error) -> Failure {
 fn transport_failure(error: ureq::Error) -> Failure {
     let connection = |reason: String| of_kind(ErrorKind::Connection { reason });
     match error {
-        ureq::Error::Timeout(step) => of_kind(ErrorKind::TimeOut { reason: format!("{step}") }).into(),
+        ureq::Error::Timeout(step) => of_kind(ErrorKind::TimeOut { reason: waiting_for(step) }).into(),
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
             of_kind(ErrorKind::TimeOut { reason: error.to_string() }).into()
         }
@@ -131,6 +130,18 @@ fn transport_failure(error: ureq::Error) -> Failure {
         }
         other => connection(redact(&other.to_string())).into(),
     }
+}
+
+fn waiting_for(step: ureq::Timeout) -> String {
+    use ureq::Timeout::*;
+    let what = match step {
+        Resolve => "the host's name was not found in time",
+        Connect => "no connection came about in time",
+        PerRead => "no byte came for too long",
+        RecvResponse => "no answer came in time",
+        other => return other.to_string(),
+    };
+    what.to_owned()
 }
 
 fn may_pass(kind: io::ErrorKind) -> bool {
@@ -183,13 +194,5 @@ mod tests {
         assert_eq!(target("https://u:p@h/a", "/b").unwrap(), "https://u:p@h/b");
         let error = target("https://h/a", "http://u:secret@h/b").unwrap_err();
         assert!(!error.report().contains("secret"), "{error}");
-    }
-
-    #[test]
-    fn retry_after_is_read_in_seconds() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers), None);
-        headers.insert(header::RETRY_AFTER, "7".parse().unwrap());
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(7)));
     }
 }

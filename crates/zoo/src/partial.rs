@@ -99,6 +99,7 @@ impl<'a> Partial<'a> {
             return Err(Error::new("", ErrorKind::WrongDigest { file, expected, found: full }));
         }
         self.file.sync_all().map_err(self.fail("write"))?;
+        self.check_identity().map_err(self.fail("name"))?;
         let target = &self.entry.path;
         fs::rename(&self.path, target).map_err(|error| Error::io("give the file its name", target, error))?;
         // The name itself is made durable where the system can do so.
@@ -114,6 +115,22 @@ impl<'a> Partial<'a> {
     pub(crate) fn discard(self) {
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(self.entry.state_file("origin"));
+    }
+
+    /// Somebody who clears the folder while this runs may have made room for another partial file of the same name.
+    #[cfg(unix)]
+    fn check_identity(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let (named, ours) = (fs::metadata(&self.path)?, self.file.metadata()?);
+        if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) {
+            return Ok(());
+        }
+        Err(std::io::Error::other("another process has replaced it"))
+    }
+
+    #[cfg(not(unix))]
+    fn check_identity(&self) -> std::io::Result<()> {
+        Ok(())
     }
 
     fn fail(&self, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + use<> {
@@ -170,5 +187,20 @@ mod tests {
         partial.finish(entry.named.as_ref()).unwrap();
         assert_eq!(fs::read(&entry.path).unwrap(), b"abc");
         assert!(!entry.state_file("part").exists() && entry.state_file("stamp").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_partial_file_of_somebody_else_never_gets_the_final_name() {
+        let home = tempfile::tempdir().unwrap();
+        let entry = entry(home.path());
+        let _lock = entry.lock().unwrap();
+        let mut partial = Partial::open(&entry, "u").unwrap();
+        partial.append(b"abc").unwrap();
+        let kept = home.path().join("kept");
+        fs::rename(entry.state_file("part"), &kept).unwrap();
+        fs::write(entry.state_file("part"), "other").unwrap();
+        assert!(partial.finish(entry.named.as_ref()).is_err());
+        assert!(!entry.path.exists());
     }
 }

@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::download::Download;
 use crate::error::{Error, ErrorKind};
 use crate::home;
+use crate::mirrors::Mirrors;
 use crate::options::{FetchOptions, Network, Progress};
 use crate::partial::Partial;
 use crate::resolve::{self, Resolved};
@@ -22,19 +23,21 @@ use crate::tables;
 pub struct Zoo {
     home: PathBuf,
     network: Network,
+    mirrors: Mirrors,
     offline: bool,
 }
 
 impl Zoo {
     /// The zoo of the environment: its folder is `$MMCV_HOME`, else `$XDG_CACHE_HOME/mmcv`, else `~/.cache/mmcv`, and
-    /// `MMCV_OFFLINE=1` forbids requests.
+    /// `MMCV_OFFLINE=1` forbids requests, `MMCV_MIRRORS` is read as by [`with_mirrors`](Self::with_mirrors).
     ///
     /// # Errors
-    /// None of the folders is known.
+    /// None of the folders is known, or a mirror is malformed.
     pub fn from_env() -> Result<Self, Error> {
         let home = home::cache_folder(|name| std::env::var_os(name), std::env::home_dir())?;
         let offline = std::env::var_os("MMCV_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0");
-        Ok(Self { home, network: Network::default(), offline })
+        let mirrors = std::env::var_os("MMCV_MIRRORS").unwrap_or_default();
+        Self { offline, ..Self::new(home)? }.with_mirrors(&mirrors.to_string_lossy())
     }
 
     /// The zoo in a folder, which need not be there yet.
@@ -44,7 +47,7 @@ impl Zoo {
     pub fn new(home: impl AsRef<Path>) -> Result<Self, Error> {
         let home = home.as_ref();
         let absolute = std::path::absolute(home).map_err(|error| Error::io("make this path absolute", home, error))?;
-        Ok(Self { home: absolute, network: Network::default(), offline: false })
+        Ok(Self { home: absolute, network: Network::default(), mirrors: Mirrors::default(), offline: false })
     }
 
     /// The same zoo with other time-outs and retries.
@@ -52,6 +55,16 @@ impl Zoo {
     pub fn with_network(mut self, network: Network) -> Self {
         self.network = network;
         self
+    }
+
+    /// The same zoo with mirrors: `PREFIX=MIRROR` pairs of URL prefixes, separated by spaces or commas, tried in order
+    /// before the URL itself. They serve only files whose digest is known.
+    ///
+    /// # Errors
+    /// A pair is malformed.
+    pub fn with_mirrors(mut self, pairs: &str) -> Result<Self, Error> {
+        self.mirrors = Mirrors::parse(pairs)?;
+        Ok(self)
     }
 
     /// The same zoo, which makes no request if `offline`.
@@ -147,9 +160,30 @@ impl Zoo {
         if self.offline {
             return Err(offline(&entry));
         }
-        let (network, progress) = (&self.network, options.progress);
-        Download { network, url, entry: &entry, expected: expected.as_ref(), progress }.run()?;
+        self.download(url, &entry, expected.as_ref(), options)?;
         Ok(entry.path)
+    }
+
+    /// Downloads from the first place that has the right content.
+    fn download(
+        &self,
+        url: &SourceUrl,
+        entry: &Entry,
+        expected: Option<&Digest>,
+        options: &FetchOptions<'_>,
+    ) -> Result<(), Error> {
+        let mirrors = self.mirrors.of(url)?;
+        let download =
+            |url| Download { network: &self.network, url, entry, expected, progress: options.progress }.run();
+        if expected.is_some() {
+            for mirror in &mirrors {
+                match download(mirror) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => log::warn!("mirror {mirror}: {error}"),
+                }
+            }
+        }
+        download(url)
     }
 
     fn import_file(&self, url: &SourceUrl, file: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {

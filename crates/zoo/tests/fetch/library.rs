@@ -464,6 +464,31 @@ fn offline_only_the_cache_serves() {
 }
 
 #[test]
+fn mirrors_come_first_and_the_digest_decides() {
+    let (body, name) = content(1000);
+    let served = body.clone();
+    let wrong = Server::start(|_, answer| {
+        answer.file(b"wrong");
+    });
+    let good = Server::start(move |_, answer| {
+        answer.file(&served);
+    });
+    let setup = setup(|_, answer| {
+        answer.send(404, &[("Content-Length", "0")], &[]);
+    });
+    let pairs = [wrong.url(""), good.url("")].map(|mirror| format!("{}={mirror}", setup.server.url("")));
+    let zoo = setup.zoo.clone().with_mirrors(&pairs.join(",")).unwrap();
+    let path = zoo.fetch(&setup.server.url(&name), &FetchOptions::default()).unwrap();
+    assert_eq!(fs::read(path).unwrap(), body);
+    assert_eq!((wrong.requests().len(), good.requests().len(), setup.request_count()), (1, 1, 0));
+
+    // Without a digest nothing would tell a wrong mirror.
+    let any = FetchOptions { no_verify: true, ..FetchOptions::default() };
+    assert!(zoo.fetch(&setup.server.url("model.pth"), &any).is_err());
+    assert_eq!(setup.request_count(), 1);
+}
+
+#[test]
 fn a_local_copy_is_imported_like_a_download() {
     let (body, name) = content(1000);
     let setup = setup(|_, _| {});
