@@ -33,3 +33,8 @@ pub use options::{FetchOptions, Network, Progress};
 pub use resolve::Resolved;
 pub use source::SourceUrl;
 pub use zoo::Zoo;
+
+/// Compiles the examples of the read-me file.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;
