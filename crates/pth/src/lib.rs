@@ -1,1 +1,34 @@
 //! Reader and writer of PyTorch's file formats; nothing in a file is ever executed.
+//!
+//! [`Checkpoint::open`] reads the files of `torch.save` (zip and legacy), TorchScript archives and safetensors. It looks
+//! at the content only, maps the file into memory, and checks the whole structure; the [bytes](RawTensor::bytes) of a
+//! tensor are read when they are asked for. [`inspect`] is the same for people and scripts.
+//!
+//! A pickle in such a file is read by a machine that knows a fixed list of classes and functions by name and gives a
+//! meaning to them itself. All else is an [`Error`] that names it.
+#![deny(clippy::indexing_slicing)]
+
+mod archive;
+mod bytes;
+mod checkpoint;
+mod dtype;
+mod error;
+mod gather;
+mod inspect;
+mod json;
+mod legacy;
+mod limits;
+mod map;
+mod pickle;
+mod raw;
+mod safetensors;
+mod storage;
+mod tensor;
+mod tree;
+mod zip;
+
+pub use checkpoint::{Checkpoint, Format, Options};
+pub use dtype::Dtype;
+pub use error::{Error, ErrorKind, LegacyProblem, PickleProblem, StorageProblem, TreeProblem, ZipProblem};
+pub use inspect::{Inspection, inspect};
+pub use raw::RawTensor;

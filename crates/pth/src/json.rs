@@ -1,0 +1,211 @@
+//! Values as JSON, with `$` objects for what JSON does not have.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use crate::error::ErrorKind;
+use crate::pickle::{Graph, Mapping, Node, SetKind, Value};
+use crate::tree::Budget;
+
+/// A value without tensors, to be serialized.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Json<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) value: Value,
+}
+
+impl Json<'_> {
+    fn of(self, value: Value) -> Self {
+        Self { value, ..self }
+    }
+}
+
+/// Counts `value` against the budget before it is serialized, and finds mappings of which two keys are one as text.
+/// Recursion is as deep as the tree, which was limited before.
+pub(crate) fn check(graph: &Graph, value: Value, budget: &mut Budget) -> Result<(), ErrorKind> {
+    budget.values(1)?;
+    match graph.node(value) {
+        Some(Node::Text(text) | Node::BigInt(text) | Node::Device(text)) => budget.text(text.len() as u64),
+        Some(Node::Bytes(bytes) | Node::ByteArray(bytes)) => budget.text(2 * bytes.len() as u64),
+        Some(&(Node::Inert(global) | Node::Global(global) | Node::Storage(_, global))) => {
+            budget.text(graph.name(global).len() as u64)
+        }
+        Some(Node::List(items) | Node::Set(items, _)) => check_all(graph, items, budget),
+        Some(Node::Tuple(items)) => check_all(graph, items, budget),
+        Some(&Node::Module(Some(attributes))) => check(graph, attributes, budget),
+        Some(Node::Mapping(mapping)) => check_mapping(graph, mapping, budget),
+        _ => Ok(()),
+    }
+}
+
+fn check_all(graph: &Graph, items: &[Value], budget: &mut Budget) -> Result<(), ErrorKind> {
+    items.iter().try_for_each(|&item| check(graph, item, budget))
+}
+
+fn check_mapping(graph: &Graph, mapping: &Mapping, budget: &mut Budget) -> Result<(), ErrorKind> {
+    check_keys(graph, mapping.items.iter().map(|&(key, _)| key), budget)?;
+    mapping.items.iter().try_for_each(|&(_, value)| check(graph, value, budget))
+}
+
+/// Finds two keys that are one as text, such as `1` and `"1"`.
+pub(crate) fn check_keys(
+    graph: &Graph,
+    keys: impl Iterator<Item = Value> + Clone,
+    budget: &mut Budget,
+) -> Result<(), ErrorKind> {
+    // Strings differ from each other already.
+    let strings = keys.clone().all(|key| graph.text(key).is_some());
+    let mut seen = HashSet::new();
+    for key in keys {
+        let text = key_text(graph, key, budget)?;
+        budget.text(text.len() as u64)?;
+        if !strings && seen.contains(&text) {
+            return Err(ErrorKind::DuplicateKey(text.into_owned()));
+        }
+        if !strings {
+            seen.insert(text);
+        }
+    }
+    Ok(())
+}
+
+/// A mapping key as text: a string as it is, an int in decimal, anything else as its JSON.
+pub(crate) fn key_text<'a>(graph: &'a Graph, key: Value, budget: &mut Budget) -> Result<Cow<'a, str>, ErrorKind> {
+    if !matches!(graph.node(key), Some(Node::Text(_) | Node::BigInt(_))) {
+        // The text is made only after it was counted.
+        check(graph, key, budget)?;
+    }
+    Ok(render_key(graph, key))
+}
+
+pub(crate) fn render_key(graph: &Graph, key: Value) -> Cow<'_, str> {
+    match (key, graph.node(key)) {
+        (_, Some(Node::Text(text) | Node::BigInt(text))) => Cow::Borrowed(text),
+        (Value::Int(value), _) => Cow::Owned(value.to_string()),
+        _ => {
+            let mut bytes = Vec::new();
+            let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PythonFloats);
+            // Writing to memory does not fail, and JSON is UTF-8.
+            let _ = Json { graph, value: key }.serialize(&mut serializer);
+            Cow::Owned(String::from_utf8(bytes).unwrap_or_default())
+        }
+    }
+}
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let graph = self.graph;
+        let node = match self.value {
+            Value::None => return serializer.serialize_unit(),
+            Value::Bool(bit) => return serializer.serialize_bool(bit),
+            Value::Int(value) => return serializer.serialize_i64(value),
+            Value::Float(value) => return float(value, serializer),
+            Value::Node(_) => graph.node(self.value),
+        };
+        match node {
+            Some(Node::Text(text)) => serializer.serialize_str(text),
+            Some(Node::BigInt(digits)) => tagged("$int", digits, serializer),
+            Some(Node::Bytes(bytes) | Node::ByteArray(bytes)) => tagged("$bytes", &hexadecimal(bytes), serializer),
+            Some(Node::Complex(real, imaginary)) => tagged("$complex", &[Float(*real), Float(*imaginary)], serializer),
+            Some(Node::List(items)) => serializer.collect_seq(items.iter().map(|&item| self.of(item))),
+            Some(Node::Tuple(items)) => serializer.collect_seq(items.iter().map(|&item| self.of(item))),
+            Some(Node::Set(items, SetKind::Set | SetKind::Frozen)) => tagged("$set", &Items(*self, items), serializer),
+            Some(Node::Mapping(mapping)) => serializer
+                .collect_map(mapping.items.iter().map(|&(key, value)| (render_key(graph, key), self.of(value)))),
+            Some(&Node::Module(Some(attributes))) => self.of(attributes).serialize(serializer),
+            Some(Node::Module(None)) => serializer.serialize_map(Some(0))?.end(),
+            Some(Node::Dtype(dtype)) => tagged("$dtype", dtype.name(), serializer),
+            Some(Node::Device(device)) => tagged("$device", device, serializer),
+            Some(Node::Layout(layout)) => tagged("$opaque", &format!("torch.{layout}"), serializer),
+            Some(&(Node::Inert(global) | Node::Global(global) | Node::Storage(_, global))) => {
+                tagged("$opaque", graph.name(global), serializer)
+            }
+            // Tensors are listed elsewhere, and every index refers to a node.
+            Some(Node::Tensor(_)) | None => serializer.serialize_unit(),
+        }
+    }
+}
+
+struct Items<'a>(Json<'a>, &'a [Value]);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.1.iter().map(|&item| self.0.of(item)))
+    }
+}
+
+struct Float(f64);
+
+impl Serialize for Float {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        float(self.0, serializer)
+    }
+}
+
+fn float<S: Serializer>(value: f64, serializer: S) -> Result<S::Ok, S::Error> {
+    let name = match value {
+        f64::INFINITY => "inf",
+        f64::NEG_INFINITY => "-inf",
+        _ if value.is_nan() => "nan",
+        _ => return serializer.serialize_f64(value),
+    };
+    tagged("$float", name, serializer)
+}
+
+/// An object of one entry, which stands for something that JSON does not have.
+fn tagged<S: Serializer>(tag: &str, value: &(impl Serialize + ?Sized), serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry(tag, value)?;
+    map.end()
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Compact JSON whose floats are written as Python writes them, because keys are compared as text.
+#[derive(Debug)]
+struct PythonFloats;
+
+impl Formatter for PythonFloats {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        let scientific = format!("{value:e}");
+        let exponent = scientific.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse().ok()?)));
+        match exponent {
+            Some((digits, exponent @ (..-4 | 16..))) => {
+                let sign = if exponent < 0 { '-' } else { '+' };
+                write!(writer, "{digits}e{sign}{:02}", i32::unsigned_abs(exponent))
+            }
+            _ => CompactFormatter.write_f64(writer, value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: f64) -> String {
+        render_key(&Graph::new(), Value::Float(value)).into_owned()
+    }
+
+    #[test]
+    fn keys_are_written_as_python_writes_them() {
+        assert_eq!(text(2.5), "2.5");
+        assert_eq!(text(1.0), "1.0");
+        assert_eq!(text(-0.0), "-0.0");
+        assert_eq!(text(1e-4), "0.0001");
+        assert_eq!(text(1.5e-5), "1.5e-05");
+        assert_eq!(text(1e16), "1e+16");
+        assert_eq!(text(123456789012345.0), "123456789012345.0");
+        assert_eq!(text(f64::NAN), r#"{"$float":"nan"}"#);
+        assert_eq!(render_key(&Graph::new(), Value::None), "null");
+        assert_eq!(render_key(&Graph::new(), Value::Bool(true)), "true");
+        assert_eq!(render_key(&Graph::new(), Value::Int(-3)), "-3");
+    }
+}

@@ -1,0 +1,39 @@
+//! What a file may cost. Each limit is checked before memory or time is spent.
+
+/// Levels of containers within containers.
+pub(crate) const MAX_DEPTH: u32 = 500;
+/// Values in the result: containers, scalars, tensors and the dimensions of tensors.
+pub(crate) const MAX_VALUES: u64 = 1_000_000;
+/// Bytes of all keys and strings in the result.
+pub(crate) const MAX_TEXT_BYTES: u64 = 64 << 20;
+/// Bytes that any file may unfold to, however small it is: tensors, and inflated entries.
+pub(crate) const MIN_UNFOLDED_BYTES: u64 = 64 << 20;
+/// A larger file may unfold to this many times its own size.
+pub(crate) const MAX_UNFOLDED_FACTOR: u64 = 16;
+/// An entry that inflates to more than [`MIN_UNFOLDED_BYTES`] may do so by this factor.
+pub(crate) const MAX_DEFLATE_RATIO: u64 = 100;
+/// Entries of a zip archive.
+pub(crate) const MAX_ZIP_ENTRIES: u64 = 1 << 20;
+/// Bytes of one pickle.
+pub(crate) const MAX_PICKLE_BYTES: usize = 128 << 20;
+/// Bytes that the values of one pickle may take in memory, an estimate from above.
+pub(crate) const MAX_PICKLE_MEMORY: u64 = 224 << 20;
+/// Values on the stack of the pickle machine.
+pub(crate) const MAX_STACK: usize = 2 << 20;
+/// Bytes of one line of a text opcode.
+pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
+/// Bytes of one integer (2466 decimal digits).
+pub(crate) const MAX_INT_BYTES: usize = 1024;
+/// Parts of one mapping key that is a tuple, all levels together.
+pub(crate) const MAX_KEY_PARTS: usize = 1024;
+/// Parts of all such keys of a pickle.
+pub(crate) const MAX_ALL_KEY_PARTS: usize = 2 << 20;
+/// Bytes of a safetensors header, as in its specification.
+pub(crate) const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// Dimensions of a tensor in a safetensors file.
+pub(crate) const MAX_HEADER_RANK: usize = 4096;
+
+/// Bytes that a file of `file_bytes` may unfold to.
+pub(crate) fn max_unfolded_bytes(file_bytes: u64) -> u64 {
+    file_bytes.saturating_mul(MAX_UNFOLDED_FACTOR).max(MIN_UNFOLDED_BYTES)
+}

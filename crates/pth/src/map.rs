@@ -1,0 +1,63 @@
+//! A file mapped into memory, read only: the one place of this crate with unsafe code.
+
+use std::fs::File;
+use std::ops::{Deref, Range};
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::error::ErrorKind;
+
+/// The bytes of a regular file.
+#[derive(Debug)]
+pub(crate) struct Map {
+    bytes: Mmap,
+}
+
+impl Map {
+    /// Maps `path`, which has to be a regular file: a pipe or a device could block or never end.
+    pub(crate) fn open(path: &Path) -> Result<Self, ErrorKind> {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(ErrorKind::NotRegularFile);
+        }
+        let file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(ErrorKind::NotRegularFile);
+        }
+        // SAFETY: the map is private and only read. Another process that changes the file meanwhile can change these
+        // bytes, and one that cuts it ends this process with SIGBUS, which no reader of mapped files can prevent.
+        // Memory stays sound all the same: bytes have no invalid values, and what was checked once about the
+        // structure (sizes, offsets, text) is held in own memory and is bounds-checked again at each use.
+        #[allow(unsafe_code)]
+        let bytes = unsafe { Mmap::map(&file)? };
+        Ok(Self { bytes })
+    }
+
+    /// Tells the system that the pages of `range` are not needed for now, so that hashing a large file does not keep
+    /// all of it in memory. They are read again from the file when they are touched again.
+    pub(crate) fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if range.start < range.end && range.end <= self.bytes.len() {
+            // SAFETY: the map is a private, read-only view of a file and is never written to, so that dropping its
+            // pages loses nothing; the range was just checked to lie within the map.
+            #[allow(unsafe_code)]
+            let result = unsafe {
+                self.bytes.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.end - range.start,
+                )
+            };
+            // It is a hint: where it is not taken, nothing is lost.
+            let _ = result;
+        }
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

@@ -1,0 +1,210 @@
+//! What a call of a listed class or function gives.
+
+use crate::error::PickleProblem;
+use crate::pickle::Fault;
+use crate::pickle::globals::{Function, Global, GlobalKind};
+use crate::pickle::machine::Machine;
+use crate::pickle::value::{Mapping, Node, SetKind, Value};
+
+const LAYOUTS: &[&str] =
+    &["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"];
+
+impl Machine<'_> {
+    /// The value of `global(*arguments)`.
+    pub(super) fn call(&mut self, global: Global, arguments: &[Value]) -> Result<Value, Fault> {
+        // An argument list may be shared by many calls.
+        self.charge(8 * arguments.len() as u64)?;
+        match global.kind {
+            GlobalKind::Function(function) => self.call_function(function, global, arguments),
+            GlobalKind::Inert(_) => self.node(Node::Inert(global), 0),
+            GlobalKind::TorchScriptClass => self.call_torchscript_class(arguments),
+            GlobalKind::Dtype(_) | GlobalKind::QuantizationScheme | GlobalKind::Storage(_) => {
+                Err(self.wrong_arguments(global))
+            }
+        }
+    }
+
+    fn call_function(&mut self, function: Function, global: Global, arguments: &[Value]) -> Result<Value, Fault> {
+        use Function as F;
+        let value = match function {
+            F::RebuildTensor
+            | F::RebuildTensorV2
+            | F::RebuildTensorV3
+            | F::RebuildQuantized
+            | F::RebuildSparse
+            | F::RebuildNested
+            | F::RebuildMeta => return self.rebuild(function, global, arguments),
+            F::RebuildParameter | F::RebuildParameterWithState => return self.rebuild_parameter(global, arguments),
+            F::RebuildFromType => return self.rebuild_from_type(global, arguments),
+            F::TensorClass | F::Parameter => return self.tensor_class(function, global, arguments),
+            F::OrderedDict | F::DefaultDict | F::Counter | F::Dict => self.mapping(function, arguments)?,
+            F::List | F::Tuple | F::Set | F::FrozenSet | F::Size => self.collection(function, arguments)?,
+            F::Bytes | F::ByteArray | F::Encode => self.byte_string(function, arguments)?,
+            F::Int | F::Float | F::Bool | F::Str | F::Complex => self.scalar(function, arguments)?,
+            F::Device => self.device(arguments)?,
+            F::GetLayout => self.layout(arguments)?,
+            F::GetAttribute => self.get_attribute(global, arguments)?,
+            F::TypedList => match arguments {
+                &[list] if matches!(self.graph.node(list), Some(Node::List(_))) => Some(list),
+                _ => None,
+            },
+            F::RestoreTypeTag => match arguments {
+                &[value, tag] if self.graph.text(tag).is_some() => Some(value),
+                _ => None,
+            },
+        };
+        value.ok_or_else(|| self.wrong_arguments(global))
+    }
+
+    fn call_torchscript_class(&mut self, arguments: &[Value]) -> Result<Value, Fault> {
+        let attributes = match arguments {
+            [] => None,
+            _ => Some(self.sequence_node(arguments.to_vec(), |items| Node::Tuple(items.into()))?),
+        };
+        self.node(Node::Module(attributes), 0)
+    }
+
+    /// `OrderedDict([items])`, `dict([items])`, `Counter([mapping])`, `defaultdict([factory[, items]])`.
+    fn mapping(&mut self, function: Function, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        let arguments = match (function, arguments) {
+            (Function::DefaultDict, [factory, rest @ ..]) => {
+                let callable = *factory == Value::None || matches!(self.graph.node(*factory), Some(Node::Global(_)));
+                if !callable {
+                    return Ok(None);
+                }
+                rest
+            }
+            _ => arguments,
+        };
+        let items = match arguments {
+            [] => Vec::new(),
+            &[source] => match (self.graph.mapping(source), self.graph.sequence(source)) {
+                (Some(mapping), _) => mapping.items.clone(),
+                (None, Some(pairs)) if function != Function::Counter => {
+                    let pair = |&pair| match self.graph.sequence(pair) {
+                        Some(&[key, value]) => Some((key, value)),
+                        _ => None,
+                    };
+                    let Some(items) = pairs.iter().map(pair).collect() else { return Ok(None) };
+                    items
+                }
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let extra = size_of::<Mapping>() + 32 * items.len();
+        let mapping = Mapping { items, ordered: function == Function::OrderedDict, attributes: None };
+        self.node(Node::Mapping(Box::new(mapping)), extra).map(Some)
+    }
+
+    /// `list`, `tuple`, `set`, `frozenset` and `torch.Size` of nothing or of another collection.
+    fn collection(&mut self, function: Function, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        let items = match arguments {
+            [] => Vec::new(),
+            &[source] => match self.graph.node(source) {
+                Some(Node::List(items) | Node::Set(items, _)) => items.clone(),
+                Some(Node::Tuple(items)) => items.to_vec(),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        if function == Function::Size && !items.iter().all(|item| matches!(item, Value::Int(_))) {
+            return Ok(None);
+        }
+        let value = self.sequence_node(items, |items| match function {
+            Function::List => Node::List(items),
+            Function::Set => Node::Set(items, SetKind::Set),
+            Function::FrozenSet => Node::Set(items, SetKind::Frozen),
+            _ => Node::Tuple(items.into()),
+        });
+        value.map(Some)
+    }
+
+    /// `bytes`, `bytearray` and `_codecs.encode`: of nothing, of bytes, or of text with the encoding Latin-1.
+    fn byte_string(&mut self, function: Function, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        let bytes: Option<Box<[u8]>> = match (function, arguments) {
+            (Function::Bytes | Function::ByteArray, []) => Some(Box::default()),
+            (Function::Bytes | Function::ByteArray, &[source]) => match self.graph.node(source) {
+                Some(Node::Bytes(bytes) | Node::ByteArray(bytes)) => Some(bytes.clone()),
+                _ => None,
+            },
+            (_, &[text, encoding]) => match (self.graph.text(text), self.graph.text(encoding)) {
+                (Some(text), Some("latin1" | "latin-1" | "latin_1" | "iso-8859-1")) => {
+                    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        let extra = bytes.len();
+        let node = if function == Function::ByteArray { Node::ByteArray(bytes) } else { Node::Bytes(bytes) };
+        self.node(node, extra).map(Some)
+    }
+
+    /// `int`, `float`, `bool`, `str` and `complex` of nothing or of numbers and text that are such already.
+    fn scalar(&mut self, function: Function, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        use Function as F;
+        let number = |value| match value {
+            Value::Bool(bit) => Some(f64::from(u8::from(bit))),
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) => Some(value),
+            _ => None,
+        };
+        let value = match (function, arguments) {
+            (F::Int, []) => Some(Value::Int(0)),
+            (F::Int, &[Value::Int(value)]) => Some(Value::Int(value)),
+            (F::Int, &[Value::Bool(bit)]) => Some(Value::Int(bit.into())),
+            (F::Float, []) => Some(Value::Float(0.0)),
+            (F::Float, &[value]) => number(value).map(Value::Float),
+            (F::Bool, []) => Some(Value::Bool(false)),
+            (F::Bool, &[value]) => number(value).map(|value| Value::Bool(value != 0.0)),
+            (F::Str, []) => Some(self.node(Node::Text(Box::default()), 0)?),
+            (F::Str, &[text]) => self.graph.text(text).is_some().then_some(text),
+            (F::Complex, parts @ ([] | [_] | [_, _])) => {
+                let part = |index: usize| parts.get(index).map_or(Some(0.0), |&part| number(part));
+                match (part(0), part(1)) {
+                    (Some(real), Some(imaginary)) => Some(self.node(Node::Complex(real, imaginary), 0)?),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        Ok(value)
+    }
+
+    /// `device("cuda:0")` or `device("cuda", 0)`.
+    fn device(&mut self, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        let text = match arguments {
+            &[name] => self.graph.text(name).map(str::to_owned),
+            &[name, Value::Int(index @ 0..)] => {
+                let name = self.graph.text(name).filter(|name| !name.contains(':'));
+                name.map(|name| format!("{name}:{index}"))
+            }
+            _ => None,
+        };
+        let Some(text) = text else { return Ok(None) };
+        let extra = text.len();
+        self.node(Node::Device(text.into()), extra).map(Some)
+    }
+
+    /// `_get_layout("torch.sparse_coo")`.
+    fn layout(&mut self, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        let &[name] = arguments else { return Ok(None) };
+        let name = self.graph.text(name).and_then(|name| name.strip_prefix("torch."));
+        let layout = name.and_then(|name| LAYOUTS.iter().find(|&&layout| layout == name));
+        layout.map(|layout| self.node(Node::Layout(layout), 0)).transpose()
+    }
+
+    /// `getattr(inert class, string)`: another inert object. Nothing is looked up.
+    fn get_attribute(&mut self, global: Global, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        let &[class, name] = arguments else { return Ok(None) };
+        let inert = matches!(self.graph.node(class), Some(Node::Global(Global { kind: GlobalKind::Inert(true), .. })));
+        if !inert || self.graph.text(name).is_none() {
+            return Err(
+                PickleProblem::WrongArguments("builtins.getattr (of an inert class and a string)".into()).into()
+            );
+        }
+        self.node(Node::Inert(global), 0).map(Some)
+    }
+}

@@ -1,0 +1,269 @@
+//! The classes and functions that a pickle may name. Each is an exact pair of module and name: there are no prefixes
+//! and no dotted names, and what is not listed here is refused by name.
+
+use crate::dtype::Dtype;
+
+/// A class or function that a pickle names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Global {
+    pub(crate) kind: GlobalKind,
+    /// Index of `module.name` in the graph's names.
+    pub(crate) name: u32,
+}
+
+/// What is done with a listed global.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum GlobalKind {
+    /// Its meaning is built into this reader.
+    Function(Function),
+    Dtype(Dtype),
+    QuantizationScheme,
+    /// A storage class; `None` when it is untyped.
+    Storage(Option<Dtype>),
+    /// A class or function whose objects are data that is never looked into; `true` for a class.
+    Inert(bool),
+    /// A class of a TorchScript archive.
+    TorchScriptClass,
+}
+
+/// The functions and classes that are interpreted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    OrderedDict,
+    DefaultDict,
+    Counter,
+    RebuildTensor,
+    RebuildTensorV2,
+    RebuildTensorV3,
+    RebuildParameter,
+    RebuildParameterWithState,
+    RebuildQuantized,
+    RebuildSparse,
+    RebuildNested,
+    RebuildMeta,
+    RebuildFromType,
+    Parameter,
+    TensorClass,
+    Size,
+    Device,
+    GetLayout,
+    Encode,
+    Set,
+    FrozenSet,
+    ByteArray,
+    Complex,
+    Bytes,
+    List,
+    Dict,
+    Tuple,
+    Int,
+    Float,
+    Bool,
+    Str,
+    GetAttribute,
+    /// Of TorchScript: returns its first argument.
+    TypedList,
+    RestoreTypeTag,
+}
+
+impl Function {
+    /// Whether it is a class, so that an object can be made of it without calling it.
+    pub(crate) fn is_class(self) -> bool {
+        !matches!(
+            self,
+            Self::RebuildTensor
+                | Self::RebuildTensorV2
+                | Self::RebuildTensorV3
+                | Self::RebuildParameter
+                | Self::RebuildParameterWithState
+                | Self::RebuildQuantized
+                | Self::RebuildSparse
+                | Self::RebuildNested
+                | Self::RebuildMeta
+                | Self::RebuildFromType
+                | Self::GetLayout
+                | Self::Encode
+                | Self::GetAttribute
+                | Self::TypedList
+                | Self::RestoreTypeTag
+        )
+    }
+}
+
+/// What a program adds to the built-in lists, and where the pickle is from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AllowList<'a> {
+    /// Further inert classes, as module and name.
+    pub(crate) inert: &'a [(String, String)],
+    pub(crate) torchscript: bool,
+}
+
+impl AllowList<'_> {
+    /// What is done with `module.name`, or `None` when it is on no list. `module` is a name of today.
+    pub(crate) fn find(&self, module: &str, name: &str) -> Option<GlobalKind> {
+        if let Some(function) = interpreted(module, name) {
+            return Some(GlobalKind::Function(function));
+        }
+        if let Some(class) = inert(module, name) {
+            return Some(GlobalKind::Inert(class));
+        }
+        let torch = match module {
+            "torch" if SCHEMES.contains(&name) => Some(GlobalKind::QuantizationScheme),
+            "torch.storage" if name == "UntypedStorage" => Some(GlobalKind::Storage(None)),
+            "torch" | "torch.cuda" | "torch.storage" => {
+                let storage = Dtype::of_storage_class(name).map(|dtype| GlobalKind::Storage(Some(dtype)));
+                let dtype = || Dtype::from_name(name).filter(|_| module == "torch").map(GlobalKind::Dtype);
+                storage.or_else(dtype)
+            }
+            _ => None,
+        };
+        if torch.is_some() {
+            return torch;
+        }
+        if self.torchscript {
+            if let Some(kind) = torchscript(module, name) {
+                return Some(kind);
+            }
+        }
+        let added = self.inert.iter().any(|(known_module, known)| known_module == module && known == name);
+        added.then_some(GlobalKind::Inert(true))
+    }
+}
+
+/// The name that a module of Python 2, or of an older torch, has today.
+pub(crate) fn module_of_today(module: &str) -> &str {
+    match module {
+        "__builtin__" => "builtins",
+        "copy_reg" => "copyreg",
+        "torch.tensor" => "torch._tensor",
+        _ => module,
+    }
+}
+
+const SCHEMES: &[&str] = &[
+    "per_tensor_affine",
+    "per_tensor_symmetric",
+    "per_channel_affine",
+    "per_channel_symmetric",
+    "per_channel_affine_float_qparams",
+];
+
+fn interpreted(module: &str, name: &str) -> Option<Function> {
+    use Function as F;
+    let function = match (module, name) {
+        ("collections", "OrderedDict") => F::OrderedDict,
+        ("collections", "defaultdict") => F::DefaultDict,
+        ("collections", "Counter") => F::Counter,
+        ("torch._utils", "_rebuild_tensor") => F::RebuildTensor,
+        ("torch._utils", "_rebuild_tensor_v2") => F::RebuildTensorV2,
+        ("torch._utils", "_rebuild_tensor_v3") => F::RebuildTensorV3,
+        ("torch._utils", "_rebuild_parameter") => F::RebuildParameter,
+        ("torch._utils", "_rebuild_parameter_with_state") => F::RebuildParameterWithState,
+        ("torch._utils", "_rebuild_qtensor") => F::RebuildQuantized,
+        ("torch._utils", "_rebuild_sparse_tensor") => F::RebuildSparse,
+        ("torch._utils", "_rebuild_nested_tensor") => F::RebuildNested,
+        ("torch._utils", "_rebuild_meta_tensor_no_storage") => F::RebuildMeta,
+        ("torch._tensor", "_rebuild_from_type_v2") => F::RebuildFromType,
+        ("torch.nn.parameter", "Parameter" | "Buffer") => F::Parameter,
+        ("torch", "Tensor") => F::TensorClass,
+        ("torch", "Size") => F::Size,
+        ("torch", "device") => F::Device,
+        ("torch.serialization", "_get_layout") => F::GetLayout,
+        ("_codecs", "encode") => F::Encode,
+        ("builtins", "set") => F::Set,
+        ("builtins", "frozenset") => F::FrozenSet,
+        ("builtins", "bytearray") => F::ByteArray,
+        ("builtins", "complex") => F::Complex,
+        ("builtins", "bytes") => F::Bytes,
+        ("builtins", "list") => F::List,
+        ("builtins", "dict") => F::Dict,
+        ("builtins", "tuple") => F::Tuple,
+        ("builtins", "int") => F::Int,
+        ("builtins", "float") => F::Float,
+        ("builtins", "bool") => F::Bool,
+        ("builtins", "str") => F::Str,
+        ("builtins", "getattr") => F::GetAttribute,
+        _ => return None,
+    };
+    Some(function)
+}
+
+/// Whether `module.name` is inert: `Some(true)` for a class, `Some(false)` for a function.
+fn inert(module: &str, name: &str) -> Option<bool> {
+    let listed = match module {
+        "numpy.core.multiarray" | "numpy._core.multiarray" => {
+            return matches!(name, "scalar" | "_reconstruct").then_some(false);
+        }
+        "numpy.core.numeric" | "numpy._core.numeric" => return (name == "_frombuffer").then_some(false),
+        "numpy" => matches!(name, "ndarray" | "dtype"),
+        "argparse" => name == "Namespace",
+        "datetime" => matches!(name, "datetime" | "date" | "time" | "timedelta" | "timezone"),
+        "pathlib" => {
+            matches!(name, "Path" | "PosixPath" | "PurePosixPath" | "WindowsPath" | "PureWindowsPath")
+        }
+        "collections" => name == "deque",
+        "builtins" => matches!(name, "slice" | "range" | "xrange"),
+        "addict.addict" => name == "Dict",
+        "mmcv.utils.config" | "mmengine.config.config" => matches!(name, "Config" | "ConfigDict"),
+        "mmengine.logging.history_buffer" => name == "HistoryBuffer",
+        _ => false,
+    };
+    listed.then_some(true)
+}
+
+fn torchscript(module: &str, name: &str) -> Option<GlobalKind> {
+    let class = (module == "__torch__" || module.starts_with("__torch__.")) && !name.is_empty() && !name.contains('.');
+    if class {
+        return Some(GlobalKind::TorchScriptClass);
+    }
+    let function = match (module, name) {
+        ("torch.jit._pickle", "build_intlist" | "build_tensorlist" | "build_doublelist" | "build_boollist") => {
+            Function::TypedList
+        }
+        ("torch.jit._pickle", "restore_type_tag") => Function::RestoreTypeTag,
+        _ => return None,
+    };
+    Some(GlobalKind::Function(function))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: AllowList<'_> = AllowList { inert: &[], torchscript: false };
+
+    #[test]
+    fn names_are_exact() {
+        for (module, name) in [
+            ("os", "system"),
+            ("builtins", "eval"),
+            ("builtins", "getattr.x"),
+            ("torch", "load"),
+            ("torch", "nn.Module"),
+            ("torch.storage", "TypedStorage"),
+            ("torch.cuda", "UntypedStorage"),
+            ("torch.cuda", "float32"),
+            ("collections.OrderedDict", ""),
+            ("collections", "OrderedDict "),
+            ("__torch__", "Net"),
+            ("numpy.core.multiarray", "ndarray"),
+        ] {
+            assert_eq!(PLAIN.find(module, name), None, "{module}.{name}");
+        }
+        assert_eq!(PLAIN.find("torch", "float16"), Some(GlobalKind::Dtype(Dtype::Float16)));
+        assert_eq!(PLAIN.find("torch.cuda", "HalfStorage"), Some(GlobalKind::Storage(Some(Dtype::Float16))));
+        assert_eq!(PLAIN.find("torch.storage", "UntypedStorage"), Some(GlobalKind::Storage(None)));
+        assert_eq!(PLAIN.find("builtins", "xrange"), Some(GlobalKind::Inert(true)));
+    }
+
+    #[test]
+    fn lists_grow_by_where_the_file_is_from_and_what_a_program_adds() {
+        let script = AllowList { torchscript: true, ..PLAIN };
+        assert_eq!(script.find("__torch__.torch.nn", "Conv2d"), Some(GlobalKind::TorchScriptClass));
+        assert_eq!(script.find("__torch__evil", "Conv2d"), None);
+        assert_eq!(script.find("__torch__", "a.b"), None);
+        let added = [("mine".to_owned(), "Thing".to_owned())];
+        assert_eq!(AllowList { inert: &added, ..PLAIN }.find("mine", "Thing"), Some(GlobalKind::Inert(true)));
+        assert_eq!(AllowList { inert: &added, ..PLAIN }.find("mine", "Other"), None);
+    }
+}

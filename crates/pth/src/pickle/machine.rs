@@ -1,0 +1,165 @@
+//! The loop over opcodes.
+
+use std::collections::HashMap;
+
+use crate::bytes::Cursor;
+use crate::error::{ErrorKind, PickleProblem};
+use crate::limits::{MAX_PICKLE_BYTES, MAX_PICKLE_MEMORY};
+use crate::pickle::Fault;
+use crate::pickle::globals::AllowList;
+use crate::pickle::opcode::*;
+use crate::pickle::stack::Stack;
+use crate::pickle::value::{Graph, Node, Value};
+use crate::storage::StorageTable;
+
+/// The form of the persistent ids by which a pickle refers to its storages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// There are none.
+    None,
+    /// Five items.
+    Zip,
+    /// Six items, the last a view.
+    Legacy,
+}
+
+/// Reads one pickle.
+#[derive(Debug)]
+pub(crate) struct Machine<'a> {
+    pub(super) input: Cursor<'a>,
+    pub(super) allowed: AllowList<'a>,
+    pub(super) persistence: Persistence,
+    pub(super) storages: &'a mut StorageTable,
+    pub(super) graph: Graph,
+    pub(super) stack: Stack,
+    pub(super) memo: HashMap<u32, Value>,
+    /// Indices of names in the graph.
+    pub(super) names: HashMap<Box<str>, u32>,
+    /// Bytes taken so far, an estimate from above.
+    memory: u64,
+}
+
+impl<'a> Machine<'a> {
+    pub(crate) fn new(
+        bytes: &'a [u8],
+        allowed: AllowList<'a>,
+        persistence: Persistence,
+        storages: &'a mut StorageTable,
+    ) -> Self {
+        let bytes = bytes.get(..MAX_PICKLE_BYTES).unwrap_or(bytes);
+        Self {
+            input: Cursor::new(bytes),
+            allowed,
+            persistence,
+            storages,
+            graph: Graph::new(),
+            stack: Stack::default(),
+            memo: HashMap::new(),
+            names: HashMap::new(),
+            memory: 0,
+        }
+    }
+
+    /// Reads up to and with the STOP opcode; returns the values and the bytes read.
+    pub(crate) fn run(mut self) -> Result<(Graph, usize), ErrorKind> {
+        loop {
+            let offset = self.input.position();
+            match self.step() {
+                Ok(true) => {
+                    self.graph.deduplicate()?;
+                    return Ok((self.graph, self.input.position()));
+                }
+                Ok(false) => {}
+                Err(Fault::Problem(problem)) => return Err(ErrorKind::Pickle { offset, problem }),
+                Err(Fault::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Counts `bytes` of memory.
+    pub(super) fn charge(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.memory = self.memory.saturating_add(bytes);
+        Ok(ErrorKind::check_limit("memory for the values of a pickle", self.memory, MAX_PICKLE_MEMORY)?)
+    }
+
+    /// Stores `node`; `extra` is the memory behind it, counted before by the caller where it is large.
+    pub(super) fn node(&mut self, node: Node, extra: usize) -> Result<Value, Fault> {
+        self.charge(size_of::<Node>() as u64 + extra as u64)?;
+        // The memory limit keeps the number of nodes far below 2^32.
+        let value = Value::Node(self.graph.nodes.len() as u32);
+        self.graph.nodes.push(node);
+        Ok(value)
+    }
+
+    pub(super) fn push_node(&mut self, node: Node, extra: usize) -> Result<(), Fault> {
+        let value = self.node(node, extra)?;
+        self.stack.push(value)
+    }
+
+    pub(super) fn sequence_node(
+        &mut self,
+        items: Vec<Value>,
+        make: impl FnOnce(Vec<Value>) -> Node,
+    ) -> Result<Value, Fault> {
+        let extra = items.len() * size_of::<Value>() * 2;
+        self.node(make(items), extra)
+    }
+
+    pub(super) fn push_sequence(
+        &mut self,
+        items: Vec<Value>,
+        make: impl FnOnce(Vec<Value>) -> Node,
+    ) -> Result<(), Fault> {
+        let value = self.sequence_node(items, make)?;
+        self.stack.push(value)
+    }
+
+    /// One opcode; `true` when it was STOP.
+    fn step(&mut self) -> Result<bool, Fault> {
+        match self.input.u8()? {
+            STOP => {
+                self.graph.root = self.stack.pop()?;
+                return Ok(true);
+            }
+            PROTO => match self.input.u8()? {
+                1..=5 => {}
+                version => return Err(PickleProblem::Protocol(version).into()),
+            },
+            FRAME => {
+                let length = self.input.u64()?;
+                if length > self.input.remaining() as u64 {
+                    return Err(PickleProblem::Ended.into());
+                }
+            }
+            MARK => self.stack.mark()?,
+            POP => self.stack.pop_value_or_mark()?,
+            POP_MARK => drop(self.stack.pop_mark()?),
+            DUP => {
+                let top = self.stack.top()?;
+                self.stack.push(top)?;
+            }
+            opcode @ (GET | BINGET | LONG_BINGET | PUT | BINPUT | LONG_BINPUT | MEMOIZE) => self.step_memo(opcode)?,
+            opcode @ (NONE | NEWTRUE | NEWFALSE | INT | BININT | BININT1 | BININT2 | LONG | LONG1 | LONG4 | FLOAT
+            | BINFLOAT) => self.step_number(opcode)?,
+            opcode @ (STRING | BINSTRING | SHORT_BINSTRING | UNICODE | BINUNICODE | SHORT_BINUNICODE | BINUNICODE8
+            | BINBYTES | SHORT_BINBYTES | BINBYTES8 | BYTEARRAY8) => self.step_text(opcode)?,
+            opcode @ (EMPTY_LIST | LIST | EMPTY_TUPLE | TUPLE | TUPLE1 | TUPLE2 | TUPLE3 | EMPTY_DICT | DICT
+            | EMPTY_SET | FROZENSET | APPEND | APPENDS | ADDITEMS | SETITEM | SETITEMS) => {
+                self.step_container(opcode)?
+            }
+            opcode @ (GLOBAL | STACK_GLOBAL | INST | OBJ | REDUCE | NEWOBJ | NEWOBJ_EX | BUILD) => {
+                self.step_object(opcode)?;
+            }
+            BINPERSID => {
+                let id = self.stack.pop()?;
+                let storage = self.persistent_load(id)?;
+                self.stack.push(storage)?;
+            }
+            PERSID => return Err(PickleProblem::ForbiddenOpcode("PERSID").into()),
+            EXT1 | EXT2 | EXT4 => return Err(PickleProblem::ForbiddenOpcode("EXT").into()),
+            NEXT_BUFFER | READONLY_BUFFER => return Err(PickleProblem::ForbiddenOpcode("out-of-band buffer").into()),
+            opcode => return Err(PickleProblem::UnknownOpcode(opcode).into()),
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,247 @@
+//! One tensor of a checkpoint, and the way from it to its bytes.
+
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::dtype::Dtype;
+use crate::error::{Error, ErrorKind, StorageProblem};
+use crate::gather::Gather;
+use crate::map::Map;
+use crate::storage::{Place, Storage, StorageTable};
+use crate::tensor::{StorageId, StorageSlice, Strided, Tensor};
+use crate::zip::Archive;
+
+/// The mapped file, and what is known about the storages in it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    map: Map,
+    storages: StorageTable,
+    archive: Option<Archive>,
+    big_endian: bool,
+    /// Storages whose checksum was found right.
+    verified: Vec<OnceLock<()>>,
+    /// The deflated storage that was used last: tensors that share one follow on each other.
+    inflated: Mutex<Option<(StorageId, Arc<Vec<u8>>)>>,
+}
+
+impl Source {
+    pub(crate) fn new(map: Map, storages: StorageTable, archive: Option<Archive>, big_endian: bool) -> Self {
+        let verified = storages.iter().map(|_| OnceLock::new()).collect();
+        Self { map, storages, archive, big_endian, verified, inflated: Mutex::new(None) }
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// The bytes of a slice of a storage; the storage's checksum is verified the first time.
+    fn slice(&self, slice: StorageSlice) -> Result<Content<'_>, ErrorKind> {
+        let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
+        let storage = self.storages.get(slice.storage).ok_or_else(missing)?;
+        let whole = self.storage(slice.storage, storage)?;
+        whole.part(slice).ok_or_else(|| storage.error(StorageProblem::Ended))
+    }
+
+    fn storage(&self, id: StorageId, storage: &Storage) -> Result<Content<'_>, ErrorKind> {
+        let ended = || storage.error(StorageProblem::Ended);
+        let (index, start) = match storage.place {
+            Place::Unknown => return Err(ended()),
+            Place::File(start) => {
+                let bytes = crate::bytes::part(&self.map, start, storage.bytes()).ok_or_else(ended)?;
+                return Ok(Content::Mapped(bytes));
+            }
+            Place::Entry { index, start } => (index, start),
+        };
+        let entry = self.archive.as_ref().and_then(|archive| archive.entries.get(index)).ok_or_else(ended)?;
+        let data = crate::bytes::part(&self.map, start, entry.compressed).ok_or_else(ended)?;
+        if entry.is_stored() {
+            let verified = self.verified.get(id as usize).ok_or_else(ended)?;
+            if verified.get().is_none() {
+                entry.check_crc(data)?;
+                let _ = verified.set(());
+            }
+            return Ok(Content::Mapped(data));
+        }
+        let mut last = self.inflated.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, content)) = last.as_ref().filter(|(last, _)| *last == id) {
+            return Ok(Content::inflated(content));
+        }
+        // The one before is given back before memory is taken for the next.
+        *last = None;
+        let content = Arc::new(entry.inflate(data)?);
+        *last = Some((id, Arc::clone(&content)));
+        Ok(Content::inflated(&content))
+    }
+
+    fn release(&self, id: StorageId) {
+        let Some(storage) = self.storages.get(id) else { return };
+        let (Place::File(start) | Place::Entry { start, .. }) = storage.place else { return };
+        let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(storage.bytes())) else { return };
+        self.map.release(start..start.saturating_add(length).min(self.map.len()));
+    }
+}
+
+/// Bytes of a storage.
+enum Content<'a> {
+    Mapped(&'a [u8]),
+    Inflated(Arc<Vec<u8>>, std::ops::Range<usize>),
+}
+
+impl Content<'_> {
+    fn inflated(content: &Arc<Vec<u8>>) -> Self {
+        Self::Inflated(Arc::clone(content), 0..content.len())
+    }
+
+    fn part(self, slice: StorageSlice) -> Option<Self> {
+        let StorageSlice { start, length, .. } = slice;
+        match self {
+            Self::Mapped(bytes) => crate::bytes::part(bytes, start, length).map(Self::Mapped),
+            Self::Inflated(content, _) => {
+                crate::bytes::part(&content, start, length)?;
+                let start = usize::try_from(start).ok()?;
+                Some(Self::Inflated(content, start..start + usize::try_from(length).ok()?))
+            }
+        }
+    }
+}
+
+impl Deref for Content<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Inflated(content, range) => content.get(range.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A tensor of a [`Checkpoint`](crate::Checkpoint): what the file says about it, and its bytes when asked for.
+#[derive(Debug, Clone)]
+pub struct RawTensor<'a> {
+    path: &'a Path,
+    source: &'a Source,
+    key: Cow<'a, str>,
+    tensor: &'a Tensor,
+}
+
+impl<'a> RawTensor<'a> {
+    pub(crate) fn new(path: &'a Path, source: &'a Source, key: Cow<'a, str>, tensor: &'a Tensor) -> Self {
+        Self { path, source, key, tensor }
+    }
+
+    fn strided(&self) -> Option<&'a Strided> {
+        match self.tensor {
+            Tensor::Strided(strided) => Some(strided),
+            Tensor::Unsupported(_) => None,
+        }
+    }
+
+    /// The path to the tensor, joined by `.`.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The word for a kind of tensor that has no plain bytes: `sparse_coo`, `quantized`, `nested`, `meta`, `sub_byte`.
+    pub fn unsupported(&self) -> Option<&'static str> {
+        match self.tensor {
+            Tensor::Strided(_) => None,
+            Tensor::Unsupported(word) => Some(word),
+        }
+    }
+
+    /// The type of the elements; `None` when the tensor is [`unsupported`](Self::unsupported).
+    pub fn dtype(&self) -> Option<Dtype> {
+        self.strided().map(|tensor| tensor.dtype)
+    }
+
+    /// The sizes; empty for a scalar, and when the tensor is unsupported.
+    pub fn shape(&self) -> &'a [u64] {
+        self.strided().map_or(&[], |tensor| &tensor.shape)
+    }
+
+    /// The strides in the file, in elements. The [`bytes`](Self::bytes) are row-major whatever these are.
+    pub fn strides(&self) -> &'a [u64] {
+        self.strided().map_or(&[], |tensor| &tensor.strides)
+    }
+
+    /// The number of the storage in which the elements lie: tensors with the same number share memory in Python.
+    pub fn storage(&self) -> Option<usize> {
+        Some(self.strided()?.slice?.storage as usize)
+    }
+
+    /// Where in the storage the first element lies, in bytes.
+    pub fn storage_offset(&self) -> u64 {
+        let Some(tensor) = self.strided() else { return 0 };
+        let start = tensor.slice.map_or(0, |slice| slice.start);
+        start.saturating_add(tensor.offset.saturating_mul(tensor.dtype.size() as u64))
+    }
+
+    /// Bytes of all elements.
+    pub fn byte_count(&self) -> u64 {
+        self.strided().map_or(0, Strided::logical_bytes)
+    }
+
+    /// The elements in row-major order, little-endian: bool one byte, complex numbers real part first. They are borrowed
+    /// from the mapped file where they lie there in this form, and gathered otherwise.
+    ///
+    /// # Errors
+    /// The tensor is unsupported, or the bytes in the file are damaged (wrong checksum, broken compression).
+    pub fn bytes(&self) -> Result<Cow<'a, [u8]>, Error> {
+        self.read_bytes().map_err(|kind| self.error(kind))
+    }
+
+    fn read_bytes(&self) -> Result<Cow<'a, [u8]>, ErrorKind> {
+        let tensor = self.supported()?;
+        let content = self.content(tensor)?;
+        let gather = Gather::new(&content, tensor, self.source.big_endian);
+        if let (Content::Mapped(mapped), true) = (&content, gather.borrowed().is_some()) {
+            let borrowed = Gather::new(mapped, tensor, self.source.big_endian).borrowed();
+            return Ok(Cow::Borrowed(borrowed.unwrap_or_default()));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(tensor.logical_bytes()).unwrap_or(0));
+        let gathered = gather.for_each_chunk(|chunk| bytes.extend_from_slice(chunk));
+        gathered
+            .map(|()| Cow::Owned(bytes))
+            .ok_or(ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
+    }
+
+    /// Hands the elements on in chunks, in the same form, without taking memory for all of them.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), Error> {
+        let read = || {
+            let tensor = self.supported()?;
+            let content = self.content(tensor)?;
+            let gathered = Gather::new(&content, tensor, self.source.big_endian).for_each_chunk(each);
+            gathered.ok_or_else(|| ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
+        };
+        read().map_err(|kind| self.error(kind))
+    }
+
+    /// Tells the system that the file's pages of this tensor's storage are not needed for now, which keeps the memory
+    /// of a program small that goes through a large file once. Using the tensor again reads them again.
+    pub fn release(&self) {
+        if let Some(slice) = self.strided().and_then(|tensor| tensor.slice) {
+            self.source.release(slice.storage);
+        }
+    }
+
+    fn supported(&self) -> Result<&'a Strided, ErrorKind> {
+        match self.tensor {
+            Tensor::Strided(strided) => Ok(strided),
+            Tensor::Unsupported(layout) => Err(ErrorKind::Unsupported { key: self.key.to_string(), layout }),
+        }
+    }
+
+    fn content(&self, tensor: &Strided) -> Result<Content<'a>, ErrorKind> {
+        tensor.slice.map_or(Ok(Content::Mapped(&[])), |slice| self.source.slice(slice))
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(self.path, kind)
+    }
+}

@@ -1,0 +1,121 @@
+//! Reading one entry: local header, data, inflating, checksum.
+
+use std::ops::Range;
+
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+
+use crate::bytes::Cursor;
+use crate::error::ErrorKind;
+use crate::limits::{MAX_DEFLATE_RATIO, MIN_UNFOLDED_BYTES};
+use crate::zip::directory::{self, Entry};
+use crate::zip::{Archive, LOCAL_SIGNATURE};
+
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+/// Encrypted, patched, strongly encrypted, masked headers.
+const UNREADABLE_FLAGS: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
+/// The sizes stand behind the data, and may be 0 in the local header.
+const DESCRIPTOR_FLAG: u16 = 1 << 3;
+
+impl Entry {
+    pub(crate) fn is_stored(&self) -> bool {
+        self.method == STORED
+    }
+}
+
+impl Archive {
+    /// Checks that an entry can be read: its headers agree, its method is known, its data lies before the central
+    /// directory and does not inflate too much. Returns where in the file its data lies.
+    pub(crate) fn locate(&self, file: &[u8], entry: &Entry) -> Result<Range<usize>, ErrorKind> {
+        let broken = || entry.error("its local header is broken");
+        let mut cursor = Cursor::at(file, entry.header);
+        if cursor.array() != Ok(LOCAL_SIGNATURE) {
+            return Err(broken());
+        }
+        let _version = cursor.u16().map_err(|_| broken())?;
+        let flags = cursor.u16().map_err(|_| broken())?;
+        let method = cursor.u16().map_err(|_| broken())?;
+        let _time_and_crc = cursor.take(8).map_err(|_| broken())?;
+        let compressed = cursor.u32().map_err(|_| broken())?;
+        let size = cursor.u32().map_err(|_| broken())?;
+        let name_length = cursor.u16().map_err(|_| broken())?;
+        let extra_length = cursor.u16().map_err(|_| broken())?;
+        let name = cursor.take(name_length.into()).map_err(|_| broken())?;
+        let extra = cursor.take(extra_length.into()).map_err(|_| broken())?;
+        if name != entry.name_bytes() || method != entry.method {
+            return Err(entry.error("its local header has another name or method"));
+        }
+        if (flags | entry.flags) & UNREADABLE_FLAGS != 0 {
+            return Err(entry.error("it is encrypted or patched"));
+        }
+        let sizes = directory::wide([size.into(), compressed.into()], extra).ok_or_else(broken)?;
+        let may_be_zero = flags & DESCRIPTOR_FLAG != 0;
+        let agree = |local: u64, central: u64| local == central || (may_be_zero && local == 0);
+        if !agree(sizes[0], entry.size) || !agree(sizes[1], entry.compressed) {
+            return Err(entry.error("its local header has other sizes"));
+        }
+        match entry.method {
+            STORED if entry.size == entry.compressed => {}
+            STORED => return Err(entry.error("it is stored, with two sizes")),
+            DEFLATED => self.check_ratio(entry)?,
+            _ => return Err(entry.error("its compression is neither stored nor deflate")),
+        }
+        let start = cursor.position();
+        let end = usize::try_from(entry.compressed).ok().and_then(|length| start.checked_add(length));
+        end.filter(|&end| end as u64 <= self.directory_start)
+            .map(|end| start..end)
+            .ok_or_else(|| entry.error("its data does not lie before the central directory"))
+    }
+
+    fn check_ratio(&self, entry: &Entry) -> Result<(), ErrorKind> {
+        if entry.size > MIN_UNFOLDED_BYTES && entry.size > entry.compressed.saturating_mul(MAX_DEFLATE_RATIO) {
+            let what = "bytes that a zip entry inflates to";
+            return Err(ErrorKind::Limit { what, found: entry.size, limit: MIN_UNFOLDED_BYTES });
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Checks the checksum of `data`, the entry's whole content; a recorded checksum of 0 stands for none.
+    pub(crate) fn check_crc(&self, data: &[u8]) -> Result<(), ErrorKind> {
+        if self.crc == 0 {
+            return Ok(());
+        }
+        let mut crc = Crc::new();
+        crc.update(data);
+        if crc.sum() == self.crc { Ok(()) } else { Err(self.error("its checksum is wrong (damaged file?)")) }
+    }
+
+    /// The content of a deflated entry, which has to be exactly as long as declared.
+    pub(crate) fn inflate(&self, data: &[u8]) -> Result<Vec<u8>, ErrorKind> {
+        let broken = || self.error("its compressed data is broken");
+        let size = usize::try_from(self.size).map_err(|_| broken())?;
+        // Memory grows with what is really there, not with what is declared.
+        let mut content = Vec::with_capacity(size.min(data.len().saturating_mul(8)));
+        let mut inflater = Decompress::new(false);
+        loop {
+            let read = inflater.total_in() as usize;
+            let rest = data.get(read..).unwrap_or_default();
+            if content.len() == content.capacity() {
+                // One byte more than declared shows that there is more.
+                content.reserve_exact((size + 1).saturating_sub(content.len()).min(content.len().max(4096)));
+            }
+            let written = content.len();
+            let status = inflater.decompress_vec(rest, &mut content, FlushDecompress::None).map_err(|_| broken())?;
+            if content.len() > size {
+                return Err(broken());
+            }
+            match status {
+                Status::StreamEnd => break,
+                _ if content.len() == written && inflater.total_in() as usize == read => return Err(broken()),
+                _ => {}
+            }
+        }
+        if content.len() != size || inflater.total_in() != data.len() as u64 {
+            return Err(broken());
+        }
+        self.check_crc(&content)?;
+        Ok(content)
+    }
+}

@@ -1,0 +1,54 @@
+//! Zip archives, parsed strictly: whatever two readers could understand differently is refused.
+
+mod directory;
+mod entry;
+
+use std::collections::HashSet;
+
+pub(crate) use directory::Entry;
+
+use crate::error::{ErrorKind, ZipProblem};
+
+pub(crate) const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
+
+/// The entries of an archive.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    pub(crate) entries: Vec<Entry>,
+    /// Where the central directory starts: all data lies before it.
+    directory_start: u64,
+}
+
+impl Archive {
+    /// Reads the central directory. Names are unique even when case is ignored.
+    pub(crate) fn parse(file: &[u8]) -> Result<Self, ErrorKind> {
+        let archive = directory::parse(file)?;
+        let mut names = HashSet::with_capacity(archive.entries.len());
+        for entry in &archive.entries {
+            if !names.insert(entry.name.to_lowercase()) {
+                return Err(ZipProblem::Duplicate(entry.name.to_string()).into());
+            }
+        }
+        Ok(archive)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| &*entry.name == name)
+    }
+
+    /// The folder of the one `FOLDER/data.pkl`, with the slash, and the index of that entry.
+    pub(crate) fn data_pickle(&self) -> Result<(String, usize), ZipProblem> {
+        let folder = |entry: &Entry| {
+            let (folder, file) = entry.name.split_once('/')?;
+            (file.eq_ignore_ascii_case("data.pkl") && !folder.is_empty()).then_some(folder.len() + 1)
+        };
+        let mut found = self.entries.iter().enumerate().filter_map(|(index, entry)| Some((index, folder(entry)?)));
+        let (index, length) = found.next().ok_or(ZipProblem::DataPickles(0))?;
+        let others = found.count();
+        let name = self.entries.get(index).map(|entry| &*entry.name).unwrap_or_default();
+        match name.split_at_checked(length) {
+            Some((folder, "data.pkl")) if others == 0 => Ok((folder.to_owned(), index)),
+            _ => Err(ZipProblem::DataPickles(others + 1)),
+        }
+    }
+}
