@@ -86,3 +86,15 @@ def read(path):
     """Reads the record and the tensors of the case whose JSON file is `path`."""
     path = Path(path)
     return json.loads(path.read_text()), load_file(str(path.with_suffix(".safetensors")))
+
+
+def difference(found, wanted, rtol=None, atol=None):
+    """What first differs among outputs, gradients and buffers afterwards, with PARITY.md's tolerances; else None."""
+    tolerance = {"rtol": 1.3e-6 if rtol is None else rtol, "atol": 1e-5 if atol is None else atol, "equal_nan": True}
+    for key, tensor in wanted.items():
+        if key.startswith(("out", "after:", "grad:")):
+            try:
+                torch.testing.assert_close(found[key].detach(), tensor.detach(), **tolerance)
+            except AssertionError as error:
+                return f"{key}: {error}"
+    return None

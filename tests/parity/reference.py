@@ -78,7 +78,7 @@ def inputs(case):
 
 
 def given_state(case, module):
-    """A random state with plausible values: positive variances, normalised spectral vectors."""
+    """A random state with plausible values: positive variances, spectral vectors that fit their weight."""
     draws, state = manual(case, "state"), {}
     for key, old in module.state_dict().items():
         if not old.is_floating_point():
@@ -87,8 +87,8 @@ def given_state(case, module):
         new = torch.randn(old.shape, generator=draws, dtype=case.dtype) * 0.5
         if key.endswith("running_var"):
             new = new.abs() + 0.5
-        elif key.endswith(("weight_u", "weight_v")):
-            new = torch.nn.functional.normalize(new, dim=0)
+        elif key.endswith(("weight_orig", "weight_u", "weight_v")):
+            new = old.to(case.dtype) * (1.5 if key.endswith("orig") else -1)
         state[key] = new
     return state
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 import reference
-from case import read, sha256
+from case import difference, read, sha256
 
 
 def replay(path):
@@ -42,14 +42,7 @@ def replay(path):
         reference.backward({key: value for key, value in found.items() if key.startswith("out")}, cotangents)
         found |= {f"grad:{key}": value for key, value in reference.gradients(module).items()}
         found |= {f"grad:in:{name}": value.grad for name, value in zip(record["forward"], values)}
-    tolerance = {"rtol": expect.get("rtol", 1.3e-6), "atol": expect.get("atol", 1e-5), "equal_nan": True}
-    for key, wanted in tensors.items():
-        if key.startswith(("out", "after:", "grad:")):
-            try:
-                torch.testing.assert_close(found[key].detach(), wanted, **tolerance)
-            except AssertionError as error:
-                return f"{key}: {error}"
-    return None
+    return difference(found, tensors, expect.get("rtol"), expect.get("atol"))
 
 
 def replay_error(record, values, seeds):

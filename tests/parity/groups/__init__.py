@@ -1,6 +1,6 @@
 """One module per group: `fixed()` yields the cases chosen by hand, `draw(rng)` makes one random case."""
 
-from groups import activation, conv, norm, padding, upsample
+from groups import activation, classifier, conv, conv_module, mobilenet_v2, norm, padding, upsample
 
 GROUPS = {
     "conv": conv,
@@ -8,4 +8,7 @@ GROUPS = {
     "activation": activation,
     "upsample": upsample,
     "padding": padding,
+    "conv_module": conv_module,
+    "mobilenet_v2": mobilenet_v2,
+    "classifier": classifier,
 }

@@ -1,0 +1,54 @@
+"""The pieces of mmpretrain's classifier: `GlobalAveragePooling`, `LinearClsHead`, and `ImageClassifier` around them."""
+
+from case import Case
+from groups.options import maybe
+
+NARROW = {"type": "MobileNetV2", "widen_factor": 0.1}
+NECK = {"type": "GlobalAveragePooling"}
+
+
+def head(classes=5, channels=1280, **more):
+    return {"type": "LinearClsHead", "num_classes": classes, "in_channels": channels, **more}
+
+
+def make(name, cfg, shape=None, **more):
+    return Case(name, "model", cfg, inputs={"x": shape} if shape else {}, **more)
+
+
+def classifier(**more):
+    return {"type": "ImageClassifier", "backbone": NARROW, "neck": NECK, "head": head(), **more}
+
+
+def fixed():
+    yield make("gap", NECK, (2, 4, 3, 5))
+    yield make("gap_1d", {**NECK, "dim": 1}, (2, 4, 3))
+    yield make("gap_3d", {**NECK, "dim": 3}, (2, 4, 2, 3, 2), train=False)
+    yield make("gap_init", NECK, (1, 4, 1, 1), init_weights=True)
+    yield make("head", head(3, 6), seed=4)
+    yield make("head_init", head(3, 6), init_weights=True, seed=4)
+    yield make("head_init_cfg", head(3, 6, init_cfg={"type": "Constant", "layer": "Linear", "val": 0.5, "bias": 1.0}), init_weights=True)
+    yield make("head_last_of_batch", head(3, 6), (2, 4, 6))
+    yield make("classifier_init", classifier(), (1, 3, 32, 32), train=False, digest=True, largest=24, rtol=1e-4, atol=1e-4, init_weights=True, seed=6)
+    yield make("classifier_train", classifier(), (2, 3, 33, 33), digest=True, largest=24, rtol=1e-4, atol=1e-4, backward=False)
+    yield make("error_gap_empty", NECK, (0, 4, 3, 5), error=[])
+    yield make("error_gap_dim", {**NECK, "dim": 4}, error=["4"])
+    yield make("error_head_classes", head(0), error=["num_classes"])
+    yield make("error_head_missing", {"type": "LinearClsHead", "num_classes": 3}, error=["in_channels"])
+    yield make("error_head_channels", head(3, 6), (2, 4, 5), error=[])
+    yield make("error_backbone_type", classifier(backbone={"type": "MobileNetV9"}), error=["MobileNetV9"])
+
+
+def draw(rng):
+    if rng.random() < 0.5:
+        cfg, dimensions = dict(NECK), 2
+        if rng.random() < 0.7:
+            dimensions = cfg["dim"] = rng.choice([1, 2, 3])
+        shape = (rng.choice([1, 2, 3]), rng.randint(1, 5), *(rng.randint(1, 5) for _ in range(dimensions)))
+    else:
+        channels = rng.randint(1, 20)
+        cfg, shape = head(rng.randint(1, 10), channels), (rng.randint(1, 3), 2, channels)
+        maybe(rng, cfg, "init_cfg", [None, {"type": "Normal", "layer": "Linear", "std": 0.2, "bias": 0.5}], 0.4)
+    return Case(
+        "", "model", cfg, inputs={"x": shape}, seed=rng.randrange(10**6), train=rng.random() < 0.5,
+        init_weights=rng.random() < 0.5, backward=rng.random() < 0.8,
+    )
