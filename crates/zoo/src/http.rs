@@ -7,12 +7,13 @@ use ureq::http::{HeaderMap, Response, header};
 use ureq::{Agent, Body};
 use url::Url;
 
+use crate::credentials;
 use crate::error::{Error, ErrorKind};
 use crate::options::Network;
 use crate::partial::Partial;
 use crate::proxy;
 use crate::retry_after;
-use crate::source::{SourceUrl, is_http, redact};
+use crate::source::{SourceUrl, is_http, redact, without_credentials};
 
 /// Redirects that are followed.
 const REDIRECTS: u32 = 10;
@@ -59,8 +60,10 @@ pub(crate) fn get(
 fn request(network: &Network, url: &Url, partial: &Partial<'_>, deadline: Instant) -> Result<Response<Body>, Failure> {
     let left = deadline.saturating_duration_since(Instant::now()).max(SHORTEST_TIMEOUT);
     let (connect, idle) = (network.connect_timeout.min(left), network.idle_timeout.min(left));
+    let authorization = credentials::of_url(url);
+    let url = without_credentials(url);
     let proxy = match network.proxy_from_environment {
-        true => proxy::for_url(url, |name| std::env::var(name).ok())?,
+        true => proxy::for_url(&url, |name| std::env::var(name).ok())?,
         false => None,
     };
     let agent: Agent = Agent::config_builder()
@@ -77,6 +80,9 @@ fn request(network: &Network, url: &Url, partial: &Partial<'_>, deadline: Instan
         .build()
         .into();
     let mut request = agent.get(url.as_str()).header(header::ACCEPT_ENCODING, "identity");
+    if let Some(authorization) = authorization {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
     if partial.length() > 0 {
         request = request.header(header::RANGE, format!("bytes={}-", partial.length()));
         if let Some(validator) = partial.validator() {
@@ -90,17 +96,13 @@ fn request(network: &Network, url: &Url, partial: &Partial<'_>, deadline: Instan
 fn redirect_target(from: &Url, headers: &HeaderMap) -> Result<Url, Error> {
     let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
     let location = location.ok_or_else(|| refused("it has no usable `Location`".to_owned()))?;
-    let mut to = from.join(location).map_err(|error| refused(format!("`{}`: {error}", redact(location))))?;
+    // Only a target on the same host inherits user and password.
+    let to = from.join(location).map_err(|error| refused(format!("`{}`: {error}", redact(location))))?;
     if !is_http(&to) {
         return Err(refused(format!("it leads to the scheme `{}`", to.scheme())));
     }
     if from.scheme() == "https" && to.scheme() == "http" {
         return Err(refused(format!("it leads from https to http, to {}", redact(to.as_str()))));
-    }
-    // A relative target inherits host, user and password; another host must not get them.
-    if to.host() != from.host() && to.username() == from.username() && to.password() == from.password() {
-        let _ = to.set_username("");
-        let _ = to.set_password(None);
     }
     Ok(to)
 }

@@ -12,6 +12,7 @@
 //! nothing: progress goes to a closure, warnings to the `log` crate.
 
 mod cache;
+mod credentials;
 mod digest;
 mod download;
 mod error;

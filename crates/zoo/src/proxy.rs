@@ -1,4 +1,7 @@
 //! The proxy for a URL, by the usual variables of the environment.
+//!
+//! `ureq` reaches every host by a tunnel (`CONNECT`), also for `http` URLs, where other programs ask the proxy for the
+//! whole URL: a proxy must allow tunnels to the port.
 
 use ureq::Proxy;
 use url::Url;

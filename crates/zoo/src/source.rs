@@ -62,11 +62,8 @@ impl SourceUrl {
 
     /// The URL without what does not say which file it is: user, password and fragment.
     pub(crate) fn identity(&self) -> String {
-        let mut url = self.url.clone();
+        let mut url = without_credentials(&self.url);
         url.set_fragment(None);
-        // Both can only fail for a URL without a host, which no http URL is.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
         url.into()
     }
 }
@@ -85,6 +82,14 @@ impl fmt::Debug for SourceUrl {
 
 pub(crate) fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
+}
+
+pub(crate) fn without_credentials(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both fail only for a URL without a host, which no http URL is.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
 }
 
 /// Any text a user may have meant as a URL or name, fit for a terminal: a password becomes `***`, control characters

@@ -99,6 +99,28 @@ fn the_list_is_the_merged_map() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_opens_a_tunnel() {
+    let home = tempfile::tempdir().unwrap();
+    let (body, name) = content(5000);
+    let (tell, told) = mpsc::channel();
+    let proxy = Server::start(move |_, answer| {
+        tell.send(answer.open_tunnel()).unwrap();
+        answer.file(&body);
+    });
+    let url = format!("http://user:p%40ss@no-such-host.invalid:81/{name}");
+    let mut fetch = command(home.path(), &["fetch", &url]);
+    fetch.env("http_proxy", proxy.url("").replace("://", "://martin:secret@"));
+    let output = fetch.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let connect = &proxy.requests()[0];
+    assert_eq!(connect.path, "no-such-host.invalid:81");
+    assert_eq!(connect.header("proxy-authorization"), Some("Basic bWFydGluOnNlY3JldA=="));
+    let inner = told.recv().unwrap().to_lowercase();
+    assert!(inner.starts_with(&format!("get /{name} ")), "{inner}");
+    assert!(inner.contains("authorization: basic dxnlcjpwqhnz"), "{inner}");
+}
+
+#[test]
 fn eight_processes_fetch_a_file_once() {
     let home = tempfile::tempdir().unwrap();
     let (body, name) = content(300_000);

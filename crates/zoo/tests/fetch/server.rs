@@ -62,6 +62,17 @@ impl Answer {
         }
     }
 
+    /// Opens the tunnel that a `CONNECT` asked for, and returns the head of the request that comes through it.
+    pub(crate) fn open_tunnel(&mut self) -> String {
+        self.raw(b"HTTP/1.1 200 OK\r\n\r\n");
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && self.0.read(&mut byte).is_ok_and(|count| count == 1) {
+            head.push(byte[0]);
+        }
+        String::from_utf8(head).unwrap()
+    }
+
     /// Sends nothing more until the client goes away.
     pub(crate) fn stall(&mut self) {
         let _ = self.0.read(&mut [0; 1]);
