@@ -25,6 +25,7 @@ mod safetensors;
 mod storage;
 mod tensor;
 mod tree;
+mod write;
 mod zip;
 
 pub use checkpoint::{Checkpoint, Format, Options};
@@ -32,3 +33,4 @@ pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, LegacyProblem, PickleProblem, StorageProblem, TreeProblem, ZipProblem};
 pub use inspect::{Inspection, inspect};
 pub use raw::RawTensor;
+pub use write::{Item, TensorData, write_pth, write_safetensors};

@@ -6,7 +6,7 @@ mod finish;
 mod globals;
 mod literal;
 mod machine;
-mod opcode;
+pub(crate) mod opcode;
 mod rebuild;
 mod stack;
 mod step;

@@ -1,0 +1,204 @@
+//! The pickle of a tree, in protocol 2, with nothing in it that `torch.load(weights_only=True)` refuses.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value as JsonValue;
+
+use crate::dtype::Dtype;
+use crate::error::ErrorKind;
+use crate::limits::MAX_DEPTH;
+use crate::pickle::opcode::*;
+use crate::write::{Item, TensorData};
+
+/// A pickle, and the storages that it refers to by number.
+#[derive(Debug)]
+pub(super) struct Pickled<'a> {
+    pub(super) pickle: Vec<u8>,
+    pub(super) storages: Vec<&'a [u8]>,
+}
+
+pub(super) fn pickle<'a>(item: &Item<'a>) -> Result<Pickled<'a>, ErrorKind> {
+    let mut writer = Pickler { out: vec![PROTO, 2], storages: Vec::new(), numbers: HashMap::new() };
+    writer.item(item, 0)?;
+    writer.out.push(STOP);
+    Ok(Pickled { pickle: writer.out, storages: writer.storages })
+}
+
+struct Pickler<'a> {
+    out: Vec<u8>,
+    storages: Vec<&'a [u8]>,
+    /// Numbers of storages, by address, length and type.
+    numbers: HashMap<(usize, usize, Dtype), usize>,
+}
+
+impl<'a> Pickler<'a> {
+    fn item(&mut self, item: &Item<'a>, depth: u32) -> Result<(), ErrorKind> {
+        check_depth(depth)?;
+        match item {
+            Item::Tensor(tensor) => self.tensor(tensor),
+            Item::Json(value) => self.json(value, depth),
+            Item::List(items) => {
+                self.out.extend([EMPTY_LIST, MARK]);
+                items.iter().try_for_each(|item| self.item(item, depth + 1))?;
+                self.out.push(APPENDS);
+                Ok(())
+            }
+            Item::Mapping { entries, metadata } => {
+                self.ordered_dict();
+                self.out.push(MARK);
+                let mut keys = HashSet::new();
+                for (key, item) in entries {
+                    if !keys.insert(key) {
+                        return Err(ErrorKind::DuplicateKey(key.clone()));
+                    }
+                    self.text(key)?;
+                    self.item(item, depth + 1)?;
+                }
+                self.out.push(SETITEMS);
+                metadata.as_ref().map_or(Ok(()), |metadata| self.metadata(metadata, depth))
+            }
+        }
+    }
+
+    /// Sets the attribute `_metadata` of the mapping on top of the stack.
+    fn metadata(&mut self, metadata: &JsonValue, depth: u32) -> Result<(), ErrorKind> {
+        self.out.push(EMPTY_DICT);
+        self.text("_metadata")?;
+        match metadata {
+            JsonValue::Object(entries) => {
+                self.ordered_dict();
+                self.entries(entries, depth)?;
+            }
+            other => self.json(other, depth)?,
+        }
+        self.out.extend([SETITEM, BUILD]);
+        Ok(())
+    }
+
+    fn json(&mut self, value: &JsonValue, depth: u32) -> Result<(), ErrorKind> {
+        check_depth(depth)?;
+        match value {
+            JsonValue::Null => self.out.push(NONE),
+            JsonValue::Bool(true) => self.out.push(NEWTRUE),
+            JsonValue::Bool(false) => self.out.push(NEWFALSE),
+            JsonValue::String(text) => self.text(text)?,
+            JsonValue::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(value), _) => self.int(value.into()),
+                (None, Some(value)) => self.int(value.into()),
+                (None, None) => {
+                    self.out.push(BINFLOAT);
+                    self.out.extend(number.as_f64().unwrap_or(f64::NAN).to_be_bytes());
+                }
+            },
+            JsonValue::Array(items) => {
+                self.out.extend([EMPTY_LIST, MARK]);
+                items.iter().try_for_each(|item| self.json(item, depth + 1))?;
+                self.out.push(APPENDS);
+            }
+            JsonValue::Object(entries) => {
+                self.out.push(EMPTY_DICT);
+                self.entries(entries, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, entries: &serde_json::Map<String, JsonValue>, depth: u32) -> Result<(), ErrorKind> {
+        self.out.push(MARK);
+        for (key, value) in entries {
+            self.text(key)?;
+            self.json(value, depth + 1)?;
+        }
+        self.out.push(SETITEMS);
+        Ok(())
+    }
+
+    /// Types that have a storage class are written for any torch since 0.4, the others as torch 2 does.
+    fn tensor(&mut self, tensor: &TensorData<'a>) -> Result<(), ErrorKind> {
+        let view = &tensor.view;
+        let class = view.dtype.storage_class();
+        let rebuild = if class.is_some() { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" };
+        self.global("torch._utils", rebuild);
+        self.out.push(MARK);
+        self.storage(tensor)?;
+        self.int(view.offset.into());
+        self.sizes(&view.shape);
+        self.sizes(&view.strides);
+        self.out.push(NEWFALSE);
+        self.ordered_dict();
+        if class.is_none() {
+            self.global("torch", view.dtype.name());
+        }
+        self.out.extend([TUPLE, REDUCE]);
+        Ok(())
+    }
+
+    fn storage(&mut self, tensor: &TensorData<'a>) -> Result<(), ErrorKind> {
+        let (storage, dtype) = (tensor.storage, tensor.view.dtype);
+        let next = self.storages.len();
+        let number = *self.numbers.entry((storage.as_ptr().addr(), storage.len(), dtype)).or_insert(next);
+        if number == next {
+            self.storages.push(storage);
+        }
+        self.out.push(MARK);
+        self.text("storage")?;
+        let count = match dtype.storage_class() {
+            Some(class) => {
+                self.global("torch", &format!("{class}Storage"));
+                storage.len() / dtype.size()
+            }
+            None => {
+                self.global("torch.storage", "UntypedStorage");
+                storage.len()
+            }
+        };
+        if dtype.storage_class().is_some() && storage.len() % dtype.size() != 0 {
+            let bytes = storage.len();
+            return Err(ErrorKind::Write(format!("a storage of {bytes} bytes holds no whole number of {dtype}")));
+        }
+        self.text(&number.to_string())?;
+        self.text("cpu")?;
+        self.int(count as i128);
+        self.out.extend([TUPLE, BINPERSID]);
+        Ok(())
+    }
+
+    fn sizes(&mut self, sizes: &[u64]) {
+        self.out.push(MARK);
+        sizes.iter().for_each(|&size| self.int(size.into()));
+        self.out.push(TUPLE);
+    }
+
+    fn ordered_dict(&mut self) {
+        self.global("collections", "OrderedDict");
+        self.out.extend([EMPTY_TUPLE, REDUCE]);
+    }
+
+    fn global(&mut self, module: &str, name: &str) {
+        self.out.push(GLOBAL);
+        self.out.extend(module.bytes().chain([b'\n']).chain(name.bytes()).chain([b'\n']));
+    }
+
+    fn int(&mut self, value: i128) {
+        if let Ok(value) = i32::try_from(value) {
+            self.out.push(BININT);
+            self.out.extend(value.to_le_bytes());
+        } else {
+            self.out.extend([LONG1, 16]);
+            self.out.extend(value.to_le_bytes());
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), ErrorKind> {
+        let too_long = |_| ErrorKind::Write(format!("a string of {} bytes", text.len()));
+        let length = u32::try_from(text.len()).map_err(too_long)?;
+        self.out.push(BINUNICODE);
+        self.out.extend(length.to_le_bytes());
+        self.out.extend(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn check_depth(depth: u32) -> Result<(), ErrorKind> {
+    ErrorKind::check_limit("levels of nesting", depth.into(), MAX_DEPTH.into())
+}

@@ -1,0 +1,129 @@
+//! Writing a zip archive of stored entries, their data aligned as torch does it so that it can be mapped.
+
+use std::io::{self, Write};
+
+use flate2::Crc;
+
+/// Data starts at a multiple of this many bytes.
+const ALIGNMENT: u64 = 64;
+/// The extra field that torch pads with.
+const PADDING_FIELD: [u8; 2] = *b"FB";
+const ZIP64_FIELD: [u8; 2] = [1, 0];
+/// Names are UTF-8.
+const FLAGS: u16 = 1 << 11;
+/// Zip 4.5, the first with 64-bit sizes.
+const VERSION: u16 = 45;
+/// 1980-01-01: the same content gives the same file.
+const DATE: u16 = 1 << 5 | 1;
+const LOCAL_BYTES: u64 = 30;
+const ONES: u64 = 0xffff_ffff;
+
+#[derive(Debug)]
+pub(super) struct ZipWriter<W> {
+    out: W,
+    position: u64,
+    entries: u64,
+    directory: Vec<u8>,
+}
+
+impl<W: Write> ZipWriter<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { out, position: 0, entries: 0, directory: Vec::new() }
+    }
+
+    /// Appends an entry, stored.
+    pub(super) fn entry(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+        let mut crc = Crc::new();
+        crc.update(data);
+        let header = self.position;
+        let size = data.len() as u64;
+        let sizes = if size >= ONES { wide_field(&[size, size]) } else { Vec::new() };
+        let extra = self.padded(name, sizes);
+
+        let mut local = b"PK\x03\x04".to_vec();
+        let common = common_fields(crc.sum(), size, name, extra.len());
+        local.extend(&common);
+        local.extend(name.bytes());
+        local.extend(extra);
+        self.put(&local)?;
+        self.put(data)?;
+
+        let mut wide = if size >= ONES { vec![size, size] } else { Vec::new() };
+        wide.extend((header >= ONES).then_some(header));
+        let extra = if wide.is_empty() { Vec::new() } else { wide_field(&wide) };
+        self.directory.extend(b"PK\x01\x02");
+        self.directory.extend(VERSION.to_le_bytes());
+        self.directory.extend(common_fields(crc.sum(), size, name, extra.len()));
+        // No comment, disk 0, no attributes.
+        self.directory.extend([0; 10]);
+        self.directory.extend(small(header).to_le_bytes());
+        self.directory.extend(name.bytes());
+        self.directory.extend(extra);
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// The extra field of a local header, so long that the data behind it is aligned.
+    fn padded(&self, name: &str, mut extra: Vec<u8>) -> Vec<u8> {
+        let unpadded = self.position + LOCAL_BYTES + name.len() as u64 + extra.len() as u64 + 4;
+        // Less than the alignment, so that it fits.
+        let padding = (unpadded.next_multiple_of(ALIGNMENT) - unpadded) as u16;
+        extra.extend(PADDING_FIELD);
+        extra.extend(padding.to_le_bytes());
+        extra.extend(std::iter::repeat_n(b'Z', padding.into()));
+        extra
+    }
+
+    /// Writes the central directory and the end records.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        let directory = std::mem::take(&mut self.directory);
+        let (start, size) = (self.position, directory.len() as u64);
+        self.put(&directory)?;
+        let mut end = Vec::new();
+        // As torch does, the zip64 records are written always.
+        let record = self.position;
+        end.extend(b"PK\x06\x06");
+        end.extend(44_u64.to_le_bytes());
+        end.extend([VERSION, VERSION].map(u16::to_le_bytes).concat());
+        end.extend([0; 8]);
+        end.extend([self.entries, self.entries, size, start].map(u64::to_le_bytes).concat());
+        end.extend(b"PK\x06\x07");
+        end.extend([0; 4]);
+        end.extend(record.to_le_bytes());
+        end.extend(1_u32.to_le_bytes());
+        end.extend(b"PK\x05\x06");
+        end.extend([0; 4]);
+        let entries = u16::try_from(self.entries).unwrap_or(u16::MAX);
+        end.extend([entries, entries].map(u16::to_le_bytes).concat());
+        end.extend([small(size), small(start)].map(u32::to_le_bytes).concat());
+        end.extend([0; 2]);
+        self.put(&end)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.position += bytes.len() as u64;
+        self.out.write_all(bytes)
+    }
+}
+
+/// The fields that the local header and the central directory have in common.
+fn common_fields(crc: u32, size: u64, name: &str, extra: usize) -> Vec<u8> {
+    let mut fields = Vec::new();
+    fields.extend([VERSION, FLAGS, 0, 0, DATE].map(u16::to_le_bytes).concat());
+    fields.extend([crc, small(size), small(size)].map(u32::to_le_bytes).concat());
+    // Names are short, and the extra field is at most the alignment and three numbers.
+    fields.extend([name.len() as u16, extra as u16].map(u16::to_le_bytes).concat());
+    fields
+}
+
+/// A 32-bit field: the number itself, or all ones where it stands in the zip64 extra field.
+fn small(value: u64) -> u32 {
+    value.min(ONES) as u32
+}
+
+fn wide_field(values: &[u64]) -> Vec<u8> {
+    let mut field = ZIP64_FIELD.to_vec();
+    field.extend((8 * values.len() as u16).to_le_bytes());
+    values.iter().for_each(|value| field.extend(value.to_le_bytes()));
+    field
+}
