@@ -256,18 +256,14 @@ impl ConvModule {
         if norm.is_training() {
             return Ok(None);
         }
-        let Some((scale, shift)) = norm.scale_and_shift()? else { return Ok(None) };
+        let Some((scale, shift)) = norm.scale_and_shift(conv.bias())? else { return Ok(None) };
         let weight = conv.effective_weight()?;
         let mut per_output = vec![1; weight.dim()];
         if let Some(outputs) = per_output.first_mut() {
             *outputs = -1;
         }
         let weight = weight.f_mul(&scale.f_reshape(&per_output)?)?;
-        let bias = match conv.bias() {
-            Some(bias) => bias.f_mul(&scale)?.f_add(&shift)?,
-            None => shift,
-        };
-        conv.forward_with(input, &weight, Some(&bias)).map(Some).map_err(|error| error.in_module("conv"))
+        conv.forward_with(input, &weight, Some(&shift)).map(Some).map_err(|error| error.in_module("conv"))
     }
 }
 

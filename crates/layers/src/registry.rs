@@ -108,7 +108,7 @@ impl<'a> Builder<'a> {
         self.layer(cfg, arguments)
     }
 
-    /// Builds a normalisation of `num_features` channels; also returns its name, such as `bn1`, from the type's
+    /// Builds a normalisation of `num_features` channels (for `LN` also a list of sizes); also returns its name, such as `bn1`, from the type's
     /// abbreviation and `postfix`.
     ///
     /// The keys `requires_grad` (whether its parameters are trained, default true) and `eps` (default 1e-5) can be in
@@ -116,8 +116,13 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// As [`Self::model`].
-    pub fn norm(&self, cfg: &Config, num_features: i64, postfix: impl Display) -> Result<(String, Box<dyn Module>)> {
-        norm::build(self, cfg, num_features, &postfix)
+    pub fn norm(
+        &self,
+        cfg: &Config,
+        num_features: impl Into<Config>,
+        postfix: impl Display,
+    ) -> Result<(String, Box<dyn Module>)> {
+        norm::build(self, cfg, num_features.into(), &postfix)
     }
 
     /// Builds an activation.
@@ -233,7 +238,11 @@ pub fn build_conv_layer(cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module
 ///
 /// # Errors
 /// As [`Builder::model`]. Reference: mmcv/cnn/bricks/norm.py.
-pub fn build_norm_layer(cfg: &Config, num_features: i64, postfix: impl Display) -> Result<(String, Box<dyn Module>)> {
+pub fn build_norm_layer(
+    cfg: &Config,
+    num_features: impl Into<Config>,
+    postfix: impl Display,
+) -> Result<(String, Box<dyn Module>)> {
     Builder::default().norm(cfg, num_features, postfix)
 }
 

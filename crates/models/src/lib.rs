@@ -3,6 +3,8 @@
 mod backbone;
 mod classifier;
 mod mobilenet_v2;
+mod preprocess;
+mod recipe;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;
@@ -14,6 +16,8 @@ pub use classifier::{
     LinearClsHeadConfig,
 };
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
+pub use preprocess::{ChannelOrder, Preprocess};
+pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
 
 /// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
 /// [`mmcv_layers::MODELS`].

@@ -37,10 +37,10 @@ impl<B> Spec<B> {
         Self { name, aliases: &[], group: "", doc: "", source: "", fields: &[], abbreviation: None, build }
     }
 
-    /// Whether the type has the argument `name`; always true where there is no table of arguments.
+    /// Whether the table of arguments has `name`.
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
-        self.fields.is_empty() || self.fields.iter().any(|field| field.name == name)
+        self.fields.iter().any(|field| field.name == name)
     }
 }
 

@@ -85,6 +85,13 @@ impl Case {
         let tensors = if beside.exists() { Tensors::read(&beside)? } else { Tensors::default() };
         Ok(Self { description, tensors })
     }
+
+    /// Whether this is a case of an error that comes without a state.
+    #[must_use]
+    pub fn lacks_state(&self) -> bool {
+        let digests = self.description.digest.as_ref().is_some_and(|digests| !digests.is_empty());
+        self.description.expect.error.is_some() && !digests && self.tensors.with_prefix("state:").next().is_none()
+    }
 }
 
 /// A dict that may be missing or null.

@@ -159,9 +159,9 @@ fn elu(input: &Tensor, arguments: &ELUConfig) -> Result<Tensor> {
     replace(input, output, arguments.inplace)
 }
 
-/// Writes `output` into `input` where the layer works in place.
+/// Writes `output` into `input` where the layer works in place; not where gradients need the input as it was.
 pub(super) fn replace(input: &Tensor, output: Tensor, inplace: bool) -> Result<Tensor> {
-    if !inplace {
+    if !inplace || output.requires_grad() {
         return Ok(output);
     }
     let mut input = input.shallow_clone();

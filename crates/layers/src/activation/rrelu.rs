@@ -1,14 +1,10 @@
 //! `RReLU`. Reference: `torch.nn.RReLU`; Xu et al., Empirical Evaluation of Rectified Activations (2015).
 
 use mmcv_registry::config_struct;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::elementwise::{leaky_relu, replace};
 use crate::{Error, Module, Result, Training};
-
-/// The bounds that tch's operator always draws from.
-const TCH_LOWER: f64 = 1.0 / 8.0;
-const TCH_UPPER: f64 = 1.0 / 3.0;
 
 config_struct! {
     /// Arguments of `RReLU`.
@@ -45,18 +41,16 @@ impl RReLU {
 
     /// A slope for each element, 1 where the input is positive.
     ///
-    /// The operator that tch binds draws from fixed bounds, so its draws are stretched to ours; in float64, so that
-    /// nothing is lost on the way.
+    /// tch's own operator passes `training` as the lower bound, so the slopes are drawn here: as the operator does, in
+    /// float64, one for each element that is not positive, row by row.
     fn slopes(&self, input: &Tensor) -> Result<Tensor> {
         let RReLUConfig { lower, upper, .. } = self.config;
         let _guard = tch::no_grad_guard();
-        let values = input.f_to_kind(Kind::Double)?;
-        let drawn = values.f_zeros_like()?;
-        let _ = values.f_rrelu_with_noise(&drawn, true)?;
-        let stretch = (upper - lower) / (TCH_UPPER - TCH_LOWER);
-        let slopes = drawn.f_sub_scalar(TCH_LOWER)?.f_mul_scalar(stretch)?.f_add_scalar(lower)?;
-        let slopes = drawn.f_where_self(&values.f_gt(0.0)?, &slopes)?;
-        Ok(slopes.f_to_kind(input.f_kind()?)?)
+        let not_positive = input.f_le(0.0)?;
+        let count = not_positive.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+        let drawn = Tensor::f_empty([count], (Kind::Double, Device::Cpu))?.f_uniform_(lower, upper)?;
+        let drawn = drawn.f_to_kind(input.f_kind()?)?.f_to_device(input.device())?;
+        Ok(input.f_ones_like()?.f_masked_scatter(&not_positive, &drawn)?)
     }
 }
 
@@ -72,9 +66,6 @@ impl Module for RReLU {
         }
         if !self.training.get() {
             return leaky_relu(input, (lower + upper) / 2.0, inplace);
-        }
-        if (lower, upper) == (TCH_LOWER, TCH_UPPER) {
-            return Ok(if inplace { input.shallow_clone().f_rrelu_(true)? } else { input.f_rrelu(true)? });
         }
         replace(input, input.f_mul(&self.slopes(input)?)?, inplace)
     }

@@ -1,6 +1,6 @@
 //! `deconv`. Reference: mmcv/cnn/bricks/wrappers.py, `torch.nn.ConvTranspose2d`.
 
-use mmcv_registry::config_struct;
+use mmcv_registry::{FromConfig, config_struct};
 use tch::Tensor;
 
 use super::conv::{PaddingMode, check_channels};
@@ -31,7 +31,7 @@ config_struct! {
             bias: bool = true,
             /// Distance of the kernel's elements in pixels.
             dilation: Size = Size::All(1),
-            /// What padded pixels hold: only `zeros` can be run.
+            /// What padded pixels hold: only `zeros` is supported.
             padding_mode: PaddingMode = PaddingMode::Zeros,
         }
     }
@@ -51,7 +51,6 @@ pub struct ConvTranspose {
     padding: Vec<i64>,
     output_padding: Vec<i64>,
     dilation: Vec<i64>,
-    padding_mode: PaddingMode,
     spectral_norm: Option<SpectralNorm>,
     training: Training,
 }
@@ -61,10 +60,14 @@ impl ConvTranspose {
     ///
     /// # Errors
     /// Where channels or groups are not positive, `groups` does not divide the channels, a list of sizes has not `dims`
-    /// items, or a size is out of range.
+    /// items, a size is out of range, or the padding mode is not `zeros`.
     pub fn new(dims: usize, config: &ConvTransposeConfig) -> Result<Self> {
         let ConvTransposeConfig { in_channels, out_channels, groups, .. } = *config;
         check_channels(in_channels, out_channels, groups)?;
+        if config.padding_mode != PaddingMode::Zeros {
+            let found = config.padding_mode.to_config();
+            return Err(Error::argument("padding_mode", found, "a transposed convolution supports only \"zeros\""));
+        }
         let kernel_size = config.kernel_size.expand_at_least(1, dims, "kernel_size")?;
         let shape = [&[in_channels, out_channels / groups], kernel_size.as_slice()].concat();
         let stride = config.stride.expand_at_least(1, dims, "stride")?;
@@ -82,7 +85,6 @@ impl ConvTranspose {
             padding,
             output_padding,
             dilation,
-            padding_mode: config.padding_mode,
             spectral_norm: None,
             training: Training::default(),
         })
@@ -108,14 +110,6 @@ impl Module for ConvTranspose {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        if self.padding_mode != PaddingMode::Zeros {
-            let found = format!("{:?}", self.padding_mode);
-            return Err(Error::argument(
-                "padding_mode",
-                found,
-                "only \"zeros\" is supported for a transposed convolution",
-            ));
-        }
         let weight = match &self.spectral_norm {
             Some(norm) => norm.apply(&self.weight, self.training.get())?,
             None => self.weight.shallow_clone(),

@@ -96,22 +96,25 @@ impl BatchNorm {
         self.training.get()
     }
 
-    /// The factor and the summand by which each channel is changed in evaluation: both `[C]`; `None` where there are no
-    /// running statistics.
+    /// The factor and the summand by which each channel of a convolution's output is changed in evaluation, where the
+    /// convolution adds `conv_bias`: both `[C]`; `None` where there are no running statistics.
     ///
     /// # Errors
     /// Where libtorch fails.
-    pub fn scale_and_shift(&self) -> Result<Option<(Tensor, Tensor)>> {
+    pub fn scale_and_shift(&self, conv_bias: Option<&Tensor>) -> Result<Option<(Tensor, Tensor)>> {
         let Some(running) = &self.running else { return Ok(None) };
         let mut scale = running.variance.f_add_scalar(self.eps)?.f_rsqrt()?;
         if let Some(weight) = &self.weight {
             scale = weight.f_mul(&scale)?;
         }
-        let shift = running.mean.f_mul(&scale)?;
-        let shift = match &self.bias {
-            Some(bias) => bias.f_sub(&shift)?,
-            None => shift.f_neg()?,
+        let centred = match conv_bias {
+            Some(bias) => bias.f_sub(&running.mean)?,
+            None => running.mean.f_neg()?,
         };
+        let mut shift = scale.f_mul(&centred)?;
+        if let Some(bias) = &self.bias {
+            shift = bias.f_add(&shift)?;
+        }
         Ok(Some((scale, shift)))
     }
 }

@@ -107,7 +107,7 @@ const fn instance_norm(
 pub(crate) fn build(
     builder: &Builder<'_>,
     cfg: &Config,
-    num_features: i64,
+    num_features: Config,
     postfix: &dyn Display,
 ) -> Result<(String, Box<dyn Module>)> {
     let (spec, mut dict) = builder.registry.resolve(cfg, &builder.path)?;

@@ -69,6 +69,12 @@ pub struct Upsample {
     config: UpsampleConfig,
 }
 
+/// What the size of the output follows from.
+enum Target {
+    Size(Vec<i64>),
+    Factors(Vec<f64>),
+}
+
 impl Upsample {
     /// An upsampling layer. Whether size and factor fit is checked by the forward pass, as in the reference.
     ///
@@ -81,7 +87,7 @@ impl Upsample {
     }
 
     /// The size of the output or the factors, of which exactly one is given, for `spatial` dimensions.
-    fn target(&self, spatial: &[i64]) -> Result<(Option<Vec<i64>>, Option<Vec<f64>>)> {
+    fn target(&self, spatial: &[i64]) -> Result<Target> {
         let config = &self.config;
         let dims = spatial.len();
         let recompute = config.recompute_scale_factor == Some(true);
@@ -93,7 +99,7 @@ impl Upsample {
                 let reason = "recompute_scale_factor is not meaningful with an explicit size";
                 Err(Error::argument("recompute_scale_factor", true, reason))
             }
-            (Some(size), None) => Ok((Some(size.expand(dims, "size")?), None)),
+            (Some(size), None) => Ok(Target::Size(size.expand(dims, "size")?)),
             (None, Some(factor)) => {
                 let factors = match factor {
                     ScaleFactor::All(factor) => vec![*factor; dims],
@@ -105,9 +111,9 @@ impl Upsample {
                 };
                 if recompute {
                     let sizes = spatial.iter().zip(&factors).map(|(size, factor)| (*size as f64 * factor) as i64);
-                    return Ok((Some(sizes.collect()), None));
+                    return Ok(Target::Size(sizes.collect()));
                 }
-                Ok((None, Some(factors)))
+                Ok(Target::Factors(factors))
             }
             (None, None) => {
                 let reason = "either size or scale_factor should be defined";
@@ -130,18 +136,26 @@ impl Module for Upsample {
             return Err(Error::argument("align_corners", format!("{:?}", self.config.align_corners), reason));
         }
         let spatial = shape.get(2..).unwrap_or_default();
-        let (size, factors) = self.target(spatial)?;
-        let (size, factors) = (size.as_deref(), factors.as_deref().unwrap_or_default());
-        match (nearest, shape.len()) {
-            (true, 3) => Ok(input.f_upsample_nearest1d_vec(size, factors)?),
-            (true, 4) => Ok(input.f_upsample_nearest2d_vec(size, factors)?),
-            (true, 5) => Ok(input.f_upsample_nearest3d_vec(size, factors)?),
-            (true, dims) => Err(Error::input("3D, 4D or 5D input", format!("{dims}D input {shape:?}"))),
-            (false, 4) => {
-                let align_corners = self.config.align_corners == Some(true);
-                Ok(input.f_upsample_bilinear2d_vec(size, align_corners, factors)?)
-            }
-            (false, dims) => Err(Error::input("4D input for bilinear", format!("{dims}D input {shape:?}"))),
+        if nearest && !(3..=5).contains(&shape.len()) {
+            return Err(Error::input("3D, 4D or 5D input", format!("{}D input {shape:?}", shape.len())));
         }
+        if !nearest && shape.len() != 4 {
+            return Err(Error::input("4D input for bilinear", format!("{}D input {shape:?}", shape.len())));
+        }
+        let align_corners = self.config.align_corners == Some(true);
+        Ok(match self.target(spatial)? {
+            Target::Size(size) => match (nearest, spatial.len()) {
+                (true, 1) => input.f_upsample_nearest1d(size, None)?,
+                (true, 2) => input.f_upsample_nearest2d(size, None, None)?,
+                (true, _) => input.f_upsample_nearest3d(size, None, None, None)?,
+                (false, _) => input.f_upsample_bilinear2d(size, align_corners, None, None)?,
+            },
+            Target::Factors(factors) => match (nearest, spatial.len()) {
+                (true, 1) => input.f_upsample_nearest1d_vec(None::<&[i64]>, factors)?,
+                (true, 2) => input.f_upsample_nearest2d_vec(None::<&[i64]>, factors)?,
+                (true, _) => input.f_upsample_nearest3d_vec(None::<&[i64]>, factors)?,
+                (false, _) => input.f_upsample_bilinear2d_vec(None::<&[i64]>, align_corners, factors)?,
+            },
+        })
     }
 }

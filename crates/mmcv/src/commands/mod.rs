@@ -1,0 +1,75 @@
+//! The sub-commands, one file each.
+
+mod ckpt;
+mod doctor;
+mod predict;
+mod zoo;
+
+use std::fmt;
+use std::io::Write;
+
+use clap::Subcommand;
+
+pub(crate) use predict::Prediction;
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Doctor(doctor::Doctor),
+    #[command(subcommand)]
+    Zoo(zoo::Zoo),
+    #[command(subcommand)]
+    Ckpt(ckpt::Ckpt),
+    Predict(predict::Predict),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Doctor(command) => command.run(),
+            Self::Zoo(command) => command.run(),
+            Self::Ckpt(command) => command.run(),
+            Self::Predict(command) => command.run(),
+        }
+    }
+}
+
+/// Why a command failed, as it is printed after `error: `: a line, and a line for each cause.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        let mut text = String::new();
+        let mut last = String::new();
+        for (depth, cause) in error.chain().enumerate() {
+            let line = cause.to_string();
+            // A cause that says the same as what it caused is no news.
+            if depth > 0 && last.contains(&line) {
+                continue;
+            }
+            let lead = if depth == 0 { "" } else { "\n  caused by: " };
+            text.push_str(&format!("{lead}{line}"));
+            last = line;
+        }
+        Self(text)
+    }
+}
+
+impl From<mmcv_zoo::Error> for Failure {
+    fn from(error: mmcv_zoo::Error) -> Self {
+        Self(error.report())
+    }
+}
+
+/// Prints to stdout; fails where it is closed.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure(format!("stdout: {error}")))
+}

@@ -1,0 +1,42 @@
+//! The `mmcv` command: see `mmcv --help`.
+
+mod commands;
+mod picture;
+mod progress;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+
+/// The CNN building blocks of MMCV, on libtorch.
+#[derive(Debug, Parser)]
+#[command(name = "mmcv", version, propagate_version = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    start_logging();
+    match Arguments::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to tell where stderr is closed.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows warnings as `warning: ...`; `RUST_LOG` changes what is shown.
+fn start_logging() {
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters("warn").parse_default_env();
+    builder.format(|out, record| {
+        writeln!(out, "{}: {}", record.level().as_str().to_lowercase().replace("warn", "warning"), record.args())
+    });
+    builder.init();
+}

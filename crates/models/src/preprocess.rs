@@ -1,0 +1,114 @@
+//! From a picture to the tensor that a classifier takes.
+
+use mmcv_layers::{Error, Result};
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use tch::{Kind, Tensor};
+
+config_struct! {
+    /// How pictures are prepared.
+    pub struct Preprocess {
+        optional {
+            /// Pixels of the short side after resizing, with antialiased bilinear filtering; null to keep the size.
+            resize_edge: Option<i64> = None,
+            /// Pixels of both sides of the square that is cut out of the centre; null to keep all.
+            crop_size: Option<i64> = None,
+            /// Means of the channels, in the scale of 0 to 255, in the order of `channel_order`.
+            mean: Vec<f64> = vec![0.0, 0.0, 0.0],
+            /// Standard deviations of the channels, in the same scale and order.
+            std: Vec<f64> = vec![1.0, 1.0, 1.0],
+            /// The order in which the network takes the channels: `rgb` or `bgr`.
+            channel_order: ChannelOrder = ChannelOrder::Rgb,
+        }
+    }
+}
+
+/// The order of the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+}
+
+impl FromConfig for ChannelOrder {
+    fn expected() -> String {
+        "\"rgb\" or \"bgr\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value.as_str() {
+            Some("rgb") => Ok(Self::Rgb),
+            Some("bgr") => Ok(Self::Bgr),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::Rgb => "rgb".into(),
+            Self::Bgr => "bgr".into(),
+        }
+    }
+}
+
+impl Preprocess {
+    /// Prepares one picture: `[height, width, 3]` in RGB, 8 bits; gives `[1, 3, height, width]` in float32.
+    ///
+    /// # Errors
+    /// Where the picture is of another form or empty, a size is not positive, or `mean` and `std` have not 3 items.
+    pub fn apply(&self, picture: &Tensor) -> Result<Tensor> {
+        let shape = picture.size();
+        let &[height, width, 3] = shape.as_slice() else {
+            return Err(Error::input("a picture of shape [height, width, 3]", format!("{shape:?}")));
+        };
+        let mut pixels = picture.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
+        if let Some(edge) = self.resize_edge {
+            let size = resized(height, width, edge)?;
+            pixels = pixels.f_contiguous()?.f_internal_upsample_bilinear2d_aa(size, false, None, None)?;
+        }
+        if let Some(size) = self.crop_size {
+            pixels = centre_crop(&pixels, size)?;
+        }
+        if self.channel_order == ChannelOrder::Bgr {
+            pixels = pixels.f_flip([1])?;
+        }
+        let pixels = pixels.f_to_kind(Kind::Float)?;
+        let pixels = pixels.f_sub(&per_channel("mean", &self.mean)?)?.f_div(&per_channel("std", &self.std)?)?;
+        Ok(pixels.f_contiguous()?)
+    }
+}
+
+/// Height and width after the short side was brought to `edge` pixels.
+fn resized(height: i64, width: i64, edge: i64) -> Result<[i64; 2]> {
+    if edge < 1 {
+        return Err(Error::argument("resize_edge", edge, "expected a positive number of pixels"));
+    }
+    let short = height.min(width);
+    if short < 1 {
+        return Err(Error::input("a picture with at least one pixel", format!("{height} x {width}")));
+    }
+    let scaled = |side: i64| (i128::from(edge) * i128::from(side) / i128::from(short)).try_into().unwrap_or(i64::MAX);
+    Ok([scaled(height), scaled(width)])
+}
+
+fn centre_crop(pixels: &Tensor, size: i64) -> Result<Tensor> {
+    if size < 1 {
+        return Err(Error::argument("crop_size", size, "expected a positive number of pixels"));
+    }
+    let (_, _, height, width) = pixels.size4()?;
+    if height < size || width < size {
+        let found = format!("{height} x {width} pixels after resizing");
+        return Err(Error::input(format!("at least {size} x {size} pixels for crop_size {size}"), found));
+    }
+    // The reference rounds half to even: 1.5 and 2.5 are both 2.
+    let start = |side: i64| ((side - size) as f64 / 2.0).round_ties_even() as i64;
+    Ok(pixels.f_narrow(2, start(height), size)?.f_narrow(3, start(width), size)?)
+}
+
+fn per_channel(name: &str, values: &[f64]) -> Result<Tensor> {
+    if values.len() != 3 {
+        return Err(Error::argument(name, format!("{values:?}"), "expected 3 numbers, one for each channel"));
+    }
+    Ok(Tensor::f_from_slice(values)?.f_to_kind(Kind::Float)?.f_view([1, 3, 1, 1])?)
+}

@@ -1,0 +1,147 @@
+//! [`Recipe`]: a config file that holds all that is needed to classify pictures.
+
+use std::fmt;
+
+use mmcv_checkpoint::{LoadOptions, ReviseKeys};
+use mmcv_layers::{Builder, Module, Registry, Result};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct};
+
+use crate::Preprocess;
+
+/// The names of ImageNet's 1,000 classes, in order.
+const IMAGENET: &str = include_str!("../model_zoo/imagenet_classes.txt");
+
+config_struct! {
+    /// A network with its preprocessing, weights and class names, as the files in `model_zoo/configs/` hold it.
+    pub struct Recipe {
+        required {
+            /// The network: the dict of a registered type.
+            model: Dict,
+        }
+        optional {
+            /// How pictures are prepared.
+            preprocess: Preprocess = Preprocess::new(),
+            /// Where the weights come from; null for none.
+            checkpoint: Option<CheckpointConfig> = None,
+            /// The names of the classes: a list, or `imagenet`; null to count them.
+            classes: Option<Classes> = None,
+        }
+    }
+}
+
+config_struct! {
+    /// Where the weights come from.
+    pub struct CheckpointConfig {
+        required {
+            /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
+            source: String,
+        }
+        optional {
+            /// Pairs of a regular expression and what replaces it in the names of the tensors, applied in order.
+            revise_keys: ReviseKeysConfig = ReviseKeysConfig(Vec::new()),
+            /// The prefix of the tensors that are taken; it is removed. Null for all.
+            prefix: Option<String> = None,
+            /// Whether every tensor of the network has to be in the file and the other way round.
+            strict: bool = true,
+        }
+    }
+}
+
+/// Pairs of a regular expression and its replacement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReviseKeysConfig(pub Vec<(String, String)>);
+
+impl FromConfig for ReviseKeysConfig {
+    fn expected() -> String {
+        "a list of pairs [PATTERN, REPLACEMENT]".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        let pairs = Vec::<Vec<String>>::from_config(value, path)?;
+        let pair = |(index, pair): (usize, Vec<String>)| {
+            <[String; 2]>::try_from(pair)
+                .map(|[pattern, replacement]| (pattern, replacement))
+                .map_err(|found| ConfigError::wrong_type(&path.index(index), "[PATTERN, REPLACEMENT]", &found.into()))
+        };
+        pairs.into_iter().enumerate().map(pair).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn to_config(&self) -> Config {
+        let pairs = self.0.iter().map(|(pattern, replacement)| Config::from([pattern.as_str(), replacement.as_str()]));
+        Config::List(pairs.collect())
+    }
+}
+
+/// The names of the classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classes(Vec<String>);
+
+impl Classes {
+    /// The names in order.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl FromConfig for Classes {
+    fn expected() -> String {
+        "a list of names, or \"imagenet\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Str(name) if name == "imagenet" => Ok(Self(IMAGENET.lines().map(str::to_owned).collect())),
+            Config::List(_) => Vec::from_config(value, path).map(Self),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        self.0.clone().into()
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe from a config.
+    ///
+    /// # Errors
+    /// All mistakes at once, with their key paths.
+    pub fn read(config: &Config) -> Result<Self> {
+        Ok(Self::from_config(config, &KeyPath::root())?)
+    }
+
+    /// Builds the network, without weights and in training mode.
+    ///
+    /// # Errors
+    /// Where a part cannot be built; the error has the key path.
+    pub fn build(&self, registry: &Registry) -> Result<Box<dyn Module>> {
+        Builder { registry, path: KeyPath::root().key("model") }.model(&Config::Dict(self.model.clone()))
+    }
+
+    /// The name of a class: from the list, or its number.
+    #[must_use]
+    pub fn class_name(&self, index: usize) -> String {
+        let name = self.classes.as_ref().and_then(|classes| classes.names().get(index));
+        name.cloned().unwrap_or_else(|| format!("class {index}"))
+    }
+}
+
+impl CheckpointConfig {
+    /// The options of loading that the config asks for.
+    ///
+    /// # Errors
+    /// Where a pattern is no regular expression.
+    pub fn options(&self) -> Result<LoadOptions, mmcv_checkpoint::Error> {
+        let ReviseKeysConfig(pairs) = &self.revise_keys;
+        let revise_keys =
+            ReviseKeys::new(pairs.iter().map(|(pattern, replacement)| (pattern.as_str(), replacement.as_str())))?;
+        Ok(LoadOptions { revise_keys, prefix: self.prefix.clone(), strict: self.strict, ..LoadOptions::default() })
+    }
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.to_config())
+    }
+}
