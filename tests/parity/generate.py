@@ -29,7 +29,7 @@ def write_fixed(folder, cases):
 
 
 def write_sweep(folder, draw, count, seed):
-    """Random cases. What the reference refuses becomes a case that expects an error; REFUSED.txt has the messages."""
+    """Random cases. What the reference refuses becomes a case that expects an error; refused_SEED.txt has the messages."""
     notes = []
     for index in range(count):
         case = draw(random.Random(f"{folder.name}/{seed}/{index}"))
@@ -37,7 +37,7 @@ def write_sweep(folder, draw, count, seed):
         note = write_drawn(folder, case)
         if note:
             notes.append(f"{case.name}: {note}".replace("\n", " "))
-    (folder / "REFUSED.txt").write_text("".join(f"{note}\n" for note in notes))
+    (folder / f"refused_{seed}.txt").write_text("".join(f"{note}\n" for note in notes))
     return count
 
 

@@ -36,9 +36,9 @@ NAMED = {"norm", "plugin"}
 
 
 def as_python(value):
-    """JSON has no tuples: a list is a tuple for the reference, unless it holds dicts."""
+    """JSON has no tuples: a list is a tuple for the reference, unless it holds dicts or stands in an `init_cfg`."""
     if isinstance(value, dict):
-        return {key: as_python(item) for key, item in value.items()}
+        return {key: item if key == "init_cfg" else as_python(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         items = [as_python(item) for item in value]
         return items if any(isinstance(item, dict) for item in items) else tuple(items)
@@ -72,8 +72,7 @@ def manual(case, salt):
 
 def inputs(case):
     return {
-        name: torch.randn(shape, generator=manual(case, name), dtype=case.dtype)
-        for name, shape in case.inputs.items()
+        name: torch.randn(shape, generator=manual(case, name), dtype=case.dtype) for name, shape in case.inputs.items()
     }
 
 
@@ -140,9 +139,11 @@ def gradients(module):
 def run(case):
     """Runs a case that must succeed."""
     module, name = prepare(case.builder, case.cfg, case.kwargs, case.seed, case.init_weights)
+    state = module.state_dict()
     if case.given:
-        load(module, given_state(case, module))
-    tensors = {f"state:{key}": value.clone() for key, value in module.state_dict().items()}
+        state = given_state(case, module)
+        load(module, state)
+    tensors = {f"state:{key}": value.clone() for key, value in state.items()}
     result = Result(tensors, name if case.builder == "norm" else None)
     if not case.inputs:
         return result

@@ -23,14 +23,10 @@ def replay(path):
     state = {key.removeprefix("state:"): value for key, value in tensors.items() if key.startswith("state:")}
     if record["state"] == "given":
         reference.load(module, state)
-    built = module.state_dict()
-    digests = record.get("digest")
-    if digests is not None:
-        differing = [key for key in digests.keys() | built.keys() if sha256(built[key]) != digests.get(key)]
     else:
-        differing = [key for key in state.keys() | built.keys() if not torch.equal(built[key], state[key])]
-    if differing:
-        return f"state differs: {differing}"
+        differing = differing_state(module.state_dict(), state, record.get("digest"))
+        if differing:
+            return f"state differs: {differing}"
     if not values:
         return None
     for name, value in zip(record["forward"], values):
@@ -43,6 +39,13 @@ def replay(path):
         found |= {f"grad:{key}": value for key, value in reference.gradients(module).items()}
         found |= {f"grad:in:{name}": value.grad for name, value in zip(record["forward"], values)}
     return difference(found, tensors, expect.get("rtol"), expect.get("atol"))
+
+
+def differing_state(built, state, digests):
+    """Keys that are missing, unexpected, or not equal bit for bit."""
+    found = {key: sha256(value) for key, value in built.items()}
+    wanted = digests if digests is not None else {key: sha256(value) for key, value in state.items()}
+    return sorted(key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
 
 
 def replay_error(record, values, seeds):

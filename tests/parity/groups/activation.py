@@ -73,7 +73,14 @@ def draw(rng):
     given = rng.random() < 0.3
     double = rng.random() < 0.3 and (kind != "PReLU" or given)
     return Case(
-        "", "activation", cfg, inputs={"x": shape}, train=rng.random() < 0.6, given=given, seed=rng.randrange(1000),
+        "",
+        "activation",
+        cfg,
+        inputs={"x": shape},
+        train=rng.random() < 0.6,
+        given=given,
+        seed=rng.randrange(1000),
         forward_seed=rng.randrange(1000) if kind == "RReLU" or rng.random() < 0.2 else None,
-        dtype=torch.float64 if double else torch.float32, backward=rng.random() < 0.8,
+        dtype=torch.float64 if double else torch.float32,
+        backward=rng.random() < 0.8,
     )

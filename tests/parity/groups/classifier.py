@@ -26,10 +26,27 @@ def fixed():
     yield make("gap_init", NECK, (1, 4, 1, 1), init_weights=True)
     yield make("head", head(3, 6), seed=4)
     yield make("head_init", head(3, 6), init_weights=True, seed=4)
-    yield make("head_init_cfg", head(3, 6, init_cfg={"type": "Constant", "layer": "Linear", "val": 0.5, "bias": 1.0}), init_weights=True)
+    yield make(
+        "head_init_cfg",
+        head(3, 6, init_cfg={"type": "Constant", "layer": "Linear", "val": 0.5, "bias": 1.0}),
+        init_weights=True,
+    )
     yield make("head_last_of_batch", head(3, 6), (2, 4, 6))
-    yield make("classifier_init", classifier(), (1, 3, 32, 32), train=False, digest=True, largest=24, rtol=1e-4, atol=1e-4, init_weights=True, seed=6)
-    yield make("classifier_train", classifier(), (2, 3, 33, 33), digest=True, largest=24, rtol=1e-4, atol=1e-4, backward=False)
+    yield make(
+        "classifier_init",
+        classifier(),
+        (1, 3, 32, 32),
+        train=False,
+        digest=True,
+        largest=24,
+        rtol=1e-4,
+        atol=1e-4,
+        init_weights=True,
+        seed=6,
+    )
+    yield make(
+        "classifier_train", classifier(), (2, 3, 33, 33), digest=True, largest=24, rtol=1e-4, atol=1e-4, backward=False
+    )
     yield make("error_gap_empty", NECK, (0, 4, 3, 5), error=[])
     yield make("error_gap_dim", {**NECK, "dim": 4}, error=["4"])
     yield make("error_head_classes", head(0), error=["num_classes"])
@@ -49,6 +66,12 @@ def draw(rng):
         cfg, shape = head(rng.randint(1, 10), channels), (rng.randint(1, 3), 2, channels)
         maybe(rng, cfg, "init_cfg", [None, {"type": "Normal", "layer": "Linear", "std": 0.2, "bias": 0.5}], 0.4)
     return Case(
-        "", "model", cfg, inputs={"x": shape}, seed=rng.randrange(10**6), train=rng.random() < 0.5,
-        init_weights=rng.random() < 0.5, backward=rng.random() < 0.8,
+        "",
+        "model",
+        cfg,
+        inputs={"x": shape},
+        seed=rng.randrange(10**6),
+        train=rng.random() < 0.5,
+        init_weights=rng.random() < 0.5,
+        backward=rng.random() < 0.8,
     )

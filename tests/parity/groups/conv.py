@@ -26,13 +26,27 @@ def fixed():
     yield make("depthwise", cfg={"type": "Conv2d", "groups": 4}, kwargs=sizes(out_channels=4, padding=1))
     yield make("same", cfg=conv2d, kwargs=sizes(padding="same", dilation=2))
     yield make("same_even_kernel", cfg=conv2d, kwargs=sizes(kernel_size=[2, 4], padding="same"))
-    yield make("same_reflect", cfg={"type": "Conv2d", "padding": "same", "padding_mode": "reflect"}, kwargs=sizes(kernel_size=4))
+    yield make(
+        "same_reflect",
+        cfg={"type": "Conv2d", "padding": "same", "padding_mode": "reflect"},
+        kwargs=sizes(kernel_size=4),
+    )
     yield make("valid", cfg=conv2d, kwargs=sizes(padding="valid", stride=2))
     yield make("valid_circular", cfg=conv2d, kwargs=sizes(padding="valid", padding_mode="circular"))
     for mode in ["zeros", "reflect", "replicate", "circular"]:
         yield make(f"padding_mode_{mode}", cfg={"type": "Conv2d", "padding_mode": mode}, kwargs=sizes(padding=[1, 2]))
-    yield make("conv1d_circular", cfg={"type": "Conv1d", "padding_mode": "circular"}, kwargs=sizes(padding=2), inputs={"x": (2, 4, 5)})
-    yield make("conv3d_replicate", cfg={"type": "Conv3d", "padding_mode": "replicate"}, kwargs=sizes(padding=1), inputs={"x": (1, 4, 2, 3, 2)})
+    yield make(
+        "conv1d_circular",
+        cfg={"type": "Conv1d", "padding_mode": "circular"},
+        kwargs=sizes(padding=2),
+        inputs={"x": (2, 4, 5)},
+    )
+    yield make(
+        "conv3d_replicate",
+        cfg={"type": "Conv3d", "padding_mode": "replicate"},
+        kwargs=sizes(padding=1),
+        inputs={"x": (1, 4, 2, 3, 2)},
+    )
     yield make("all_in_config", cfg={"type": "Conv2d", **sizes(stride=2, bias=True)})
     yield make("given", cfg=conv2d, kwargs=sizes(padding=1), given=True)
     yield make("float64_given", cfg=conv2d, kwargs=sizes(), given=True, dtype=torch.float64)
@@ -69,7 +83,9 @@ def refused():
     yield make("error_stride_zero", cfg=conv2d, kwargs=sizes(stride=0), error=[])
     yield make("error_padding_negative", cfg=conv2d, kwargs=sizes(padding=-1), error=[])
     yield make("error_kernel_list", cfg=conv2d, kwargs=sizes(kernel_size=[3, 3, 3]), error=[])
-    yield make("error_reflect_too_wide", cfg={"type": "Conv2d", "padding_mode": "reflect"}, kwargs=sizes(padding=7), error=[])
+    yield make(
+        "error_reflect_too_wide", cfg={"type": "Conv2d", "padding_mode": "reflect"}, kwargs=sizes(padding=7), error=[]
+    )
 
 
 def draw(rng):
@@ -97,7 +113,15 @@ def draw(rng):
     batch = rng.choice([(), (0,), (1,), (2,), (2,), (3,)])
     given = rng.random() < 0.3
     return Case(
-        "", "conv", cfg, kwargs, inputs={"x": (*batch, options["in_channels"], *shape)}, seed=rng.randrange(10**6),
-        given=given, dtype=torch.float64 if given and rng.random() < 0.3 else torch.float32,
-        train=rng.random() < 0.6, backward=rng.random() < 0.8, digest=not given and rng.random() < 0.1,
+        "",
+        "conv",
+        cfg,
+        kwargs,
+        inputs={"x": (*batch, options["in_channels"], *shape)},
+        seed=rng.randrange(10**6),
+        given=given,
+        dtype=torch.float64 if given and rng.random() < 0.3 else torch.float32,
+        train=rng.random() < 0.6,
+        backward=rng.random() < 0.8,
+        digest=not given and rng.random() < 0.1,
     )

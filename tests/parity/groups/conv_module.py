@@ -180,7 +180,9 @@ def draw(rng):
     groups = rng.choice([1, 1, 2])
     channels, out_channels = 2 * rng.randint(1, 3), 2 * rng.randint(1, 3)
     cfg = {
-        "type": "ConvModule", "in_channels": channels, "out_channels": out_channels,
+        "type": "ConvModule",
+        "in_channels": channels,
+        "out_channels": out_channels,
         "kernel_size": per_dimension(rng, dimensions, [1, 2, 3]),
     }
     maybe(rng, cfg, "stride", [per_dimension(rng, dimensions, [1, 2])])
@@ -195,8 +197,11 @@ def draw(rng):
         maybe(rng, cfg["conv_cfg"], "padding_mode", ["zeros", "reflect", "replicate", "circular"], 0.3)
     if rng.random() < 0.6:
         cfg["padding"] = per_dimension(rng, dimensions, [0, 1, 2])
-        modes = ["zeros", "circular"] if dimensions != 2 or isinstance(cfg["padding"], list) else [
-            "zeros", "reflect", "replicate", "circular", "zero"]
+        modes = (
+            ["zeros", "circular"]
+            if dimensions != 2 or isinstance(cfg["padding"], list)
+            else ["zeros", "reflect", "replicate", "circular", "zero"]
+        )
         maybe(rng, cfg, "padding_mode", modes, 0.6)
     order = ["conv", "norm", "act"]
     rng.shuffle(order)
@@ -214,9 +219,17 @@ def draw(rng):
     given = rng.random() < 0.5
     random_layer = (cfg.get("act_cfg") or {}).get("type") == "RReLU"
     return Case(
-        "", "model", cfg, inputs={"x": (rng.choice([1, 2, 3]), channels, *(rng.randint(5, 7) for _ in range(dimensions)))},
-        seed=rng.randrange(10**6), given=given, train=rng.random() < 0.55, backward=rng.random() < 0.8,
-        init_weights=rng.random() < 0.2, forward_kwargs=flags, digest=not given and rng.random() < 0.1,
+        "",
+        "model",
+        cfg,
+        inputs={"x": (rng.choice([1, 2, 3]), channels, *(rng.randint(5, 7) for _ in range(dimensions)))},
+        seed=rng.randrange(10**6),
+        given=given,
+        train=rng.random() < 0.55,
+        backward=rng.random() < 0.8,
+        init_weights=rng.random() < 0.2,
+        forward_kwargs=flags,
+        digest=not given and rng.random() < 0.1,
         forward_seed=rng.randrange(1000) if random_layer or rng.random() < 0.1 else None,
         dtype=torch.float64 if given and rng.random() < 0.2 else torch.float32,
     )

@@ -22,8 +22,16 @@ def fixed():
     yield make("narrow_stages", (1, 3, 17, 23), widen_factor=0.1, out_indices=[0, 1, 2, 3, 4, 5, 6], more=evaluation)
     yield make("frozen", **narrow, frozen_stages=1)
     yield make("norm_eval", (1, 3, 24, 24), **narrow, norm_eval=True)
-    yield make("gn", widen_factor=0.1, norm_cfg={"type": "GN", "num_groups": 4}, more={"init_weights": True, "backward": False})
-    yield make("init_constant", None, widen_factor=0.1, init_cfg={"type": "Constant", "val": 0.1, "layer": "Conv2d"}, more={"init_weights": True})
+    yield make(
+        "gn", widen_factor=0.1, norm_cfg={"type": "GN", "num_groups": 4}, more={"init_weights": True, "backward": False}
+    )
+    yield make(
+        "init_constant",
+        None,
+        widen_factor=0.1,
+        init_cfg={"type": "Constant", "val": 0.1, "layer": "Conv2d"},
+        more={"init_weights": True},
+    )
     yield make("error_out_indices", None, out_indices=[8], more={"error": ["out_indices", "8"]})
     yield make("error_frozen_stages", None, frozen_stages=8, more={"error": ["frozen_stages", "8"]})
     yield make("error_unknown_key", None, width=1.0, more={"error": ["width"]})
@@ -37,14 +45,37 @@ def draw(rng):
     cfg["out_indices"] = sorted(rng.sample(range(8 if rng.random() < 0.2 else 5), rng.randint(1, 3)))
     maybe(rng, cfg, "frozen_stages", [-1, 0, 2, 5])
     maybe(rng, cfg, "norm_eval", [True, False])
-    maybe(rng, cfg, "norm_cfg", [
-        {"type": "BN", "momentum": 0.3}, {"type": "SyncBN"}, {"type": "GN", "num_groups": 2}, {"type": "BN", "requires_grad": False},
-        {"type": "BN2d", "eps": 0.01}])
-    maybe(rng, cfg, "act_cfg", [{"type": "ReLU"}, {"type": "LeakyReLU"}, {"type": "ELU"}, {"type": "PReLU"}, {"type": "GELU"}])
+    maybe(
+        rng,
+        cfg,
+        "norm_cfg",
+        [
+            {"type": "BN", "momentum": 0.3},
+            {"type": "SyncBN"},
+            {"type": "GN", "num_groups": 2},
+            {"type": "BN", "requires_grad": False},
+            {"type": "BN2d", "eps": 0.01},
+        ],
+    )
+    maybe(
+        rng,
+        cfg,
+        "act_cfg",
+        [{"type": "ReLU"}, {"type": "LeakyReLU"}, {"type": "ELU"}, {"type": "PReLU"}, {"type": "GELU"}],
+    )
     maybe(rng, cfg, "conv_cfg", [{"type": "Conv2d"}, {"type": "Conv", "padding_mode": "reflect"}], 0.3)
     maybe(rng, cfg, "with_cp", [True, False], 0.2)
     return Case(
-        "", "model", cfg, inputs={"x": (rng.choice([1, 2, 3]), 3, rng.choice([32, 40, 50]), rng.choice([32, 45]))},
-        seed=rng.randrange(10**6), digest=True, largest=LARGEST, rtol=1e-4, atol=1e-4, init_weights=rng.random() < 0.4,
-        train=rng.random() < 0.5, backward=rng.random() < 0.7,
+        "",
+        "model",
+        cfg,
+        inputs={"x": (rng.choice([1, 2, 3]), 3, rng.choice([32, 40, 50]), rng.choice([32, 45]))},
+        seed=rng.randrange(10**6),
+        digest=True,
+        largest=LARGEST,
+        rtol=1e-4,
+        atol=1e-4,
+        init_weights=rng.random() < 0.4,
+        train=rng.random() < 0.5,
+        backward=rng.random() < 0.7,
     )

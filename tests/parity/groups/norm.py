@@ -62,7 +62,9 @@ def batch():
 def instance():
     yield make("in_affine", cfg={"type": "IN", "affine": True})
     yield make("in_tracking", cfg={"type": "IN", "track_running_stats": True})
-    yield make("in_tracking_eval", cfg={"type": "IN", "track_running_stats": True, "affine": True}, train=False, given=True)
+    yield make(
+        "in_tracking_eval", cfg={"type": "IN", "track_running_stats": True, "affine": True}, train=False, given=True
+    )
     yield make("in_momentum", cfg={"type": "IN2d", "track_running_stats": True, "momentum": 0.4}, given=True)
     yield make("in_momentum_none", cfg={"type": "IN", "track_running_stats": True, "momentum": None}, given=True)
     yield make("in_frozen", cfg={"type": "IN", "affine": True, "requires_grad": False})
@@ -85,7 +87,9 @@ def group_and_layer():
     yield make("ln_no_bias", cfg={"type": "LN", "bias": False}, kwargs={"num_features": 5}, given=True)
     yield make("ln_frozen", cfg={"type": "LN", "requires_grad": False}, kwargs={"num_features": 5, "postfix": 2})
     yield make("ln_vector", cfg={"type": "LN"}, kwargs={"num_features": 4}, inputs={"x": (4,)})
-    yield make("ln_float64", cfg={"type": "LN", "elementwise_affine": False}, kwargs={"num_features": 5}, dtype=torch.float64)
+    yield make(
+        "ln_float64", cfg={"type": "LN", "elementwise_affine": False}, kwargs={"num_features": 5}, dtype=torch.float64
+    )
 
 
 def refused():
@@ -101,10 +105,14 @@ def refused():
     yield build("error_num_groups_missing", cfg={"type": "GN"}, error=["num_groups"])
     yield build("error_num_groups_divides", cfg={"type": "GN", "num_groups": 3}, error=["num_groups"])
     yield build("error_num_features_twice", cfg={"type": "BN", "num_features": 4}, error=["num_features"])
-    yield build("error_num_channels_twice", cfg={"type": "GN", "num_groups": 2, "num_channels": 4}, error=["num_channels"])
+    yield build(
+        "error_num_channels_twice", cfg={"type": "GN", "num_groups": 2, "num_channels": 4}, error=["num_channels"]
+    )
     yield build("error_num_features_missing", cfg={"type": "BN"}, kwargs={}, error=["num_features"])
     yield build("error_postfix", cfg={"type": "BN"}, kwargs={"num_features": 4, "postfix": 1.5}, error=["postfix"])
-    yield build("error_postfix_none", cfg={"type": "BN"}, kwargs={"num_features": 4, "postfix": None}, error=["postfix"])
+    yield build(
+        "error_postfix_none", cfg={"type": "BN"}, kwargs={"num_features": 4, "postfix": None}, error=["postfix"]
+    )
     yield build("error_unknown_argument", cfg={"type": "BN"}, kwargs={"num_features": 4, "prefix": 1}, error=["prefix"])
 
 
@@ -120,7 +128,13 @@ def refused_forward():
     yield make("error_in_affine_channels", cfg={"type": "IN", "affine": True}, inputs={"x": (2, 3, 4, 4)}, error=[])
     yield make("error_bn_one_value", cfg={"type": "BN"}, inputs={"x": (1, 4, 1, 1)}, error=[])
     yield make("error_sync_one_value", cfg={"type": "SyncBN"}, inputs={"x": (1, 4)}, error=[])
-    yield make("error_gn_one_value_eval", cfg={"type": "GN", "num_groups": 4}, inputs={"x": (1, 4, 1, 1)}, train=False, error=[])
+    yield make(
+        "error_gn_one_value_eval",
+        cfg={"type": "GN", "num_groups": 4},
+        inputs={"x": (1, 4, 1, 1)},
+        train=False,
+        error=[],
+    )
     yield make("error_in_one_element", cfg={"type": "IN"}, inputs={"x": (2, 4, 1, 1)}, error=[])
     yield make("error_in_one_element_eval", cfg={"type": "IN"}, inputs={"x": (2, 4, 1, 1)}, train=False, error=[])
     yield make("error_bn_eps_zero", cfg={"type": "BN", "eps": 0.0}, error=["eps"])
@@ -146,7 +160,7 @@ def draw(rng):
         cfg["num_groups"] = rng.choice([1, 2, channels])
         maybe(rng, cfg, "affine", [True, False])
     elif kind == "LN":
-        features = list(full[rng.randrange(len(full)):]) if rng.random() < 0.5 else full[-1]
+        features = list(full[rng.randrange(len(full)) :]) if rng.random() < 0.5 else full[-1]
         maybe(rng, cfg, "elementwise_affine", [True, False])
         maybe(rng, cfg, "bias", [True, False])
     else:
@@ -157,7 +171,14 @@ def draw(rng):
     maybe(rng, kwargs, "postfix", [0, 1, 12, "", "a", "_x1"])
     given = rng.random() < 0.6
     return Case(
-        "", "norm", cfg, kwargs, inputs={"x": full}, seed=rng.randrange(1000), given=given,
+        "",
+        "norm",
+        cfg,
+        kwargs,
+        inputs={"x": full},
+        seed=rng.randrange(1000),
+        given=given,
         dtype=torch.float64 if given and rng.random() < 0.2 else torch.float32,
-        train=rng.random() < 0.6, backward=rng.random() < 0.85,
+        train=rng.random() < 0.6,
+        backward=rng.random() < 0.85,
     )

@@ -34,14 +34,18 @@ def refused():
     yield make("error_no_type", cfg={"padding": 1}, inputs={}, error=["type"])
     yield make("error_unknown_type", cfg={"type": "mirror"}, kwargs={"padding": 1}, inputs={}, error=["mirror"])
     yield make("error_unknown_key", cfg={"type": "zero", "pad": 1}, kwargs={"padding": 1}, inputs={}, error=["pad"])
-    yield make("error_value_for_zero", cfg={"type": "zero", "value": 1.0}, kwargs={"padding": 1}, inputs={}, error=["value"])
+    yield make(
+        "error_value_for_zero", cfg={"type": "zero", "value": 1.0}, kwargs={"padding": 1}, inputs={}, error=["value"]
+    )
     yield make("error_no_padding", cfg={"type": "zero"}, inputs={}, error=["padding"])
     yield make("error_twice", cfg={"type": "zero", "padding": 1}, kwargs={"padding": 1}, inputs={}, error=["padding"])
     yield make("error_reflect_too_wide", cfg={"type": "reflect"}, kwargs={"padding": 5}, error=[])
     yield make("error_reflect_list_of_two", cfg={"type": "reflect"}, kwargs={"padding": [1, 1]}, error=[])
     yield make("error_replicate_list_of_two", cfg={"type": "replicate"}, kwargs={"padding": [1, 1]}, error=[])
     yield make("error_replicate_rank", cfg={"type": "replicate"}, kwargs={"padding": 1}, inputs={"x": (4, 5)}, error=[])
-    yield make("error_reflect_rank", cfg={"type": "reflect"}, kwargs={"padding": 1}, inputs={"x": (1, 1, 3, 4, 5)}, error=[])
+    yield make(
+        "error_reflect_rank", cfg={"type": "reflect"}, kwargs={"padding": 1}, inputs={"x": (1, 1, 3, 4, 5)}, error=[]
+    )
     yield make("error_zero_to_nothing", cfg={"type": "zero"}, kwargs={"padding": -3}, error=[])
 
 
@@ -52,6 +56,12 @@ def draw(rng):
     (cfg if rng.random() < 0.3 else kwargs)["padding"] = padding
     shape = (rng.choice([0, 1, 2]), rng.randint(1, 3), rng.randint(3, 6), rng.randint(3, 6))
     return Case(
-        "", "padding", cfg, kwargs, inputs={"x": shape if rng.random() < 0.8 or shape[0] == 0 else shape[1:]},
-        train=rng.random() < 0.5, dtype=rng.choice([torch.float32, torch.float64]), backward=rng.random() < 0.8,
+        "",
+        "padding",
+        cfg,
+        kwargs,
+        inputs={"x": shape if rng.random() < 0.8 or shape[0] == 0 else shape[1:]},
+        train=rng.random() < 0.5,
+        dtype=rng.choice([torch.float32, torch.float64]),
+        backward=rng.random() < 0.8,
     )
