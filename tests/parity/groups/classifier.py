@@ -35,7 +35,7 @@ def fixed():
     yield make(
         "classifier_init",
         classifier(),
-        (1, 3, 32, 32),
+        (1, 3, 17, 24),
         train=False,
         digest=True,
         largest=24,

@@ -52,6 +52,8 @@ def fixed():
     yield make("float64_given", cfg=conv2d, kwargs=sizes(), given=True, dtype=torch.float64)
     yield make("one_picture", cfg=conv2d, kwargs=sizes(), inputs={"x": (4, 5, 5)})
     yield make("conv1d_one_row", cfg={"type": "Conv1d"}, kwargs=sizes(), inputs={"x": (4, 5)})
+    yield make("lists_of_one", cfg=conv2d, kwargs=sizes(stride=[2], padding=[1], dilation=[1]))
+    yield make("bias_null", cfg=conv2d, kwargs=sizes(bias=None))
     yield make("empty_batch", cfg=conv2d, kwargs=sizes(padding=1), inputs={"x": (0, 4, 6, 7)})
     yield make("digest", cfg=conv2d, kwargs=sizes(16, 32), digest=True, inputs={}, seed=2024)
     yield make("large_seed", cfg=conv2d, kwargs=sizes(), inputs={}, seed=2**40 + 5)

@@ -22,6 +22,8 @@ def fixed():
     yield make("replicate_negative", cfg={"type": "replicate"}, kwargs={"padding": [2, -1, -1, 2]})
     yield make("zero_list_of_two", cfg={"type": "zero"}, kwargs={"padding": [1, 2]})
     yield make("zero_vector", cfg={"type": "zero"}, kwargs={"padding": [1, 2]}, inputs={"x": (4,)})
+    for kind in ["reflect", "replicate"]:
+        yield make(f"{kind}_list_of_two", cfg={"type": kind}, kwargs={"padding": [1, 2]}, inputs={"x": (2, 3, 4)})
     yield make("zero_empty", cfg={"type": "zero"}, kwargs={"padding": 1}, inputs={"x": (0, 3, 4, 5)})
     yield make("reflect_empty", cfg={"type": "reflect"}, kwargs={"padding": 1}, inputs={"x": (0, 3, 4, 5)})
     yield make("replicate_empty", cfg={"type": "replicate"}, kwargs={"padding": 1}, inputs={"x": (0, 3, 4, 5)})
