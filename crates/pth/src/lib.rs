@@ -8,6 +8,10 @@
 //! meaning to them itself. All else is an [`Error`] that names it.
 #![deny(clippy::indexing_slicing)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod archive;
 mod bytes;
 mod checkpoint;

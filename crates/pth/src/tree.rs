@@ -92,10 +92,10 @@ impl Holders {
         if holds && matches!(node, Node::Set(..)) {
             return Err(TreeProblem::TensorInSet);
         }
-        if let Node::Mapping(mapping) = node {
-            if let Some((key, _)) = mapping.items.iter().find(|(key, _)| self.holds_tensor(*key)) {
-                return Err(TreeProblem::Unhashable(graph.kind(*key)));
-            }
+        if let Node::Mapping(mapping) = node
+            && let Some((key, _)) = mapping.items.iter().find(|(key, _)| self.holds_tensor(*key))
+        {
+            return Err(TreeProblem::Unhashable(graph.kind(*key)));
         }
         Ok(State::Done { holds, height: height + 1 })
     }

@@ -129,6 +129,9 @@ impl Machine<'_> {
                 _ => None,
             },
             (_, &[text, encoding]) => match (self.graph.text(text), self.graph.text(encoding)) {
+                (Some(text), Some("latin1" | "latin-1" | "latin_1" | "iso-8859-1")) if text.is_ascii() => {
+                    Some(text.as_bytes().into())
+                }
                 (Some(text), Some("latin1" | "latin-1" | "latin_1" | "iso-8859-1")) => {
                     text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
                 }
@@ -175,9 +178,9 @@ impl Machine<'_> {
 
     /// `device("cuda:0")` or `device("cuda", 0)`.
     fn device(&mut self, arguments: &[Value]) -> Result<Option<Value>, Fault> {
-        let text = match arguments {
-            &[name] => self.graph.text(name).map(str::to_owned),
-            &[name, Value::Int(index @ 0..)] => {
+        let text = match *arguments {
+            [name] => self.graph.text(name).map(str::to_owned),
+            [name, Value::Int(index @ 0..)] => {
                 let name = self.graph.text(name).filter(|name| !name.contains(':'));
                 name.map(|name| format!("{name}:{index}"))
             }

@@ -120,10 +120,10 @@ impl AllowList<'_> {
         if torch.is_some() {
             return torch;
         }
-        if self.torchscript {
-            if let Some(kind) = torchscript(module, name) {
-                return Some(kind);
-            }
+        if self.torchscript
+            && let Some(kind) = torchscript(module, name)
+        {
+            return Some(kind);
         }
         let added = self.inert.iter().any(|(known_module, known)| known_module == module && known == name);
         added.then_some(GlobalKind::Inert(true))

@@ -14,7 +14,7 @@ impl Machine<'_> {
     pub(super) fn persistent_load(&mut self, id: Value) -> Result<Value, Fault> {
         let items = self.graph.tuple(id).ok_or(NO_STORAGE)?;
         let (&[tag, class, key, location, count], view) = match (self.persistence, items) {
-            (Persistence::Zip, [items @ ..]) => (items.try_into().map_err(|_| NO_STORAGE)?, None),
+            (Persistence::Zip, items) => (items.try_into().map_err(|_| NO_STORAGE)?, None),
             (Persistence::Legacy, [items @ .., view]) => (items.try_into().map_err(|_| NO_STORAGE)?, Some(*view)),
             _ => return Err(NO_STORAGE),
         };

@@ -1,0 +1,14 @@
+//! Tests of the public interface: files that torch made, hostile files, and files that this crate writes.
+
+#[path = "pth/forge.rs"]
+mod forge;
+#[path = "pth/good.rs"]
+mod good;
+#[path = "pth/hostile.rs"]
+mod hostile;
+#[path = "pth/limits.rs"]
+mod limits;
+#[path = "pth/written.rs"]
+mod written;
+#[path = "pth/zips.rs"]
+mod zips;

@@ -1,0 +1,98 @@
+//! Small files that would unfold to large ones.
+
+use crate::forge::{self, Entry, global, root, storage, tensor, text, unpickle, unpickle_error, zip};
+
+fn nested(levels: usize) -> Vec<u8> {
+    [b"]".repeat(levels), b"a".repeat(levels - 1), b".".to_vec()].concat()
+}
+
+#[test]
+fn nesting_is_limited_to_500_levels() {
+    assert!(unpickle(&nested(100)).is_ok());
+    assert!(unpickle(&nested(500)).is_ok());
+    assert!(unpickle_error(&nested(501)).contains("500 levels"));
+    assert!(unpickle_error(&nested(1_000_000)).contains("500 levels"));
+    let tuples = [b")".to_vec(), b"\x85".repeat(1_000_000), b".".to_vec()].concat();
+    assert!(unpickle_error(&tuples).contains("500 levels"));
+    // Deep as a key, and deep where it is thrown away.
+    let key = [b"})".to_vec(), b"\x85".repeat(1_000_000), b"Ns.".to_vec()].concat();
+    unpickle_error(&key);
+    let dropped = [b")".to_vec(), b"\x85".repeat(1_000_000), b"0N.".to_vec()].concat();
+    assert!(unpickle(&dropped).is_ok());
+}
+
+#[test]
+fn doubling_through_the_memo_is_counted() {
+    let mut lists = b"]q\0".to_vec();
+    for level in 0..40_u8 {
+        lists.extend([b']', b'q', level + 1, b'(', b'h', level, b'h', level, b'e']);
+    }
+    lists.push(b'.');
+    assert!(unpickle_error(&lists).contains("number of values"));
+    let mut tensors = [tensor(&storage("FloatStorage", "0", 4), 0, &[4], &[1]), b"q\0".to_vec()].concat();
+    for level in 0..40_u8 {
+        tensors.extend([b']', b'q', level + 1, b'(', b'h', level, b'h', level, b'e']);
+    }
+    tensors.push(b'.');
+    assert!(unpickle_error(&tensors).contains("number of values"));
+    // As a key of a mapping, a tuple of tuples.
+    let mut key = b")q\0".to_vec();
+    for level in 0..40_u8 {
+        key.extend([b'h', level, b'h', level, 0x86, b'q', level + 1]);
+    }
+    let key = [b"}".to_vec(), key, b"Ns.".to_vec()].concat();
+    unpickle_error(&key);
+}
+
+#[test]
+fn values_and_texts_are_limited() {
+    let many = |count: usize| [b"](".to_vec(), b"N".repeat(count), b"e.".to_vec()].concat();
+    assert!(unpickle(&many(900_000)).is_ok());
+    assert!(unpickle_error(&many(1_100_000)).contains("number of values"));
+    let long = text(&"x".repeat(1 << 20));
+    let repeated =
+        |count: usize| [b"](".to_vec(), long.clone(), b"q\0".to_vec(), b"h\0".repeat(count), b"e.".to_vec()].concat();
+    assert!(unpickle(&repeated(40)).is_ok());
+    assert!(unpickle_error(&repeated(70)).contains("bytes of keys and strings"));
+}
+
+#[test]
+fn memory_of_the_machine_is_limited() {
+    let encode =
+        [global("_codecs", "encode"), b"q\0(".to_vec(), text(&"x".repeat(1 << 20)), text("latin1"), b"tq\x01".to_vec()]
+            .concat();
+    let calls = [encode, b"R0h\0h\x01".repeat(1000), b"R.".to_vec()].concat();
+    assert!(unpickle_error(&calls).contains("memory"));
+    let stack = [b"N".repeat(5_000_000), b".".to_vec()].concat();
+    assert!(unpickle_error(&stack).contains("stack"));
+    let marks = [b"(".repeat(5_000_000), b"N.".to_vec()].concat();
+    assert!(unpickle_error(&marks).contains("stack"));
+}
+
+#[test]
+fn expanded_tensors_are_limited() {
+    let expanded = |count: i64| root(&tensor(&storage("FloatStorage", "0", 4), 0, &[count], &[0]));
+    assert!(unpickle(&expanded(1 << 20)).is_ok());
+    assert!(unpickle_error(&expanded((1 << 24) + 1)).contains("bytes of all tensors"));
+    let one = [tensor(&storage("FloatStorage", "0", 4), 0, &[1 << 20], &[0]), b"q\0".to_vec()].concat();
+    let sum = [b"](".to_vec(), one, b"h\0".repeat(20), b"e.".to_vec()].concat();
+    assert!(unpickle_error(&sum).contains("bytes of all tensors"));
+}
+
+#[test]
+fn deflate_bombs_are_refused() {
+    let pickle = root(&tensor(&storage("ByteStorage", "0", 80 << 20), 0, &[1], &[1]));
+    let bomb = Entry::deflated("a/data/0", &vec![0; 80 << 20]);
+    let file = zip(&[Entry::new("a/data.pkl", &pickle), bomb.clone()]);
+    assert!(forge::error(&file).contains("inflates to"));
+    // Declared small.
+    let pickle = root(&tensor(&storage("ByteStorage", "0", 16), 0, &[1], &[1]));
+    let lying = Entry { size: 16, ..bomb };
+    assert!(forge::error(&zip(&[Entry::new("a/data.pkl", &pickle), lying])).contains("compressed data"));
+    let several: Vec<_> = (0..3).map(|index| Entry::deflated(&format!("a/data/{index}"), &vec![0; 40 << 20])).collect();
+    let tensors: Vec<_> =
+        (0..3).flat_map(|index| tensor(&storage("ByteStorage", &index.to_string(), 40 << 20), 0, &[1], &[1])).collect();
+    let pickle = [b"](".to_vec(), tensors, b"e.".to_vec()].concat();
+    let file = zip(&[vec![Entry::new("a/data.pkl", &pickle)], several].concat());
+    assert!(forge::error(&file).contains("inflate to"));
+}
