@@ -149,6 +149,11 @@ impl Dtype {
         same.or_else(|| look_up(ALIASES, name))
     }
 
+    /// Whether several elements lie in one byte.
+    pub(crate) fn shares_bytes(self) -> bool {
+        matches!(self, Self::Quint4x2 | Self::Quint2x4) || self.unsupported() == SUB_BYTE
+    }
+
     /// Whether an element has a real and an imaginary part.
     pub fn is_complex(self) -> bool {
         matches!(self, Self::Complex32 | Self::Complex64 | Self::Complex128)

@@ -1,7 +1,6 @@
 //! What can be wrong with a file, and how it is said in one line.
 
-use std::error::Error as _;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -38,12 +37,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = format!("{}: {}", self.path.display(), self.kind);
-        let mut cause = self.kind.source();
-        while let Some(error) = cause {
-            let _ = write!(text, ": {error}");
-            cause = error.source();
-        }
+        // The text of each kind has its cause in it.
+        let text = format!("{}: {}", self.path.display(), self.kind);
         formatter.write_str(&one_line(&text, MAX_LINE - PREFIX.len()))
     }
 }

@@ -202,13 +202,12 @@ impl Machine<'_> {
             strides: strides.iter().take(8).copied().collect(),
             offset,
         };
-        if let Some(word) = dtype.unsupported() {
-            // Several elements may share a byte, so that there is no bound to check in elements.
-            let same_rank = shape.len() == strides.len();
-            return if same_rank { Ok(Tensor::Unsupported(word)) } else { Err(error.into()) };
+        // Where several elements share a byte, there is no bound to check in elements.
+        if dtype.shares_bytes() && shape.len() == strides.len() {
+            return Ok(Tensor::Unsupported("sub_byte"));
         }
         let tensor = Strided::new(dtype, shape, strides, offset, Some(slice)).ok_or(error)?;
-        Ok(Tensor::Strided(Box::new(tensor)))
+        Ok(dtype.unsupported().map_or_else(|| Tensor::Strided(Box::new(tensor)), Tensor::Unsupported))
     }
 
     /// Applies the last argument of `_rebuild_tensor_v2` and `_v3`: `{"conj": True, "neg": True}`.

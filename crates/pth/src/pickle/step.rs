@@ -12,6 +12,9 @@ use crate::pickle::value::{Mapping, Node, SetKind, Value};
 /// Bytes of an entry of the memo, of a list or of a mapping, growth included.
 const ENTRY_BYTES: usize = 40;
 
+/// How many bytes of memory the time for one decimal digit stands for.
+const BIG_INTEGER_FACTOR: usize = 8;
+
 impl Machine<'_> {
     fn line(&mut self) -> Result<&[u8], PickleProblem> {
         Ok(self.input.line(MAX_LINE_BYTES)?)
@@ -72,7 +75,8 @@ impl Machine<'_> {
         match integer {
             Integer::Small(value) => self.stack.push(Value::Int(value)),
             Integer::Big(digits) => {
-                let length = digits.len();
+                // Decimal digits cost time, not only memory.
+                let length = BIG_INTEGER_FACTOR * digits.len();
                 self.push_node(Node::BigInt(digits.into()), length)
             }
         }

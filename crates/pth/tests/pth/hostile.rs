@@ -258,6 +258,7 @@ fn views_lie_inside_their_storage() {
     ] {
         unpickle_error(&root(&tensor(&float, offset, shape, strides)));
     }
+    unpickle_error(&root(&tensor(&storage("QInt8Storage", "0", 16), 0, &[17], &[1])));
     let wrong = [text("a"), b"\x88".to_vec(), b"G\0\0\0\0\0\0\0\0".to_vec(), b"N".to_vec()];
     for size in wrong {
         let call = [
