@@ -321,6 +321,31 @@ config_struct! {
     }
 }
 
+/// A [`ConvModule`] with the default registry; the options are the other keys of [`ConvModuleConfig`].
+///
+/// ```no_run
+/// use mmcv_bricks::conv_module;
+/// use mmcv_registry::dict;
+///
+/// let conv = conv_module(3, 8, 2, dict! { norm_cfg: { type: "BN" } })?;
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
+///
+/// # Errors
+/// Where an option is unknown or of a wrong type, or a part cannot be built.
+pub fn conv_module(
+    in_channels: i64,
+    out_channels: i64,
+    kernel_size: impl Into<Size>,
+    mut options: Dict,
+) -> Result<ConvModule> {
+    options.set_default("in_channels", in_channels);
+    options.set_default("out_channels", out_channels);
+    options.set_default("kernel_size", kernel_size.into().to_config());
+    let config = ConvModuleConfig::decode(&options, &KeyPath::root()).map_err(|error| error.in_type("ConvModule"))?;
+    ConvModule::new(&Builder::new(&crate::MODELS), &config)
+}
+
 /// Builds `ConvModule` from a dict.
 pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
     let config = arguments.decode::<ConvModuleConfig>()?;

@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Unsupported(String),
     /// libtorch refused the operation.
     #[error("{}", first_line(.0))]
-    Torch(#[source] TchError),
+    Torch(TchError),
 }
 
 /// The result of building or running a layer.
@@ -120,9 +120,13 @@ impl From<TchError> for Error {
     }
 }
 
-/// libtorch's message without the C++ stack trace that follows it.
-fn first_line(error: &TchError) -> String {
+/// What libtorch says, without the lists and the C++ stack trace that follow it.
+#[must_use]
+pub fn first_line(error: &TchError) -> String {
     let text = error.to_string();
-    let text = text.split("\nException raised from").next().unwrap_or_default();
-    text.trim_start_matches("Internal torch error: ").trim_end().to_owned()
+    let line = text.lines().next().unwrap_or_default().trim_start_matches("Internal torch error: ");
+    if line.contains("from the 'CUDA' backend") {
+        return "this libtorch is built without CUDA: use one that has it (LIBTORCH)".to_owned();
+    }
+    line.to_owned()
 }

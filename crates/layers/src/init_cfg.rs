@@ -143,6 +143,9 @@ fn decode_fill(dict: &Dict, path: &KeyPath) -> Result<(Fill, f64)> {
         }
     };
     let bias: Option<f64> = reader.take("bias")?;
+    if let Some(whole @ Config::Int(_)) = dict.get("bias_prob") {
+        return Err(ConfigError::wrong_type(&path.key("bias_prob"), "a float between 0 and 1", whole).into());
+    }
     let bias_prob: Option<f64> = reader.take("bias_prob")?;
     let bias = bias_prob.map_or(bias.unwrap_or(0.0), init::bias_init_with_prob);
     let fill = match name.trim_end_matches("Init") {

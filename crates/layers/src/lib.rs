@@ -21,7 +21,7 @@ mod size;
 mod state;
 pub mod upsample;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, first_line};
 pub use init_cfg::InitCfg;
 pub use linear::{Linear, LinearConfig};
 pub use module::{Module, Output, Parts, Training};

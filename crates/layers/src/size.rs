@@ -30,12 +30,23 @@ impl Size {
         }
     }
 
-    /// As [`Self::expand`], and every size has to be at least `least`.
+    /// As [`Self::expand`], where a list of one item stands for all dimensions too.
+    ///
+    /// # Errors
+    /// Where this is a list of more than one item and of another length than `dims`.
+    pub fn broadcast(&self, dims: usize, name: &str) -> Result<Vec<i64>> {
+        match self {
+            Self::Each(sizes) if sizes.len() == 1 => Ok(sizes.repeat(dims)),
+            _ => self.expand(dims, name),
+        }
+    }
+
+    /// As [`Self::broadcast`], and every size has to be at least `least`.
     ///
     /// # Errors
     /// Also where a size is smaller.
-    pub fn expand_at_least(&self, least: i64, dims: usize, name: &str) -> Result<Vec<i64>> {
-        let sizes = self.expand(dims, name)?;
+    pub fn broadcast_at_least(&self, least: i64, dims: usize, name: &str) -> Result<Vec<i64>> {
+        let sizes = self.broadcast(dims, name)?;
         if sizes.iter().all(|size| *size >= least) {
             return Ok(sizes);
         }

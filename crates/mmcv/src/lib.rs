@@ -1,4 +1,7 @@
 //! The CNN building blocks of MMCV for Rust: the crates of the workspace under one name.
+//!
+//! [`prelude`] has what most programs need.
+#![doc = include_str!("../README.md")]
 
 pub use mmcv_bricks as bricks;
 pub use mmcv_checkpoint as checkpoint;
@@ -10,3 +13,23 @@ pub use mmcv_registry as registry;
 pub use mmcv_zoo as zoo;
 
 pub use mmcv_models::MODELS;
+
+/// Builds a module of any registered type with [`MODELS`]: layers, bricks, backbones, classifiers.
+///
+/// # Errors
+/// Where the config is wrong; the error has the key path.
+pub fn build_model(cfg: &registry::Config) -> layers::Result<Box<dyn layers::Module>> {
+    layers::Builder::new(&MODELS).model(cfg)
+}
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::{MODELS, build_model};
+    pub use mmcv_bricks::{ConvModule, ConvModuleConfig, conv_module};
+    pub use mmcv_checkpoint::{LoadOptions, load_checkpoint};
+    pub use mmcv_layers::{
+        Arguments, Builder, Module, ModuleExt, build_activation_layer, build_conv_layer, build_norm_layer,
+        build_padding_layer, build_plugin_layer, build_upsample_layer,
+    };
+    pub use mmcv_registry::{Config, Dict, Spec, config, config_struct, dict};
+}

@@ -175,7 +175,8 @@ impl<B> Registry<B> {
         self.get(name).ok_or_else(|| self.unknown(name, path))
     }
 
-    /// Takes `type` out of a layer's dict: the type, and the remaining arguments.
+    /// Takes `type` out of a layer's dict: the type, and the remaining arguments. A key `_scope_` names the scope in which
+    /// the type is looked up first.
     ///
     /// # Errors
     /// Where `cfg` is no dict, has no `type`, or has one that is no string or unknown; `path` is where `cfg` stands.
@@ -192,9 +193,14 @@ impl<B> Registry<B> {
                 return Err(ConfigError::new(&at, ConfigErrorKind::Missing { expected }));
             }
         };
-        let spec = self.lookup(name, &at)?;
         let mut arguments = dict.clone();
         arguments.remove("type");
+        let scope = match arguments.remove("_scope_") {
+            None | Some(Config::Null) => None,
+            Some(Config::Str(scope)) => self.in_scope(&scope),
+            Some(other) => return Err(ConfigError::wrong_type(&path.key("_scope_"), "the name of a scope", &other)),
+        };
+        let spec = scope.and_then(|registry| registry.get(name)).map_or_else(|| self.lookup(name, &at), Ok)?;
         Ok((spec, arguments))
     }
 
@@ -325,6 +331,9 @@ mod tests {
         assert_eq!(build(&root, "ReLU"), Some(20));
         assert_eq!(build(&root, "Conv2d"), Some(1));
         root.set_default_scope(None);
+        let scoped = config! { type: "ReLU", _scope_: "mmdet" };
+        let (spec, arguments) = root.resolve(&scoped, &KeyPath::root()).unwrap();
+        assert_eq!((spec.build, arguments.is_empty()), (20, true));
         assert_eq!(build(&root, "ReLU"), Some(2));
         assert!(root.child("mmdet").is_err());
         drop((mmdet, inner));

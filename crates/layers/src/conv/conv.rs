@@ -26,8 +26,8 @@ config_struct! {
             dilation: Size = Size::All(1),
             /// Number of groups of channels that are not connected to each other.
             groups: i64 = 1,
-            /// Whether a bias is added.
-            bias: bool = true,
+            /// Whether a bias is added; null counts as false.
+            bias: Option<bool> = Some(true),
             /// What padded pixels hold.
             padding_mode: PaddingMode = PaddingMode::Zeros,
         }
@@ -149,13 +149,13 @@ impl Conv {
     pub fn new(dims: usize, config: &ConvConfig) -> Result<Self> {
         let ConvConfig { in_channels, out_channels, groups, .. } = *config;
         check_channels(in_channels, out_channels, groups)?;
-        let kernel_size = config.kernel_size.expand_at_least(1, dims, "kernel_size")?;
-        let stride = config.stride.expand_at_least(1, dims, "stride")?;
-        let dilation = config.dilation.expand_at_least(1, dims, "dilation")?;
+        let kernel_size = kernel_sizes(&config.kernel_size, dims)?;
+        let stride = config.stride.broadcast_at_least(1, dims, "stride")?;
+        let dilation = config.dilation.broadcast_at_least(1, dims, "dilation")?;
         let padding = ConvPadding::new(config, &kernel_size, &stride, &dilation)?;
         let shape = [&[out_channels, in_channels / groups], kernel_size.as_slice()].concat();
         let weight = init::parameter(&shape)?;
-        let bias = config.bias.then(|| init::parameter(&[out_channels])).transpose()?;
+        let bias = config.bias.unwrap_or(false).then(|| init::parameter(&[out_channels])).transpose()?;
         init::conv_default(&weight, bias.as_ref())?;
         Ok(Self {
             weight,
@@ -292,7 +292,10 @@ impl ConvPadding {
             }
             Padding::Valid => vec![(0, 0); dims],
             Padding::Size(size) => {
-                let sizes = size.expand_at_least(0, dims, "padding")?;
+                let sizes = match mode {
+                    PaddingMode::Zeros => size.broadcast_at_least(0, dims, "padding")?,
+                    _ => size.expand(dims, "padding")?,
+                };
                 sizes.into_iter().map(|size| (size, size)).collect()
             }
         };
@@ -321,4 +324,10 @@ pub(super) fn check_channels(in_channels: i64, out_channels: i64, groups: i64) -
         }
     }
     Ok(())
+}
+
+/// The sizes of a kernel, which are all given or one for all.
+pub(super) fn kernel_sizes(size: &Size, dims: usize) -> Result<Vec<i64>> {
+    size.expand(dims, "kernel_size")?;
+    size.broadcast_at_least(1, dims, "kernel_size")
 }

@@ -3,7 +3,7 @@
 use mmcv_registry::{FromConfig, config_struct};
 use tch::Tensor;
 
-use super::conv::{PaddingMode, check_channels};
+use super::conv::{PaddingMode, check_channels, kernel_sizes};
 use super::spectral_norm::SpectralNorm;
 use crate::{Error, Module, Parts, Result, Size, Training, init};
 
@@ -27,8 +27,8 @@ config_struct! {
             output_padding: Size = Size::All(0),
             /// Number of groups of channels that are not connected to each other.
             groups: i64 = 1,
-            /// Whether a bias is added.
-            bias: bool = true,
+            /// Whether a bias is added; null counts as false.
+            bias: Option<bool> = Some(true),
             /// Distance of the kernel's elements in pixels.
             dilation: Size = Size::All(1),
             /// What padded pixels hold: only `zeros` is supported.
@@ -68,14 +68,14 @@ impl ConvTranspose {
             let found = config.padding_mode.to_config();
             return Err(Error::argument("padding_mode", found, "a transposed convolution supports only \"zeros\""));
         }
-        let kernel_size = config.kernel_size.expand_at_least(1, dims, "kernel_size")?;
+        let kernel_size = kernel_sizes(&config.kernel_size, dims)?;
         let shape = [&[in_channels, out_channels / groups], kernel_size.as_slice()].concat();
-        let stride = config.stride.expand_at_least(1, dims, "stride")?;
-        let padding = config.padding.expand_at_least(0, dims, "padding")?;
-        let output_padding = config.output_padding.expand_at_least(0, dims, "output_padding")?;
-        let dilation = config.dilation.expand_at_least(1, dims, "dilation")?;
+        let stride = config.stride.broadcast_at_least(1, dims, "stride")?;
+        let padding = config.padding.broadcast_at_least(0, dims, "padding")?;
+        let output_padding = config.output_padding.broadcast_at_least(0, dims, "output_padding")?;
+        let dilation = config.dilation.broadcast_at_least(1, dims, "dilation")?;
         let weight = init::parameter(&shape)?;
-        let bias = config.bias.then(|| init::parameter(&[out_channels])).transpose()?;
+        let bias = config.bias.unwrap_or(false).then(|| init::parameter(&[out_channels])).transpose()?;
         init::conv_default(&weight, bias.as_ref())?;
         Ok(Self {
             weight,

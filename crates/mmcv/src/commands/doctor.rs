@@ -90,8 +90,7 @@ fn cpu_capability() -> String {
 /// What libtorch says when a tensor is moved to the first CUDA device.
 fn cuda_error() -> String {
     let moved = Tensor::f_zeros([1], (Kind::Float, Device::Cpu)).and_then(|tensor| tensor.f_to_device(Device::Cuda(0)));
-    let text = moved.err().map(|error| error.to_string()).unwrap_or_default();
-    text.lines().next().unwrap_or_default().trim_start_matches("Internal torch error: ").to_owned()
+    moved.err().map(|error| mmcv_layers::first_line(&error)).unwrap_or_default()
 }
 
 /// The cache folder and its state.
@@ -130,7 +129,7 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Null => "-".to_owned(),
+        Value::Null => "none".to_owned(),
         Value::Object(entries) => {
             entries.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect::<Vec<_>>().join(", ")
         }

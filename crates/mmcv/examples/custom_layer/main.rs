@@ -1,0 +1,55 @@
+//! A type of one's own, registered with one call and built from a dict.
+#![allow(clippy::print_stdout)]
+
+use mmcv::layers::{Result, build_from};
+use mmcv::prelude::*;
+use tch::{Kind, Tensor};
+
+config_struct! {
+    /// Arguments of `MyUpsample`.
+    pub struct MyUpsampleConfig {
+        required {
+            /// Factor by which height and width grow.
+            scale_factor: i64,
+        }
+    }
+}
+
+/// Repeats every pixel.
+#[derive(Debug)]
+struct MyUpsample {
+    scale_factor: i64,
+}
+
+impl Module for MyUpsample {
+    fn class(&self) -> &'static [&'static str] {
+        &["MyUpsample"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let wide = input.f_repeat_interleave_self_int(self.scale_factor, 3, None)?;
+        Ok(wide.f_repeat_interleave_self_int(self.scale_factor, 2, None)?)
+    }
+}
+
+fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    build_from(arguments, |config: &MyUpsampleConfig| Ok(MyUpsample { scale_factor: config.scale_factor }))
+}
+
+/// Registers the type, builds it and runs it.
+#[allow(unreachable_pub)]
+pub fn main() -> Result<()> {
+    MODELS.add(Spec { fields: MyUpsampleConfig::FIELDS, ..Spec::new("MyUpsample", build) })?;
+
+    let layer = build_upsample_layer(&config! { type: "MyUpsample", scale_factor: 2 }, &dict! {})?;
+    let output = layer.forward(&Tensor::f_ones([1, 3, 4, 4], (Kind::Float, tch::Device::Cpu))?)?;
+    println!("MyUpsample gives {:?}", output.size());
+    assert_eq!(output.size(), [1, 3, 8, 8]);
+
+    // A slip in the config is named, with what is meant.
+    let slip = build_upsample_layer(&config! { type: "MyUpsample", scale_facto: 2 }, &dict! {});
+    let message = slip.map_or_else(|error| error.to_string(), |_| "no error".to_owned());
+    println!("{message}");
+    assert!(message.contains("did you mean \"scale_factor\"?"));
+    Ok(())
+}

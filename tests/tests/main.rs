@@ -1,0 +1,10 @@
+//! One binary for the tests that need libtorch, so that it is linked once.
+//!
+//! A test runs on the device of `MMCV_TEST_DEVICE`, the CPU where it is not set.
+
+mod custom_layer;
+mod module;
+mod never_panics;
+mod parity;
+mod registered;
+mod weights;
