@@ -1,2 +1,69 @@
-//! Set-up, demo, tests, parity and checks of the workspace.
-fn main() {}
+//! `cargo xtask`: set-up, demo, tests, parity and checks of the workspace. It depends on no libtorch, so that it runs
+//! first; the rest it starts as processes.
+#![allow(clippy::print_stderr)]
+
+mod build;
+mod check;
+mod demo;
+mod parity;
+mod process;
+mod setup;
+mod test;
+mod test_gpu;
+mod tidy;
+mod weights;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Set-up, demo, tests, parity and checks of mmcv-rs.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  cargo xtask demo                  sets all up and classifies the bundled picture
+  cargo xtask demo cat.jpg          the same with your picture
+  cargo xtask test                  sets all up and runs every test
+  cargo xtask parity tests/cases    replays cases of the Python reference
+  cargo xtask build --release       builds target/release/mmcv")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Setup(setup::Setup),
+    Build(build::Build),
+    Demo(demo::Demo),
+    Test(test::Test),
+    TestGpu(test_gpu::TestGpu),
+    Parity(parity::Parity),
+    Check(check::Check),
+    Tidy(tidy::Tidy),
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Setup(command) => command.run()?,
+            Self::Build(command) => command.run()?,
+            Self::Demo(command) => command.run()?,
+            Self::Test(command) => command.run()?,
+            Self::TestGpu(command) => return command.run(),
+            Self::Parity(command) => return command.run(),
+            Self::Check(command) => command.run()?,
+            Self::Tidy(command) => command.run()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn main() -> ExitCode {
+    Arguments::parse().command.run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
