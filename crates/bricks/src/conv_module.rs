@@ -116,6 +116,11 @@ impl Order {
         let position = |wanted| self.0.iter().position(|step| *step == wanted);
         position(Step::Norm) > position(Step::Conv)
     }
+
+    /// Whether nothing stands between the convolution and the normalisation after it.
+    fn norm_directly_after_conv(self) -> bool {
+        self.0.windows(2).any(|pair| pair == [Step::Conv, Step::Norm])
+    }
 }
 
 impl FromConfig for Order {
@@ -137,6 +142,15 @@ impl FromConfig for Order {
         let name = |step: Step| Self::NAMES.iter().find(|(_, named)| *named == step).map_or("", |(name, _)| name);
         self.0.map(name).into()
     }
+}
+
+/// A convolution's weight and bias with its batch norm multiplied in.
+#[derive(Debug)]
+pub struct Folded {
+    /// `[out_channels, in_channels / groups, *kernel_size]`
+    pub weight: Tensor,
+    /// `[out_channels]`
+    pub bias: Tensor,
 }
 
 /// A convolution, a normalisation and an activation.
@@ -211,25 +225,61 @@ impl ConvModule {
     /// # Errors
     /// Where the input does not fit.
     pub fn forward_with(&self, input: &Tensor, activate: bool, norm: bool) -> Result<Tensor> {
+        let evaluation = || self.batch_norm().is_some_and(|norm| !norm.is_training());
+        let folded = if norm && self.efficient_conv_bn_eval && evaluation() { self.folded()? } else { None };
+        self.run(input, activate, norm, folded.as_ref())
+    }
+
+    /// The forward pass with the convolution and its batch norm as one operation, see [`Self::folded`].
+    ///
+    /// # Errors
+    /// Where the input does not fit.
+    pub fn forward_folded(&self, input: &Tensor, folded: &Folded) -> Result<Tensor> {
+        self.run(input, true, true, Some(folded))
+    }
+
+    /// The weight and bias with which the convolution does what it and its batch norm do in evaluation; `None` where no
+    /// batch norm with running statistics directly follows a plain convolution.
+    ///
+    /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
+    ///
+    /// # Errors
+    /// Where libtorch fails.
+    pub fn folded(&self) -> Result<Option<Folded>> {
+        let (Some(norm), Some(conv)) = (self.batch_norm(), downcast::<Conv>(&*self.conv)) else { return Ok(None) };
+        if !self.order.norm_directly_after_conv() {
+            return Ok(None);
+        }
+        let Some((scale, shift)) = norm.scale_and_shift(conv.bias())? else { return Ok(None) };
+        let weight = conv.effective_weight()?;
+        let mut per_output = vec![1; weight.dim()];
+        if let Some(outputs) = per_output.first_mut() {
+            *outputs = -1;
+        }
+        let weight = weight.f_mul(&scale.f_reshape(&per_output)?)?;
+        Ok(Some(Folded { weight, bias: shift }))
+    }
+
+    fn batch_norm(&self) -> Option<&BatchNorm> {
+        self.norm.as_ref().and_then(|(_, norm)| downcast(&**norm))
+    }
+
+    /// The steps in order; with `folded` the convolution stands for the norm that follows it too.
+    fn run(&self, input: &Tensor, activate: bool, norm: bool, folded: Option<&Folded>) -> Result<Tensor> {
         let mut output = input.shallow_clone();
-        let mut steps = self.order.0.into_iter().peekable();
-        while let Some(step) = steps.next() {
+        for step in self.order.0 {
             match step {
                 Step::Conv => {
                     if let Some(layer) = &self.padding_layer {
                         output = layer.forward(&output).map_err(|error| error.in_module("padding_layer"))?;
                     }
-                    let fused =
-                        if norm && steps.peek() == Some(&Step::Norm) { self.efficient_conv_bn(&output)? } else { None };
-                    output = match fused {
-                        Some(fused) => {
-                            steps.next();
-                            fused
-                        }
-                        None => self.conv.forward(&output).map_err(|error| error.in_module("conv"))?,
+                    let convolved = match (folded, downcast::<Conv>(&*self.conv)) {
+                        (Some(Folded { weight, bias }), Some(conv)) => conv.forward_with(&output, weight, Some(bias)),
+                        _ => self.conv.forward(&output),
                     };
+                    output = convolved.map_err(|error| error.in_module("conv"))?;
                 }
-                Step::Norm if norm => {
+                Step::Norm if norm && folded.is_none() => {
                     if let Some((name, layer)) = &self.norm {
                         output = layer.forward(&output).map_err(|error| error.in_module(name))?;
                     }
@@ -243,27 +293,6 @@ impl ConvModule {
             }
         }
         Ok(output)
-    }
-
-    /// Convolution and batch norm in one operation, where that was asked for and the batch norm is in evaluation mode.
-    ///
-    /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
-    fn efficient_conv_bn(&self, input: &Tensor) -> Result<Option<Tensor>> {
-        let (true, Some((_, norm))) = (self.efficient_conv_bn_eval, &self.norm) else { return Ok(None) };
-        let (Some(norm), Some(conv)) = (downcast::<BatchNorm>(&**norm), downcast::<Conv>(&*self.conv)) else {
-            return Ok(None);
-        };
-        if norm.is_training() {
-            return Ok(None);
-        }
-        let Some((scale, shift)) = norm.scale_and_shift(conv.bias())? else { return Ok(None) };
-        let weight = conv.effective_weight()?;
-        let mut per_output = vec![1; weight.dim()];
-        if let Some(outputs) = per_output.first_mut() {
-            *outputs = -1;
-        }
-        let weight = weight.f_mul(&scale.f_reshape(&per_output)?)?;
-        conv.forward_with(input, &weight, Some(&shift)).map(Some).map_err(|error| error.in_module("conv"))
     }
 }
 

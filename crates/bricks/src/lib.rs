@@ -6,7 +6,7 @@ use mmcv_layers::{Build, Registry, add_all};
 use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
-pub use conv_module::{Bias, ConvModule, ConvModuleConfig, ForwardOptions, Order, Step, conv_module};
+pub use conv_module::{Bias, ConvModule, ConvModuleConfig, Folded, ForwardOptions, Order, Step, conv_module};
 
 /// The default registry with the types of this crate added: the same registry as [`mmcv_layers::MODELS`].
 pub static MODELS: Lazy<Registry> = Lazy::new(|| {
