@@ -3,6 +3,7 @@
 //! A test runs on the device of `MMCV_TEST_DEVICE`, the CPU where it is not set.
 
 mod custom_layer;
+mod downstream;
 mod fuse;
 mod module;
 mod never_panics;
