@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use mmcv_layers::conv::{Conv, add_spectral_norm};
+use mmcv_layers::conv::{add_spectral_norm, plain};
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::BatchNorm;
 use mmcv_layers::{Arguments, Builder, Error, Module, Output, Parts, Result, Size};
@@ -44,7 +44,7 @@ config_struct! {
             /// `zeros` and `circular` pad with zeros; else the type of a padding layer, such as `reflect`.
             padding_mode: String = "zeros".to_owned(),
             /// The order of `conv`, `norm` and `act`.
-            order: Order = Order([Step::Conv, Step::Norm, Step::Act]),
+            order: Order = Order::default(),
             /// Whether convolution and batch norm are one operation where the batch norm is in evaluation mode.
             efficient_conv_bn_eval: bool = false,
         }
@@ -123,6 +123,12 @@ impl Order {
     }
 }
 
+impl Default for Order {
+    fn default() -> Self {
+        Self([Step::Conv, Step::Norm, Step::Act])
+    }
+}
+
 impl FromConfig for Order {
     fn expected() -> String {
         "a list of \"conv\", \"norm\" and \"act\", each of them once".to_owned()
@@ -180,11 +186,13 @@ impl ConvModule {
         let padding_layer = if explicit_padding {
             let cfg = config! { type: config.padding_mode.as_str() };
             let layer = at("padding_mode").padding(&cfg, &dict! { padding: &config.padding });
-            Some(layer.map_err(|error| error.in_type("ConvModule"))?)
+            Some(layer.map_err(|error| own_paths(error, builder, "padding_mode", &dict! {}).in_type("ConvModule"))?)
         } else {
             None
         };
-        let mut conv = build_conv(&at("conv_cfg"), config, explicit_padding)?;
+        let conv_cfg = config.conv_cfg.clone().unwrap_or_default();
+        let mut conv = build_conv(&at("conv_cfg"), config, explicit_padding)
+            .map_err(|error| own_paths(error, builder, "conv_cfg", &conv_cfg).in_type("ConvModule"))?;
         if config.with_spectral_norm {
             add_spectral_norm(&mut *conv)?;
         }
@@ -246,7 +254,7 @@ impl ConvModule {
     /// # Errors
     /// Where libtorch fails.
     pub fn folded(&self) -> Result<Option<Folded>> {
-        let (Some(norm), Some(conv)) = (self.batch_norm(), downcast::<Conv>(&*self.conv)) else { return Ok(None) };
+        let (Some(norm), Some(conv)) = (self.batch_norm(), plain(&*self.conv)) else { return Ok(None) };
         if !self.order.norm_directly_after_conv() {
             return Ok(None);
         }
@@ -273,7 +281,7 @@ impl ConvModule {
                     if let Some(layer) = &self.padding_layer {
                         output = layer.forward(&output).map_err(|error| error.in_module("padding_layer"))?;
                     }
-                    let convolved = match (folded, downcast::<Conv>(&*self.conv)) {
+                    let convolved = match (folded, plain(&*self.conv)) {
                         (Some(Folded { weight, bias }), Some(conv)) => conv.forward_with(&output, weight, Some(bias)),
                         _ => self.conv.forward(&output),
                     };
@@ -379,6 +387,22 @@ pub fn conv_module(
 pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
     let config = arguments.decode::<ConvModuleConfig>()?;
     Ok(Box::new(ConvModule::new(&arguments.here(), &config)?))
+}
+
+/// The error of a part that is built from `cfg`, the dict under `key`, and from arguments of the ConvModule itself: where
+/// it is about one of these, the path is the one under which the user wrote it.
+fn own_paths(error: Error, builder: &Builder<'_>, key: &str, cfg: &Dict) -> Error {
+    let inner = builder.path.key(key);
+    let own = |path: KeyPath| {
+        let of_part = |field: &&str| path == inner.key(*field) && !cfg.contains_key(field);
+        let fields = ConvModuleConfig::FIELDS.iter().map(|field| field.name);
+        match fields.clone().find(|field| of_part(&field)) {
+            Some(field) => builder.path.key(field),
+            None if key == "padding_mode" && path == inner.key("type") => inner.clone(),
+            None => path,
+        }
+    };
+    error.map_config(|error| error.map_paths(&own))
 }
 
 fn build_conv(builder: &Builder<'_>, config: &ConvModuleConfig, explicit_padding: bool) -> Result<Box<dyn Module>> {

@@ -74,18 +74,21 @@ impl Error {
 
     /// The same error seen from further out in the config: `path` is put before the key path of a config error.
     #[must_use]
-    pub fn below(mut self, path: &KeyPath) -> Self {
-        if let ErrorKind::Config(error) = *self.kind {
-            self.kind = Box::new(ErrorKind::Config(error.below(path)));
-        }
-        self
+    pub fn below(self, path: &KeyPath) -> Self {
+        self.map_config(|error| error.below(path))
     }
 
     /// Adds the registered type that was being built to a config error.
     #[must_use]
-    pub fn in_type(mut self, name: &str) -> Self {
+    pub fn in_type(self, name: &str) -> Self {
+        self.map_config(|error| error.in_type(name))
+    }
+
+    /// The same error, with a config error changed by `change`.
+    #[must_use]
+    pub fn map_config(mut self, change: impl FnOnce(ConfigError) -> ConfigError) -> Self {
         if let ErrorKind::Config(error) = *self.kind {
-            self.kind = Box::new(ErrorKind::Config(error.in_type(name)));
+            self.kind = Box::new(ErrorKind::Config(change(error)));
         }
         self
     }

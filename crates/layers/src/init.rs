@@ -3,9 +3,10 @@
 //! The functions on tensors (`kaiming_uniform`, ...) are `torch.nn.init`'s; those on modules (`kaiming_init`, ...) are
 //! mmengine's: they fill the module's own `weight` and `bias`, where it has them.
 
+use mmcv_registry::{ConfigError, KeyPath};
 use tch::{Kind, Tensor};
 
-use crate::{Error, Module, Parts, Result};
+use crate::{Error, Module, Parts, Result, size};
 
 /// Which number of connections the variance is kept for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +58,13 @@ pub enum Distribution {
 /// A new parameter of the given shape, on the CPU in float32, whose values are not set yet.
 ///
 /// # Errors
-/// Where a size is negative or the memory is not there.
+/// Where a size is negative or the memory is not there; the error stands at the dict that is being built.
 pub fn parameter(shape: &[i64]) -> Result<Tensor> {
-    Ok(Tensor::f_empty(shape, (Kind::Float, tch::Device::Cpu))?.f_set_requires_grad(true)?)
+    let tensor = Tensor::f_empty(shape, (Kind::Float, tch::Device::Cpu)).map_err(|_| {
+        let reason = "the sizes in this dict must give a parameter that fits into memory";
+        ConfigError::invalid(&KeyPath::root(), format!("a parameter of shape {shape:?}"), reason)
+    })?;
+    Ok(tensor.f_set_requires_grad(true)?)
 }
 
 /// Inputs and outputs of one unit: (fan in, fan out).
@@ -67,10 +72,11 @@ pub fn parameter(shape: &[i64]) -> Result<Tensor> {
 /// # Errors
 /// Where the tensor has fewer than 2 dimensions.
 pub fn fans(tensor: &Tensor) -> Result<(i64, i64)> {
-    match tensor.size().as_slice() {
+    match size::of(tensor)?.as_slice() {
         [outputs, inputs, kernel @ ..] => {
-            let field: i64 = kernel.iter().product();
-            Ok((inputs * field, outputs * field))
+            // A tensor without elements may have sizes whose product is too large.
+            let field = size::product(kernel);
+            Ok((inputs.saturating_mul(field), outputs.saturating_mul(field)))
         }
         shape => {
             Err(Error::input("a weight of at least 2 dimensions, of which fans can be computed", format!("{shape:?}")))
@@ -130,7 +136,7 @@ pub fn trunc_normal(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) -
 /// Where the tensor has fewer than 2 dimensions.
 pub fn xavier(tensor: &Tensor, gain: f64, distribution: Distribution) -> Result<()> {
     let (fan_in, fan_out) = fans(tensor)?;
-    let std = gain * (2.0 / (fan_in + fan_out) as f64).sqrt();
+    let std = gain * (2.0 / fan_in.saturating_add(fan_out) as f64).sqrt();
     draw(tensor, std, distribution)
 }
 
@@ -139,7 +145,7 @@ pub fn xavier(tensor: &Tensor, gain: f64, distribution: Distribution) -> Result<
 /// # Errors
 /// Where the tensor has fewer than 2 dimensions.
 pub fn kaiming(tensor: &Tensor, mode: FanMode, nonlinearity: Nonlinearity, distribution: Distribution) -> Result<()> {
-    if tensor.numel() == 0 {
+    if size::of(tensor)?.contains(&0) {
         return Ok(());
     }
     let (fan_in, fan_out) = fans(tensor)?;

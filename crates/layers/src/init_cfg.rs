@@ -134,7 +134,7 @@ fn decode_override(config: &Config, path: &KeyPath, fill: Fill, bias: f64) -> Re
 
 fn decode_fill(dict: &Dict, path: &KeyPath) -> Result<(Fill, f64)> {
     const TYPES: [&str; 7] = ["Constant", "Xavier", "Normal", "TruncNormal", "Uniform", "Kaiming", "Caffe2Xavier"];
-    let mut reader = Reader { dict: dict.clone(), path };
+    let mut reader = Reader { dict: dict.clone(), path, known: Vec::new() };
     let name: String = match reader.take("type")? {
         Some(name) => name,
         None => {
@@ -178,7 +178,10 @@ fn decode_fill(dict: &Dict, path: &KeyPath) -> Result<(Fill, f64)> {
                 name: name.clone(),
                 registry: "weight initializer".to_owned(),
                 nearest: nearest(&name, TYPES),
-                hint: format!("; it holds {}", TYPES.join(", ")),
+                hint: match name.as_str() {
+                    "Pretrained" => "; load weights with `load_checkpoint` instead".to_owned(),
+                    _ => format!("; it holds {}", TYPES.join(", ")),
+                },
             };
             return Err(ConfigError::new(&path.key("type"), kind).into());
         }
@@ -191,20 +194,23 @@ fn decode_fill(dict: &Dict, path: &KeyPath) -> Result<(Fill, f64)> {
 struct Reader<'a> {
     dict: Dict,
     path: &'a KeyPath,
+    /// The keys that were asked for.
+    known: Vec<&'static str>,
 }
 
 impl Reader<'_> {
-    fn take<T: FromConfig>(&mut self, key: &str) -> Result<Option<T>> {
+    fn take<T: FromConfig>(&mut self, key: &'static str) -> Result<Option<T>> {
+        self.known.push(key);
         let value = self.dict.remove(key).filter(|value| !value.is_null());
         Ok(value.map(|value| T::from_config(&value, &self.path.key(key))).transpose()?)
     }
 
-    fn number(&mut self, key: &str, default: f64) -> Result<f64> {
+    fn number(&mut self, key: &'static str, default: f64) -> Result<f64> {
         Ok(self.take(key)?.unwrap_or(default))
     }
 
     /// One of several words.
-    fn word<T: Copy>(&mut self, key: &str, default: T, words: &[(&str, T)]) -> Result<T> {
+    fn word<T: Copy>(&mut self, key: &'static str, default: T, words: &[(&str, T)]) -> Result<T> {
         let Some(word) = self.take::<String>(key)? else { return Ok(default) };
         let found = words.iter().find(|(name, _)| *name == word);
         found.map(|(_, value)| *value).ok_or_else(|| {
@@ -234,9 +240,12 @@ impl Reader<'_> {
     }
 
     fn finish(self) -> Result<()> {
+        let allowed: Vec<&str> = self.known.iter().copied().chain(["layer", "override"]).collect();
         let unknown = |key: &str| {
-            let kind =
-                ConfigErrorKind::UnknownKey { nearest: None, allowed: vec!["the arguments of its type".to_owned()] };
+            let kind = ConfigErrorKind::UnknownKey {
+                nearest: nearest(key, allowed.iter().copied()),
+                allowed: allowed.iter().map(|&name| name.to_owned()).collect(),
+            };
             ConfigError::new(&self.path.key(key), kind)
         };
         let errors: Vec<_> = self.dict.keys().map(unknown).collect();

@@ -8,14 +8,17 @@
 
 pub mod activation;
 pub mod conv;
+pub mod drop;
 mod error;
 pub mod init;
 mod init_cfg;
-mod linear;
+pub mod linear;
 mod module;
 pub mod norm;
 pub mod padding;
+pub mod pool;
 mod registry;
+pub mod scale;
 mod sequential;
 mod size;
 mod state;
@@ -24,7 +27,7 @@ pub mod upsample;
 pub use error::{Error, ErrorKind, Result, first_line};
 pub use init_cfg::InitCfg;
 pub use linear::{Linear, LinearConfig};
-pub use module::{Module, Output, Parts, Training};
+pub use module::{Module, Output, Parts, Training, single_input};
 pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,

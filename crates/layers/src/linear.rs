@@ -1,8 +1,9 @@
 //! [`Linear`]. Reference: `torch.nn.Linear`.
 
-use mmcv_registry::config_struct;
+use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
+use crate::registry::{Build, build_from};
 use crate::{Error, Module, Parts, Result, init};
 
 config_struct! {
@@ -20,6 +21,16 @@ config_struct! {
         }
     }
 }
+
+/// The registered linear layer.
+pub const SPECS: &[Spec<Build>] = &[Spec {
+    group: "linear",
+    doc: "Multiplies by a matrix and adds a bias.",
+    source: "torch.nn.Linear",
+    fields: LinearConfig::FIELDS,
+    aliases: &["torch.nn.Linear"],
+    ..Spec::new("Linear", |arguments| build_from(arguments, Linear::new))
+}];
 
 /// `x weight^T + bias`.
 ///

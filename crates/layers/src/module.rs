@@ -31,13 +31,7 @@ pub trait Module: Any + Debug + Send {
     /// # Errors
     /// As [`Self::forward`], and where the number of inputs or an option is not the module's.
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        let [input] = inputs else {
-            return Err(Error::input("one input", format!("{} inputs", inputs.len())));
-        };
-        if let Some(option) = options.keys().next() {
-            return Err(Error::argument(option, "it", format!("{} takes no options in its forward pass", self.name())));
-        }
-        self.forward(input).map(Output::Tensor)
+        self.forward(single_input(self.name(), inputs, options)?).map(Output::Tensor)
     }
 
     /// Lists the module's own parameters and buffers, and its children, in the order of registration in the reference.
@@ -64,9 +58,36 @@ pub trait Module: Any + Debug + Send {
         false
     }
 
+    /// Whether a checkpoint may lack the module's own parameter or buffer of that name, see [`Self::after_load`].
+    fn may_be_absent(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Is called after the module's own tensors were loaded, with the names of those that the checkpoint lacks.
+    ///
+    /// # Errors
+    /// Where libtorch fails.
+    fn after_load(&self, _absent: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
     /// The class name: the first of [`Self::class`].
     fn name(&self) -> &'static str {
         self.class().first().copied().unwrap_or_default()
+    }
+}
+
+/// The input of a module called `name` that takes one input and no options.
+///
+/// # Errors
+/// Where there is not one input, or there is an option.
+pub fn single_input<'a>(name: &str, inputs: &[&'a Tensor], options: &Dict) -> Result<&'a Tensor> {
+    let [input] = inputs else {
+        return Err(Error::input("one input", format!("{} inputs", inputs.len())));
+    };
+    match options.keys().next() {
+        Some(option) => Err(Error::argument(option, "it", format!("{name} takes no options in its forward pass"))),
+        None => Ok(input),
     }
 }
 

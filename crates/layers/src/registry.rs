@@ -5,7 +5,7 @@ use std::fmt::Display;
 use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, FromConfig, KeyPath, Spec};
 use once_cell::sync::Lazy;
 
-use crate::{Module, Result, activation, conv, norm, padding, upsample};
+use crate::{Error, ErrorKind, Module, Result, activation, conv, drop, linear, norm, padding, pool, scale, upsample};
 
 /// What builds a registered type.
 pub type Build = fn(&Arguments<'_>) -> Result<Box<dyn Module>>;
@@ -23,7 +23,17 @@ pub static MODELS: Lazy<Registry> = Lazy::new(|| {
 });
 
 /// All types of this crate, by group.
-pub const SPECS: &[&[Spec<Build>]] = &[conv::SPECS, norm::SPECS, activation::SPECS, upsample::SPECS, padding::SPECS];
+pub const SPECS: &[&[Spec<Build>]] = &[
+    conv::SPECS,
+    norm::SPECS,
+    activation::SPECS,
+    upsample::SPECS,
+    padding::SPECS,
+    pool::SPECS,
+    drop::SPECS,
+    scale::SPECS,
+    linear::SPECS,
+];
 
 /// Adds tables of types to a registry; a name that is taken keeps its type, and a warning is logged.
 pub fn add_all(registry: &Registry, tables: impl IntoIterator<Item = &'static [Spec<Build>]>) {
@@ -105,7 +115,7 @@ impl<'a> Builder<'a> {
             let cfg = mmcv_registry::config! { type: "Conv2d" };
             return self.layer(&cfg, arguments);
         }
-        self.layer(cfg, arguments)
+        self.layer(cfg, arguments).map_err(|error| self.explain(error, cfg, "conv"))
     }
 
     /// Builds a normalisation of `num_features` channels (for `LN` also a list of sizes); also returns its name, such as `bn1`, from the type's
@@ -122,7 +132,7 @@ impl<'a> Builder<'a> {
         num_features: impl Into<Config>,
         postfix: impl Display,
     ) -> Result<(String, Box<dyn Module>)> {
-        norm::build(self, cfg, num_features.into(), &postfix)
+        norm::build(self, cfg, num_features.into(), &postfix).map_err(|error| self.explain(error, cfg, "norm"))
     }
 
     /// Builds an activation.
@@ -130,7 +140,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As [`Self::model`].
     pub fn activation(&self, cfg: &Config) -> Result<Box<dyn Module>> {
-        self.model(cfg)
+        self.model(cfg).map_err(|error| self.explain(error, cfg, "activation"))
     }
 
     /// Builds an upsampling layer.
@@ -138,7 +148,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As [`Self::model`].
     pub fn upsample(&self, cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module>> {
-        upsample::build(self, cfg, arguments)
+        upsample::build(self, cfg, arguments).map_err(|error| self.explain(error, cfg, "upsample"))
     }
 
     /// Builds a padding layer; its argument is `padding`.
@@ -146,7 +156,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As [`Self::model`].
     pub fn padding(&self, cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module>> {
-        self.layer(cfg, arguments)
+        self.layer(cfg, arguments).map_err(|error| self.explain(error, cfg, "padding"))
     }
 
     /// Builds a plugin; also returns its name, such as `conv_block1`, from the type's abbreviation and `postfix`.
@@ -158,6 +168,25 @@ impl<'a> Builder<'a> {
         let (spec, _) = self.registry.resolve(cfg, &self.path)?;
         let abbreviation = spec.abbreviation.map_or_else(|| snake_case(layer.name()), str::to_owned);
         Ok((format!("{abbreviation}{postfix}"), layer))
+    }
+
+    /// The error of a type that is unknown, or of another group than the one that is built, says what the group holds:
+    /// that is the mistake, and not the arguments which the type does not take.
+    fn explain(&self, error: Error, cfg: &Config, group: &str) -> Error {
+        use ConfigErrorKind::UnknownType;
+        let Some(name) = cfg.get("type").and_then(Config::as_str) else { return error };
+        match (self.registry.get(name), &*error.kind) {
+            (Some(spec), _) if spec.group.is_empty() || spec.group == group => error,
+            (None, ErrorKind::Config(inner)) if !matches!(*inner.kind, UnknownType { nearest: None, .. }) => error,
+            (found, ErrorKind::Config(_)) => {
+                let specs = self.registry.specs();
+                let names: Vec<&str> = specs.iter().filter(|spec| spec.group == group).map(|spec| spec.name).collect();
+                let unknown = if found.is_some() { "" } else { " that is in the registry" };
+                let reason = format!("expected a type of group {group:?}{unknown}, such as {}", names.join(", "));
+                ConfigError::invalid(&self.path.key("type"), format!("{name:?}"), reason).into()
+            }
+            _ => error,
+        }
     }
 
     /// Builds the type that `cfg` names with the arguments of both.

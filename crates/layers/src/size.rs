@@ -1,6 +1,7 @@
 //! [`Size`]: a size of every spatial dimension, or one for all.
 
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
+use tch::Tensor;
 
 use crate::{Error, Result};
 
@@ -52,6 +53,16 @@ impl Size {
         }
         Err(Error::argument(name, self.to_config(), format!("expected at least {least} in every dimension")))
     }
+}
+
+/// The shape of a tensor.
+pub(crate) fn of(tensor: &Tensor) -> Result<Vec<i64>> {
+    if tensor.defined() { Ok(tensor.size()) } else { Err(Error::input("a tensor", "an undefined tensor")) }
+}
+
+/// The number of elements of a shape; the largest integer where it is larger.
+pub(crate) fn product(shape: &[i64]) -> i64 {
+    shape.iter().fold(1, |product: i64, size| product.saturating_mul(*size))
 }
 
 impl From<i64> for Size {

@@ -1,6 +1,6 @@
 //! [`Backbone`]: what feature extractors have in common.
 
-use mmcv_layers::{Error, Module, Output, Result};
+use mmcv_layers::{Error, Module, Output, Result, single_input};
 use mmcv_registry::Dict;
 use tch::Tensor;
 
@@ -17,10 +17,7 @@ pub trait Backbone: Module {
     /// # Errors
     /// As [`Self::stages`], and where there is not one input, or an option.
     fn call_stages(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        let [input] = inputs else { return Err(Error::input("one input", format!("{} inputs", inputs.len()))) };
-        if let Some(option) = options.keys().next() {
-            return Err(Error::argument(option, "it", format!("{} takes no options in its forward pass", self.name())));
-        }
+        let input = single_input(self.name(), inputs, options)?;
         self.stages(input).map(Output::Tensors)
     }
 }

@@ -16,6 +16,10 @@ config_struct! {
             neck: Option<Dict> = None,
             /// What turns the vector into a score for each class; null to give the features.
             head: Option<Dict> = None,
+            /// Accepted for the reference's configs; it concerns training alone.
+            train_cfg: Config = Config::Null,
+            /// Accepted for the reference's configs; pictures are prepared by [`Preprocess`](crate::Preprocess).
+            data_preprocessor: Config = Config::Null,
             /// Rules of initialisation.
             init_cfg: Config = Config::Null,
         }
@@ -137,7 +141,7 @@ impl Module for GlobalAveragePooling {
             2 => input.f_adaptive_avg_pool2d([1i64, 1])?,
             _ => input.f_adaptive_avg_pool3d([1i64, 1, 1])?,
         };
-        let samples = input.size().first().copied().unwrap_or(0);
+        let samples = pooled.size().first().copied().unwrap_or(0);
         Ok(pooled.f_view([samples, -1])?)
     }
 
@@ -188,10 +192,13 @@ impl LinearClsHead {
     /// A head with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where the number of classes is not positive.
+    /// Where the number of classes is not positive, `in_channels` is negative, or a rule of `init_cfg` is wrong.
     pub fn new(config: &LinearClsHeadConfig) -> Result<Self> {
         if config.num_classes <= 0 {
             return Err(Error::argument("num_classes", config.num_classes, "expected a positive integer"));
+        }
+        if config.in_channels < 0 {
+            return Err(Error::argument("in_channels", config.in_channels, "expected at least 0"));
         }
         Ok(Self {
             fc: Linear::new(&LinearConfig::new(config.in_channels, config.num_classes))?,

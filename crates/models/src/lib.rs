@@ -34,6 +34,7 @@ pub const SPECS: &[Spec<Build>] = &[
         doc: "MobileNetV2 without classifier.",
         source: "mmpretrain MobileNetV2; Sandler et al., MobileNetV2 (2018)",
         fields: MobileNetV2Config::FIELDS,
+        aliases: &["mmpretrain.MobileNetV2"],
         ..Spec::new("MobileNetV2", mobilenet_v2::build)
     },
     Spec {
@@ -41,6 +42,7 @@ pub const SPECS: &[Spec<Build>] = &[
         doc: "A backbone, a neck and a head.",
         source: "mmpretrain ImageClassifier",
         fields: ImageClassifierConfig::FIELDS,
+        aliases: &["mmpretrain.ImageClassifier"],
         ..Spec::new("ImageClassifier", classifier::build)
     },
     Spec {
@@ -48,6 +50,7 @@ pub const SPECS: &[Spec<Build>] = &[
         doc: "The mean over all pixels.",
         source: "mmpretrain GlobalAveragePooling",
         fields: GlobalAveragePoolingConfig::FIELDS,
+        aliases: &["mmpretrain.GlobalAveragePooling"],
         ..Spec::new("GlobalAveragePooling", |arguments| build_from(arguments, GlobalAveragePooling::new))
     },
     Spec {
@@ -55,6 +58,7 @@ pub const SPECS: &[Spec<Build>] = &[
         doc: "A linear layer that gives a score for each class.",
         source: "mmpretrain LinearClsHead",
         fields: LinearClsHeadConfig::FIELDS,
+        aliases: &["mmpretrain.LinearClsHead"],
         ..Spec::new("LinearClsHead", |arguments| build_from(arguments, LinearClsHead::new))
     },
 ];

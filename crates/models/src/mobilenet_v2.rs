@@ -65,11 +65,14 @@ impl MobileNetV2 {
     /// Builds the backbone; `builder`'s path is where the config stands.
     ///
     /// # Errors
-    /// Where an index is out of range, or a part cannot be built.
+    /// Where an index is out of range, `widen_factor` is not finite, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &MobileNetV2Config) -> Result<Self> {
         let MobileNetV2Config { widen_factor, frozen_stages, norm_eval, .. } = *config;
         if let Some(index) = config.out_indices.iter().find(|index| !(0..8).contains(*index)) {
             return Err(Error::argument("out_indices", index, "expected stages from 0 to 7").below(&builder.path));
+        }
+        if !widen_factor.is_finite() {
+            return Err(Error::argument("widen_factor", widen_factor, "expected a finite number").below(&builder.path));
         }
         if !(-1..8).contains(&frozen_stages) {
             return Err(Error::argument("frozen_stages", frozen_stages, "expected -1 to 7").below(&builder.path));
@@ -182,7 +185,7 @@ struct InvertedResidual {
 
 impl InvertedResidual {
     fn new(parts: &ConvModules<'_>, inputs: i64, outputs: i64, stride: i64, expansion: i64) -> Result<Self> {
-        let hidden = inputs * expansion;
+        let hidden = inputs.saturating_mul(expansion);
         let mut conv = Sequential::default();
         if expansion != 1 {
             conv.push(parts.build(inputs, hidden, Kernel { size: 1, stride: 1, groups: 1 }, true)?);
@@ -242,7 +245,7 @@ impl ConvModules<'_> {
 /// Reference: mmpretrain/models/utils/make_divisible.py.
 fn make_divisible(value: f64, divisor: i64) -> i64 {
     let nearest = ((value + divisor as f64 / 2.0) as i64 / divisor * divisor).max(divisor);
-    if (nearest as f64) < 0.9 * value { nearest + divisor } else { nearest }
+    if (nearest as f64) < 0.9 * value { nearest.saturating_add(divisor) } else { nearest }
 }
 
 fn stop_gradients(module: &impl Module) {

@@ -58,6 +58,9 @@ impl Preprocess {
     /// # Errors
     /// Where the picture is of another form or empty, a size is not positive, or `mean` and `std` have not 3 items.
     pub fn apply(&self, picture: &Tensor) -> Result<Tensor> {
+        if !picture.defined() {
+            return Err(Error::input("a picture", "an undefined tensor"));
+        }
         let shape = picture.size();
         let &[height, width, 3] = shape.as_slice() else {
             return Err(Error::input("a picture of shape [height, width, 3]", format!("{shape:?}")));

@@ -1,6 +1,6 @@
 """One module per group: `fixed()` yields the cases chosen by hand, `draw(rng)` makes one random case."""
 
-from groups import activation, classifier, conv, conv_module, initialisation, mobilenet_v2, norm, padding, upsample
+from groups import activation, bricks, classifier, conv, conv_module, initialisation, mobilenet_v2, norm, padding, upsample
 
 GROUPS = {
     "conv": conv,
@@ -9,6 +9,7 @@ GROUPS = {
     "upsample": upsample,
     "padding": padding,
     "conv_module": conv_module,
+    "bricks": bricks,
     "mobilenet_v2": mobilenet_v2,
     "classifier": classifier,
     "initialisation": initialisation,

@@ -137,6 +137,9 @@ fn load_state(module: &dyn Module, case: &Case) -> Result<()> {
         ensure!(tensor.size() == given.size(), "state {key}: shape {:?} instead of {:?}", tensor.size(), given.size());
         tensor.f_set_data(&given.copy())?;
     }
+    for (_, module) in layers::named_modules(module) {
+        module.after_load(&[]).map_err(Refused::from)?;
+    }
     Ok(())
 }
 

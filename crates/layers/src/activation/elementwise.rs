@@ -3,7 +3,7 @@
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::Tensor;
 
-use crate::{Module, Result};
+use crate::{Error, Module, Result};
 
 /// Declares an activation: its arguments, and its function of the input.
 macro_rules! elementwise {
@@ -100,6 +100,79 @@ elementwise! {
         approximate: Approximate = Approximate::None,
     }
     |arguments, input| input.f_gelu(arguments.approximate.word())?
+}
+
+elementwise! {
+    /// `x * sigmoid(x)`. Reference: `torch.nn.SiLU`.
+    SiLU(SiLUConfig) {
+        /// Whether the result replaces the input.
+        inplace: bool = false,
+    }
+    |arguments, input| if arguments.inplace { input.shallow_clone().f_silu_()? } else { input.f_silu()? }
+}
+
+elementwise! {
+    /// `x * sigmoid(x)`. Reference: mmcv/cnn/bricks/swish.py.
+    Swish(SwishConfig) {}
+    |_arguments, input| input.f_mul(&input.f_sigmoid()?)?
+}
+
+elementwise! {
+    /// `x * min(max(x + 3, 0), 6) / 6`. Reference: `torch.nn.Hardswish`.
+    Hardswish(HardswishConfig) {
+        /// Whether the result replaces the input.
+        inplace: bool = false,
+    }
+    |arguments, input| if arguments.inplace { input.shallow_clone().f_hardswish_()? } else { input.f_hardswish()? }
+}
+
+elementwise! {
+    /// `x` limited to the range from `min` to `max`. Reference: mmcv/cnn/bricks/activation.py, `Clamp`.
+    Clamp(ClampConfig) {
+        /// Lower bound; null for none.
+        min: Option<f64> = Some(-1.0),
+        /// Upper bound; null for none.
+        max: Option<f64> = Some(1.0),
+    }
+    |arguments, input| match (arguments.min, arguments.max) {
+        (Some(min), Some(max)) => input.f_clamp(min, max)?,
+        (Some(min), None) => input.f_clamp_min(min)?,
+        (None, Some(max)) => input.f_clamp_max(max)?,
+        (None, None) => return Err(Error::argument("min", "null", "expected at least one of min and max")),
+    }
+}
+
+elementwise! {
+    /// `(x + bias) / divisor` limited to the range from `min_value` to `max_value`.
+    ///
+    /// Reference: mmcv/cnn/bricks/hsigmoid.py.
+    HSigmoid(HSigmoidConfig) {
+        /// Added to the input.
+        bias: f64 = 3.0,
+        /// Divides the sum; not 0.
+        divisor: f64 = 6.0,
+        /// Lower bound.
+        min_value: f64 = 0.0,
+        /// Upper bound.
+        max_value: f64 = 1.0,
+    }
+    |arguments, input| {
+        let HSigmoidConfig { bias, divisor, min_value, max_value } = *arguments;
+        input.f_add_scalar(bias)?.f_div_scalar(divisor)?.f_clamp(min_value, max_value)?
+    }
+}
+
+impl HSigmoid {
+    /// An `HSigmoid`.
+    ///
+    /// # Errors
+    /// Where the divisor is 0.
+    pub fn new(config: &HSigmoidConfig) -> Result<Self> {
+        if config.divisor == 0.0 {
+            return Err(Error::argument("divisor", config.divisor, "expected another number than 0"));
+        }
+        Ok(Self(config.clone()))
+    }
 }
 
 /// How GELU is computed.

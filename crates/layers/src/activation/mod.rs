@@ -7,8 +7,9 @@ mod rrelu;
 use mmcv_registry::Spec;
 
 pub use elementwise::{
-    ELU, ELUConfig, GELU, GELUConfig, LeakyReLU, LeakyReLUConfig, ReLU, ReLU6, ReLU6Config, ReLUConfig, Sigmoid,
-    SigmoidConfig, Tanh, TanhConfig,
+    Approximate, Clamp, ClampConfig, ELU, ELUConfig, GELU, GELUConfig, HSigmoid, HSigmoidConfig, Hardswish,
+    HardswishConfig, LeakyReLU, LeakyReLUConfig, ReLU, ReLU6, ReLU6Config, ReLUConfig, SiLU, SiLUConfig, Sigmoid,
+    SigmoidConfig, Swish, SwishConfig, Tanh, TanhConfig,
 };
 pub use prelu::{PReLU, PReLUConfig};
 pub use rrelu::{RReLU, RReLUConfig};
@@ -90,6 +91,48 @@ pub const SPECS: &[Spec<Build>] = &[
             "torch.nn.GELU; Hendrycks and Gimpel (2016)",
             |arguments| build_from(arguments, |config: &GELUConfig| Ok(GELU(config.clone()))),
         )
+    },
+    Spec {
+        fields: SiLUConfig::FIELDS,
+        ..activation(
+            "SiLU",
+            &["torch.nn.SiLU"],
+            "x * sigmoid(x)",
+            "torch.nn.SiLU; Elfwing et al. (2017)",
+            |arguments| build_from(arguments, |config: &SiLUConfig| Ok(SiLU(config.clone()))),
+        )
+    },
+    Spec {
+        fields: SwishConfig::FIELDS,
+        ..activation("Swish", &[], "x * sigmoid(x)", "mmcv Swish; Ramachandran et al. (2017)", |arguments| {
+            build_from(arguments, |config: &SwishConfig| Ok(Swish(config.clone())))
+        })
+    },
+    Spec {
+        fields: HardswishConfig::FIELDS,
+        ..activation(
+            "HSwish",
+            &["torch.nn.Hardswish"],
+            "x * min(max(x + 3, 0), 6) / 6",
+            "torch.nn.Hardswish; Howard et al., Searching for MobileNetV3 (2019)",
+            |arguments| build_from(arguments, |config: &HardswishConfig| Ok(Hardswish(config.clone()))),
+        )
+    },
+    Spec {
+        fields: HSigmoidConfig::FIELDS,
+        ..activation(
+            "HSigmoid",
+            &[],
+            "(x + bias) / divisor, limited to a range",
+            "mmcv HSigmoid; Howard et al., Searching for MobileNetV3 (2019)",
+            |arguments| build_from(arguments, HSigmoid::new),
+        )
+    },
+    Spec {
+        fields: ClampConfig::FIELDS,
+        ..activation("Clamp", &["Clip"], "x limited to a range", "mmcv Clamp", |arguments| {
+            build_from(arguments, |config: &ClampConfig| Ok(Clamp(config.clone())))
+        })
     },
 ];
 

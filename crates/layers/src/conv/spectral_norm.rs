@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{Parts, Result};
+use crate::{Parts, Result, size};
 
 const EPS: f64 = 1e-12;
 
@@ -74,7 +74,7 @@ impl SpectralNorm {
 /// The weight as a matrix: `[outputs, the rest]`.
 fn matrix(weight: &Tensor, dim: i64) -> Result<Tensor> {
     let outputs_first = if dim == 0 { weight.shallow_clone() } else { weight.f_transpose(0, dim)? };
-    let outputs = outputs_first.size().first().copied().unwrap_or(0);
+    let outputs = size::of(&outputs_first)?.first().copied().unwrap_or(0);
     Ok(outputs_first.f_reshape([outputs, -1])?)
 }
 

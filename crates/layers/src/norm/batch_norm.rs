@@ -4,7 +4,7 @@ use mmcv_registry::config_struct;
 use tch::{Device, Kind, Tensor};
 
 use super::check;
-use crate::{Error, Module, Parts, Result, Training, init};
+use crate::{Error, Module, Parts, Result, Training, init, size};
 
 config_struct! {
     /// Arguments of `BN1d`, `BN2d`, `BN3d` and `SyncBN`.
@@ -130,7 +130,7 @@ impl Module for BatchNorm {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = input.size();
+        let shape = size::of(input)?;
         match self.kind {
             BatchNormKind::OneD => check::dimensions(&shape, &[2, 3])?,
             BatchNormKind::TwoD => check::dimensions(&shape, &[4])?,
@@ -192,10 +192,10 @@ impl Running {
 }
 
 fn check_eps(eps: f64, training: bool) -> Result<()> {
-    if training && eps <= 0.0 {
+    if training && (eps <= 0.0 || eps.is_nan()) {
         return Err(Error::argument("eps", eps, "expected a positive number during training"));
     }
-    if eps < 0.0 {
+    if eps < 0.0 || eps.is_nan() {
         return Err(Error::argument("eps", eps, "expected a non-negative number"));
     }
     Ok(())

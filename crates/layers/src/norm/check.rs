@@ -4,8 +4,7 @@ use crate::{Error, Result};
 
 /// Training needs more than one value per channel.
 pub(super) fn several_values_per_channel(shape: &[i64]) -> Result<()> {
-    let values: i64 = shape.iter().enumerate().filter(|(dim, _)| *dim != 1).map(|(_, size)| size).product();
-    if values == 1 {
+    if shape.iter().enumerate().all(|(dim, size)| dim == 1 || *size == 1) {
         return Err(Error::input("more than 1 value per channel when training", format!("input size {shape:?}")));
     }
     Ok(())
@@ -13,7 +12,7 @@ pub(super) fn several_values_per_channel(shape: &[i64]) -> Result<()> {
 
 /// Statistics of the input need more than one spatial element.
 pub(super) fn several_spatial_elements(shape: &[i64]) -> Result<()> {
-    if shape.iter().skip(2).product::<i64>() == 1 {
+    if shape.iter().skip(2).all(|size| *size == 1) {
         return Err(Error::input("more than 1 spatial element when training", format!("input size {shape:?}")));
     }
     Ok(())

@@ -4,7 +4,7 @@ use mmcv_registry::config_struct;
 use tch::Tensor;
 
 use super::{batch_norm::affine_parameters, check};
-use crate::{Error, Module, Parts, Result};
+use crate::{Error, Module, Parts, Result, size};
 
 config_struct! {
     /// Arguments of `GN`.
@@ -74,11 +74,12 @@ impl Module for GroupNorm {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = input.size();
+        let shape = size::of(input)?;
         let [samples, channels, spatial @ ..] = shape.as_slice() else {
             return Err(Error::input("at least 2D input", format!("{}D input", shape.len())));
         };
-        let values_per_group = [&[samples * channels / self.num_groups, self.num_groups], spatial].concat();
+        let values_per_group =
+            [&[samples.saturating_mul(*channels) / self.num_groups, self.num_groups], spatial].concat();
         check::several_values_per_channel(&values_per_group)?;
         Ok(input.f_group_norm(self.num_groups, self.weight.as_ref(), self.bias.as_ref(), self.eps, true)?)
     }

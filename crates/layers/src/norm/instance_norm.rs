@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::{affine_parameters, channels};
 use super::check;
-use crate::{Error, Module, Parts, Result, Training};
+use crate::{Error, Module, Parts, Result, Training, size};
 
 config_struct! {
     /// Arguments of `IN1d`, `IN2d` and `IN3d`.
@@ -75,7 +75,7 @@ impl InstanceNorm {
     fn apply(&self, input: &Tensor) -> Result<Tensor> {
         let input_statistics = self.training.get() || self.running.is_none();
         if input_statistics {
-            check::several_spatial_elements(&input.size())?;
+            check::several_spatial_elements(&size::of(input)?)?;
         }
         let running = self.running.as_ref();
         Ok(input.f_instance_norm(
@@ -101,7 +101,7 @@ impl Module for InstanceNorm {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = input.size();
+        let shape = size::of(input)?;
         check::dimensions(&shape, &[self.dims + 1, self.dims + 2])?;
         let without_batch = shape.len() == self.dims + 1;
         let found = if without_batch { shape.first() } else { shape.get(1) };

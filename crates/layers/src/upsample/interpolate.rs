@@ -3,7 +3,7 @@
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::Tensor;
 
-use crate::{Error, Module, Result, Size};
+use crate::{Error, Module, Result, Size, size};
 
 config_struct! {
     /// Arguments of `nearest` and `bilinear`.
@@ -129,7 +129,7 @@ impl Module for Upsample {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = input.size();
+        let shape = size::of(input)?;
         let nearest = self.interpolation == Interpolation::Nearest;
         if nearest && self.config.align_corners.is_some() {
             let reason = "align_corners can only be set for bilinear: remove it";

@@ -42,6 +42,14 @@ pub const SPECS: &[Spec<Build>] = &[
     },
     Spec {
         group: "upsample",
+        doc: "Transposed convolution over 3 dimensions.",
+        source: "torch.nn.ConvTranspose3d",
+        fields: ConvTransposeConfig::FIELDS,
+        aliases: &["ConvTranspose3d", "torch.nn.ConvTranspose3d"],
+        ..Spec::new("deconv3d", |arguments| build_from(arguments, |config| ConvTranspose::new(3, config)))
+    },
+    Spec {
+        group: "upsample",
         doc: "A convolution that makes more channels, which are then rearranged into pixels.",
         source: "mmcv PixelShufflePack; Shi et al., Real-Time Single Image and Video Super-Resolution (2016)",
         fields: PixelShufflePackConfig::FIELDS,

@@ -40,6 +40,9 @@ impl PixelShufflePack {
     /// Where an argument is not positive.
     pub fn new(config: &PixelShufflePackConfig) -> Result<Self> {
         let PixelShufflePackConfig { in_channels, out_channels, scale_factor, upsample_kernel } = *config;
+        if out_channels < 0 {
+            return Err(Error::argument("out_channels", out_channels, "expected at least 0"));
+        }
         let expanded = scale_factor.checked_mul(scale_factor).and_then(|pixels| out_channels.checked_mul(pixels));
         let Some(expanded) = expanded.filter(|_| scale_factor > 0) else {
             return Err(Error::argument("scale_factor", scale_factor, "expected a small positive integer"));

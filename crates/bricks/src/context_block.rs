@@ -1,0 +1,135 @@
+//! `ContextBlock`. Reference: mmcv/cnn/bricks/context_block.py; Cao et al., GCNet (2019).
+
+use mmcv_layers::activation::{ReLU, ReLUConfig};
+use mmcv_layers::conv::{Conv, ConvConfig};
+use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
+use mmcv_layers::norm::{LayerNorm, LayerNormConfig};
+use mmcv_layers::{Error, Module, Parts, Result, Sequential, Size};
+use mmcv_registry::config_struct;
+use tch::{Kind, Tensor};
+
+config_struct! {
+    /// Arguments of `ContextBlock`.
+    pub struct ContextBlockConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+            /// Share of the channels that the inner convolutions have.
+            ratio: f64,
+        }
+        optional {
+            /// How the context of all pixels is found: `att` (weighted by attention) or `avg` (their mean).
+            pooling_type: String = "att".to_owned(),
+            /// How the context changes the input: `channel_add`, `channel_mul`, or both.
+            fusion_types: Vec<String> = vec!["channel_add".to_owned()],
+        }
+    }
+}
+
+/// Adds to each channel, or multiplies it by, what follows from the context of all pixels.
+///
+/// Shapes: input `[N, in_channels, H, W]`, output the same. State: `conv_mask.*`, `channel_add_conv.*`,
+/// `channel_mul_conv.*`.
+#[derive(Debug)]
+pub struct ContextBlock {
+    conv_mask: Option<Conv>,
+    channel_add_conv: Option<Sequential>,
+    channel_mul_conv: Option<Sequential>,
+}
+
+impl ContextBlock {
+    /// A block whose last convolutions are 0, so that it changes nothing by addition at first.
+    ///
+    /// # Errors
+    /// Where a word is not one of the allowed, or there is no fusion.
+    pub fn new(config: &ContextBlockConfig) -> Result<Self> {
+        let ContextBlockConfig { in_channels, ratio, pooling_type, fusion_types } = config;
+        let known = |fusion: &&String| !matches!(fusion.as_str(), "channel_add" | "channel_mul");
+        if let Some(unknown) = fusion_types.iter().find(known) {
+            let reason = "expected \"channel_add\" and \"channel_mul\"";
+            return Err(Error::argument("fusion_types", format!("{unknown:?}"), reason));
+        }
+        if fusion_types.is_empty() {
+            return Err(Error::argument(
+                "fusion_types",
+                "none",
+                "expected at least one of \"channel_add\", \"channel_mul\"",
+            ));
+        }
+        let conv_mask = match pooling_type.as_str() {
+            "att" => Some(pointwise(*in_channels, 1)?),
+            "avg" => None,
+            other => return Err(Error::argument("pooling_type", format!("{other:?}"), "expected \"att\" or \"avg\"")),
+        };
+        let planes = (*in_channels as f64 * ratio) as i64;
+        let wanted = |fusion: &str| fusion_types.iter().any(|wanted| wanted == fusion);
+        let channel_add_conv = wanted("channel_add").then(|| bottleneck(*in_channels, planes)).transpose()?;
+        let channel_mul_conv = wanted("channel_mul").then(|| bottleneck(*in_channels, planes)).transpose()?;
+        if let Some(mask) = &conv_mask {
+            init::kaiming_init(mask, FanMode::FanIn, Nonlinearity::Relu, 0.0, Distribution::Normal)?;
+        }
+        for convs in [&channel_add_conv, &channel_mul_conv].into_iter().flatten() {
+            if let Some(last) = convs.iter().last() {
+                init::constant_init(last, 0.0, 0.0)?;
+            }
+        }
+        Ok(Self { conv_mask, channel_add_conv, channel_mul_conv })
+    }
+
+    /// One number for each channel: `[N, C, 1, 1]`.
+    fn context(&self, input: &Tensor) -> Result<Tensor> {
+        let (samples, channels, height, width) = input.size4()?;
+        let Some(mask) = &self.conv_mask else { return Ok(input.f_adaptive_avg_pool2d([1i64, 1])?) };
+        let pixels = input.f_view([samples, 1, channels, height * width])?;
+        let mask = mask.forward(input).map_err(|error| error.in_module("conv_mask"))?;
+        let mask = mask.f_view([samples, 1, height * width])?.f_softmax(2, None::<Kind>)?.f_unsqueeze(-1)?;
+        Ok(pixels.f_matmul(&mask)?.f_view([samples, channels, 1, 1])?)
+    }
+}
+
+impl Module for ContextBlock {
+    fn class(&self) -> &'static [&'static str] {
+        &["ContextBlock", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let context = self.context(input)?;
+        let mut output = input.shallow_clone();
+        if let Some(convs) = &self.channel_mul_conv {
+            let factor = convs.forward(&context).map_err(|error| error.in_module("channel_mul_conv"))?;
+            output = output.f_mul(&factor.f_sigmoid()?)?;
+        }
+        if let Some(convs) = &self.channel_add_conv {
+            let summand = convs.forward(&context).map_err(|error| error.in_module("channel_add_conv"))?;
+            output = output.f_add(&summand)?;
+        }
+        Ok(output)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(mask) = &self.conv_mask {
+            parts.child("conv_mask", mask);
+        }
+        for (name, convs) in
+            [("channel_add_conv", &self.channel_add_conv), ("channel_mul_conv", &self.channel_mul_conv)]
+        {
+            if let Some(convs) = convs {
+                parts.child(name, convs);
+            }
+        }
+    }
+}
+
+/// To fewer channels and back, with a layer norm between.
+fn bottleneck(channels: i64, planes: i64) -> Result<Sequential> {
+    Ok(Sequential::new(vec![
+        Box::new(pointwise(channels, planes)?),
+        Box::new(LayerNorm::new(&LayerNormConfig::new(Size::Each(vec![planes, 1, 1])))?),
+        Box::new(ReLU(ReLUConfig { inplace: true })),
+        Box::new(pointwise(planes, channels)?),
+    ]))
+}
+
+fn pointwise(inputs: i64, outputs: i64) -> Result<Conv> {
+    Conv::new(2, &ConvConfig::new(inputs, outputs, Size::All(1)))
+}

@@ -1,0 +1,355 @@
+//! `GeneralizedAttention`. Reference: mmcv/cnn/bricks/generalized_attention.py; Zhu et al., An Empirical Study of Spatial
+//! Attention Mechanisms in Deep Networks (2019).
+
+use mmcv_layers::conv::{Conv, ConvConfig};
+use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
+use mmcv_layers::linear::{Linear, LinearConfig};
+use mmcv_layers::{Error, Module, Parts, Result, Size};
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use tch::{Device, Kind, Tensor};
+
+config_struct! {
+    /// Arguments of `GeneralizedAttention`.
+    pub struct GeneralizedAttentionConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+        }
+        optional {
+            /// Largest distance in pixels that is attended to; -1 for all. Otherwise only 256 or 512 channels are possible.
+            spatial_range: i64 = -1,
+            /// Number of heads.
+            num_heads: i64 = 9,
+            /// Size of the embedding of a position; -1 for the number of channels.
+            position_embedding_dim: i64 = -1,
+            /// Factor on the distances.
+            position_magnitude: i64 = 1,
+            /// Step in pixels of the keys and values.
+            kv_stride: i64 = 2,
+            /// Step in pixels of the queries.
+            q_stride: i64 = 1,
+            /// Four digits, 1 where a term is used: query and key, query and position, key, position.
+            attention_type: AttentionType = AttentionType([true; 4]),
+        }
+    }
+}
+
+/// Which of the four terms of the attention are used: query and key, query and position, key alone, position alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionType(pub [bool; 4]);
+
+impl FromConfig for AttentionType {
+    fn expected() -> String {
+        "a string of four digits, 0 or 1, such as \"1111\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        let wrong = || ConfigError::wrong_type(path, Self::expected(), value);
+        let digits: Vec<char> = value.as_str().ok_or_else(wrong)?.chars().collect();
+        match <[char; 4]>::try_from(digits) {
+            Ok(digits) if digits.iter().all(|digit| matches!(digit, '0' | '1')) => {
+                Ok(Self(digits.map(|digit| digit == '1')))
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        self.0.iter().map(|used| if *used { '1' } else { '0' }).collect::<String>().into()
+    }
+}
+
+/// Attention with terms for content and for position.
+///
+/// Shapes: input `[N, in_channels, H, W]`, output the same. State: `appr_bias`, `geom_bias`, `gamma`,
+/// `local_constraint_map`, `query_conv.weight`, `key_conv.weight`, `value_conv.weight`, `appr_geom_fc_x.weight`,
+/// `appr_geom_fc_y.weight`, `proj_conv.*`, as far as the attention type uses them.
+#[derive(Debug)]
+pub struct GeneralizedAttention {
+    config: GeneralizedAttentionConfig,
+    /// Channels of one head.
+    head_channels: i64,
+    embedding_dim: i64,
+    query_conv: Option<Conv>,
+    key_conv: Option<Conv>,
+    value_conv: Conv,
+    appr_geom_fc_x: Option<Linear>,
+    appr_geom_fc_y: Option<Linear>,
+    appr_bias: Option<Tensor>,
+    geom_bias: Option<Tensor>,
+    proj_conv: Conv,
+    gamma: Tensor,
+    local_constraint_map: Option<Tensor>,
+}
+
+impl GeneralizedAttention {
+    /// A block whose `gamma` is 0, so that it changes nothing at first.
+    ///
+    /// # Errors
+    /// Where an argument is out of range.
+    pub fn new(config: &GeneralizedAttentionConfig) -> Result<Self> {
+        let GeneralizedAttentionConfig { in_channels, num_heads, kv_stride, q_stride, spatial_range, .. } = *config;
+        for (name, value) in [("num_heads", num_heads), ("kv_stride", kv_stride), ("q_stride", q_stride)] {
+            if value < 1 {
+                return Err(Error::argument(name, value, "expected a positive integer"));
+            }
+        }
+        let head_channels = in_channels / num_heads;
+        let channels = head_channels * num_heads;
+        if channels < 1 {
+            let reason = format!("expected at most as many heads as channels ({in_channels})");
+            return Err(Error::argument("num_heads", num_heads, reason));
+        }
+        let embedding_dim = if config.position_embedding_dim > 0 { config.position_embedding_dim } else { in_channels };
+        let AttentionType([query_key, query_position, key, position]) = config.attention_type;
+        let conv = || pointwise(in_channels, channels, false);
+        let fc = || Linear::new(&LinearConfig { bias: false, ..LinearConfig::new(embedding_dim / 2, channels) });
+        let bound = 1.0 / ((head_channels * 2) as f64).sqrt();
+        let query_conv = (query_key || query_position).then(conv).transpose()?;
+        let key_conv = (query_key || key).then(conv).transpose()?;
+        let value_conv = conv()?;
+        let appr_geom_fc_x = (query_position || position).then(fc).transpose()?;
+        let appr_geom_fc_y = (query_position || position).then(fc).transpose()?;
+        let appr_bias = key.then(|| random_bias(channels, bound)).transpose()?;
+        let geom_bias = position.then(|| random_bias(channels, bound)).transpose()?;
+        let proj_conv = pointwise(channels, in_channels, true)?;
+        let gamma = init::parameter(&[1])?;
+        init::constant(&gamma, 0.0)?;
+        let local_constraint_map = (spatial_range >= 0).then(|| constraint_map(config)).transpose()?;
+        let block = Self {
+            config: config.clone(),
+            head_channels,
+            embedding_dim,
+            query_conv,
+            key_conv,
+            value_conv,
+            appr_geom_fc_x,
+            appr_geom_fc_y,
+            appr_bias,
+            geom_bias,
+            proj_conv,
+            gamma,
+            local_constraint_map,
+        };
+        block.init_weights()?;
+        Ok(block)
+    }
+
+    /// The embeddings of all horizontal and vertical distances: `[W, W of the keys, dim]` and `[H, H of the keys, dim]`.
+    fn position_embeddings(&self, queries: &Grid, keys: &Grid, like: &Tensor) -> Result<(Tensor, Tensor)> {
+        const WAVE_LENGTH: f64 = 1000.0;
+        let options = (like.f_kind()?, like.device());
+        let places =
+            |count: i64, stride: i64| -> Result<Tensor> { Ok(Tensor::f_arange(count, options)?.f_mul_scalar(stride)?) };
+        let frequencies = self.embedding_dim / 4 + i64::from(self.embedding_dim % 4 != 0);
+        let range = Tensor::f_arange(frequencies, options)?.f_mul_scalar(4.0 / self.embedding_dim as f64)?;
+        let base = Tensor::f_full([1], WAVE_LENGTH, options)?;
+        let waves = base.f_pow(&range)?.f_view([1, 1, -1])?;
+        let embed = |query: i64, key: i64| -> Result<Tensor> {
+            let query = places(query, self.config.q_stride)?.f_view([-1, 1, 1])?;
+            let key = places(key, self.config.kv_stride)?.f_view([1, -1, 1])?;
+            let distance = query.f_sub(&key)?.f_mul_scalar(self.config.position_magnitude)?;
+            let angle = distance.f_div(&waves)?;
+            Ok(Tensor::f_cat(&[angle.f_sin()?, angle.f_cos()?], 2)?)
+        };
+        Ok((embed(queries.width, keys.width)?, embed(queries.height, keys.height)?))
+    }
+
+    /// The horizontal and vertical position features of each head: `[1, heads, W, W of the keys, channels]`.
+    fn position_features(&self, queries: &Grid, keys: &Grid, like: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        let (Some(fc_x), Some(fc_y)) = (&self.appr_geom_fc_x, &self.appr_geom_fc_y) else { return Ok(None) };
+        let (x, y) = self.position_embeddings(queries, keys, like)?;
+        let per_head = |fc: &Linear, embedding: &Tensor, query: i64, key: i64| -> Result<Tensor> {
+            let features = fc.forward(embedding)?.f_view([1, query, key, self.config.num_heads, self.head_channels])?;
+            Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div_scalar(2f64.sqrt())?)
+        };
+        Ok(Some((
+            per_head(fc_x, &x, queries.width, keys.width).map_err(|error| error.in_module("appr_geom_fc_x"))?,
+            per_head(fc_y, &y, queries.height, keys.height).map_err(|error| error.in_module("appr_geom_fc_y"))?,
+        )))
+    }
+
+    /// A bias as `[1, heads, 1, channels of one head]`.
+    fn per_head(&self, bias: &Tensor) -> Result<Tensor> {
+        Ok(bias.f_view([1, self.config.num_heads, 1, self.head_channels])?)
+    }
+
+    /// The terms of content: `[N, heads, H W or 1, H W of the keys]`.
+    fn content_energy(&self, query: Option<&Tensor>, key: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let AttentionType([query_key, ..]) = self.config.attention_type;
+        let Some(key) = key else { return Ok(None) };
+        let bias = self.appr_bias.as_ref().map(|bias| self.per_head(bias)).transpose()?;
+        Ok(match (query.filter(|_| query_key), bias) {
+            (Some(query), Some(bias)) => Some(query.f_add(&bias)?.f_matmul(key)?),
+            (Some(query), None) => Some(query.f_matmul(key)?),
+            (None, Some(bias)) => Some(bias.f_matmul(key)?),
+            (None, None) => None,
+        })
+    }
+
+    /// The terms of position: `[N or 1, heads, H, W, H of the keys, W of the keys]`.
+    fn position_energy(
+        &self,
+        query: Option<&Tensor>,
+        features: Option<&(Tensor, Tensor)>,
+        queries: &Grid,
+    ) -> Result<Option<Tensor>> {
+        let AttentionType([_, query_position, _, _]) = self.config.attention_type;
+        let Some((x, y)) = features else { return Ok(None) };
+        let bias = self.geom_bias.as_ref().map(|bias| self.per_head(bias)).transpose()?;
+        let source = match (query.filter(|_| query_position), &bias) {
+            (Some(query), Some(bias)) => query.f_add(bias)?,
+            (Some(query), None) => query.shallow_clone(),
+            (None, _) => return self.bias_energy(x, y).map(Some),
+        };
+        let heads = self.config.num_heads;
+        let by_row = source.f_reshape([-1, heads, queries.height, queries.width, self.head_channels])?;
+        let by_column = by_row.f_permute([0, 1, 3, 2, 4])?;
+        let energy_x = by_column.f_matmul(&x.f_transpose(3, 4)?)?.f_permute([0, 1, 3, 2, 4])?.f_unsqueeze(4)?;
+        // Without the position term the reference multiplies the transposed query, which fits square maps only.
+        let vertical = if bias.is_some() { by_row } else { by_column };
+        let energy_y = vertical.f_matmul(&y.f_transpose(3, 4)?)?.f_unsqueeze(5)?;
+        Ok(Some(energy_x.f_add(&energy_y)?))
+    }
+
+    /// The term of position alone.
+    fn bias_energy(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let Some(bias) = &self.geom_bias else {
+            return Err(Error::unsupported("the attention type has no position term"));
+        };
+        let heads = self.config.num_heads;
+        let bias = bias.f_view([1, heads, 1, self.head_channels, 1])?;
+        let energy = |features: &Tensor| -> Result<Tensor> { Ok(features.f_matmul(&bias)?.f_squeeze_dim(-1)?) };
+        let energy_x = energy(x)?.f_unsqueeze(2)?.f_unsqueeze(4)?;
+        let energy_y = energy(y)?.f_unsqueeze(3)?.f_unsqueeze(5)?;
+        Ok(energy_x.f_add(&energy_y)?)
+    }
+}
+
+/// Height and width of a map.
+struct Grid {
+    height: i64,
+    width: i64,
+}
+
+impl Module for GeneralizedAttention {
+    fn class(&self) -> &'static [&'static str] {
+        &["GeneralizedAttention", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let GeneralizedAttentionConfig { num_heads: heads, kv_stride, q_stride, .. } = self.config;
+        let (samples, _, height, width) = input.size4()?;
+        let every = |stride: i64| -> Result<Tensor> {
+            if stride == 1 {
+                return Ok(input.shallow_clone());
+            }
+            Ok(input.f_avg_pool2d([1i64, 1], [stride, stride], [0i64, 0], false, true, None)?)
+        };
+        let (query_input, key_input) = (every(q_stride)?, every(kv_stride)?);
+        let grid = |map: &Tensor| map.size4().map(|(_, _, height, width)| Grid { height, width });
+        let (queries, keys) = (grid(&query_input)?, grid(&key_input)?);
+        let (pixels, attended) = (queries.height * queries.width, keys.height * keys.width);
+        let split = |conv: &Conv, map: &Tensor, pixels: i64, name: &str| -> Result<Tensor> {
+            let projected = conv.forward(map).map_err(|error| error.in_module(name))?;
+            Ok(projected.f_reshape([samples, heads, self.head_channels, pixels])?)
+        };
+        let query = self.query_conv.as_ref().map(|conv| split(conv, &query_input, pixels, "query_conv"));
+        let query = query.transpose()?.map(|query| query.f_permute([0, 1, 3, 2])).transpose()?;
+        let key = self.key_conv.as_ref().map(|conv| split(conv, &key_input, attended, "key_conv")).transpose()?;
+        let features = self.position_features(&queries, &keys, input)?;
+
+        let content = self.content_energy(query.as_ref(), key.as_ref())?;
+        let position = self.position_energy(query.as_ref(), features.as_ref(), &queries)?;
+        let only_key = self.config.attention_type == AttentionType([false, false, true, false]);
+        let rows = if only_key { Grid { height: 1, width: 1 } } else { queries };
+        let shape = [samples, heads, rows.height * rows.width, attended];
+        let mut energy = Tensor::f_zeros(shape, (input.f_kind()?, input.device()))?;
+        if let Some(content) = content {
+            energy = energy.f_add(&content)?;
+        }
+        if let Some(position) = position {
+            energy = energy.f_add(&position.f_reshape([-1, heads, rows.height * rows.width, attended])?)?;
+        }
+        if let Some(map) = &self.local_constraint_map {
+            let map = map.f_slice(0, 0, rows.height, 1)?.f_slice(1, 0, rows.width, 1)?;
+            let map = map.f_slice(2, 0, keys.height, 1)?.f_slice(3, 0, keys.width, 1)?.f_contiguous()?;
+            let map = map.f_view([1, 1, rows.height * rows.width, attended])?.f_to_kind(Kind::Bool)?;
+            energy = energy.f_masked_fill(&map, f64::NEG_INFINITY)?;
+        }
+        let attention = energy.f_softmax(3, None::<Kind>)?;
+        let value = split(&self.value_conv, &key_input, attended, "value_conv")?.f_permute([0, 1, 3, 2])?;
+        let output = attention.f_matmul(&value)?.f_permute([0, 1, 3, 2])?.f_contiguous()?;
+        let output = output.f_view([samples, self.head_channels * heads, rows.height, rows.width])?;
+        let mut output = self.proj_conv.forward(&output).map_err(|error| error.in_module("proj_conv"))?;
+        if q_stride > 1 {
+            output = output.f_upsample_bilinear2d([height, width], false, None, None)?;
+        }
+        Ok(self.gamma.f_mul(&output)?.f_add(input)?)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("appr_bias", &self.appr_bias);
+        parts.parameter("geom_bias", &self.geom_bias);
+        parts.parameter("gamma", &self.gamma);
+        parts.parameter("local_constraint_map", &self.local_constraint_map);
+        for (name, conv) in [("query_conv", &self.query_conv), ("key_conv", &self.key_conv)] {
+            if let Some(conv) = conv {
+                parts.child(name, conv);
+            }
+        }
+        parts.child("value_conv", &self.value_conv);
+        for (name, fc) in [("appr_geom_fc_x", &self.appr_geom_fc_x), ("appr_geom_fc_y", &self.appr_geom_fc_y)] {
+            if let Some(fc) = fc {
+                parts.child(name, fc);
+            }
+        }
+        parts.child("proj_conv", &self.proj_conv);
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        let nonlinearity = Nonlinearity::LeakyRelu(1.0);
+        for (_, child) in Parts::of(self).children {
+            init::kaiming_init(child, FanMode::FanIn, nonlinearity, 0.0, Distribution::Uniform)?;
+        }
+        Ok(())
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+fn pointwise(inputs: i64, outputs: i64, bias: bool) -> Result<Conv> {
+    Conv::new(2, &ConvConfig { bias: Some(bias), ..ConvConfig::new(inputs, outputs, Size::All(1)) })
+}
+
+/// A parameter with values from `(-bound, bound]`.
+fn random_bias(length: i64, bound: f64) -> Result<Tensor> {
+    let _guard = tch::no_grad_guard();
+    let drawn = Tensor::f_rand([length], (Kind::Float, Device::Cpu))?;
+    Ok(drawn.f_mul_scalar(-2.0 * bound)?.f_add_scalar(bound)?.f_set_requires_grad(true)?)
+}
+
+/// 1 for each pair of a pixel and a key that is further away than the range: `[H, W, H of the keys, W of the keys]`.
+fn constraint_map(config: &GeneralizedAttentionConfig) -> Result<Tensor> {
+    let GeneralizedAttentionConfig { in_channels, spatial_range: range, kv_stride, .. } = *config;
+    let size: i64 = match in_channels {
+        256 => 84,
+        512 => 42,
+        _ => {
+            let reason = "with spatial_range only 256 or 512 channels are possible";
+            return Err(Error::argument("in_channels", in_channels, reason));
+        }
+    };
+    let keys = ((size as f64 - 1.0) / kv_stride as f64 + 1.0) as i64;
+    let near = |pixel: i64, key: i64| {
+        let first = pixel.saturating_sub(range).div_euclid(kv_stride).max(0);
+        let end = (pixel.saturating_add(range).saturating_add(1).div_euclid(kv_stride) + 1).min(size);
+        (first..end).contains(&key)
+    };
+    let pairs = (0..size).flat_map(|pixel| (0..keys).map(move |key| u8::from(near(pixel, key))));
+    let near = Tensor::f_from_slice(&pairs.collect::<Vec<_>>())?.f_view([size, keys])?;
+    let (rows, columns) = (near.f_view([size, 1, keys, 1])?, near.f_view([1, size, 1, keys])?);
+    Ok(rows.f_mul(&columns)?.f_eq(0)?.f_to_kind(Kind::Uint8)?)
+}

@@ -1,0 +1,87 @@
+//! `Conv2dAdaptivePadding`. Reference: mmcv/cnn/bricks/conv2d_adaptive_padding.py.
+
+use tch::Tensor;
+
+use super::conv::{Conv, Padding};
+use super::standardised::PlainConvConfig;
+use crate::{Error, Module, Parts, Result, Size};
+
+/// A 2-D convolution that pads its input so that the output has `size / stride` pixels, rounded up, as TensorFlow's `same`.
+///
+/// Shapes and state: as of `Conv2d`; `padding` is accepted and not used.
+#[derive(Debug)]
+pub struct Conv2dAdaptivePadding {
+    conv: Conv,
+    kernel_size: Vec<i64>,
+    stride: Vec<i64>,
+    dilation: Vec<i64>,
+}
+
+impl Conv2dAdaptivePadding {
+    /// A convolution with PyTorch's initial values.
+    ///
+    /// # Errors
+    /// As [`Conv::new`].
+    pub fn new(config: &PlainConvConfig) -> Result<Self> {
+        let config = PlainConvConfig { padding: Padding::Size(Size::All(0)), ..config.clone() };
+        let conv = Conv::new(2, &config.to_conv())?;
+        Ok(Self {
+            conv,
+            kernel_size: config.kernel_size.expand(2, "kernel_size")?,
+            stride: config.stride.broadcast(2, "stride")?,
+            dilation: config.dilation.broadcast(2, "dilation")?,
+        })
+    }
+
+    /// The convolution without padding.
+    #[must_use]
+    pub fn conv(&self) -> &Conv {
+        &self.conv
+    }
+
+    pub(super) fn conv_mut(&mut self) -> &mut Conv {
+        &mut self.conv
+    }
+}
+
+impl Module for Conv2dAdaptivePadding {
+    fn class(&self) -> &'static [&'static str] {
+        &["Conv2dAdaptivePadding", "Conv2d"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let shape = input.size();
+        let [.., height, width] = shape.as_slice() else {
+            return Err(Error::input("3D or 4D input", format!("{}D input {shape:?}", shape.len())));
+        };
+        let pad = same_padding(&[*height, *width], &self.kernel_size, &self.stride, &self.dilation);
+        let padded = if pad.iter().any(|pad| *pad > 0) {
+            // The last dimension first.
+            let sides: Vec<i64> = pad.iter().rev().flat_map(|pad| [pad / 2, pad - pad / 2]).collect();
+            input.f_pad(sides, "constant", 0.0)?
+        } else {
+            input.shallow_clone()
+        };
+        self.conv.forward(&padded)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.conv.parts(parts);
+    }
+
+    fn train(&self, training: bool) {
+        self.conv.train(training);
+    }
+}
+
+/// The pixels by which each dimension has to grow so that the output has `size / stride` pixels, rounded up.
+#[must_use]
+pub fn same_padding(sizes: &[i64], kernel_size: &[i64], stride: &[i64], dilation: &[i64]) -> Vec<i64> {
+    let parameters = kernel_size.iter().zip(stride).zip(dilation);
+    let pad = |(size, ((kernel, stride), dilation)): (&i64, ((&i64, &i64), &i64))| {
+        let outputs = size.saturating_add(stride - 1).checked_div(*stride).unwrap_or(0);
+        let field = dilation.saturating_mul(kernel - 1).saturating_add(1);
+        (outputs - 1).saturating_mul(*stride).saturating_add(field).saturating_sub(*size).max(0)
+    };
+    sizes.iter().zip(parameters).map(pad).collect()
+}

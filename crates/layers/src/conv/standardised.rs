@@ -1,0 +1,223 @@
+//! `ConvWS` and `ConvAWS`: convolutions with weight standardisation. Reference: mmcv/cnn/bricks/conv_ws.py; Qiao et al.,
+//! Weight Standardization (2019).
+
+use mmcv_registry::config_struct;
+use tch::{Device, Kind, Tensor};
+
+use super::conv::{Conv, ConvConfig, Padding};
+use crate::{Module, Parts, Result, Size};
+
+config_struct! {
+    /// Arguments of `ConvWS`.
+    pub struct ConvWSConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+            /// Channels of the output.
+            out_channels: i64,
+            /// Size of the kernel in pixels.
+            kernel_size: Size,
+        }
+        optional {
+            /// Step of the kernel in pixels.
+            stride: Size = Size::All(1),
+            /// Pixels added at both ends of each dimension.
+            padding: Padding = Padding::Size(Size::All(0)),
+            /// Distance of the kernel's elements in pixels.
+            dilation: Size = Size::All(1),
+            /// Number of groups of channels that are not connected to each other.
+            groups: i64 = 1,
+            /// Whether a bias is added; null counts as false.
+            bias: Option<bool> = Some(true),
+            /// Added to the standard deviation.
+            eps: f64 = 1e-5,
+        }
+    }
+}
+
+config_struct! {
+    /// Arguments of `ConvAWS` and `Conv2dAdaptivePadding`.
+    pub struct PlainConvConfig {
+        required {
+            /// Channels of the input.
+            in_channels: i64,
+            /// Channels of the output.
+            out_channels: i64,
+            /// Size of the kernel in pixels.
+            kernel_size: Size,
+        }
+        optional {
+            /// Step of the kernel in pixels.
+            stride: Size = Size::All(1),
+            /// Pixels added at both ends of each dimension.
+            padding: Padding = Padding::Size(Size::All(0)),
+            /// Distance of the kernel's elements in pixels.
+            dilation: Size = Size::All(1),
+            /// Number of groups of channels that are not connected to each other.
+            groups: i64 = 1,
+            /// Whether a bias is added; null counts as false.
+            bias: Option<bool> = Some(true),
+        }
+    }
+}
+
+impl PlainConvConfig {
+    /// The same as arguments of a plain convolution.
+    pub(super) fn to_conv(&self) -> ConvConfig {
+        let Self { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias } = self.clone();
+        ConvConfig {
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            ..ConvConfig::new(in_channels, out_channels, kernel_size)
+        }
+    }
+}
+
+/// A 2-D convolution whose weight has mean 0 and standard deviation 1 for each output.
+///
+/// Shapes and state: as of `Conv2d`.
+#[derive(Debug)]
+pub struct ConvWS2d {
+    conv: Conv,
+    eps: f64,
+}
+
+impl ConvWS2d {
+    /// A convolution with PyTorch's initial values.
+    ///
+    /// # Errors
+    /// As [`Conv::new`].
+    pub fn new(config: &ConvWSConfig) -> Result<Self> {
+        let ConvWSConfig { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, eps } =
+            config.clone();
+        let plain = PlainConvConfig { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias };
+        Ok(Self { conv: Conv::new(2, &plain.to_conv())?, eps })
+    }
+
+    /// The convolution without standardisation.
+    #[must_use]
+    pub fn conv(&self) -> &Conv {
+        &self.conv
+    }
+
+    pub(super) fn conv_mut(&mut self) -> &mut Conv {
+        &mut self.conv
+    }
+}
+
+impl Module for ConvWS2d {
+    fn class(&self) -> &'static [&'static str] {
+        &["ConvWS2d", "Conv2d"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let weight = self.conv.effective_weight()?;
+        let (flat, per_output) = flattened(&weight)?;
+        let mean = flat.f_mean_dim([1i64].as_slice(), true, None::<Kind>)?.f_view(per_output)?;
+        let std = flat.f_std_dim([1i64].as_slice(), true, true)?.f_view(per_output)?;
+        let weight = weight.f_sub(&mean)?.f_div(&std.f_add_scalar(self.eps)?)?;
+        self.conv.forward_with(input, &weight, self.conv.bias())
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.conv.parts(parts);
+    }
+
+    fn train(&self, training: bool) {
+        self.conv.train(training);
+    }
+}
+
+/// A 2-D convolution whose weight is standardised and then given a mean and a standard deviation of its own.
+///
+/// Shapes: as of `Conv2d`. State: also `weight_gamma`, `weight_beta` `[out_channels, 1, 1, 1]`. Weights that were trained
+/// without them are loaded so that the convolution gives the same numbers, see [`Module::after_load`].
+/// Chen et al., DetectoRS (2020).
+#[derive(Debug)]
+pub struct ConvAWS2d {
+    conv: Conv,
+    gamma: Tensor,
+    beta: Tensor,
+}
+
+impl ConvAWS2d {
+    /// Added to the variance.
+    const EPS: f64 = 1e-5;
+
+    /// A convolution with PyTorch's initial values, standard deviation 1 and mean 0.
+    ///
+    /// # Errors
+    /// As [`Conv::new`].
+    pub fn new(config: &PlainConvConfig) -> Result<Self> {
+        let conv = Conv::new(2, &config.to_conv())?;
+        let shape = [config.out_channels, 1, 1, 1];
+        let float = (Kind::Float, Device::Cpu);
+        Ok(Self { conv, gamma: Tensor::f_ones(shape, float)?, beta: Tensor::f_zeros(shape, float)? })
+    }
+
+    /// The convolution without standardisation.
+    #[must_use]
+    pub fn conv(&self) -> &Conv {
+        &self.conv
+    }
+
+    pub(super) fn conv_mut(&mut self) -> &mut Conv {
+        &mut self.conv
+    }
+
+    /// Mean and standard deviation of each output of the weight.
+    fn statistics(weight: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (flat, per_output) = flattened(weight)?;
+        let mean = flat.f_mean_dim([1i64].as_slice(), false, None::<Kind>)?.f_view(per_output)?;
+        let variance = flat.f_var_dim([1i64].as_slice(), true, false)?;
+        Ok((mean, variance.f_add_scalar(Self::EPS)?.f_sqrt()?.f_view(per_output)?))
+    }
+}
+
+impl Module for ConvAWS2d {
+    fn class(&self) -> &'static [&'static str] {
+        &["ConvAWS2d", "Conv2d"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let weight = self.conv.effective_weight()?;
+        let (mean, std) = Self::statistics(&weight)?;
+        let weight = weight.f_sub(&mean)?.f_div(&std)?;
+        let weight = self.gamma.f_mul(&weight)?.f_add(&self.beta)?;
+        self.conv.forward_with(input, &weight, self.conv.bias())
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.conv.parts(parts);
+        parts.buffer("weight_gamma", &self.gamma);
+        parts.buffer("weight_beta", &self.beta);
+    }
+
+    fn train(&self, training: bool) {
+        self.conv.train(training);
+    }
+
+    fn may_be_absent(&self, name: &str) -> bool {
+        matches!(name, "weight_gamma" | "weight_beta")
+    }
+
+    fn after_load(&self, absent: &[&str]) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        let trained = !absent.contains(&"weight_gamma") && self.gamma.f_mean(None::<Kind>)?.f_double_value(&[])? > 0.0;
+        if !trained {
+            let (mean, std) = Self::statistics(self.conv.weight())?;
+            self.beta.shallow_clone().f_copy_(&mean)?;
+            self.gamma.shallow_clone().f_copy_(&std)?;
+        }
+        Ok(())
+    }
+}
+
+/// The weight with one row for each output, and the shape of one number for each output.
+fn flattened(weight: &Tensor) -> Result<(Tensor, [i64; 4])> {
+    let outputs = weight.size().first().copied().unwrap_or(0);
+    Ok((weight.f_reshape([outputs, -1])?, [outputs, 1, 1, 1]))
+}

@@ -1,0 +1,130 @@
+//! `Dropout` and `DropPath`. Reference: mmcv/cnn/bricks/drop.py.
+
+use mmcv_registry::{Spec, config_struct};
+use tch::Tensor;
+
+use crate::registry::{Build, build_from};
+use crate::{Error, Module, Result, Training};
+
+config_struct! {
+    /// Arguments of `Dropout`.
+    pub struct DropoutConfig {
+        optional {
+            /// Probability with which an element becomes 0 in training, between 0 and 1.
+            drop_prob: f64 = 0.5,
+            /// Whether the result replaces the input.
+            inplace: bool = false,
+        }
+    }
+}
+
+config_struct! {
+    /// Arguments of `DropPath`.
+    pub struct DropPathConfig {
+        optional {
+            /// Probability with which a sample becomes 0 in training, between 0 and 1.
+            drop_prob: f64 = 0.1,
+        }
+    }
+}
+
+/// The registered layers that drop values.
+pub const SPECS: &[Spec<Build>] = &[
+    Spec {
+        group: "drop",
+        doc: "Sets single elements to 0 in training.",
+        source: "torch.nn.Dropout; Srivastava et al., Dropout (2014)",
+        fields: DropoutConfig::FIELDS,
+        ..Spec::new("Dropout", |arguments| build_from(arguments, Dropout::new))
+    },
+    Spec {
+        group: "drop",
+        doc: "Sets whole samples to 0 in training: stochastic depth where it stands before an addition.",
+        source: "mmcv DropPath; Huang et al., Deep Networks with Stochastic Depth (2016)",
+        fields: DropPathConfig::FIELDS,
+        ..Spec::new("DropPath", |arguments| build_from(arguments, |config| Ok(DropPath::new(config))))
+    },
+];
+
+/// Sets elements to 0 with a probability in training, and multiplies the others so that the mean stays.
+///
+/// Shapes: any input, and the output as the input.
+#[derive(Debug)]
+pub struct Dropout {
+    config: DropoutConfig,
+    training: Training,
+}
+
+impl Dropout {
+    /// A dropout.
+    ///
+    /// # Errors
+    /// Where the probability is not between 0 and 1.
+    pub fn new(config: &DropoutConfig) -> Result<Self> {
+        if !(0.0..=1.0).contains(&config.drop_prob) {
+            return Err(Error::argument("drop_prob", config.drop_prob, "expected a number between 0 and 1"));
+        }
+        Ok(Self { config: config.clone(), training: Training::default() })
+    }
+}
+
+impl Module for Dropout {
+    fn class(&self) -> &'static [&'static str] {
+        &["Dropout", "Dropout"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let DropoutConfig { drop_prob, inplace } = self.config;
+        let training = self.training.get();
+        Ok(if inplace {
+            input.shallow_clone().f_dropout_(drop_prob, training)?
+        } else {
+            input.f_dropout(drop_prob, training)?
+        })
+    }
+
+    fn train(&self, training: bool) {
+        self.training.set(training);
+    }
+}
+
+/// Sets samples to 0 with a probability in training, and multiplies the others so that the mean stays.
+///
+/// Shapes: input `[N, *]`, and the output as the input.
+#[derive(Debug)]
+pub struct DropPath {
+    drop_prob: f64,
+    training: Training,
+}
+
+impl DropPath {
+    /// A drop path.
+    #[must_use]
+    pub fn new(config: &DropPathConfig) -> Self {
+        Self { drop_prob: config.drop_prob, training: Training::default() }
+    }
+}
+
+impl Module for DropPath {
+    fn class(&self) -> &'static [&'static str] {
+        &["DropPath", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        if self.drop_prob == 0.0 || !self.training.get() {
+            return Ok(input.shallow_clone());
+        }
+        let keep = 1.0 - self.drop_prob;
+        let mut shape = vec![1; input.dim()];
+        let (Some(first), Some(samples)) = (shape.first_mut(), input.size().first().copied()) else {
+            return Err(Error::input("at least 1D input", "a scalar"));
+        };
+        *first = samples;
+        let kept = Tensor::f_rand(shape, (input.f_kind()?, input.device()))?.f_add_scalar(keep)?.f_floor()?;
+        Ok(input.f_div_scalar(keep)?.f_mul(&kept)?)
+    }
+
+    fn train(&self, training: bool) {
+        self.training.set(training);
+    }
+}

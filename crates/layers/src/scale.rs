@@ -1,0 +1,166 @@
+//! `Scale` and `LayerScale`. Reference: mmcv/cnn/bricks/scale.py.
+
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, Spec, config_struct};
+use tch::Tensor;
+
+use crate::registry::{Build, build_from};
+use crate::{Error, Module, Parts, Result, init};
+
+config_struct! {
+    /// Arguments of `Scale`.
+    pub struct ScaleConfig {
+        optional {
+            /// Initial factor.
+            scale: f64 = 1.0,
+        }
+    }
+}
+
+config_struct! {
+    /// Arguments of `LayerScale`.
+    pub struct LayerScaleConfig {
+        required {
+            /// Channels.
+            dim: i64,
+        }
+        optional {
+            /// Whether the result replaces the input.
+            inplace: bool = false,
+            /// Where the channels stand: `channels_last` or `channels_first`.
+            data_format: DataFormat = DataFormat::ChannelsLast,
+            /// Initial factor.
+            scale: f64 = 1e-5,
+        }
+    }
+}
+
+/// The registered layers that multiply by learned factors.
+pub const SPECS: &[Spec<Build>] = &[
+    Spec {
+        group: "scale",
+        doc: "Multiplies by one learned factor.",
+        source: "mmcv Scale",
+        fields: ScaleConfig::FIELDS,
+        ..Spec::new("Scale", |arguments| build_from(arguments, Scale::new))
+    },
+    Spec {
+        group: "scale",
+        doc: "Multiplies each channel by a learned factor.",
+        source: "mmcv LayerScale; Touvron et al., Going Deeper with Image Transformers (2021)",
+        fields: LayerScaleConfig::FIELDS,
+        ..Spec::new("LayerScale", |arguments| build_from(arguments, LayerScale::new))
+    },
+];
+
+/// Where the channels stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataFormat {
+    /// `[N, *, C]`
+    ChannelsLast,
+    /// `[N, C, *]`
+    ChannelsFirst,
+}
+
+impl FromConfig for DataFormat {
+    fn expected() -> String {
+        "\"channels_last\" or \"channels_first\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value.as_str() {
+            Some("channels_last") => Ok(Self::ChannelsLast),
+            Some("channels_first") => Ok(Self::ChannelsFirst),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::ChannelsLast => "channels_last".into(),
+            Self::ChannelsFirst => "channels_first".into(),
+        }
+    }
+}
+
+/// Multiplies by one learned factor.
+///
+/// Shapes: any input, and the output as the input. State: `scale` (0-dim).
+#[derive(Debug)]
+pub struct Scale {
+    scale: Tensor,
+}
+
+impl Scale {
+    /// A scale.
+    ///
+    /// # Errors
+    /// Where libtorch fails.
+    pub fn new(config: &ScaleConfig) -> Result<Self> {
+        let scale = init::parameter(&[])?;
+        init::constant(&scale, config.scale)?;
+        Ok(Self { scale })
+    }
+}
+
+impl Module for Scale {
+    fn class(&self) -> &'static [&'static str] {
+        &["Scale", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_mul(&self.scale)?)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("scale", &self.scale);
+    }
+}
+
+/// Multiplies each channel by a learned factor.
+///
+/// Shapes: as [`DataFormat`], and the output as the input. State: `weight` `[dim]`.
+#[derive(Debug)]
+pub struct LayerScale {
+    weight: Tensor,
+    inplace: bool,
+    data_format: DataFormat,
+}
+
+impl LayerScale {
+    /// A layer scale.
+    ///
+    /// # Errors
+    /// Where the number of channels is negative.
+    pub fn new(config: &LayerScaleConfig) -> Result<Self> {
+        if config.dim < 0 {
+            return Err(Error::argument("dim", config.dim, "expected at least 0"));
+        }
+        let weight = init::parameter(&[config.dim])?;
+        init::constant(&weight, config.scale)?;
+        Ok(Self { weight, inplace: config.inplace, data_format: config.data_format })
+    }
+}
+
+impl Module for LayerScale {
+    fn class(&self) -> &'static [&'static str] {
+        &["LayerScale", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let mut shape = vec![1; input.dim()];
+        let channels = match self.data_format {
+            DataFormat::ChannelsLast => shape.last_mut(),
+            DataFormat::ChannelsFirst => shape.get_mut(1),
+        };
+        match channels {
+            Some(channels) => *channels = -1,
+            None => return Err(Error::input("an input with a dimension of channels", format!("{:?}", input.size()))),
+        }
+        let weight = self.weight.f_view(shape.as_slice())?;
+        Ok(if self.inplace { input.shallow_clone().f_mul_(&weight)? } else { input.f_mul(&weight)? })
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("weight", &self.weight);
+    }
+}
