@@ -252,8 +252,28 @@ from_config! {
     i64, "an integer", Config::Int(value) => *value;
     f64, "a number", Config::Float(value) => *value, Config::Int(value) => *value as f64;
     String, "a string", Config::Str(value) => value.clone();
-    Dict, "a dict", Config::Dict(value) => value.clone();
     Config, "any value", value => value.clone();
+}
+
+impl FromConfig for Dict {
+    fn expected() -> String {
+        "a dict".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Dict(dict) => Ok(dict.clone()),
+            // The usual slip: `act_cfg: ReLU` for `act_cfg: {type: ReLU}`.
+            Config::Str(name) => {
+                Err(ConfigError::wrong_type(path, format!("a dict such as {{type: {name:?}}}"), value))
+            }
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        Config::Dict(self.clone())
+    }
 }
 
 impl<T: FromConfig> FromConfig for Option<T> {
@@ -266,7 +286,7 @@ impl<T: FromConfig> FromConfig for Option<T> {
             Config::Null => Ok(None),
             value => T::from_config(value, path).map(Some).map_err(|mut error| {
                 if let (ConfigErrorKind::WrongType { expected, .. }, true) = (&mut *error.kind, error.path == *path) {
-                    *expected = Self::expected();
+                    expected.push_str(" or null");
                 }
                 error
             }),
@@ -333,6 +353,13 @@ mod tests {
         assert!(text.contains("norm_cfg.epz: unknown key, did you mean \"eps\"?"), "{text}");
         assert!(text.contains("norm_cfg.sizes[1]: expected an integer, got \"x\""), "{text}");
         assert!(matches!(*error.kind, ConfigErrorKind::Many(errors) if errors.len() == 4));
+    }
+
+    #[test]
+    fn a_name_in_the_place_of_a_dict_is_shown_as_one() {
+        use crate::{Config, Dict, FromConfig};
+        let error = Option::<Dict>::from_config(&Config::from("ReLU"), &KeyPath::root().key("act_cfg")).unwrap_err();
+        assert_eq!(error.to_string(), "act_cfg: expected a dict such as {type: \"ReLU\"} or null, got \"ReLU\"");
     }
 
     #[test]

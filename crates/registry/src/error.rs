@@ -150,6 +150,16 @@ impl ConfigError {
         }
     }
 
+    /// The same error with every path in it changed by `change`.
+    #[must_use]
+    pub fn map_paths(mut self, change: &impl Fn(KeyPath) -> KeyPath) -> Self {
+        self.path = change(self.path);
+        if let ConfigErrorKind::Many(errors) = &mut *self.kind {
+            *errors = std::mem::take(errors).into_iter().map(|error| error.map_paths(change)).collect();
+        }
+        self
+    }
+
     /// Adds the registered type whose arguments were read, unless an inner one is known.
     #[must_use]
     pub fn in_type(mut self, name: &str) -> Self {
@@ -163,12 +173,8 @@ impl ConfigError {
 
     /// The same error seen from further out: `outer` is put before its path.
     #[must_use]
-    pub fn below(mut self, outer: &KeyPath) -> Self {
-        self.path = self.path.below(outer);
-        if let ConfigErrorKind::Many(errors) = &mut *self.kind {
-            *errors = std::mem::take(errors).into_iter().map(|error| error.below(outer)).collect();
-        }
-        self
+    pub fn below(self, outer: &KeyPath) -> Self {
+        self.map_paths(&|path| path.below(outer))
     }
 }
 
@@ -191,7 +197,7 @@ impl std::error::Error for ConfigError {}
 /// The name among `names` that looks most like `name`, where one looks like it at all.
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    const LEAST_LIKENESS: f64 = 0.75;
+    const LEAST_LIKENESS: f64 = 0.8;
     let wanted = name.to_lowercase();
     names
         .into_iter()
@@ -221,7 +227,9 @@ mod tests {
     fn nearest_finds_slips_and_nothing_far_away() {
         assert_eq!(nearest("epz", ["eps", "momentum"]).as_deref(), Some("eps"));
         assert_eq!(nearest("relu", ["ReLU", "ELU"]).as_deref(), Some("ReLU"));
+        assert_eq!(nearest("typ", ["eps", "type"]).as_deref(), Some("type"));
         assert_eq!(nearest("zzzz", ["eps", "momentum"]), None);
+        assert_eq!(nearest("ResNet", ["reflect", "ReLU"]), None);
     }
 
     #[test]

@@ -182,14 +182,16 @@ impl<B> Registry<B> {
     /// Where `cfg` is no dict, has no `type`, or has one that is no string or unknown; `path` is where `cfg` stands.
     pub fn resolve(&self, cfg: &Config, path: &KeyPath) -> Result<(Arc<Spec<B>>, Dict), ConfigError> {
         let Config::Dict(dict) = cfg else {
-            return Err(ConfigError::wrong_type(path, "a dict with the key \"type\"", cfg));
+            let example = cfg.as_str().map_or_else(String::new, |name| format!(", such as {{type: {name:?}}}"));
+            return Err(ConfigError::wrong_type(path, format!("a dict with the key \"type\"{example}"), cfg));
         };
         let at = path.key("type");
         let name = match dict.get("type") {
             Some(Config::Str(name)) => name,
             Some(other) => return Err(ConfigError::wrong_type(&at, "the name of a registered type", other)),
             None => {
-                let expected = "the name of a registered type, under the key \"type\"".to_owned();
+                let slip = nearest("type", dict.keys()).map_or_else(String::new, |key| format!(" (not {key:?})"));
+                let expected = format!("the name of a registered type, under the key \"type\"{slip}");
                 return Err(ConfigError::new(&at, ConfigErrorKind::Missing { expected }));
             }
         };
@@ -351,7 +353,10 @@ mod tests {
         );
         assert!(message(config! { type: "Zzz" }).contains("it holds Conv2d, ReLU, Conv"));
         assert!(message(config! { typ: "ReLU" }).starts_with("conv_cfg.type: missing"));
+        assert!(message(config! { typ: "ReLU" }).ends_with("under the key \"type\" (not \"typ\")"));
         assert!(message(config! { type: 3 }).contains("got 3"));
-        assert!(message(Config::from("ReLU")).contains("expected a dict"));
+        assert!(
+            message(Config::from("ReLU")).contains("expected a dict with the key \"type\", such as {type: \"ReLU\"}")
+        );
     }
 }
