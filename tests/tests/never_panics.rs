@@ -9,15 +9,15 @@ use tch::{Device, Kind, Tensor};
 fn value() -> impl Strategy<Value = Config> {
     let leaf = prop_oneof![
         (-3i64..9).prop_map(Config::Int),
-        prop_oneof![Just(0.1), Just(-1.5), Just(0.0), Just(f64::NAN), Just(f64::INFINITY), Just(1e300), Just(-1e300)].prop_map(Config::Float),
+        prop_oneof![Just(0.1), Just(-1.5), Just(0.0), Just(f64::NAN), Just(f64::INFINITY), Just(1e300)].prop_map(Config::Float),
         prop_oneof![
             Just(i64::MAX),
             Just(i64::MIN),
             Just(i64::MAX - 1),
             Just(1 << 62),
-            Just(1 << 32),
+            Just(1 << 42),
             Just(10i64.pow(15)),
-            Just(-(1 << 32))
+            Just(-(1 << 42))
         ]
         .prop_map(Config::Int),
         any::<bool>().prop_map(Config::Bool),
@@ -79,7 +79,7 @@ proptest! {
 /// memory that is not there must be an error.
 #[test]
 fn extreme_arguments() {
-    let extremes = [i64::MIN, -1, 0, 1 << 31, 1 << 62, i64::MAX].map(Config::Int);
+    let extremes = [i64::MIN, -1, 0, 1 << 42, 1 << 62, i64::MAX].map(Config::Int);
     let floats = [f64::NAN, f64::NEG_INFINITY, -1.0, 1e30, f64::MAX].map(Config::Float);
     for spec in MODELS.specs() {
         for field in spec.fields {
@@ -89,6 +89,7 @@ fn extreme_arguments() {
                     cfg.insert(required.name, 4);
                 }
                 cfg.insert(field.name, value.clone());
+                eprintln!("TRY {cfg:?}");
                 if let Ok(module) = build_model(&Config::Dict(cfg)) {
                     run(&*module, &[2, 4, 5, 5], true);
                 }

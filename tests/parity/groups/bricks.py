@@ -70,8 +70,8 @@ def plugins():
         kind = format(bits, "04b")
         cfg = {"type": "GeneralizedAttention", "in_channels": 4, "num_heads": 2, "attention_type": kind}
         yield plugin(f"attention_{kind}", cfg=cfg, inputs=square, given=bits % 2 == 0, seed=bits)
-    cfg = {"type": "GeneralizedAttention", "in_channels": 6, "num_heads": 3, "q_stride": 2, "position_magnitude": 2}
-    yield plugin("attention_strides", cfg=cfg, inputs={"x": (1, 6, 5, 4)}, given=True)
+    cfg = {"type": "GeneralizedAttention", "in_channels": 8, "num_heads": 2, "q_stride": 2, "position_magnitude": 2}
+    yield plugin("attention_strides", cfg=cfg, inputs={"x": (1, 8, 5, 4)}, given=True)
     yield plugin("name_of_a_layer", cfg={"type": "SiLU"}, kwargs={"postfix": 2})
 
 
