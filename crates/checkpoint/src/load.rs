@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use mmcv_layers::{Module, ModuleExt};
+use mmcv_layers::{Module, Parts, join, named_modules};
 use mmcv_pth::{Checkpoint, RawTensor};
 use mmcv_zoo::{FetchOptions, Zoo};
 use tch::{Kind, Tensor};
@@ -90,17 +90,23 @@ fn load_tensors(
     let mut found = rename(tensors, options)?;
     let mut report = LoadReport::default();
     let mut pairs = Vec::new();
-    let own = module.state_dict();
-    let names: Vec<String> = own.iter().map(|(name, _)| name.clone()).collect();
-    for (name, target) in own {
-        match found.remove(&name) {
-            Some(raw) => match fits(&raw, &target) {
-                Ok(kind) => pairs.push((name, target, raw, kind)),
-                Err((expected, found)) => report.mismatched.push(Mismatch { name, expected, found }),
-            },
-            None if is_new_counter(&name, &names) => {}
-            None => report.missing.push(name),
+    let modules = named_modules(module);
+    let mut absent = Vec::new();
+    for (path, module) in &modules {
+        let parts = Parts::of(*module);
+        let mut lacks = Vec::new();
+        for (local, target) in parts.parameters.into_iter().chain(parts.buffers) {
+            let name = join(path, &local);
+            match found.remove(&name) {
+                Some(raw) => match fits(&raw, target) {
+                    Ok(kind) => pairs.push((name, target, raw, kind)),
+                    Err((expected, found)) => report.mismatched.push(Mismatch { name, expected, found }),
+                },
+                None if module.may_be_absent(&local) => lacks.push(local),
+                None => report.missing.push(name),
+            }
         }
+        absent.push(lacks);
     }
     report.unexpected = found.into_keys().collect();
     report.unexpected.sort();
@@ -115,9 +121,13 @@ fn load_tensors(
         raw.for_each_chunk(|_| {})?;
     }
     for (name, target, raw, kind) in pairs {
-        copy(&raw, kind, target)?;
+        copy(&raw, kind, target.shallow_clone())?;
         raw.release();
         report.loaded.push(name);
+    }
+    for ((_, module), lacks) in modules.iter().zip(&absent) {
+        let lacks: Vec<&str> = lacks.iter().map(AsRef::as_ref).collect();
+        module.after_load(&lacks)?;
     }
     Ok(report)
 }
@@ -151,11 +161,6 @@ fn fits(raw: &RawTensor<'_>, target: &Tensor) -> Result<Kind, (String, String)> 
             Err((expected, format!("{dtype} {:?}", raw.shape())))
         }
     }
-}
-
-/// Files that were written before PyTorch 0.4.1 lack the counters of batch norms, which then stay as they are.
-fn is_new_counter(name: &str, names: &[String]) -> bool {
-    name.strip_suffix("num_batches_tracked").is_some_and(|norm| names.contains(&format!("{norm}running_mean")))
 }
 
 fn copy(raw: &RawTensor<'_>, kind: Kind, mut target: Tensor) -> Result<(), ErrorKind> {

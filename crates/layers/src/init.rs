@@ -105,7 +105,8 @@ pub fn normal(tensor: &Tensor, mean: f64, std: f64) -> Result<()> {
 /// # Errors
 /// Where libtorch refuses.
 pub fn constant(tensor: &Tensor, value: f64) -> Result<()> {
-    fill(tensor, |tensor| tensor.f_fill_(value))
+    let value = size::number(value, tensor)?;
+    fill(tensor, |tensor| tensor.f_fill_tensor_(&value))
 }
 
 /// Draws from a normal distribution that is cut at `low` and `high` (in units of the values, not of `std`).
@@ -121,12 +122,14 @@ pub fn trunc_normal(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) -
         Ok((1.0 + argument.f_erf()?.f_double_value(&[])?) / 2.0)
     };
     let (lower, upper) = (cdf(low)?, cdf(high)?);
+    let number = |value: f64| size::number(value, tensor);
+    let (factor, mean, low, high) = (number(std * 2f64.sqrt())?, number(mean)?, number(low)?, number(high)?);
     fill(tensor, |tensor| {
         let _ = tensor.f_uniform_(2.0 * lower - 1.0, 2.0 * upper - 1.0)?;
         let _ = tensor.f_erfinv_()?;
-        let _ = tensor.f_mul_scalar_(std * 2f64.sqrt())?;
-        let _ = tensor.f_add_scalar_(mean)?;
-        tensor.f_clamp_(low, high)
+        let _ = tensor.f_mul_(&factor)?;
+        let _ = tensor.f_add_(&mean)?;
+        tensor.f_clamp_tensor_(Some(&low), Some(&high))
     })
 }
 

@@ -60,6 +60,17 @@ pub(crate) fn of(tensor: &Tensor) -> Result<Vec<i64>> {
     if tensor.defined() { Ok(tensor.size()) } else { Err(Error::input("a tensor", "an undefined tensor")) }
 }
 
+/// A number as a tensor without dimensions, of the type and on the device of `like`.
+///
+/// Operations that may fail take this in place of a plain number: tch panics where an operation with a number fails.
+pub(crate) fn number(value: f64, like: &Tensor) -> Result<Tensor> {
+    let tensor = Tensor::f_from_slice(&[value])?.f_to_kind(like.f_kind()?)?.f_to_device(like.device())?;
+    if value.is_finite() && !tensor.f_double_value(&[0])?.is_finite() {
+        return Err(Error::input(format!("a number that fits into {:?}", like.f_kind()?), value));
+    }
+    Ok(tensor.f_reshape([0i64; 0])?)
+}
+
 /// The number of elements of a shape; the largest integer where it is larger.
 pub(crate) fn product(shape: &[i64]) -> i64 {
     shape.iter().fold(1, |product: i64, size| product.saturating_mul(*size))

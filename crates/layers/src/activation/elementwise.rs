@@ -3,7 +3,7 @@
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::Tensor;
 
-use crate::{Error, Module, Result};
+use crate::{Error, Module, Result, size};
 
 /// Declares an activation: its arguments, and its function of the input.
 macro_rules! elementwise {
@@ -135,9 +135,9 @@ elementwise! {
         max: Option<f64> = Some(1.0),
     }
     |arguments, input| match (arguments.min, arguments.max) {
-        (Some(min), Some(max)) => input.f_clamp(min, max)?,
-        (Some(min), None) => input.f_clamp_min(min)?,
-        (None, Some(max)) => input.f_clamp_max(max)?,
+        (Some(min), Some(max)) => input.f_clamp_tensor(Some(&size::number(min, input)?), Some(&size::number(max, input)?))?,
+        (Some(min), None) => input.f_clamp_min_tensor(&size::number(min, input)?)?,
+        (None, Some(max)) => input.f_clamp_max_tensor(&size::number(max, input)?)?,
         (None, None) => return Err(Error::argument("min", "null", "expected at least one of min and max")),
     }
 }
@@ -217,7 +217,7 @@ pub(super) fn leaky_relu(input: &Tensor, slope: f64, inplace: bool) -> Result<Te
     if slope == TCH_SLOPE {
         return Ok(if inplace { input.shallow_clone().f_leaky_relu_()? } else { input.f_leaky_relu()? });
     }
-    let slope = Tensor::f_full([1], slope, (input.f_kind()?, input.device()))?;
+    let slope = size::number(slope, input)?;
     replace(input, input.f_prelu(&slope)?, inplace)
 }
 
@@ -227,8 +227,9 @@ fn elu(input: &Tensor, arguments: &ELUConfig) -> Result<Tensor> {
         return Ok(if arguments.inplace { input.shallow_clone().f_elu_()? } else { input.f_elu()? });
     }
     // The clamp keeps exp() and its gradient finite where its value is not used.
-    let negative = input.f_clamp_max(0.0)?.f_expm1()?.f_mul_scalar(arguments.alpha)?;
-    let output = input.f_where_self(&input.f_gt(0.0)?, &negative)?;
+    let zero = size::number(0.0, input)?;
+    let negative = input.f_clamp_max_tensor(&zero)?.f_expm1()?.f_mul(&size::number(arguments.alpha, input)?)?;
+    let output = input.f_where_self(&input.f_gt_tensor(&zero)?, &negative)?;
     replace(input, output, arguments.inplace)
 }
 

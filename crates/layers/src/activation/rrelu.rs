@@ -4,7 +4,7 @@ use mmcv_registry::config_struct;
 use tch::{Device, Kind, Tensor};
 
 use super::elementwise::{leaky_relu, replace};
-use crate::{Error, Module, Result, Training};
+use crate::{Error, Module, Result, Training, size};
 
 config_struct! {
     /// Arguments of `RReLU`.
@@ -46,7 +46,7 @@ impl RReLU {
     fn slopes(&self, input: &Tensor) -> Result<Tensor> {
         let RReLUConfig { lower, upper, .. } = self.config;
         let _guard = tch::no_grad_guard();
-        let not_positive = input.f_le(0.0)?;
+        let not_positive = input.f_le_tensor(&size::number(0.0, input)?)?;
         let count = not_positive.f_sum(Kind::Int64)?.f_int64_value(&[])?;
         let drawn = Tensor::f_empty([count], (Kind::Double, Device::Cpu))?.f_uniform_(lower, upper)?;
         let drawn = drawn.f_to_kind(input.f_kind()?)?.f_to_device(input.device())?;

@@ -103,7 +103,7 @@ impl BatchNorm {
     /// Where libtorch fails.
     pub fn scale_and_shift(&self, conv_bias: Option<&Tensor>) -> Result<Option<(Tensor, Tensor)>> {
         let Some(running) = &self.running else { return Ok(None) };
-        let mut scale = running.variance.f_add_scalar(self.eps)?.f_rsqrt()?;
+        let mut scale = running.variance.f_add(&size::number(self.eps, &running.variance)?)?.f_rsqrt()?;
         if let Some(weight) = &self.weight {
             scale = weight.f_mul(&scale)?;
         }
@@ -173,6 +173,11 @@ impl Module for BatchNorm {
             parts.buffer("running_var", &running.variance);
             parts.buffer("num_batches_tracked", &running.batches);
         }
+    }
+
+    /// Files that were written before PyTorch 0.4.1 lack the counter, which then stays as it is.
+    fn may_be_absent(&self, name: &str) -> bool {
+        name == "num_batches_tracked"
     }
 
     fn train(&self, training: bool) {
