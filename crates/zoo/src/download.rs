@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ureq::Body;
 use ureq::http::{HeaderMap, Response, header};
@@ -13,13 +13,11 @@ use crate::error::{Error, ErrorKind};
 use crate::http::{self, Failure};
 use crate::options::{Network, Progress};
 use crate::partial::Partial;
+use crate::patience::Patience;
 use crate::source::SourceUrl;
 
 /// Most bytes that are taken from a server that does not say how many will come.
 const LARGEST_UNANNOUNCED: u64 = 4 << 30;
-
-/// An attempt that brings fewer new bytes does not renew the patience.
-const PROGRESS: u64 = 1 << 16;
 
 /// One file on its way from a URL to its place in the cache. The entry's lock must be held.
 pub(crate) struct Download<'a> {
@@ -34,51 +32,47 @@ impl Download<'_> {
     /// Fetches, verifies and names the file. A content whose digest is wrong is fetched once more if its beginning was
     /// from an earlier attempt.
     pub(crate) fn run(&self) -> Result<(), Error> {
-        loop {
-            let mut partial = Partial::open(self.entry, &self.url.identity())?;
-            if partial.length() > 0 && self.expected.is_none() && partial.validator().is_none() {
-                partial.restart(None)?;
+        let mut patience = Patience::new(self.network);
+        match self.fetch(&mut patience)? {
+            (true, Err(error)) if matches!(error.kind(), ErrorKind::WrongDigest { .. }) => {
+                log::warn!("{}: the continued download has a wrong digest, starting again", self.url);
+                self.fetch(&mut patience)?.1
             }
-            let resumed = match self.attempts(&mut partial) {
-                Ok(resumed) => resumed,
-                Err(error) => {
-                    if partial.length() == 0 {
-                        partial.discard();
-                    }
-                    return Err(error);
+            (_, result) => result,
+        }
+    }
+
+    /// Attempts until the file is whole, then verifies it; tells whether it was put together from more than one answer.
+    fn fetch(&self, patience: &mut Patience<'_>) -> Result<(bool, Result<(), Error>), Error> {
+        let mut partial = Partial::open(self.entry, &self.url.identity())?;
+        if partial.length() > 0 && self.expected.is_none() && partial.validator().is_none() {
+            partial.restart(None)?;
+        }
+        match self.attempts(&mut partial, patience) {
+            Ok(resumed) => Ok((resumed, partial.finish(self.expected))),
+            Err(error) => {
+                if partial.length() == 0 {
+                    partial.discard();
                 }
-            };
-            match partial.finish(self.expected) {
-                Err(error) if resumed && matches!(error.kind(), ErrorKind::WrongDigest { .. }) => {
-                    log::warn!("{}: the continued download has a wrong digest, starting again", self.url);
-                }
-                result => return result,
+                Err(error)
             }
         }
     }
 
-    /// Attempts until the file is whole; tells whether it was put together from more than one answer.
-    fn attempts(&self, partial: &mut Partial<'_>) -> Result<bool, Error> {
-        let (mut last_progress, mut longest) = (Instant::now(), partial.length());
-        let mut delay = self.network.first_delay;
-        let mut attempt = 1;
+    fn attempts(&self, partial: &mut Partial<'_>, patience: &mut Patience<'_>) -> Result<bool, Error> {
+        patience.note(partial.length());
         loop {
-            let (error, retry_after) = match self.attempt(partial, last_progress + self.network.patience) {
+            let (error, retry_after) = match self.attempt(partial, patience.deadline()) {
                 Ok(resumed) => return Ok(resumed),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing(error, retry_after)) => (error, retry_after),
             };
-            if partial.length() >= longest + PROGRESS {
-                (last_progress, longest) = (Instant::now(), partial.length());
-            }
-            let wait = retry_after.unwrap_or(Duration::ZERO).max(delay).min(self.network.longest_delay);
-            if attempt > self.network.retries || last_progress.elapsed() + wait >= self.network.patience {
-                return Err(Error::new("", ErrorKind::GaveUp { attempts: attempt, source: error }));
-            }
-            log::info!("{}: {error}; attempt {} follows", self.url, attempt + 1);
+            patience.note(partial.length());
+            let Some(wait) = patience.next(retry_after.unwrap_or_default()) else {
+                return Err(Error::new("", ErrorKind::GaveUp { attempts: patience.attempts, source: error }));
+            };
+            log::info!("{}: {error}; another attempt follows", self.url);
             thread::sleep(wait);
-            delay = (delay * 2).min(self.network.longest_delay);
-            attempt += 1;
         }
     }
 
@@ -159,8 +153,9 @@ fn refuse_encoded(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
+/// What `Content-Length` says; chunks have their own lengths, and win.
 fn body_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
+    let Some(value) = headers.get(header::CONTENT_LENGTH).filter(|_| !is_chunked(headers)) else { return Ok(None) };
     let length = value.to_str().ok().and_then(|text| text.parse().ok());
     length.map(Some).ok_or_else(|| bad_answer("its `Content-Length` is not a number"))
 }
@@ -211,6 +206,14 @@ mod tests {
             assert_eq!(continued_total(&headers(&[(header::CONTENT_RANGE, text)]), 3), expected, "{text}");
         }
         assert_eq!(continued_total(&headers(&[(header::CONTENT_RANGE, "bytes 0-9/10")]), 0), None);
+    }
+
+    #[test]
+    fn chunks_win_over_a_length() {
+        let length = (header::CONTENT_LENGTH, "10");
+        assert_eq!(body_length(&headers(std::slice::from_ref(&length))).unwrap(), Some(10));
+        assert_eq!(body_length(&headers(&[length, (header::TRANSFER_ENCODING, "Chunked")])).unwrap(), None);
+        assert!(body_length(&headers(&[(header::CONTENT_LENGTH, "-1")])).is_err());
     }
 
     #[test]

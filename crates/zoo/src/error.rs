@@ -128,6 +128,12 @@ pub enum ErrorKind {
         /// The path as the table has it.
         path: String,
     },
+    /// A path of the table cannot be the name of a file.
+    #[error("the path `{path}` holds a control character")]
+    UnusablePath {
+        /// The path as the table has it, control characters escaped.
+        path: String,
+    },
     /// The scheme of the URL or name is none of those that are read.
     #[error(
         "unknown scheme `{scheme}://`; known are http://, https://, open-mmlab://, openmmlab://, torchvision://, \

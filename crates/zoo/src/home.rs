@@ -29,7 +29,8 @@ fn expand(path: PathBuf, user_home: Option<&Path>) -> Result<PathBuf, Error> {
     let first = parts.next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
     if first == "~" {
         let home = user_home.ok_or_else(|| unknown("there is no home directory for `~`"))?;
-        return Ok(home.join(parts.as_path()));
+        // Joined by parts, so that `~` alone gets no slash at its end.
+        return Ok(home.components().chain(parts).collect());
     }
     if first.as_encoded_bytes().starts_with(b"~") {
         return Err(unknown("`~user` is not expanded, only `~`"));
@@ -68,6 +69,7 @@ mod tests {
         assert_eq!(folder(&[("MMCV_HOME", "~")], home).unwrap(), Path::new("/home/u"));
         assert_eq!(folder(&[("XDG_CACHE_HOME", "~/c")], home).unwrap(), Path::new("/home/u/c/mmcv"));
         assert_eq!(folder(&[("MMCV_HOME", "/a/~")], home).unwrap(), Path::new("/a/~"));
+        assert_eq!(folder(&[("MMCV_HOME", "~")], home).unwrap().as_os_str(), "/home/u");
     }
 
     #[test]

@@ -43,7 +43,10 @@ pub(crate) fn get(
     deadline: Instant,
 ) -> Result<Response<Body>, Failure> {
     let mut url = asked.url().clone();
-    for _ in 0..=REDIRECTS {
+    for hop in 0..=REDIRECTS {
+        if hop > 0 && Instant::now() >= deadline {
+            return Err(of_kind(ErrorKind::TimeOut { reason: "the redirects took too long".to_owned() }).into());
+        }
         let response = request(network, &url, partial, deadline)?;
         match response.status().as_u16() {
             301 | 302 | 303 | 307 | 308 => url = redirect_target(&url, response.headers())?,

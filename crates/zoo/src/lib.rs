@@ -21,6 +21,7 @@ mod http;
 mod mirrors;
 mod options;
 mod partial;
+mod patience;
 mod proxy;
 mod resolve;
 mod retry_after;

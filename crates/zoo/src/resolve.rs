@@ -83,6 +83,9 @@ fn target(home: &Path, text: &str) -> Result<Resolved, Error> {
     }
     let outside = || Error::new("", ErrorKind::OutsideCacheFolder { path: text.to_owned() });
     let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if text.chars().any(char::is_control) {
+        return Err(Error::new("", ErrorKind::UnusablePath { path: redact(text) }));
+    }
     if !Path::new(text).components().all(inside) {
         return Err(outside());
     }
@@ -207,6 +210,13 @@ mod tests {
             let error = error(&format!(r#"{{"mine": "{path}"}}"#), "mine");
             assert!(matches!(error.kind(), ErrorKind::OutsideCacheFolder { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn paths_fit_on_one_line() {
+        let error = error(r#"{"mine": "a\nb\u0000.pth"}"#, "mine");
+        assert!(matches!(error.kind(), ErrorKind::UnusablePath { .. }), "{error}");
+        assert!(!error.to_string().contains(char::is_control), "{error}");
     }
 
     #[cfg(unix)]

@@ -7,8 +7,8 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// The wait that a `Retry-After` value asks for: seconds, or a date, which in the past means none.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = UNIX_EPOCH.checked_add(Duration::from_secs(seconds_of_date(text)?))?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -50,7 +50,10 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
             ("Tue, 29 Feb 2000 00:00:00 GMT", Some(951_782_400 - 784_111_770)),
+            ("99999999999999999999", Some(u64::MAX)),
             ("-1", None),
+            ("+1", None),
+            ("", None),
             ("soon", None),
             ("Sun, 99 Nov 1994 08:49:37 GMT", None),
             ("Sun, 06 Nov 1994 08:99:37 GMT", None),

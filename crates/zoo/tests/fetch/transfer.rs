@@ -68,6 +68,23 @@ fn a_file_that_changed_meanwhile_is_fetched_again_as_a_whole() {
 }
 
 #[test]
+fn a_rest_that_is_always_wrong_ends_the_download() {
+    let (body, name) = content(LENGTH);
+    let setup = setup(move |request, answer| match request.range_start() {
+        Some(_) => {
+            answer.file_or_range(request, &[0; LENGTH]);
+        }
+        None => {
+            answer.send(200, &[("Content-Length", "300000")], &body[..100_000]);
+        }
+    });
+    let error = setup.fail(&name);
+    assert!(matches!(error.kind(), ErrorKind::WrongDigest { .. }), "{error}");
+    assert_eq!(setup.request_count(), 4);
+    assert!(setup.partials().is_empty());
+}
+
+#[test]
 fn a_range_that_was_not_asked_for_is_not_used() {
     let (body, name) = content(LENGTH);
     let served = body.clone();
@@ -238,6 +255,18 @@ fn bodies_without_a_length_are_verified_by_their_digest() {
 }
 
 #[test]
+fn chunks_are_believed_and_not_a_length_beside_them() {
+    let (body, name) = content(LENGTH);
+    let mut chunks = format!("{LENGTH:x}\r\n").into_bytes();
+    chunks.extend_from_slice(&body);
+    chunks.extend_from_slice(b"\r\n0\r\n\r\n");
+    let setup = setup(move |_, answer| {
+        answer.send(200, &[("Content-Length", "10"), ("Transfer-Encoding", "chunked")], &chunks);
+    });
+    assert_eq!(fs::read(setup.fetch(&name).unwrap()).unwrap(), body);
+}
+
+#[test]
 fn encoded_bodies_are_not_mistaken_for_the_file() {
     let (body, name) = content(1000);
     let setup = setup(move |_, answer| {
@@ -288,6 +317,18 @@ fn endless_and_foreign_redirects_are_refused_at_once() {
         assert!(matches!(error.kind(), ErrorKind::Redirect { .. }), "{location}: {error}");
         assert_eq!(setup.request_count(), count, "{location}");
     }
+}
+
+#[test]
+fn redirects_share_one_patience() {
+    let mut setup = setup(|_, answer| {
+        answer.send(302, &[("Location", "/next"), ("Content-Length", "0")], b"");
+    });
+    let network = Network { patience: Duration::ZERO, proxy_from_environment: false, ..Network::default() };
+    setup.zoo = setup.zoo.with_network(network);
+    let error = setup.fail("model-012345.pth");
+    assert!(matches!(error.kind(), ErrorKind::TimeOut { .. }), "{error}");
+    assert_eq!(setup.request_count(), 1);
 }
 
 #[test]
