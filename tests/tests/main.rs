@@ -5,6 +5,7 @@
 mod custom_layer;
 mod downstream;
 mod fuse;
+mod loading;
 mod module;
 mod never_panics;
 mod parity;
