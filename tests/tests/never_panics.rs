@@ -9,7 +9,8 @@ use tch::{Device, Kind, Tensor};
 fn value() -> impl Strategy<Value = Config> {
     let leaf = prop_oneof![
         (-3i64..9).prop_map(Config::Int),
-        prop_oneof![Just(0.1), Just(-1.5), Just(0.0), Just(f64::NAN), Just(f64::INFINITY), Just(1e300)].prop_map(Config::Float),
+        prop_oneof![Just(0.1), Just(-1.5), Just(0.0), Just(f64::NAN), Just(f64::INFINITY), Just(1e300)]
+            .prop_map(Config::Float),
         prop_oneof![
             Just(i64::MAX),
             Just(i64::MIN),
@@ -89,7 +90,6 @@ fn extreme_arguments() {
                     cfg.insert(required.name, 4);
                 }
                 cfg.insert(field.name, value.clone());
-                eprintln!("TRY {cfg:?}");
                 if let Ok(module) = build_model(&Config::Dict(cfg)) {
                     run(&*module, &[2, 4, 5, 5], true);
                 }

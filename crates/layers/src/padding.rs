@@ -4,7 +4,7 @@ use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
 use crate::registry::{Build, build_from};
-use crate::{Module, Result, Size};
+use crate::{Module, Result, Size, size};
 
 config_struct! {
     /// Arguments of `zero`, `reflect` and `replicate`.
@@ -89,10 +89,10 @@ impl Module for Pad {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(match self.mode {
-            PadMode::Zero => input.f_pad(&self.sides, "constant", 0.0)?,
-            PadMode::Reflect => input.f_pad(&self.sides, "reflect", None)?,
-            PadMode::Replicate => input.f_pad(&self.sides, "replicate", None)?,
-        })
+        match self.mode {
+            PadMode::Zero => size::pad(input, &self.sides, "constant", Some(0.0)),
+            PadMode::Reflect => size::pad(input, &self.sides, "reflect", None),
+            PadMode::Replicate => size::pad(input, &self.sides, "replicate", None),
+        }
     }
 }

@@ -71,6 +71,19 @@ pub(crate) fn number(value: f64, like: &Tensor) -> Result<Tensor> {
     Ok(tensor.f_reshape([0i64; 0])?)
 }
 
+/// Pads an input; `sides` are the pixels before and after each dimension, the last dimension first.
+///
+/// libtorch does not check that the size of the output can be counted, and then reads outside the input.
+pub(crate) fn pad(input: &Tensor, sides: &[i64], mode: &str, value: Option<f64>) -> Result<Tensor> {
+    let shape = of(input)?;
+    for (pair, size) in sides.chunks(2).zip(shape.iter().rev()) {
+        if pair.iter().try_fold(*size, |size, side| size.checked_add(*side)).is_none() {
+            return Err(Error::argument("padding", format!("{sides:?}"), "expected sides that fit into memory"));
+        }
+    }
+    Ok(input.f_pad(sides, mode, value)?)
+}
+
 /// The number of elements of a shape; the largest integer where it is larger.
 pub(crate) fn product(shape: &[i64]) -> i64 {
     shape.iter().fold(1, |product: i64, size| product.saturating_mul(*size))

@@ -4,6 +4,9 @@ use mmcv_layers::{Error, Result};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::{Kind, Tensor};
 
+/// Most pixels of a picture after resizing: a strip of a few pixels' width would otherwise take all memory.
+const MOST_PIXELS: i128 = 1 << 28;
+
 config_struct! {
     /// How pictures are prepared.
     pub struct Preprocess {
@@ -76,6 +79,13 @@ impl Preprocess {
         if self.channel_order == ChannelOrder::Bgr {
             pixels = pixels.f_flip([1])?;
         }
+        if self.std.contains(&0.0) {
+            return Err(Error::argument(
+                "std",
+                format!("{:?}", self.std),
+                "expected no zero: pixels are divided by it",
+            ));
+        }
         let pixels = pixels.f_to_kind(Kind::Float)?;
         let pixels = pixels.f_sub(&per_channel("mean", &self.mean)?)?.f_div(&per_channel("std", &self.std)?)?;
         Ok(pixels.f_contiguous()?)
@@ -90,6 +100,11 @@ fn resized(height: i64, width: i64, edge: i64) -> Result<[i64; 2]> {
     let short = height.min(width);
     if short < 1 {
         return Err(Error::input("a picture with at least one pixel", format!("{height} x {width}")));
+    }
+    let long = height.max(width);
+    if i128::from(edge) * i128::from(edge) * i128::from(long) / i128::from(short) > MOST_PIXELS {
+        let expected = format!("at most {MOST_PIXELS} pixels after resizing to resize_edge {edge}");
+        return Err(Error::input(expected, format!("a picture of {height} x {width} pixels")));
     }
     let scaled = |side: i64| (i128::from(edge) * i128::from(side) / i128::from(short)).try_into().unwrap_or(i64::MAX);
     Ok([scaled(height), scaled(width)])

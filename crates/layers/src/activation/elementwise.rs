@@ -158,7 +158,11 @@ elementwise! {
     }
     |arguments, input| {
         let HSigmoidConfig { bias, divisor, min_value, max_value } = *arguments;
-        input.f_add_scalar(bias)?.f_div_scalar(divisor)?.f_clamp(min_value, max_value)?
+        {
+            let number = |value: f64| size::number(value, input);
+            let scaled = input.f_add(&number(bias)?)?.f_div(&number(divisor)?)?;
+            scaled.f_clamp_tensor(Some(&number(min_value)?), Some(&number(max_value)?))?
+        }
     }
 }
 

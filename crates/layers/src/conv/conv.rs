@@ -4,7 +4,7 @@ use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::Tensor;
 
 use super::spectral_norm::SpectralNorm;
-use crate::{Error, Module, Parts, Result, Size, Training, init};
+use crate::{Error, Module, Parts, Result, Size, Training, init, size};
 
 config_struct! {
     /// Arguments of `Conv1d`, `Conv2d` and `Conv3d`.
@@ -236,7 +236,7 @@ impl Conv {
             }
             ConvPadding::Zeros(padding) => (input, padding),
             ConvPadding::Before(padding, mode) => {
-                padded = input.f_pad(padding, mode, None)?;
+                padded = size::pad(input, padding, mode, None)?;
                 (&padded, &zeros)
             }
         };
