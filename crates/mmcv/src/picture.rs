@@ -13,6 +13,8 @@ const PANEL_WIDTH: u32 = 420;
 const MARGIN: u32 = 24;
 const BAR_HEIGHT: u32 = 14;
 const TEXT_SIZE: f32 = 20.0;
+/// Classes that the panel has room for.
+const MOST_ROWS: usize = 8;
 
 const BACKGROUND: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([33, 37, 41]);
@@ -25,7 +27,7 @@ pub(crate) fn read(file: &Path) -> Result<RgbImage> {
     Ok(reader.decode().context("cannot read the picture: expected PNG, JPEG, WebP or BMP")?.to_rgb8())
 }
 
-/// Writes a PNG with the photo on the left and its classes with bars on the right.
+/// Writes a PNG with the photo on the left and its best classes, eight at most, with bars on the right.
 pub(crate) fn write(file: &Path, photo: &RgbImage, predictions: &[Prediction]) -> Result<()> {
     let font = FontRef::try_from_slice(dejavu::sans::regular())?;
     let width = u64::from(photo.width()) * u64::from(PHOTO_HEIGHT) / u64::from(photo.height().max(1));
@@ -34,10 +36,12 @@ pub(crate) fn write(file: &Path, photo: &RgbImage, predictions: &[Prediction]) -
     let mut canvas = RgbImage::from_pixel(width + PANEL_WIDTH, PHOTO_HEIGHT, BACKGROUND);
     imageops::replace(&mut canvas, &photo, 0, 0);
 
-    let row = (PHOTO_HEIGHT - 2 * MARGIN) / u32::try_from(predictions.len().max(1))?;
+    // The best classes, as many as there is room for.
+    let count = predictions.len().clamp(1, MOST_ROWS);
+    let row = (PHOTO_HEIGHT - 2 * MARGIN) / u32::try_from(count)?;
     let left = width + MARGIN;
     let length = PANEL_WIDTH - 2 * MARGIN;
-    for (rank, prediction) in (0..).zip(predictions) {
+    for (rank, prediction) in (0..).zip(predictions.iter().take(count)) {
         let top = MARGIN + rank * row;
         let percent = format!("{:.1} %", 100.0 * prediction.score);
         let room = length as f32 - text_width(&font, &percent) - 12.0;

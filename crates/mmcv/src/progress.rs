@@ -3,14 +3,14 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use mmcv_zoo::Progress;
 
-/// The progress of one download: bytes, rate, time left.
+/// The progress of one download: bytes, rate, time left. It shows no URL, which may hold a password.
 #[derive(Debug)]
 pub(crate) struct Download(ProgressBar);
 
 impl Download {
-    pub(crate) fn new(name: &str) -> Self {
-        let bar = ProgressBar::no_length().with_message(name.to_owned());
-        let style = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
         bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self(bar)
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tch::{Cuda, Device, Kind, Tensor};
 
-use super::{Failure, print};
+use super::{Failure, print, shown};
 
 /// Shows libtorch, threads, CPU, CUDA and the cache folder.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ fn findings() -> Value {
     json!({
         "mmcv": env!("CARGO_PKG_VERSION"),
         "libtorch": library.as_deref().and_then(version),
-        "libtorch_folder": library.as_deref().and_then(Path::parent),
+        "libtorch_folder": library.as_deref().and_then(Path::parent).map(shown),
         "threads": tch::get_num_threads(),
         "interop_threads": tch::get_num_interop_threads(),
         "cpu_capability": cpu_capability(),
@@ -101,12 +101,13 @@ fn cache() -> Value {
     };
     let (files, bytes) = usage(zoo.home());
     let read_only = zoo.home().metadata().is_ok_and(|metadata| metadata.permissions().readonly());
-    let state = match (zoo.home().exists(), read_only) {
-        (false, _) => "does not exist yet",
-        (true, true) => "read-only",
-        (true, false) => "ready",
+    let state = match (zoo.home().exists(), zoo.home().is_dir(), read_only) {
+        (false, ..) => "does not exist yet",
+        (true, false, _) => "not a folder",
+        (true, true, true) => "read-only",
+        (true, true, false) => "ready",
     };
-    json!({ "folder": zoo.home(), "state": state, "files": files, "bytes": bytes })
+    json!({ "folder": shown(zoo.home()), "state": state, "files": files, "bytes": bytes })
 }
 
 /// The number of files below a folder, and their sizes; hidden entries are not counted.

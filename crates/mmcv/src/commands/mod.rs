@@ -7,6 +7,7 @@ mod zoo;
 
 use std::fmt;
 use std::io::Write;
+use std::path::Path;
 
 use clap::Subcommand;
 
@@ -66,6 +67,11 @@ impl From<mmcv_zoo::Error> for Failure {
     fn from(error: mmcv_zoo::Error) -> Self {
         Self(error.report())
     }
+}
+
+/// A path as JSON can hold it: bytes that are no UTF-8 are replaced.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Prints to stdout; fails where it is closed.

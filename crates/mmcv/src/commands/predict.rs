@@ -1,5 +1,6 @@
 //! `mmcv predict`: pictures to classes.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -13,7 +14,7 @@ use mmcv_zoo::FetchOptions;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-use super::{Failure, print};
+use super::{Failure, print, shown};
 use crate::picture;
 use crate::progress::{self, Download};
 
@@ -58,10 +59,11 @@ impl FromStr for DeviceName {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        match (name, name.strip_prefix("cuda:").map(str::parse)) {
+        // An index beyond a byte is cut off by libtorch.
+        match (name, name.strip_prefix("cuda:").map(str::parse::<u8>)) {
             ("cpu", _) => Ok(Self(Device::Cpu)),
             ("cuda", _) => Ok(Self(Device::Cuda(0))),
-            (_, Some(Ok(index))) => Ok(Self(Device::Cuda(index))),
+            (_, Some(Ok(index))) => Ok(Self(Device::Cuda(usize::from(index)))),
             _ => Err("expected cpu, cuda or cuda:N".to_owned()),
         }
     }
@@ -78,6 +80,7 @@ pub(crate) struct Prediction {
 
 impl Predict {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        self.check_outputs()?;
         let mut config = Config::from_file(&self.config).map_err(anyhow::Error::from)?;
         config.set_options(&self.cfg_options).map_err(anyhow::Error::from)?;
         let recipe = Recipe::read(&config).with_context(|| self.config.display().to_string())?;
@@ -93,6 +96,26 @@ impl Predict {
         self.report(&results)
     }
 
+    /// Where the picture with the classes of `image` is written, if it is.
+    fn output(&self, image: &Path) -> Option<PathBuf> {
+        let out = self.out.as_ref()?;
+        let several = self.images.len() > 1;
+        Some(if several { out.join(image.with_extension("png").file_name().unwrap_or_default()) } else { out.clone() })
+    }
+
+    /// No picture may be written over that of another.
+    fn check_outputs(&self) -> Result<()> {
+        let mut seen = HashSet::new();
+        for output in self.images.iter().filter_map(|image| self.output(image)) {
+            let shown = output.display().to_string();
+            ensure!(
+                seen.insert(output),
+                "{shown}: several of the pictures would be written to it: give them one by one"
+            );
+        }
+        Ok(())
+    }
+
     /// The network with its weights, in evaluation mode on the device.
     fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
         let network = recipe.build(&mmcv_models::MODELS)?;
@@ -103,7 +126,7 @@ impl Predict {
         let Some(checkpoint) = checkpoint else {
             bail!("there are no weights: give --checkpoint, or `checkpoint: {{source: ...}}` in the config");
         };
-        let bar = Download::new(&checkpoint.source);
+        let bar = Download::new();
         let show = |progress| bar.show(progress);
         let file = locate(&checkpoint.source, &FetchOptions { progress: Some(&show), ..FetchOptions::default() })?;
         drop(bar);
@@ -140,12 +163,7 @@ impl Predict {
                 score: best.f_double_value(&[rank])?,
             });
         }
-        if let Some(out) = &self.out {
-            let file = if self.images.len() > 1 {
-                out.join(image.with_extension("png").file_name().unwrap_or_default())
-            } else {
-                out.clone()
-            };
+        if let Some(file) = self.output(image) {
             picture::write(&file, &photo, &predictions)?;
         }
         Ok(predictions)
@@ -160,7 +178,7 @@ impl Predict {
                         .iter()
                         .map(|Prediction { index, class, score }| json!({ "index": index, "class": class, "score": score }))
                         .collect();
-                    json!({ "image": image, "predictions": predictions })
+                    json!({ "image": shown(image), "predictions": predictions })
                 })
                 .collect();
             return print(&format!("{:#}\n", serde_json::Value::Array(results)));

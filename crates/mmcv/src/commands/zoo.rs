@@ -67,7 +67,7 @@ impl Zoo {
         match self {
             Self::List { pattern, json } => list(&zoo, pattern.as_deref().unwrap_or_default(), json),
             Self::Fetch { name, verification } => {
-                let bar = Download::new(&name);
+                let bar = Download::new();
                 let progress = |progress| bar.show(progress);
                 print_path(zoo.fetch(&name, &FetchOptions { progress: Some(&progress), ..verification.options() })?)
             }

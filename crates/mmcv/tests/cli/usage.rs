@@ -1,0 +1,70 @@
+//! Help, exit statuses, and streams that are closed.
+
+use std::fs::File;
+use std::io;
+
+use crate::{Said, mmcv, run};
+
+#[test]
+fn help_has_examples() {
+    for arguments in [["zoo", "--help"], ["doctor", "--help"], ["predict", "--help"], ["ckpt", "--help"]] {
+        let help = run(arguments).done();
+        assert!(help.contains("Example") && help.contains(&format!("mmcv {}", arguments[0])), "{help}");
+    }
+    assert!(run(["--version"]).done().starts_with("mmcv "));
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [
+        &[][..],
+        &["sing"],
+        &["zoo"],
+        &["zoo", "sing"],
+        &["zoo", "fetch"],
+        &["zoo", "fetch", "a", "b"],
+        &["zoo", "fetch", "a", "--sha256", "xyz"],
+        &["zoo", "fetch", "a", "--sha256", "abcde"],
+        &["zoo", "import", "a"],
+        &["ckpt", "inspect"],
+        &["doctor", "--bad"],
+        &["predict", "a.yaml"],
+        &["predict", "a.yaml", "b.png", "--topk", "0"],
+        &["predict", "a.yaml", "b.png", "--device", "gpu"],
+        &["predict", "a.yaml", "b.png", "--device", "cuda:4294967296"],
+    ] {
+        let said = Said::by(&mut mmcv(home.path(), arguments));
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{arguments:?}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_checkpoint_is_one_line() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("notes.pth");
+    std::fs::write(&file, "no checkpoint").unwrap();
+    let error = Said::by(mmcv(home.path(), ["ckpt", "inspect"]).arg(&file)).failed();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains("notes.pth"), "{error}");
+}
+
+#[test]
+fn a_reader_that_went_away_is_a_failure_and_no_signal() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [["zoo", "list"], ["zoo", "path"], ["doctor", "--json"]] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let error = Said::by(mmcv(home.path(), arguments).stdout(writer)).failed();
+        assert!(error.contains("stdout"), "{arguments:?}: {error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_stdout_is_a_failure() {
+    let home = tempfile::tempdir().unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let error = Said::by(mmcv(home.path(), ["zoo", "path"]).stdout(full)).failed();
+    assert!(error.contains("stdout"), "{error}");
+}
