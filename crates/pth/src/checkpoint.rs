@@ -163,6 +163,14 @@ impl Checkpoint {
         self.format
     }
 
+    /// Reads all storages that were not read yet, and compares their checksums where the file has some.
+    ///
+    /// # Errors
+    /// The bytes of a storage are damaged.
+    pub fn verify(&self) -> Result<(), Error> {
+        self.source.verify().map_err(|kind| Error::new(&self.path, kind))
+    }
+
     /// All tensors in the order of the file. The key of each is its path from the root, joined by `.`.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = RawTensor<'_>> {
         self.tensors.iter().map(|path| self.raw(path.key.as_str().into(), path.node))
@@ -196,6 +204,20 @@ impl Checkpoint {
         json::check(&self.graph, metadata, &mut Budget::default()).ok()?;
         let plain = !holders.holds_tensor(metadata);
         plain.then(|| serde_json::to_value(Json { graph: &self.graph, value: metadata }).ok()).flatten()
+    }
+
+    /// The entries of [`meta`](Self::meta), without taking memory for all of them.
+    pub(crate) fn meta_entries(&self) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, Json<'_>)> {
+        let graph = &self.graph;
+        let entries = self.top_level().into_iter().filter(|&(_, value)| !self.holders.holds_tensor(value));
+        entries.map(move |(key, value)| {
+            let key = match key {
+                TopKey::Key(key) => json::render_key(graph, key),
+                TopKey::Index(index) => index.to_string().into(),
+                TopKey::Root => "".into(),
+            };
+            (key, Json { graph, value })
+        })
     }
 
     pub(crate) fn meta_json(&self) -> Meta<'_> {
@@ -250,18 +272,7 @@ pub(crate) struct Meta<'a>(&'a Checkpoint);
 
 impl serde::Serialize for Meta<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(checkpoint) = *self;
-        let graph = &checkpoint.graph;
-        let entries = checkpoint.top_level().into_iter();
-        let entries = entries.filter(|&(_, value)| !checkpoint.holders.holds_tensor(value)).map(|(key, value)| {
-            let key = match key {
-                TopKey::Key(key) => json::render_key(graph, key),
-                TopKey::Index(index) => index.to_string().into(),
-                TopKey::Root => "".into(),
-            };
-            (key, Json { graph, value })
-        });
-        serializer.collect_map(entries)
+        serializer.collect_map(self.0.meta_entries())
     }
 }
 

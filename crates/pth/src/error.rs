@@ -10,6 +10,8 @@ use crate::bytes::Ended;
 const MAX_LINE: usize = 1000;
 /// Characters that a program puts before the [`Error`] when it prints it.
 const PREFIX: &str = "error: ";
+/// Characters that are left for `: ` and the reason, however long the file's name is.
+const MIN_REASON: usize = 300;
 
 /// A file that cannot or will not be read or written. Its text is one line, `FILE: reason`, with control characters
 /// escaped and causes included, short enough that `error: ` before it makes at most 1000 characters.
@@ -38,7 +40,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The text of each kind has its cause in it.
-        let text = format!("{}: {}", self.path.display(), self.kind);
+        let path = one_line(&self.path.display().to_string(), MAX_LINE - PREFIX.len() - MIN_REASON);
+        let reason = one_line(&self.kind.to_string(), MAX_LINE);
+        let text = format!("{path}: {reason}");
         formatter.write_str(&one_line(&text, MAX_LINE - PREFIX.len()))
     }
 }

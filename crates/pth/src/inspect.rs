@@ -1,6 +1,7 @@
 //! What a checkpoint holds, as data, JSON and text.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -9,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::error::{Error, one_line};
 use crate::json::hexadecimal;
-use crate::raw::RawTensor;
+use crate::raw::{RELEASE_BYTES, RawTensor};
 
-/// Tensors of more bytes than this are released after they were hashed.
-const RELEASE_BYTES: u64 = 1 << 20;
+/// Tensors of fewer bytes than this stay in memory after they were hashed.
+const SMALL_BYTES: u64 = 1 << 20;
 /// Characters of a key or value in the text form.
 const MAX_TEXT: usize = 200;
 
@@ -25,13 +26,14 @@ pub struct Inspection {
     digests: Option<Vec<Option<[u8; 32]>>>,
 }
 
-/// Opens `path`, checks it, and with `digest` reads every tensor and takes its SHA-256.
+/// Opens `path`, checks it and the checksums of its storages, and with `digest` takes the SHA-256 of every tensor.
 ///
 /// # Errors
-/// The file cannot or will not be read; with `digest` also where only the bytes of a tensor are damaged.
+/// The file cannot or will not be read, or the bytes of a tensor are damaged.
 pub fn inspect(path: impl AsRef<Path>, options: &Options, digest: bool) -> Result<Inspection, Error> {
     let checkpoint = Checkpoint::open_with(path, options)?;
     let digests = digest.then(|| digests(&checkpoint)).transpose()?;
+    checkpoint.verify()?;
     Ok(Inspection { checkpoint, digests })
 }
 
@@ -58,8 +60,16 @@ fn digests(checkpoint: &Checkpoint) -> Result<Vec<Option<[u8; 32]>>, Error> {
             continue;
         }
         let mut hasher = Sha256::new();
-        tensor.for_each_chunk(|chunk| hasher.update(chunk))?;
-        if tensor.byte_count() > RELEASE_BYTES {
+        let mut unreleased = 0;
+        tensor.for_each_chunk(|chunk| {
+            hasher.update(chunk);
+            unreleased += chunk.len();
+            if unreleased >= RELEASE_BYTES {
+                tensor.release();
+                unreleased = 0;
+            }
+        })?;
+        if tensor.byte_count() > SMALL_BYTES {
             tensor.release();
         }
         if let Some(slot) = digests.get_mut(index) {
@@ -129,12 +139,33 @@ impl fmt::Display for Inspection {
                 None => writeln!(formatter)?,
             }
         }
-        let meta = self.checkpoint.meta();
-        let meta = meta.as_object().into_iter().flatten();
-        writeln!(formatter, "meta: {} entries", meta.clone().count())?;
-        for (key, value) in meta {
-            writeln!(formatter, "  {}: {}", one_line(key, MAX_TEXT), one_line(&value.to_string(), MAX_TEXT))?;
+        writeln!(formatter, "meta: {} entries", self.checkpoint.meta_entries().count())?;
+        for (key, value) in self.checkpoint.meta_entries() {
+            writeln!(formatter, "  {}: {}", one_line(&key, MAX_TEXT), one_line(&start_of(&value), MAX_TEXT))?;
         }
+        Ok(())
+    }
+}
+
+/// The JSON of `value`, of which only the start is made when it is long.
+fn start_of(value: &impl Serialize) -> String {
+    let mut start = Start(Vec::new());
+    // The error says that the start is complete.
+    let _ = serde_json::to_writer(&mut start, value);
+    String::from_utf8_lossy(&start.0).into_owned()
+}
+
+/// Takes a little more than [`MAX_TEXT`] characters.
+struct Start(Vec<u8>);
+
+impl io::Write for Start {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = (8 * MAX_TEXT).saturating_sub(self.0.len());
+        self.0.extend(bytes.iter().take(room));
+        Ok(room.min(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

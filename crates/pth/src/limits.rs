@@ -4,6 +4,8 @@
 pub(crate) const MAX_DEPTH: u32 = 500;
 /// Values in the result: containers, scalars, tensors and the dimensions of tensors.
 pub(crate) const MAX_VALUES: u64 = 1_000_000;
+/// Parts of containers that are looked at on the way to tensors, each time that a path leads through them.
+pub(crate) const MAX_STEPS: u64 = 32 << 20;
 /// Bytes of all keys and strings in the result.
 pub(crate) const MAX_TEXT_BYTES: u64 = 64 << 20;
 /// Bytes that any file may unfold to, however small it is: tensors, and inflated entries.
@@ -12,6 +14,8 @@ pub(crate) const MIN_UNFOLDED_BYTES: u64 = 64 << 20;
 pub(crate) const MAX_UNFOLDED_FACTOR: u64 = 16;
 /// An entry that inflates to more than [`MIN_UNFOLDED_BYTES`] may do so by this factor.
 pub(crate) const MAX_DEFLATE_RATIO: u64 = 100;
+/// Bytes of the central directory of a zip archive.
+pub(crate) const MAX_DIRECTORY_BYTES: u64 = 96 << 20;
 /// Entries of a zip archive.
 pub(crate) const MAX_ZIP_ENTRIES: u64 = 1 << 20;
 /// Bytes of one pickle.
@@ -22,11 +26,13 @@ pub(crate) const MAX_PICKLE_MEMORY: u64 = 224 << 20;
 pub(crate) const MAX_STACK: usize = 2 << 20;
 /// Bytes of one line of a text opcode.
 pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
+/// Bytes of the module and the name of one global.
+pub(crate) const MAX_NAME_BYTES: usize = 1 << 16;
 /// Bytes of one integer (2466 decimal digits).
 pub(crate) const MAX_INT_BYTES: usize = 1024;
 /// Parts of one mapping key that is a tuple, all levels together.
 pub(crate) const MAX_KEY_PARTS: usize = 1024;
-/// Parts of all such keys of a pickle.
+/// Parts of all such keys of a pickle, and 64 bytes of other keys each.
 pub(crate) const MAX_ALL_KEY_PARTS: usize = 2 << 20;
 /// Bytes of a safetensors header, as in its specification.
 pub(crate) const MAX_HEADER_BYTES: u64 = 100_000_000;

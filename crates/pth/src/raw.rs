@@ -13,6 +13,9 @@ use crate::storage::{Place, Storage, StorageTable};
 use crate::tensor::{StorageId, StorageSlice, Strided, Tensor};
 use crate::zip::Archive;
 
+/// Bytes of a storage that are read before its pages are given back.
+pub(crate) const RELEASE_BYTES: usize = 64 << 20;
+
 /// The mapped file, and what is known about the storages in it.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -56,10 +59,11 @@ impl Source {
         };
         let entry = self.archive.as_ref().and_then(|archive| archive.entries.get(index)).ok_or_else(ended)?;
         let data = crate::bytes::part(&self.map, start, entry.compressed).ok_or_else(ended)?;
+        let verified = self.verified.get(id as usize).ok_or_else(ended)?;
         if entry.is_stored() {
-            let verified = self.verified.get(id as usize).ok_or_else(ended)?;
             if verified.get().is_none() {
-                entry.check_crc(data)?;
+                let parts = data.chunks(RELEASE_BYTES).inspect(|_| self.release(id));
+                entry.check_crc_of(parts)?;
                 let _ = verified.set(());
             }
             return Ok(Content::Mapped(data));
@@ -71,8 +75,19 @@ impl Source {
         // The one before is given back before memory is taken for the next.
         *last = None;
         let content = Arc::new(entry.inflate(data)?);
+        let _ = verified.set(());
         *last = Some((id, Arc::clone(&content)));
         Ok(Content::inflated(&content))
+    }
+
+    /// Reads every storage whose checksum was not verified yet.
+    pub(crate) fn verify(&self) -> Result<(), ErrorKind> {
+        for (id, (storage, verified)) in self.storages.iter().zip(&self.verified).enumerate() {
+            if verified.get().is_none() {
+                self.storage(id as StorageId, storage)?;
+            }
+        }
+        Ok(())
     }
 
     fn release(&self, id: StorageId) {

@@ -67,10 +67,6 @@ impl StorageTable {
         self.storages.get(id as usize)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.storages.len()
-    }
-
     pub(crate) fn by_key(&mut self, key: &str) -> Option<&mut Storage> {
         let id = *self.by_key.get(key)?;
         self.storages.get_mut(id as usize)

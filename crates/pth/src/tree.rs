@@ -2,7 +2,7 @@
 
 use crate::error::{ErrorKind, TreeProblem};
 use crate::json;
-use crate::limits::{MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUES};
+use crate::limits::{MAX_DEPTH, MAX_STEPS, MAX_TEXT_BYTES, MAX_VALUES};
 use crate::pickle::{Graph, Node, Value};
 use crate::tensor::Tensor;
 
@@ -120,6 +120,7 @@ fn parts(node: &Node) -> Box<dyn Iterator<Item = Value> + '_> {
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     values: u64,
+    steps: u64,
     text: u64,
 }
 
@@ -127,6 +128,12 @@ impl Budget {
     pub(crate) fn values(&mut self, count: u64) -> Result<(), ErrorKind> {
         self.values = self.values.saturating_add(count);
         ErrorKind::check_limit("number of values", self.values, MAX_VALUES)
+    }
+
+    /// Counts parts that are looked at without becoming part of the result.
+    fn steps(&mut self, count: usize) -> Result<(), ErrorKind> {
+        self.steps = self.steps.saturating_add(count as u64);
+        ErrorKind::check_limit("number of steps to the tensors", self.steps, MAX_STEPS)
     }
 
     pub(crate) fn text(&mut self, bytes: u64) -> Result<(), ErrorKind> {
@@ -192,6 +199,7 @@ impl Walk<'_> {
     }
 
     fn items(&mut self, items: &[Value]) -> Result<(), ErrorKind> {
+        self.budget.steps(items.len())?;
         let holders = self.holders;
         for (index, &item) in items.iter().enumerate().filter(|&(_, &item)| holders.holds_tensor(item)) {
             self.enter(&index.to_string(), item)?;
@@ -200,6 +208,7 @@ impl Walk<'_> {
     }
 
     fn entries(&mut self, entries: &[(Value, Value)]) -> Result<(), ErrorKind> {
+        self.budget.steps(entries.len())?;
         let holders = self.holders;
         for &(key, value) in entries.iter().filter(|&&(_, value)| holders.holds_tensor(value)) {
             let key = json::key_text(self.graph, key, self.budget)?;

@@ -9,6 +9,8 @@ mod good;
 mod hostile;
 #[path = "pth/limits.rs"]
 mod limits;
+#[path = "pth/verified.rs"]
+mod verified;
 #[path = "pth/written.rs"]
 mod written;
 #[path = "pth/zips.rs"]

@@ -1,10 +1,14 @@
 //! `mmcv ckpt`: what is in a checkpoint.
 
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
 use super::{Failure, print};
+
+/// Bytes that are written at once.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// Checkpoint files: `.pth` of any age, TorchScript, safetensors. Nothing in them is executed.
 #[derive(Debug, Subcommand)]
@@ -32,11 +36,20 @@ impl Ckpt {
                 let refuse = |error: mmcv_pth::Error| Failure(error.to_string());
                 let inspection = mmcv_pth::inspect(&file, &mmcv_pth::Options::default(), digest).map_err(refuse)?;
                 if json {
-                    let text = serde_json::to_string_pretty(&inspection).map_err(anyhow::Error::from)?;
-                    return print(&format!("{text}\n"));
+                    return print_json(&inspection);
                 }
                 print(&inspection.to_string())
             }
         }
     }
+}
+
+/// Prints a line of JSON, without ever holding all of it in memory.
+fn print_json(inspection: &mmcv_pth::Inspection) -> Result<(), Failure> {
+    let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout().lock());
+    let written = serde_json::to_writer(&mut stdout, inspection).map_err(std::io::Error::from);
+    written
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Failure(format!("stdout: {error}")))
 }

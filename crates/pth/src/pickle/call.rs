@@ -4,10 +4,18 @@ use crate::error::PickleProblem;
 use crate::pickle::Fault;
 use crate::pickle::globals::{Function, Global, GlobalKind};
 use crate::pickle::machine::Machine;
+use crate::pickle::step::KEYED_BYTES;
 use crate::pickle::value::{Mapping, Node, SetKind, Value};
 
 const LAYOUTS: &[&str] =
     &["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"];
+
+/// A type of device, and an index where there is one.
+fn is_device(text: &str) -> bool {
+    let (kind, index) = text.split_once(':').unwrap_or((text, "0"));
+    let word = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    word && !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit())
+}
 
 impl Machine<'_> {
     /// The value of `global(*arguments)`.
@@ -92,7 +100,7 @@ impl Machine<'_> {
             },
             _ => return Ok(None),
         };
-        let extra = size_of::<Mapping>() + 32 * items.len();
+        let extra = size_of::<Mapping>() + KEYED_BYTES * items.len();
         let mapping = Mapping { items, ordered: function == Function::OrderedDict, attributes: None };
         self.node(Node::Mapping(Box::new(mapping)), extra).map(Some)
     }
@@ -110,6 +118,9 @@ impl Machine<'_> {
         };
         if function == Function::Size && !items.iter().all(|item| matches!(item, Value::Int(_))) {
             return Ok(None);
+        }
+        if matches!(function, Function::Set | Function::FrozenSet) {
+            self.charge((items.len() * KEYED_BYTES) as u64)?;
         }
         let value = self.sequence_node(items, |items| match function {
             Function::List => Node::List(items),
@@ -186,7 +197,7 @@ impl Machine<'_> {
             }
             _ => None,
         };
-        let Some(text) = text else { return Ok(None) };
+        let Some(text) = text.filter(|text| is_device(text)) else { return Ok(None) };
         let extra = text.len();
         self.node(Node::Device(text.into()), extra).map(Some)
     }

@@ -8,6 +8,9 @@ use crate::limits::{MAX_ALL_KEY_PARTS, MAX_KEY_PARTS};
 use crate::pickle::globals::Global;
 use crate::pickle::value::{Graph, Node, SetKind, Value};
 
+/// Bytes of a key that count as much as a part of one.
+const BYTES_PER_PART: usize = 64;
+
 /// A key as Python compares it: `1`, `1.0` and `True` are the same, and most objects are the same as themselves only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key<'a> {
@@ -26,6 +29,17 @@ enum Key<'a> {
     Open,
     End,
     Parts(Vec<Key<'a>>),
+}
+
+impl Key<'_> {
+    /// Bytes that are read to compare or to hash it.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::BigInt(text) | Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
 }
 
 impl Graph {
@@ -85,10 +99,16 @@ impl Graph {
         match self.node(value) {
             Some(Node::Tuple(_) | Node::Set(_, SetKind::Frozen)) => {
                 let parts = self.compound_key(value)?;
-                *allowed = allowed.checked_sub(parts.len()).ok_or(TreeProblem::LongKey)?;
+                let cost = parts.iter().map(|part| 1 + part.bytes() / BYTES_PER_PART).sum();
+                *allowed = allowed.checked_sub(cost).ok_or(TreeProblem::LongKey)?;
                 Ok(Key::Parts(parts))
             }
-            _ => self.simple_key(value),
+            _ => {
+                let key = self.simple_key(value)?;
+                // Long texts cost time wherever they are a key.
+                *allowed = allowed.checked_sub(key.bytes() / BYTES_PER_PART).ok_or(TreeProblem::LongKey)?;
+                Ok(key)
+            }
         }
     }
 

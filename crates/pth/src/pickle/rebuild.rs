@@ -35,18 +35,11 @@ impl Machine<'_> {
             }
             (F::RebuildQuantized, &[storage, offset, size, stride, parameters, gradient, hooks]) => {
                 self.check_gradient(gradient, hooks, global)?;
-                let scheme = self.graph.tuple(parameters).and_then(|parameters| parameters.first().copied());
-                let scheme = scheme.and_then(|scheme| self.graph.node(scheme));
-                let known = matches!(scheme, Some(Node::Global(Global { kind: GlobalKind::QuantizationScheme, .. })));
+                let known = self.is_quantizer(parameters);
                 let view = self.view(storage, offset, size, stride, None)?;
                 view.filter(|_| known).map(|_| Tensor::Unsupported("quantized"))
             }
-            (F::RebuildSparse, &[layout, data]) => match (self.graph.node(layout), self.graph.tuple(data)) {
-                (Some(&Node::Layout(layout)), Some([_, _, _] | [_, _, _, _])) if layout.starts_with("sparse") => {
-                    Some(Tensor::Unsupported(layout))
-                }
-                _ => None,
-            },
+            (F::RebuildSparse, &[layout, data]) => self.sparse(layout, data),
             (F::RebuildNested, &[buffer, sizes, strides, offsets]) => {
                 let tensors = [buffer, sizes, strides, offsets].iter().all(|&value| self.is_tensor(value));
                 tensors.then_some(Tensor::Unsupported("nested"))
@@ -149,6 +142,36 @@ impl Machine<'_> {
 
     fn is_tensor(&self, value: Value) -> bool {
         matches!(self.graph.node(value), Some(Node::Tensor(_)))
+    }
+
+    /// `(scheme, scale, zero point)`, or `(scheme, scales, zero points, axis)`.
+    fn is_quantizer(&self, parameters: Value) -> bool {
+        let list = |value| self.is_tensor(value) || matches!(self.graph.node(value), Some(Node::List(_)));
+        let scheme = match self.graph.tuple(parameters) {
+            Some(&[scheme, Value::Float(_) | Value::Int(_), Value::Int(_)]) => scheme,
+            Some(&[scheme, scales, points, Value::Int(_)]) if list(scales) && list(points) => scheme,
+            _ => return false,
+        };
+        let scheme = self.graph.node(scheme);
+        matches!(scheme, Some(Node::Global(Global { kind: GlobalKind::QuantizationScheme, .. })))
+    }
+
+    /// `(indices, values, size[, is_coalesced])`, or for compressed layouts `(compressed, plain, values, size)`.
+    fn sparse(&self, layout: Value, data: Value) -> Option<Tensor> {
+        let &Node::Layout(layout) = self.graph.node(layout)? else { return None };
+        let (tensors, size) = match (layout, self.graph.tuple(data)?) {
+            ("sparse_coo", [tensors @ .., size] | [tensors @ .., size, Value::Bool(_) | Value::None])
+                if tensors.len() == 2 =>
+            {
+                (tensors, size)
+            }
+            ("sparse_csr" | "sparse_csc" | "sparse_bsr" | "sparse_bsc", [tensors @ .., size]) if tensors.len() == 3 => {
+                (tensors, size)
+            }
+            _ => return None,
+        };
+        let right = tensors.iter().all(|&tensor| self.is_tensor(tensor)) && self.sizes(*size).is_some();
+        right.then_some(Tensor::Unsupported(layout))
     }
 
     fn dtype(&self, value: Value) -> Option<Dtype> {

@@ -1,7 +1,7 @@
 //! What each group of opcodes does.
 
 use crate::error::{ErrorKind, PickleProblem};
-use crate::limits::MAX_LINE_BYTES;
+use crate::limits::{MAX_LINE_BYTES, MAX_NAME_BYTES};
 use crate::pickle::Fault;
 use crate::pickle::globals::{Global, GlobalKind, module_of_today};
 use crate::pickle::literal::{self, Integer};
@@ -9,8 +9,12 @@ use crate::pickle::machine::Machine;
 use crate::pickle::opcode::*;
 use crate::pickle::value::{Mapping, Node, SetKind, Value};
 
-/// Bytes of an entry of the memo, of a list or of a mapping, growth included.
+/// Bytes of an entry of a list, growth included.
 const ENTRY_BYTES: usize = 40;
+/// Bytes of an entry of the memo, growth included.
+const MEMO_BYTES: usize = 64;
+/// Bytes of an entry of a mapping or set, with those that finding equal keys takes in the end.
+pub(super) const KEYED_BYTES: usize = 192;
 
 /// How many bytes of memory the time for one decimal digit stands for.
 const BIG_INTEGER_FACTOR: usize = 8;
@@ -35,7 +39,7 @@ impl Machine<'_> {
         }
         let value = self.stack.top()?;
         if self.memo.insert(index, value).is_none() {
-            self.charge(ENTRY_BYTES as u64)?;
+            self.charge(MEMO_BYTES as u64)?;
         }
         Ok(())
     }
@@ -151,6 +155,7 @@ impl Machine<'_> {
             }
             FROZENSET => {
                 let items = self.stack.pop_mark()?;
+                self.charge((items.len() * KEYED_BYTES) as u64)?;
                 self.push_sequence(items, |items| Node::Set(items, SetKind::Frozen))
             }
             DICT => {
@@ -194,7 +199,7 @@ impl Machine<'_> {
 
     fn add_items(&mut self, items: Vec<Value>) -> Result<(), Fault> {
         let target = self.stack.top()?;
-        self.charge((items.len() * ENTRY_BYTES) as u64)?;
+        self.charge((items.len() * KEYED_BYTES) as u64)?;
         match self.graph.node_mut(target) {
             Some(Node::Set(set, SetKind::Set)) => set.extend(items),
             _ => return Err(self.wrong_type("ADDITEMS", target)),
@@ -205,7 +210,7 @@ impl Machine<'_> {
     /// Sets keys and values, which alternate in `items`, in the mapping on top of the stack.
     fn set_items(&mut self, items: Vec<Value>) -> Result<(), Fault> {
         let target = self.stack.top()?;
-        self.charge((items.len() * ENTRY_BYTES) as u64)?;
+        self.charge((items.len() / 2 * KEYED_BYTES) as u64)?;
         let (pairs, rest) = items.as_chunks::<2>();
         if !rest.is_empty() {
             return Err(PickleProblem::EmptyStack.into());
@@ -230,6 +235,7 @@ impl Machine<'_> {
                 let (Some(module), Some(name)) = (self.graph.text(module), self.graph.text(name)) else {
                     return Err(self.wrong_type("STACK_GLOBAL", module));
                 };
+                check_name(module, name)?;
                 let (module, name) = (module.to_owned(), name.to_owned());
                 let global = self.global(&module, &name)?;
                 self.push_global(global)
@@ -237,13 +243,15 @@ impl Machine<'_> {
             INST => {
                 let global = self.named_on_lines()?;
                 let arguments = self.stack.pop_mark()?;
-                self.make(global, &arguments)
+                let value = self.call(global, &arguments)?;
+                self.stack.push(value)
             }
             OBJ => {
                 let values = self.stack.pop_mark()?;
                 let (&class, arguments) = values.split_first().ok_or(PickleProblem::EmptyStack)?;
                 let global = self.callee("OBJ", class)?;
-                self.make(global, arguments)
+                let value = self.call(global, arguments)?;
+                self.stack.push(value)
             }
             REDUCE => {
                 let [callee, arguments] = self.stack.pop_array()?;
@@ -286,6 +294,9 @@ impl Machine<'_> {
 
     /// The global `module.name`, if it is on a list.
     fn global(&mut self, module: &str, name: &str) -> Result<Global, Fault> {
+        check_name(module, name)?;
+        // Looking a name up takes time each time.
+        self.charge((module.len() + name.len()) as u64)?;
         let today = module_of_today(module);
         let Some(kind) = self.allowed.find(today, name) else {
             let known_as = (today != module).then(|| format!("{today}.{name}"));
@@ -297,7 +308,7 @@ impl Machine<'_> {
             Some(&index) => index,
             None => {
                 let index = self.graph.names.len() as u32;
-                self.charge((full.len() * 2 + ENTRY_BYTES * 2) as u64)?;
+                self.charge((full.len() * 2 + MEMO_BYTES * 2) as u64)?;
                 self.graph.names.push(full.as_str().into());
                 self.names.insert(full.into(), index);
                 index
@@ -362,6 +373,12 @@ impl Machine<'_> {
     pub(super) fn wrong_arguments(&self, global: Global) -> Fault {
         PickleProblem::WrongArguments(self.graph.name(global).to_owned()).into()
     }
+}
+
+/// An error if the name of a global is too long to be handled.
+fn check_name(module: &str, name: &str) -> Result<(), PickleProblem> {
+    let fits = module.len().saturating_add(name.len()) <= MAX_NAME_BYTES;
+    if fits { Ok(()) } else { Err(PickleProblem::BadLiteral("name of a global (too long)")) }
 }
 
 fn tuple(items: Vec<Value>) -> Node {

@@ -22,10 +22,13 @@ impl Machine<'_> {
             return Err(NO_STORAGE);
         }
         let (dtype, global) = self.storage_class(class)?;
+        let count = non_negative(count).ok_or(NO_STORAGE)?;
+        let length = self.graph.text(key).ok_or(NO_STORAGE)?.len();
+        // A key that is known takes time, and a new one is kept twice.
+        self.charge(2 * length as u64 + 128)?;
         let key = self.graph.text(key).ok_or(NO_STORAGE)?;
-        let known = self.storages.len();
-        let mut slice = self.storages.declare(key, dtype, non_negative(count).ok_or(NO_STORAGE)?)?;
-        let mut extra = if self.storages.len() > known { 2 * key.len() + 128 } else { 0 };
+        let mut slice = self.storages.declare(key, dtype, count)?;
+        let mut extra = 0;
         if let Some(view) = view.filter(|&view| view != Value::None) {
             let &[key, offset, count] = self.graph.tuple(view).ok_or(NO_STORAGE)? else { return Err(NO_STORAGE) };
             let key = self.graph.text(key).ok_or(NO_STORAGE)?;

@@ -2,7 +2,7 @@
 
 use crate::bytes::{Cursor, Ended};
 use crate::error::{ErrorKind, ZipProblem};
-use crate::limits::MAX_ZIP_ENTRIES;
+use crate::limits::{MAX_DIRECTORY_BYTES, MAX_ZIP_ENTRIES};
 use crate::zip::Archive;
 
 const ENTRY_SIGNATURE: [u8; 4] = *b"PK\x01\x02";
@@ -52,6 +52,7 @@ struct Directory {
 pub(super) fn parse(file: &[u8]) -> Result<Archive, ErrorKind> {
     let directory = find_directory(file)?;
     ErrorKind::check_limit("number of zip entries", directory.entries, MAX_ZIP_ENTRIES)?;
+    ErrorKind::check_limit("bytes of the zip directory", directory.bytes, MAX_DIRECTORY_BYTES)?;
     let bytes = crate::bytes::part(file, directory.start, directory.bytes);
     let mut cursor = Cursor::new(bytes.ok_or(ZipProblem::Broken("central directory"))?);
     let mut entries = Vec::new();

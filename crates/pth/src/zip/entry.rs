@@ -79,11 +79,16 @@ impl Archive {
 impl Entry {
     /// Checks the checksum of `data`, the entry's whole content; a recorded checksum of 0 stands for none.
     pub(crate) fn check_crc(&self, data: &[u8]) -> Result<(), ErrorKind> {
+        self.check_crc_of([data])
+    }
+
+    /// As [`check_crc`](Self::check_crc), for content in several parts.
+    pub(crate) fn check_crc_of<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Result<(), ErrorKind> {
         if self.crc == 0 {
             return Ok(());
         }
         let mut crc = Crc::new();
-        crc.update(data);
+        parts.into_iter().for_each(|part| crc.update(part));
         if crc.sum() == self.crc { Ok(()) } else { Err(self.error("its checksum is wrong (damaged file?)")) }
     }
 
