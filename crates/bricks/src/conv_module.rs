@@ -395,8 +395,7 @@ fn own_paths(error: Error, builder: &Builder<'_>, key: &str, cfg: &Dict) -> Erro
     let inner = builder.path.key(key);
     let own = |path: KeyPath| {
         let of_part = |field: &&str| path == inner.key(*field) && !cfg.contains_key(field);
-        let fields = ConvModuleConfig::FIELDS.iter().map(|field| field.name);
-        match fields.clone().find(|field| of_part(&field)) {
+        match ConvModuleConfig::FIELDS.iter().map(|field| field.name).find(of_part) {
             Some(field) => builder.path.key(field),
             None if key == "padding_mode" && path == inner.key("type") => inner.clone(),
             None => path,

@@ -157,6 +157,7 @@ macro_rules! config_struct {
             )*)?
         }
 
+        #[allow(unreachable_pub)]
         impl $name {
             /// The arguments, in order.
             pub const FIELDS: &'static [$crate::Field] = &[

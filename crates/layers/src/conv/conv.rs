@@ -173,7 +173,6 @@ impl Conv {
     }
 
     /// The weight: `[out_channels, in_channels / groups, *kernel_size]`. With spectral norm, the one before division.
-    #[must_use]
     pub fn weight(&self) -> &Tensor {
         &self.weight
     }
