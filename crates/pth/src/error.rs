@@ -319,8 +319,8 @@ pub enum TreeProblem {
     /// A set holds a tensor: there is no path to it.
     #[error("a set holds a tensor")]
     TensorInSet,
-    /// A tuple as key has too many parts.
-    #[error("a mapping key of over {} parts", crate::limits::MAX_KEY_PARTS)]
+    /// A tuple as key has too many parts, or all keys together are too long.
+    #[error("a mapping key of over {} parts, or too many long keys", crate::limits::MAX_KEY_PARTS)]
     LongKey,
 }
 
