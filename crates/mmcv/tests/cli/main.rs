@@ -1,4 +1,5 @@
 //! The real `mmcv` binary: what it prints, and how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod doctor;
 mod predict;
