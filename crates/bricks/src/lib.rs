@@ -6,6 +6,7 @@ mod conv_module;
 mod depthwise_separable;
 mod generalized_attention;
 mod non_local;
+pub mod transformer;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;
@@ -20,11 +21,11 @@ pub use non_local::{Mode, NonLocal, NonLocalConfig};
 /// The default registry with the types of this crate added: the same registry as [`mmcv_layers::MODELS`].
 pub static MODELS: Lazy<Registry> = Lazy::new(|| {
     let registry = mmcv_layers::MODELS.clone();
-    add_all(&registry, [SPECS]);
+    add_all(&registry, [SPECS, transformer::SPECS]);
     registry
 });
 
-/// The registered bundles.
+/// The registered bundles and plugins.
 pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "brick",

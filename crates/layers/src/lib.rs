@@ -14,6 +14,7 @@ pub mod init;
 mod init_cfg;
 pub mod linear;
 mod module;
+mod module_list;
 pub mod norm;
 pub mod padding;
 pub mod pool;
@@ -28,6 +29,7 @@ pub use error::{Error, ErrorKind, Result, first_line};
 pub use init_cfg::InitCfg;
 pub use linear::{Linear, LinearConfig};
 pub use module::{Module, Output, Parts, Training, single_input};
+pub use module_list::ModuleList;
 pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,

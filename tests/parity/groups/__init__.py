@@ -1,6 +1,6 @@
 """One module per group: `fixed()` yields the cases chosen by hand, `draw(rng)` makes one random case."""
 
-from groups import activation, bricks, classifier, conv, conv_module, initialisation, mobilenet_v2, norm, padding, upsample
+from groups import activation, bricks, classifier, conv, conv_module, initialisation, mobilenet_v2, norm, padding, transformer, upsample
 
 GROUPS = {
     "conv": conv,
@@ -10,6 +10,7 @@ GROUPS = {
     "padding": padding,
     "conv_module": conv_module,
     "bricks": bricks,
+    "transformer": transformer,
     "mobilenet_v2": mobilenet_v2,
     "classifier": classifier,
     "initialisation": initialisation,

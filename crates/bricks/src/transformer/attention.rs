@@ -1,0 +1,154 @@
+//! `MultiheadAttention`. Reference: mmcv/cnn/bricks/transformer.py.
+
+use mmcv_layers::drop::{Dropout, DropoutConfig};
+use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result};
+use mmcv_registry::{Config, Dict, config_struct, dict};
+use tch::Tensor;
+
+use super::multihead::{Masks, Multihead};
+use super::{build_dropout, optional};
+
+config_struct! {
+    /// Arguments of `MultiheadAttention`.
+    pub struct MultiheadAttentionConfig {
+        required {
+            /// Size of a position's vector; divisible by `num_heads`.
+            embed_dims: i64,
+            /// Number of heads.
+            num_heads: i64,
+        }
+        optional {
+            /// Probability with which an attention weight becomes 0 in training.
+            attn_drop: f64 = 0.0,
+            /// Probability with which an element of the output becomes 0 in training.
+            proj_drop: f64 = 0.0,
+            /// The dropout before the shortcut is added; null for none.
+            dropout_layer: Option<Dict> = Some(dict! { type: "Dropout", drop_prob: 0.0 }),
+            /// Rules of initialisation.
+            init_cfg: Config = Config::Null,
+            /// Whether inputs are `[N, L, E]`; else they are `[L, N, E]`.
+            batch_first: bool = false,
+            /// Whether the linear layers have biases.
+            bias: bool = true,
+            /// Whether a learned key and value are added.
+            add_bias_kv: bool = false,
+            /// Whether a key and a value of 0 are added.
+            add_zero_attn: bool = false,
+            /// Size of a key; null for `embed_dims`.
+            kdim: Option<i64> = None,
+            /// Size of a value; null for `embed_dims`.
+            vdim: Option<i64> = None,
+        }
+    }
+}
+
+/// Attention with several heads, to which the query is added.
+///
+/// Inputs by place, all but the first optional: `query`, `key`, `value`, `identity` (what is added), `query_pos`,
+/// `key_pos` (added to query and key), `attn_mask` `[L, S]` or `[N heads, L, S]`, `key_padding_mask` `[N, S]`. Masks are
+/// added, or where they are bools exclude where they are true. An undefined tensor counts as missing.
+///
+/// Shapes: query `[L, N, E]`, key and value `[S, N, E]`, output `[L, N, E]`; `N` first with `batch_first`. State:
+/// `attn.in_proj_weight`, `attn.in_proj_bias`, `attn.out_proj.*`.
+#[derive(Debug)]
+pub struct MultiheadAttention {
+    attn: Multihead,
+    proj_drop: Dropout,
+    dropout_layer: Option<Box<dyn Module>>,
+    embed_dims: i64,
+    batch_first: bool,
+    init_cfg: InitCfg,
+}
+
+impl MultiheadAttention {
+    /// An attention with PyTorch's initial values; `builder`'s path is where the config stands.
+    ///
+    /// # Errors
+    /// Where an argument is out of range.
+    pub fn new(builder: &Builder<'_>, config: &MultiheadAttentionConfig) -> Result<Self> {
+        let here = |error: Error| error.below(&builder.path);
+        if !(0.0..=1.0).contains(&config.attn_drop) {
+            let reason = "expected a number between 0 and 1";
+            return Err(Error::argument("attn_drop", config.attn_drop, reason).below(&builder.path));
+        }
+        let dropout = Builder { path: builder.path.key("dropout_layer"), ..builder.clone() };
+        Ok(Self {
+            attn: Multihead::new(config).map_err(here)?,
+            proj_drop: Dropout::new(&DropoutConfig { drop_prob: config.proj_drop, ..DropoutConfig::new() })
+                .map_err(here)?,
+            dropout_layer: build_dropout(&dropout, config.dropout_layer.as_ref())?,
+            embed_dims: config.embed_dims,
+            batch_first: config.batch_first,
+            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+        })
+    }
+
+    /// Size of a position's vector.
+    #[must_use]
+    pub fn embed_dims(&self) -> i64 {
+        self.embed_dims
+    }
+
+    fn attend(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let Some(query) = optional(inputs, 0) else { return Err(Error::input("a query", "no input")) };
+        let key = optional(inputs, 1).unwrap_or(query);
+        let value = optional(inputs, 2).unwrap_or(key);
+        let identity = optional(inputs, 3).unwrap_or(query);
+        let query_pos = optional(inputs, 4);
+        let key_pos = optional(inputs, 5).or_else(|| query_pos.filter(|position| position.size() == key.size()));
+        let add = |tensor: &Tensor, position: Option<&Tensor>| -> Result<Tensor> {
+            Ok(position.map_or_else(|| Ok(tensor.shallow_clone()), |position| tensor.f_add(position))?)
+        };
+        let length_first = |tensor: &Tensor| -> Result<Tensor> {
+            Ok(if self.batch_first { tensor.f_transpose(0, 1)? } else { tensor.shallow_clone() })
+        };
+        let masks = Masks { attention: optional(inputs, 6), key_padding: optional(inputs, 7) };
+        let (query, key) = (length_first(&add(query, query_pos)?)?, length_first(&add(key, key_pos)?)?);
+        let output = self.attn.attend(&query, &key, &length_first(value)?, &masks);
+        let output = length_first(&output.map_err(|error| error.in_module("attn"))?)?;
+        let mut output = self.proj_drop.forward(&output)?;
+        if let Some(dropout) = &self.dropout_layer {
+            output = dropout.forward(&output).map_err(|error| error.in_module("dropout_layer"))?;
+        }
+        Ok(identity.f_add(&output)?)
+    }
+}
+
+impl Module for MultiheadAttention {
+    fn class(&self) -> &'static [&'static str] {
+        &["MultiheadAttention", "BaseModule"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.attend(&[input])
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        if let Some(option) = options.keys().next() {
+            return Err(Error::argument(option, "it", "attention takes its inputs by place and no options"));
+        }
+        self.attend(inputs).map(Output::Tensor)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("attn", &self.attn);
+        parts.child("proj_drop", &self.proj_drop);
+        if let Some(dropout) = &self.dropout_layer {
+            parts.child("dropout_layer", &**dropout);
+        }
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+/// Builds `MultiheadAttention` from a dict.
+pub(super) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<MultiheadAttentionConfig>()?;
+    Ok(Box::new(MultiheadAttention::new(&arguments.here(), &config)?))
+}

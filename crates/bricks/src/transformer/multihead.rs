@@ -1,0 +1,226 @@
+//! The attention inside `MultiheadAttention`. Reference: `torch.nn.MultiheadAttention`.
+
+use mmcv_layers::init::{self, Distribution};
+use mmcv_layers::linear::{Linear, LinearConfig};
+use mmcv_layers::{Error, Module, Parts, Result, Training};
+use tch::{Kind, Tensor};
+
+use super::attention::MultiheadAttentionConfig;
+
+/// Scaled dot products of several heads, and a linear layer on all of them.
+#[derive(Debug)]
+pub(super) struct Multihead {
+    embed_dims: i64,
+    num_heads: i64,
+    dropout: f64,
+    add_zero_attn: bool,
+    /// One weight for query, key and value, or one for each where their sizes differ.
+    projections: Projections,
+    in_proj_bias: Option<Tensor>,
+    out_proj: OutProjection,
+    bias_kv: Option<(Tensor, Tensor)>,
+    training: Training,
+}
+
+#[derive(Debug)]
+enum Projections {
+    /// `[3 E, E]`
+    Packed(Tensor),
+    /// `[E, E]`, `[E, size of the keys]`, `[E, size of the values]`
+    Separate([Tensor; 3]),
+}
+
+/// What is attended to, and what is not.
+pub(super) struct Masks<'a> {
+    pub(super) attention: Option<&'a Tensor>,
+    pub(super) key_padding: Option<&'a Tensor>,
+}
+
+impl Multihead {
+    pub(super) fn new(config: &MultiheadAttentionConfig) -> Result<Self> {
+        let MultiheadAttentionConfig { embed_dims, num_heads, bias, add_bias_kv, add_zero_attn, .. } = *config;
+        for (name, value) in [("embed_dims", embed_dims), ("num_heads", num_heads)] {
+            if value <= 0 {
+                return Err(Error::argument(name, value, "expected a positive integer"));
+            }
+        }
+        if embed_dims % num_heads != 0 {
+            return Err(Error::argument(
+                "embed_dims",
+                embed_dims,
+                format!("must be divisible by num_heads {num_heads}"),
+            ));
+        }
+        let (kdim, vdim) = (config.kdim.unwrap_or(embed_dims), config.vdim.unwrap_or(embed_dims));
+        let out_proj = Linear::new(&LinearConfig { bias, ..LinearConfig::new(embed_dims, embed_dims) })?;
+        let projection = |outputs: i64, inputs: i64| -> Result<Tensor> {
+            let weight = init::parameter(&[outputs, inputs])?;
+            init::xavier(&weight, 1.0, Distribution::Uniform)?;
+            Ok(weight)
+        };
+        let projections = if (kdim, vdim) == (embed_dims, embed_dims) {
+            Projections::Packed(projection(embed_dims.saturating_mul(3), embed_dims)?)
+        } else {
+            let query = projection(embed_dims, embed_dims)?;
+            let key = projection(embed_dims, kdim)?;
+            Projections::Separate([query, key, projection(embed_dims, vdim)?])
+        };
+        let in_proj_bias = bias.then(|| init::parameter(&[embed_dims.saturating_mul(3)])).transpose()?;
+        if let Some(bias) = &in_proj_bias {
+            init::constant(bias, 0.0)?;
+        }
+        if let Some(bias) = Parts::of(&out_proj).find_parameter("bias") {
+            init::constant(bias, 0.0)?;
+        }
+        let extra = || -> Result<Tensor> {
+            let bias = init::parameter(&[1, 1, embed_dims])?;
+            init::xavier(&bias, 1.0, Distribution::Normal)?;
+            Ok(bias)
+        };
+        let bias_kv = if add_bias_kv { Some((extra()?, extra()?)) } else { None };
+        Ok(Self {
+            embed_dims,
+            num_heads,
+            dropout: config.attn_drop,
+            add_zero_attn,
+            projections,
+            in_proj_bias,
+            out_proj: OutProjection(out_proj),
+            bias_kv,
+            training: Training::default(),
+        })
+    }
+
+    /// Attention of `query` `[L, N, E]` to `key` and `value` `[S, N, ...]`: `[L, N, E]`.
+    pub(super) fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &Masks<'_>) -> Result<Tensor> {
+        let (length, samples, size) = query.size3()?;
+        if size != self.embed_dims {
+            return Err(Error::input(format!("queries of size {}", self.embed_dims), size));
+        }
+        let [query, mut key, mut value] = self.project([query, key, value])?;
+        let mut mask = self.merge_masks(masks, samples)?;
+        if let Some((bias_k, bias_v)) = &self.bias_kv {
+            key = Tensor::f_cat(&[key, bias_k.f_repeat([1, samples, 1])?], 0)?;
+            value = Tensor::f_cat(&[value, bias_v.f_repeat([1, samples, 1])?], 0)?;
+            mask = mask.map(|mask| mask.f_pad([0i64, 1], "constant", 0.0)).transpose()?;
+        }
+        let (heads, head_size) = (self.num_heads, self.embed_dims / self.num_heads);
+        let per_head = |tensor: &Tensor| -> Result<Tensor> {
+            Ok(tensor.f_contiguous()?.f_view([-1, samples * heads, head_size])?.f_transpose(0, 1)?)
+        };
+        let (query, mut key, mut value) = (per_head(&query)?, per_head(&key)?, per_head(&value)?);
+        if self.add_zero_attn {
+            let zeros = Tensor::f_zeros([samples * heads, 1, head_size], (key.f_kind()?, key.device()))?;
+            key = Tensor::f_cat(&[key, zeros.shallow_clone()], 1)?;
+            value = Tensor::f_cat(&[value, zeros], 1)?;
+            mask = mask.map(|mask| mask.f_pad([0i64, 1], "constant", 0.0)).transpose()?;
+        }
+        let scaled = query.f_mul_scalar((1.0 / head_size as f64).sqrt())?;
+        let mut weights = scaled.f_bmm(&key.f_transpose(1, 2)?)?;
+        if let Some(mask) = mask {
+            weights = mask.f_add(&weights)?;
+        }
+        let weights = weights.f_softmax(-1, None::<Kind>)?;
+        let dropout = if self.training.get() { self.dropout } else { 0.0 };
+        let weights = if dropout > 0.0 { weights.f_dropout(dropout, true)? } else { weights };
+        let output = weights.f_bmm(&value)?.f_transpose(0, 1)?.f_contiguous()?;
+        let output = output.f_view([length * samples, self.embed_dims])?;
+        let output = self.out_proj.forward(&output).map_err(|error| error.in_module("out_proj"))?;
+        Ok(output.f_view([length, samples, self.embed_dims])?)
+    }
+
+    fn project(&self, inputs: [&Tensor; 3]) -> Result<[Tensor; 3]> {
+        let weights = match &self.projections {
+            Projections::Packed(weight) => weight.f_chunk(3, 0)?,
+            Projections::Separate(weights) => weights.iter().map(Tensor::shallow_clone).collect(),
+        };
+        let biases = match &self.in_proj_bias {
+            Some(bias) => bias.f_chunk(3, 0)?.into_iter().map(Some).collect(),
+            None => vec![None, None, None],
+        };
+        let projected = inputs.into_iter().zip(weights).zip(biases);
+        let projected: Result<Vec<Tensor>> =
+            projected.map(|((input, weight), bias)| Ok(input.f_linear(&weight, bias.as_ref())?)).collect();
+        <[Tensor; 3]>::try_from(projected?).map_err(|_| Error::unsupported("three projections were expected"))
+    }
+
+    /// Both masks as one that is added: `[N heads or 1, L or 1, S]`.
+    fn merge_masks(&self, masks: &Masks<'_>, samples: i64) -> Result<Option<Tensor>> {
+        let attention = match masks.attention {
+            Some(mask) if mask.dim() == 2 => Some(additive(mask)?.f_unsqueeze(0)?),
+            Some(mask) if mask.dim() == 3 => Some(additive(mask)?),
+            Some(mask) => return Err(Error::input("an attn_mask of 2 or 3 dimensions", format!("{:?}", mask.size()))),
+            None => None,
+        };
+        let Some(padding) = masks.key_padding else { return Ok(attention) };
+        let (found, keys) = padding.size2()?;
+        if found != samples {
+            return Err(Error::input(format!("a key_padding_mask for {samples} samples"), found));
+        }
+        let padding = additive(padding)?.f_view([samples, 1, 1, keys])?;
+        let padding = padding.f_expand([samples, self.num_heads, 1, keys], false)?;
+        let padding = padding.f_reshape([samples * self.num_heads, 1, keys])?;
+        Ok(Some(match attention {
+            Some(attention) => attention.f_add(&padding)?,
+            None => padding,
+        }))
+    }
+}
+
+impl Module for Multihead {
+    fn class(&self) -> &'static [&'static str] {
+        &["MultiheadAttention", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.attend(input, input, input, &Masks { attention: None, key_padding: None })
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        match &self.projections {
+            Projections::Packed(weight) => parts.parameter("in_proj_weight", weight),
+            Projections::Separate([query, key, value]) => {
+                parts.parameter("q_proj_weight", query);
+                parts.parameter("k_proj_weight", key);
+                parts.parameter("v_proj_weight", value);
+            }
+        }
+        parts.parameter("in_proj_bias", &self.in_proj_bias);
+        if let Some((bias_k, bias_v)) = &self.bias_kv {
+            parts.parameter("bias_k", bias_k);
+            parts.parameter("bias_v", bias_v);
+        }
+        parts.child("out_proj", &self.out_proj);
+    }
+
+    fn train(&self, training: bool) {
+        self.training.set(training);
+    }
+}
+
+/// The linear layer on all heads; the reference has a class of its own for it.
+#[derive(Debug)]
+struct OutProjection(Linear);
+
+impl Module for OutProjection {
+    fn class(&self) -> &'static [&'static str] {
+        &["NonDynamicallyQuantizableLinear", "Linear"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.0.forward(input)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.0.parts(parts);
+    }
+}
+
+/// A mask that is added: where a mask of bools is true, minus infinity.
+fn additive(mask: &Tensor) -> Result<Tensor> {
+    if mask.f_kind()? != Kind::Bool {
+        return Ok(mask.shallow_clone());
+    }
+    let zeros = Tensor::f_zeros(mask.size(), (Kind::Float, mask.device()))?;
+    Ok(zeros.f_masked_fill(mask, f64::NEG_INFINITY)?)
+}

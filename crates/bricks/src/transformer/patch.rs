@@ -1,0 +1,426 @@
+//! `AdaptivePadding`, `PatchEmbed` and `PatchMerging`. Reference: mmcv/cnn/bricks/transformer.py.
+
+use mmcv_layers::conv::same_padding;
+use mmcv_layers::linear::{Linear, LinearConfig};
+use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
+use tch::Tensor;
+
+config_struct! {
+    /// Arguments of `AdaptivePadding`.
+    pub struct AdaptivePaddingConfig {
+        optional {
+            /// Size of the windows in pixels.
+            kernel_size: Size = Size::All(1),
+            /// Step of the windows in pixels.
+            stride: Size = Size::All(1),
+            /// Distance of the windows' elements in pixels.
+            dilation: Size = Size::All(1),
+            /// Where pixels are added: `corner` (right and bottom) or `same` (all sides).
+            padding: PadMode = PadMode::Corner,
+        }
+    }
+}
+
+config_struct! {
+    /// Arguments of `PatchEmbed`.
+    pub struct PatchEmbedConfig {
+        optional {
+            /// Channels of the image.
+            in_channels: i64 = 3,
+            /// Size of a patch's vector.
+            embed_dims: i64 = 768,
+            /// The type of the convolution.
+            conv_type: String = "Conv2d".to_owned(),
+            /// Size of a patch in pixels.
+            kernel_size: Size = Size::All(16),
+            /// Step from patch to patch in pixels; null for the size of a patch.
+            stride: Option<Size> = Some(Size::All(16)),
+            /// `corner` or `same`, as in `AdaptivePadding`, or pixels on both ends of each dimension.
+            padding: PatchPadding = PatchPadding::Adaptive(PadMode::Corner),
+            /// Distance of a patch's pixels.
+            dilation: Size = Size::All(1),
+            /// Whether the convolution has a bias.
+            bias: bool = true,
+            /// The normalisation; null for none.
+            norm_cfg: Option<Dict> = None,
+            /// Height and width of the images; accepted for the reference's configs.
+            input_size: Option<Size> = None,
+            /// Rules of initialisation.
+            init_cfg: Config = Config::Null,
+        }
+    }
+}
+
+config_struct! {
+    /// Arguments of `PatchMerging`.
+    pub struct PatchMergingConfig {
+        required {
+            /// Size of a patch's vector in the input.
+            in_channels: i64,
+            /// Size of a patch's vector in the output.
+            out_channels: i64,
+        }
+        optional {
+            /// How many patches are merged in each dimension.
+            kernel_size: Size = Size::All(2),
+            /// Step in patches; null for the number of merged patches.
+            stride: Option<Size> = None,
+            /// `corner` or `same`, as in `AdaptivePadding`, or patches on both ends of each dimension.
+            padding: PatchPadding = PatchPadding::Adaptive(PadMode::Corner),
+            /// Distance of merged patches.
+            dilation: Size = Size::All(1),
+            /// Whether the linear layer has a bias.
+            bias: bool = false,
+            /// The normalisation; null for none.
+            norm_cfg: Option<Dict> = Some(dict! { type: "LN" }),
+            /// Rules of initialisation.
+            init_cfg: Config = Config::Null,
+        }
+    }
+}
+
+/// Where pixels are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PadMode {
+    /// Right and bottom.
+    Corner,
+    /// On all sides.
+    Same,
+}
+
+impl FromConfig for PadMode {
+    fn expected() -> String {
+        "\"corner\" or \"same\"".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value.as_str() {
+            Some("corner") => Ok(Self::Corner),
+            Some("same") => Ok(Self::Same),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::Corner => "corner".into(),
+            Self::Same => "same".into(),
+        }
+    }
+}
+
+/// Padding as much as is needed, or as much as is given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PatchPadding {
+    /// As much as is needed.
+    Adaptive(PadMode),
+    /// As much as is given.
+    Fixed(Size),
+}
+
+impl FromConfig for PatchPadding {
+    fn expected() -> String {
+        "\"corner\", \"same\", an integer or a list of integers".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Str(_) => PadMode::from_config(value, path).map(Self::Adaptive),
+            _ => Size::from_config(value, path).map(Self::Fixed),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        match self {
+            Self::Adaptive(mode) => mode.to_config(),
+            Self::Fixed(size) => size.to_config(),
+        }
+    }
+}
+
+/// Pads an image on the right and at the bottom, or on all sides, so that windows cover all of it.
+///
+/// Shapes: input `[N, C, H, W]`, output the same but for height and width.
+#[derive(Debug)]
+pub struct AdaptivePadding {
+    kernel_size: Vec<i64>,
+    stride: Vec<i64>,
+    dilation: Vec<i64>,
+    mode: PadMode,
+}
+
+impl AdaptivePadding {
+    /// A padding.
+    ///
+    /// # Errors
+    /// Where a list of sizes has not 2 items, or a size is not positive.
+    pub fn new(config: &AdaptivePaddingConfig) -> Result<Self> {
+        Ok(Self {
+            kernel_size: config.kernel_size.broadcast_at_least(1, 2, "kernel_size")?,
+            stride: config.stride.broadcast_at_least(1, 2, "stride")?,
+            dilation: config.dilation.broadcast_at_least(1, 2, "dilation")?,
+            mode: config.padding,
+        })
+    }
+}
+
+impl Module for AdaptivePadding {
+    fn class(&self) -> &'static [&'static str] {
+        &["AdaptivePadding", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let shape = input.size();
+        let [.., height, width] = shape.as_slice() else {
+            return Err(Error::input("3D or 4D input", format!("{}D input {shape:?}", shape.len())));
+        };
+        let pad = same_padding(&[*height, *width], &self.kernel_size, &self.stride, &self.dilation);
+        // The last dimension first.
+        let sides: Vec<i64> = pad
+            .iter()
+            .rev()
+            .flat_map(|pad| match self.mode {
+                PadMode::Corner => [0, *pad],
+                PadMode::Same => [pad / 2, pad - pad / 2],
+            })
+            .collect();
+        if pad.iter().all(|pad| *pad == 0) {
+            return Ok(input.shallow_clone());
+        }
+        Ok(input.f_pad(sides, "constant", 0.0)?)
+    }
+}
+
+/// An image as a sequence of embedded patches.
+///
+/// Shapes: input `[N, in_channels, H, W]`, output `[N, patches, embed_dims]`. State: `projection.*`, `norm.*`.
+#[derive(Debug)]
+pub struct PatchEmbed {
+    adaptive_padding: Option<AdaptivePadding>,
+    projection: Box<dyn Module>,
+    norm: Option<Box<dyn Module>>,
+    init_cfg: InitCfg,
+}
+
+impl PatchEmbed {
+    /// Builds the parts; `builder`'s path is where the config stands.
+    ///
+    /// # Errors
+    /// Where a part cannot be built.
+    pub fn new(builder: &Builder<'_>, config: &PatchEmbedConfig) -> Result<Self> {
+        let here = |error: Error| error.below(&builder.path);
+        let at = |key: &str| Builder { path: builder.path.key(key), ..builder.clone() };
+        let kernel_size = config.kernel_size.clone();
+        let stride = config.stride.clone().unwrap_or_else(|| kernel_size.clone());
+        let (adaptive_padding, padding) =
+            padding(&config.padding, &kernel_size, &stride, &config.dilation).map_err(here)?;
+        let expanded = |size: &Size, name: &str| -> Result<Config> { Ok(size.expand(2, name).map_err(here)?.into()) };
+        let arguments = dict! {
+            in_channels: config.in_channels,
+            out_channels: config.embed_dims,
+            kernel_size: expanded(&kernel_size, "kernel_size")?,
+            stride: expanded(&stride, "stride")?,
+            padding: expanded(&padding, "padding")?,
+            dilation: expanded(&config.dilation, "dilation")?,
+            bias: config.bias,
+        };
+        let projection = at("conv_type").conv(&config! { type: config.conv_type.as_str() }, &arguments)?;
+        let norm = norm(&at("norm_cfg"), config.norm_cfg.as_ref(), config.embed_dims)?;
+        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+        Ok(Self { adaptive_padding, projection, norm, init_cfg })
+    }
+}
+
+impl Module for PatchEmbed {
+    fn class(&self) -> &'static [&'static str] {
+        &["PatchEmbed", "BaseModule"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let padded = match &self.adaptive_padding {
+            Some(padding) => padding.forward(input)?,
+            None => input.shallow_clone(),
+        };
+        let patches = self.projection.forward(&padded).map_err(|error| error.in_module("projection"))?;
+        let patches = patches.f_flatten(2, -1)?.f_transpose(1, 2)?;
+        match &self.norm {
+            Some(norm) => norm.forward(&patches).map_err(|error| error.in_module("norm")),
+            None => Ok(patches),
+        }
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(padding) = &self.adaptive_padding {
+            parts.child("adaptive_padding", padding);
+        }
+        parts.child("projection", &*self.projection);
+        if let Some(norm) = &self.norm {
+            parts.child("norm", &**norm);
+        }
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+/// Merges neighbouring patches into one.
+///
+/// The forward pass needs the option `input_size`: height and width of the map in patches.
+///
+/// Shapes: input `[N, H W, in_channels]`, output `[N, patches, out_channels]`. State: `norm.*`, `reduction.*`.
+#[derive(Debug)]
+pub struct PatchMerging {
+    adaptive_padding: Option<AdaptivePadding>,
+    kernel_size: Vec<i64>,
+    stride: Vec<i64>,
+    padding: Vec<i64>,
+    dilation: Vec<i64>,
+    norm: Option<Box<dyn Module>>,
+    reduction: Linear,
+    init_cfg: InitCfg,
+}
+
+impl PatchMerging {
+    /// Builds the parts; `builder`'s path is where the config stands.
+    ///
+    /// # Errors
+    /// Where a part cannot be built.
+    pub fn new(builder: &Builder<'_>, config: &PatchMergingConfig) -> Result<Self> {
+        let here = |error: Error| error.below(&builder.path);
+        let stride = config.stride.clone().unwrap_or_else(|| config.kernel_size.clone());
+        let (adaptive_padding, padding) =
+            padding(&config.padding, &config.kernel_size, &stride, &config.dilation).map_err(here)?;
+        let sizes = |size: &Size, least: i64, name: &str| size.broadcast_at_least(least, 2, name).map_err(here);
+        let kernel_size = sizes(&config.kernel_size, 1, "kernel_size")?;
+        let merged = kernel_size.iter().try_fold(config.in_channels, |product, size| product.checked_mul(*size));
+        let Some(merged) = merged else {
+            let reason = "expected a size that fits 64 bits when it is multiplied by in_channels";
+            return Err(here(Error::argument("kernel_size", config.kernel_size.to_config(), reason)));
+        };
+        let norm_builder = Builder { path: builder.path.key("norm_cfg"), ..builder.clone() };
+        let reduction = LinearConfig { bias: config.bias, ..LinearConfig::new(merged, config.out_channels) };
+        Ok(Self {
+            adaptive_padding,
+            kernel_size,
+            stride: sizes(&stride, 1, "stride")?,
+            padding: sizes(&padding, 0, "padding")?,
+            dilation: sizes(&config.dilation, 1, "dilation")?,
+            norm: norm(&norm_builder, config.norm_cfg.as_ref(), merged)?,
+            reduction: Linear::new(&reduction).map_err(here)?,
+            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+        })
+    }
+
+    /// The forward pass for a map of `height` times `width` patches.
+    ///
+    /// # Errors
+    /// Where the input has another number of patches.
+    pub fn merge(&self, input: &Tensor, height: i64, width: i64) -> Result<Tensor> {
+        let (samples, patches, channels) = input.size3()?;
+        if height.checked_mul(width) != Some(patches) {
+            return Err(Error::input(format!("{height} x {width} patches"), format!("{patches} patches")));
+        }
+        let mut map = input.f_view([samples, height, width, channels])?.f_permute([0, 3, 1, 2])?;
+        if let Some(padding) = &self.adaptive_padding {
+            map = padding.forward(&map)?;
+        }
+        let merged = map.f_im2col(&self.kernel_size, &self.dilation, &self.padding, &self.stride)?.f_transpose(1, 2)?;
+        let merged = match &self.norm {
+            Some(norm) => norm.forward(&merged).map_err(|error| error.in_module("norm"))?,
+            None => merged,
+        };
+        self.reduction.forward(&merged).map_err(|error| error.in_module("reduction"))
+    }
+}
+
+config_struct! {
+    /// Options of the forward pass of `PatchMerging`.
+    pub struct PatchMergingOptions {
+        required {
+            /// Height and width of the map in patches.
+            input_size: Size,
+        }
+    }
+}
+
+impl Module for PatchMerging {
+    fn class(&self) -> &'static [&'static str] {
+        &["PatchMerging", "BaseModule"]
+    }
+
+    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::unsupported("PatchMerging needs the option input_size: use `call` or `merge`"))
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        let options =
+            PatchMergingOptions::decode(options, &KeyPath::root()).map_err(|error| error.in_type(self.name()))?;
+        let [input] = inputs else { return Err(Error::input("one input", format!("{} inputs", inputs.len()))) };
+        match options.input_size.expand(2, "input_size")?.as_slice() {
+            [height, width] => self.merge(input, *height, *width).map(Output::Tensor),
+            _ => Err(Error::argument("input_size", options.input_size.to_config(), "expected height and width")),
+        }
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(padding) = &self.adaptive_padding {
+            parts.child("adaptive_padding", padding);
+        }
+        if let Some(norm) = &self.norm {
+            parts.child("norm", &**norm);
+        }
+        parts.child("reduction", &self.reduction);
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    fn has_init_weights(&self) -> bool {
+        true
+    }
+}
+
+/// The padding before, where it adapts to the input, and the padding that is always the same.
+fn padding(
+    padding: &PatchPadding,
+    kernel_size: &Size,
+    stride: &Size,
+    dilation: &Size,
+) -> Result<(Option<AdaptivePadding>, Size)> {
+    match padding {
+        PatchPadding::Fixed(size) => Ok((None, size.clone())),
+        PatchPadding::Adaptive(mode) => {
+            let config = AdaptivePaddingConfig {
+                kernel_size: kernel_size.clone(),
+                stride: stride.clone(),
+                dilation: dilation.clone(),
+                padding: *mode,
+            };
+            Ok((Some(AdaptivePadding::new(&config)?), Size::All(0)))
+        }
+    }
+}
+
+fn norm(builder: &Builder<'_>, cfg: Option<&Dict>, channels: i64) -> Result<Option<Box<dyn Module>>> {
+    let Some(cfg) = cfg else { return Ok(None) };
+    builder.norm(&Config::Dict(cfg.clone()), channels, "").map(|(_, norm)| Some(norm))
+}
+
+/// Builds `PatchEmbed` from a dict.
+pub(super) fn build_embed(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<PatchEmbedConfig>()?;
+    Ok(Box::new(PatchEmbed::new(&arguments.here(), &config)?))
+}
+
+/// Builds `PatchMerging` from a dict.
+pub(super) fn build_merging(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<PatchMergingConfig>()?;
+    Ok(Box::new(PatchMerging::new(&arguments.here(), &config)?))
+}
