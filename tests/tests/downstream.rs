@@ -31,9 +31,10 @@ fn a_crate_of_another_workspace_finds_libtorch() {
     // The versions of this workspace, which are here already: the test needs no network.
     fs::copy(root.join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
 
-    let target = target();
+    // The folder into which these tests were built: cargo's `tmp` folder for tests lies in it.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--offline"]).current_dir(folder.path()).env("CARGO_TARGET_DIR", &target);
+    cargo.args(["build", "--offline"]).current_dir(folder.path()).env("CARGO_TARGET_DIR", target);
     let built = cargo.output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 
@@ -41,11 +42,6 @@ fn a_crate_of_another_workspace_finds_libtorch() {
     let run = Command::new(program).current_dir("/").env_remove("LD_LIBRARY_PATH").output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     assert_eq!(String::from_utf8_lossy(&run.stdout), "[0.0, 2.0]\n");
-}
-
-/// The folder into which these tests were built: cargo's `tmp` folder for tests lies in it.
-fn target() -> std::path::PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
 }
 
 /// The blocks of code in a language, in the order of the page.
