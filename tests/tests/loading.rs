@@ -160,7 +160,8 @@ fn another_shape_or_type() {
     // A shape that libtorch would broadcast, and a type that it would convert.
     let shape = |entry: &mut Entry| (entry.shape, entry.bytes) = (vec![1], vec![0; 4]);
     let dtype = |entry: &mut Entry| (entry.dtype, entry.bytes) = (Dtype::Float64, vec![0; 24]);
-    let changes: [(&dyn Fn(&mut Entry), &str); 2] = [(&shape, "float32 [1]"), (&dtype, "float64 [3]")];
+    type Change<'a> = &'a dyn Fn(&mut Entry);
+    let changes: [(Change<'_>, &str); 2] = [(&shape, "float32 [1]"), (&dtype, "float64 [3]")];
     for (change, found) in changes {
         let changed = || {
             let mut all = entries("");
