@@ -4,7 +4,7 @@
 use mmcv_layers::init;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{Arguments, Builder, Error, Module, Parts, Result, Sequential, Size};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, dict};
+use mmcv_registry::{Config, Dict, FromConfig, config_struct, config_words, dict};
 use tch::{Kind, Tensor};
 
 use crate::conv_module::{Bias, ConvModule, ConvModuleConfig};
@@ -37,40 +37,17 @@ config_struct! {
     }
 }
 
-/// How two pixels are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Softmax of the product of the pixels.
-    Gaussian,
-    /// Softmax of the product of two embeddings.
-    EmbeddedGaussian,
-    /// The product of two embeddings.
-    DotProduct,
-    /// A learned function of both embeddings.
-    Concatenation,
-}
-
-impl Mode {
-    const NAMES: [(&'static str, Self); 4] = [
-        ("gaussian", Self::Gaussian),
-        ("embedded_gaussian", Self::EmbeddedGaussian),
-        ("dot_product", Self::DotProduct),
-        ("concatenation", Self::Concatenation),
-    ];
-}
-
-impl FromConfig for Mode {
-    fn expected() -> String {
-        "\"gaussian\", \"embedded_gaussian\", \"dot_product\" or \"concatenation\"".to_owned()
-    }
-
-    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        let found = Self::NAMES.iter().find(|(name, _)| value.as_str() == Some(name));
-        found.map(|(_, mode)| *mode).ok_or_else(|| ConfigError::wrong_type(path, Self::expected(), value))
-    }
-
-    fn to_config(&self) -> Config {
-        Self::NAMES.iter().find(|(_, mode)| mode == self).map_or(Config::Null, |(name, _)| (*name).into())
+config_words! {
+    /// How two pixels are compared.
+    pub enum Mode {
+        /// Softmax of the product of the pixels.
+        Gaussian = "gaussian",
+        /// Softmax of the product of two embeddings.
+        EmbeddedGaussian = "embedded_gaussian",
+        /// The product of two embeddings.
+        DotProduct = "dot_product",
+        /// A learned function of both embeddings.
+        Concatenation = "concatenation",
     }
 }
 

@@ -3,7 +3,7 @@
 use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
-use crate::registry::{Build, build_from};
+use crate::registry::{Build, build_from, spec};
 use crate::{Module, Result, Size, size};
 
 config_struct! {
@@ -18,34 +18,31 @@ config_struct! {
 
 /// The registered padding layers.
 pub const SPECS: &[Spec<Build>] = &[
-    padding("zero", &["torch.nn.ZeroPad2d"], "Pads with 0.", "torch.nn.ZeroPad2d", |arguments| {
-        build_from(arguments, |config| Ok(Pad::new(PadMode::Zero, config)))
-    }),
-    padding(
-        "reflect",
-        &["torch.nn.ReflectionPad2d"],
+    spec(
+        "padding",
+        ("zero", &["torch.nn.ZeroPad2d"]),
+        "Pads with 0.",
+        "torch.nn.ZeroPad2d",
+        PadConfig::FIELDS,
+        |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Zero, config))),
+    ),
+    spec(
+        "padding",
+        ("reflect", &["torch.nn.ReflectionPad2d"]),
         "Pads with the mirrored input.",
         "torch.nn.ReflectionPad2d",
+        PadConfig::FIELDS,
         |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Reflect, config))),
     ),
-    padding(
-        "replicate",
-        &["torch.nn.ReplicationPad2d"],
+    spec(
+        "padding",
+        ("replicate", &["torch.nn.ReplicationPad2d"]),
         "Pads with the edge.",
         "torch.nn.ReplicationPad2d",
+        PadConfig::FIELDS,
         |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Replicate, config))),
     ),
 ];
-
-const fn padding(
-    name: &'static str,
-    aliases: &'static [&'static str],
-    doc: &'static str,
-    source: &'static str,
-    build: Build,
-) -> Spec<Build> {
-    Spec { group: "padding", aliases, doc, source, fields: PadConfig::FIELDS, ..Spec::new(name, build) }
-}
 
 /// What padded pixels hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

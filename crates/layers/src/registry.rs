@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, FromConfig, KeyPath, Spec};
+use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, Field, FromConfig, KeyPath, Spec};
 use once_cell::sync::Lazy;
 
 use crate::{Error, ErrorKind, Module, Result, activation, conv, drop, linear, norm, padding, pool, scale, upsample};
@@ -34,6 +34,18 @@ pub const SPECS: &[&[Spec<Build>]] = &[
     scale::SPECS,
     linear::SPECS,
 ];
+
+/// One line of a group's table.
+pub(crate) const fn spec(
+    group: &'static str,
+    (name, aliases): (&'static str, &'static [&'static str]),
+    doc: &'static str,
+    source: &'static str,
+    fields: &'static [Field],
+    build: Build,
+) -> Spec<Build> {
+    Spec { group, aliases, doc, source, fields, ..Spec::new(name, build) }
+}
 
 /// Adds tables of types to a registry; a name that is taken keeps its type, and a warning is logged.
 pub fn add_all(registry: &Registry, tables: impl IntoIterator<Item = &'static [Spec<Build>]>) {

@@ -1,6 +1,6 @@
 //! `Scale` and `LayerScale`. Reference: mmcv/cnn/bricks/scale.py.
 
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, Spec, config_struct};
+use mmcv_registry::{Spec, config_struct, config_words};
 use tch::Tensor;
 
 use crate::registry::{Build, build_from};
@@ -52,33 +52,13 @@ pub const SPECS: &[Spec<Build>] = &[
     },
 ];
 
-/// Where the channels stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DataFormat {
-    /// `[N, *, C]`
-    ChannelsLast,
-    /// `[N, C, *]`
-    ChannelsFirst,
-}
-
-impl FromConfig for DataFormat {
-    fn expected() -> String {
-        "\"channels_last\" or \"channels_first\"".to_owned()
-    }
-
-    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        match value.as_str() {
-            Some("channels_last") => Ok(Self::ChannelsLast),
-            Some("channels_first") => Ok(Self::ChannelsFirst),
-            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
-        }
-    }
-
-    fn to_config(&self) -> Config {
-        match self {
-            Self::ChannelsLast => "channels_last".into(),
-            Self::ChannelsFirst => "channels_first".into(),
-        }
+config_words! {
+    /// Where the channels stand.
+    pub enum DataFormat {
+        /// `[N, *, C]`
+        ChannelsLast = "channels_last",
+        /// `[N, C, *]`
+        ChannelsFirst = "channels_first",
     }
 }
 

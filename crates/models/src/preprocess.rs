@@ -1,7 +1,7 @@
 //! From a picture to the tensor that a classifier takes.
 
 use mmcv_layers::{Error, Result};
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use mmcv_registry::{config_struct, config_words};
 use tch::{Kind, Tensor};
 
 /// Most pixels of a picture after resizing: a strip of a few pixels' width would otherwise take all memory.
@@ -25,33 +25,13 @@ config_struct! {
     }
 }
 
-/// The order of the channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChannelOrder {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
-}
-
-impl FromConfig for ChannelOrder {
-    fn expected() -> String {
-        "\"rgb\" or \"bgr\"".to_owned()
-    }
-
-    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        match value.as_str() {
-            Some("rgb") => Ok(Self::Rgb),
-            Some("bgr") => Ok(Self::Bgr),
-            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
-        }
-    }
-
-    fn to_config(&self) -> Config {
-        match self {
-            Self::Rgb => "rgb".into(),
-            Self::Bgr => "bgr".into(),
-        }
+config_words! {
+    /// The order of the channels.
+    pub enum ChannelOrder {
+        /// Red, green, blue.
+        Rgb = "rgb",
+        /// Blue, green, red.
+        Bgr = "bgr",
     }
 }
 

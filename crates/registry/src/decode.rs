@@ -219,6 +219,73 @@ macro_rules! config_struct {
     };
 }
 
+/// Declares an enum whose values are words of a config: the enum, its decoding, and its documentation.
+///
+/// ```
+/// use mmcv_registry::{Config, FromConfig, KeyPath, config_words};
+///
+/// config_words! {
+///     /// Where padding is added.
+///     pub enum Side {
+///         /// Before.
+///         Left = "left",
+///         /// After.
+///         Right = "right",
+///     }
+/// }
+///
+/// let path = KeyPath::root().key("side");
+/// assert_eq!(Side::from_config(&Config::from("left"), &path).unwrap(), Side::Left);
+/// let error = Side::from_config(&Config::from("top"), &path).unwrap_err();
+/// assert_eq!(error.to_string(), r#"side: expected "left" or "right", got "top""#);
+/// ```
+#[macro_export]
+macro_rules! config_words {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)*
+        }
+
+        impl $name {
+            /// The word that stands for the value in a config.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl $crate::FromConfig for $name {
+            fn expected() -> String {
+                $crate::one_of(&[$($word),*])
+            }
+
+            fn from_config(value: &$crate::Config, path: &$crate::KeyPath) -> Result<Self, $crate::ConfigError> {
+                match value.as_str() {
+                    $(Some($word) => Ok(Self::$variant),)*
+                    _ => Err($crate::ConfigError::wrong_type(path, Self::expected(), value)),
+                }
+            }
+
+            fn to_config(&self) -> $crate::Config {
+                self.word().into()
+            }
+        }
+    };
+}
+
+/// The words in quotes: `"a", "b" or "c"`.
+#[must_use]
+pub fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing".to_owned(),
+    }
+}
+
 /// Only reached where a decoder that recorded an error did not return it, which `finish` rules out.
 impl From<Recorded> for ConfigError {
     fn from(_: Recorded) -> Self {

@@ -30,7 +30,7 @@ mod registry;
 mod text;
 mod value;
 
-pub use decode::{Decoder, Field, FromConfig, Recorded};
+pub use decode::{Decoder, Field, FromConfig, Recorded, one_of};
 pub use error::{ConfigError, ConfigErrorKind, nearest};
 pub use literal::parse_literal;
 pub use path::KeyPath;

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, dict};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, config_words, dict};
 use tch::Tensor;
 
 use super::attention::MultiheadAttention;
@@ -54,40 +54,23 @@ config_struct! {
     }
 }
 
-/// One step of a transformer layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Attention of the query to itself.
-    SelfAttn,
-    /// Attention of the query to the keys.
-    CrossAttn,
-    /// Normalisation.
-    Norm,
-    /// Feed-forward network.
-    Ffn,
+config_words! {
+    /// One step of a transformer layer.
+    pub enum Operation {
+        /// Attention of the query to itself.
+        SelfAttn = "self_attn",
+        /// Attention of the query to the keys.
+        CrossAttn = "cross_attn",
+        /// Normalisation.
+        Norm = "norm",
+        /// Feed-forward network.
+        Ffn = "ffn",
+    }
 }
 
 impl Operation {
-    const NAMES: [(&'static str, Self); 4] =
-        [("self_attn", Self::SelfAttn), ("cross_attn", Self::CrossAttn), ("norm", Self::Norm), ("ffn", Self::Ffn)];
-
     fn is_attention(self) -> bool {
         matches!(self, Self::SelfAttn | Self::CrossAttn)
-    }
-}
-
-impl FromConfig for Operation {
-    fn expected() -> String {
-        "\"self_attn\", \"cross_attn\", \"norm\" or \"ffn\"".to_owned()
-    }
-
-    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        let found = Self::NAMES.iter().find(|(name, _)| value.as_str() == Some(name));
-        found.map(|(_, operation)| *operation).ok_or_else(|| ConfigError::wrong_type(path, Self::expected(), value))
-    }
-
-    fn to_config(&self) -> Config {
-        Self::NAMES.iter().find(|(_, operation)| operation == self).map_or(Config::Null, |(name, _)| (*name).into())
     }
 }
 

@@ -3,7 +3,7 @@
 use mmcv_layers::conv::same_padding;
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, config_words, dict};
 use tch::Tensor;
 
 config_struct! {
@@ -80,33 +80,13 @@ config_struct! {
     }
 }
 
-/// Where pixels are added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PadMode {
-    /// Right and bottom.
-    Corner,
-    /// On all sides.
-    Same,
-}
-
-impl FromConfig for PadMode {
-    fn expected() -> String {
-        "\"corner\" or \"same\"".to_owned()
-    }
-
-    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        match value.as_str() {
-            Some("corner") => Ok(Self::Corner),
-            Some("same") => Ok(Self::Same),
-            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
-        }
-    }
-
-    fn to_config(&self) -> Config {
-        match self {
-            Self::Corner => "corner".into(),
-            Self::Same => "same".into(),
-        }
+config_words! {
+    /// Where pixels are added.
+    pub enum PadMode {
+        /// Right and bottom.
+        Corner = "corner",
+        /// On all sides.
+        Same = "same",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Activations that are one function of each element.
 
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use mmcv_registry::{config_struct, config_words};
 use tch::Tensor;
 
 use crate::{Error, Module, Result, size};
@@ -179,39 +179,13 @@ impl HSigmoid {
     }
 }
 
-/// How GELU is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Approximate {
-    /// By the error function.
-    None,
-    /// By a hyperbolic tangent.
-    Tanh,
-}
-
-impl Approximate {
-    fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Tanh => "tanh",
-        }
-    }
-}
-
-impl FromConfig for Approximate {
-    fn expected() -> String {
-        "\"none\" or \"tanh\"".to_owned()
-    }
-
-    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        match value.as_str() {
-            Some("none") => Ok(Self::None),
-            Some("tanh") => Ok(Self::Tanh),
-            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
-        }
-    }
-
-    fn to_config(&self) -> Config {
-        self.word().into()
+config_words! {
+    /// How GELU is computed.
+    pub enum Approximate {
+        /// By the error function.
+        None = "none",
+        /// By a hyperbolic tangent.
+        Tanh = "tanh",
     }
 }
 

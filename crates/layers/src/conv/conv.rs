@@ -1,6 +1,6 @@
 //! `Conv1d`, `Conv2d` (alias `Conv`), `Conv3d`. Reference: mmcv/cnn/bricks/conv.py, `torch.nn.Conv2d`.
 
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct, config_words};
 use tch::Tensor;
 
 use super::spectral_norm::SpectralNorm;
@@ -68,44 +68,17 @@ impl FromConfig for Padding {
     }
 }
 
-/// What padded pixels of a convolution hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PaddingMode {
-    /// 0.
-    Zeros,
-    /// The pixels mirrored at the edge, without the edge itself.
-    Reflect,
-    /// The pixel at the edge.
-    Replicate,
-    /// The pixels from the other end.
-    Circular,
-}
-
-impl PaddingMode {
-    const NAMES: [(&'static str, Self); 4] = [
-        ("zeros", Self::Zeros),
-        ("reflect", Self::Reflect),
-        ("replicate", Self::Replicate),
-        ("circular", Self::Circular),
-    ];
-
-    fn word(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
-    }
-}
-
-impl FromConfig for PaddingMode {
-    fn expected() -> String {
-        "\"zeros\", \"reflect\", \"replicate\" or \"circular\"".to_owned()
-    }
-
-    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        let found = Self::NAMES.iter().find(|(name, _)| value.as_str() == Some(name));
-        found.map(|(_, mode)| *mode).ok_or_else(|| ConfigError::wrong_type(path, Self::expected(), value))
-    }
-
-    fn to_config(&self) -> Config {
-        self.word().into()
+config_words! {
+    /// What padded pixels of a convolution hold.
+    pub enum PaddingMode {
+        /// 0.
+        Zeros = "zeros",
+        /// The pixels mirrored at the edge, without the edge itself.
+        Reflect = "reflect",
+        /// The pixel at the edge.
+        Replicate = "replicate",
+        /// The pixels from the other end.
+        Circular = "circular",
     }
 }
 

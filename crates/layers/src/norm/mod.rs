@@ -15,33 +15,41 @@ pub use group_norm::{GroupNorm, GroupNormConfig};
 pub use instance_norm::{InstanceNorm, InstanceNormConfig};
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 
-use crate::registry::{Build, Builder, build_from};
+use crate::registry::{Build, Builder, build_from, spec};
 use crate::{Module, ModuleExt, Result};
 
 /// The registered normalisations.
 pub const SPECS: &[Spec<Build>] = &[
-    batch_norm(
-        "BN1d",
-        &["torch.nn.BatchNorm1d"],
+    spec(
+        "norm",
+        ("BN1d", &["torch.nn.BatchNorm1d"]),
         "Batch norm of 2-D or 3-D input.",
         "torch.nn.BatchNorm1d",
+        BatchNormConfig::FIELDS,
         |arguments| build_from(arguments, |config| BatchNorm::new(BatchNormKind::OneD, config)),
     ),
-    batch_norm(
-        "BN2d",
-        &["BN", "torch.nn.BatchNorm2d"],
+    spec(
+        "norm",
+        ("BN2d", &["BN", "torch.nn.BatchNorm2d"]),
         "Batch norm of 4-D input.",
         "torch.nn.BatchNorm2d",
+        BatchNormConfig::FIELDS,
         |arguments| build_from(arguments, |config| BatchNorm::new(BatchNormKind::TwoD, config)),
     ),
-    batch_norm("BN3d", &["torch.nn.BatchNorm3d"], "Batch norm of 5-D input.", "torch.nn.BatchNorm3d", |arguments| {
-        build_from(arguments, |config| BatchNorm::new(BatchNormKind::ThreeD, config))
-    }),
-    batch_norm(
-        "SyncBN",
-        &["torch.nn.SyncBatchNorm"],
+    spec(
+        "norm",
+        ("BN3d", &["torch.nn.BatchNorm3d"]),
+        "Batch norm of 5-D input.",
+        "torch.nn.BatchNorm3d",
+        BatchNormConfig::FIELDS,
+        |arguments| build_from(arguments, |config| BatchNorm::new(BatchNormKind::ThreeD, config)),
+    ),
+    spec(
+        "norm",
+        ("SyncBN", &["torch.nn.SyncBatchNorm"]),
         "Batch norm of any dimension; in a single process there is nothing to synchronise.",
         "torch.nn.SyncBatchNorm",
+        BatchNormConfig::FIELDS,
         |arguments| build_from(arguments, |config| BatchNorm::new(BatchNormKind::Sync, config)),
     ),
     Spec {
@@ -60,48 +68,31 @@ pub const SPECS: &[Spec<Build>] = &[
         aliases: &["torch.nn.LayerNorm"],
         ..Spec::new("LN", |arguments| build_from(arguments, LayerNorm::new))
     },
-    instance_norm(
-        "IN1d",
-        &["torch.nn.InstanceNorm1d"],
+    spec(
+        "norm",
+        ("IN1d", &["torch.nn.InstanceNorm1d"]),
         "Instance norm of 2-D or 3-D input.",
         "torch.nn.InstanceNorm1d",
+        InstanceNormConfig::FIELDS,
         |arguments| build_from(arguments, |config| InstanceNorm::new(1, config)),
     ),
-    instance_norm(
-        "IN2d",
-        &["IN", "torch.nn.InstanceNorm2d"],
+    spec(
+        "norm",
+        ("IN2d", &["IN", "torch.nn.InstanceNorm2d"]),
         "Instance norm of 3-D or 4-D input.",
         "torch.nn.InstanceNorm2d",
+        InstanceNormConfig::FIELDS,
         |arguments| build_from(arguments, |config| InstanceNorm::new(2, config)),
     ),
-    instance_norm(
-        "IN3d",
-        &["torch.nn.InstanceNorm3d"],
+    spec(
+        "norm",
+        ("IN3d", &["torch.nn.InstanceNorm3d"]),
         "Instance norm of 4-D or 5-D input.",
         "torch.nn.InstanceNorm3d",
+        InstanceNormConfig::FIELDS,
         |arguments| build_from(arguments, |config| InstanceNorm::new(3, config)),
     ),
 ];
-
-const fn batch_norm(
-    name: &'static str,
-    aliases: &'static [&'static str],
-    doc: &'static str,
-    source: &'static str,
-    build: Build,
-) -> Spec<Build> {
-    Spec { group: "norm", aliases, doc, source, fields: BatchNormConfig::FIELDS, ..Spec::new(name, build) }
-}
-
-const fn instance_norm(
-    name: &'static str,
-    aliases: &'static [&'static str],
-    doc: &'static str,
-    source: &'static str,
-    build: Build,
-) -> Spec<Build> {
-    Spec { group: "norm", aliases, doc, source, fields: InstanceNormConfig::FIELDS, ..Spec::new(name, build) }
-}
 
 /// The body of [`Builder::norm`].
 pub(crate) fn build(
