@@ -2,6 +2,7 @@
 
 mod ckpt;
 mod doctor;
+mod layers;
 mod predict;
 mod zoo;
 
@@ -17,6 +18,7 @@ pub(crate) use predict::Prediction;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Doctor(doctor::Doctor),
+    Layers(layers::Layers),
     #[command(subcommand)]
     Zoo(zoo::Zoo),
     #[command(subcommand)]
@@ -28,6 +30,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Doctor(command) => command.run(),
+            Self::Layers(command) => command.run(),
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),
             Self::Predict(command) => command.run(),
