@@ -37,6 +37,7 @@ fn what_cannot_be_folded_is_refused() {
     for options in [
         dict! {},
         dict! { norm_cfg: { type: "GN", num_groups: 2 } },
+        dict! { norm_cfg: { type: "BN" }, conv_cfg: { type: "ConvWS" } },
         dict! { norm_cfg: { type: "BN", track_running_stats: false } },
         dict! { norm_cfg: { type: "BN" }, order: ["norm", "conv", "act"] },
     ] {

@@ -99,3 +99,37 @@ fn errors_name_the_module() {
     assert!(message.starts_with("conv1.conv: "), "{message}");
     assert!(message.contains("4 channels") && message.lines().count() == 1, "{message}");
 }
+
+#[test]
+fn the_layout_of_the_input_changes_no_number() {
+    let device = device().unwrap();
+    tch::manual_seed(0);
+    let batch = || Tensor::randn([2, 4, 6, 6], (Kind::Float, Device::Cpu)).to_device(device);
+    for cfg in [
+        config! { type: "ConvModule", in_channels: 4, out_channels: 8, kernel_size: 3, norm_cfg: { type: "BN" } },
+        config! { type: "ConvModule", in_channels: 4, out_channels: 8, kernel_size: 3, padding: 1, padding_mode: "reflect" },
+        config! { type: "GN", num_groups: 2, num_channels: 4 },
+        config! { type: "IN", num_features: 4 },
+        config! { type: "PReLU", num_parameters: 4 },
+        config! { type: "bilinear", scale_factor: 2 },
+        config! { type: "pixel_shuffle", in_channels: 4, out_channels: 2, scale_factor: 2, upsample_kernel: 3 },
+        config! { type: "NonLocal2d", in_channels: 4, zeros_init: false },
+        config! { type: "ContextBlock", in_channels: 4, ratio: 0.5 },
+        config! { type: "GeneralizedAttention", in_channels: 4, num_heads: 2 },
+        config! { type: "ConvWS", in_channels: 4, out_channels: 2, kernel_size: 3 },
+    ] {
+        let module = build_model(&cfg).unwrap();
+        module.to_device(device).unwrap();
+        module.train(false);
+        let input = batch();
+        let expected = module.forward(&input).unwrap();
+        // The same numbers, with the channels of a pixel side by side, and as every second column of a wider image.
+        let channels_last = input.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        let columns = Tensor::stack(&[&input, &batch()], -1).select(-1, 0);
+        for (layout, strided) in [("channels last", channels_last), ("columns", columns)] {
+            assert!(!strided.is_contiguous());
+            let found = module.forward(&strided).unwrap();
+            assert!(found.allclose(&expected, 1e-5, 1e-5, false), "{layout}: {cfg}");
+        }
+    }
+}

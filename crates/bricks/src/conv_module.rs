@@ -1,8 +1,9 @@
 //! `ConvModule`. Reference: mmcv/cnn/bricks/conv_module.py.
 
 use std::any::Any;
+use std::sync::Once;
 
-use mmcv_layers::conv::{add_spectral_norm, plain};
+use mmcv_layers::conv::{Conv, add_spectral_norm, plain};
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::BatchNorm;
 use mmcv_layers::{Arguments, Builder, Error, Module, Output, Parts, Result, Size};
@@ -209,6 +210,7 @@ impl ConvModule {
                 .as_ref()
                 .and_then(|(_, norm)| downcast::<BatchNorm>(&**norm))
                 .is_some_and(BatchNorm::tracks_running_stats);
+        warn_of_faults(config, efficient_conv_bn_eval && downcast::<Conv>(&*conv).is_none());
         let nonlinearity = nonlinearity(config.act_cfg.as_ref(), &builder.path.key("act_cfg"))?;
         let module =
             Self { conv, norm, activate, padding_layer, order: config.order, nonlinearity, efficient_conv_bn_eval };
@@ -234,7 +236,10 @@ impl ConvModule {
     /// Where the input does not fit.
     pub fn forward_with(&self, input: &Tensor, activate: bool, norm: bool) -> Result<Tensor> {
         let evaluation = || self.batch_norm().is_some_and(|norm| !norm.is_training());
-        let folded = if norm && self.efficient_conv_bn_eval && evaluation() { self.folded()? } else { None };
+        let folded = match plain(&*self.conv) {
+            Some(conv) if norm && self.efficient_conv_bn_eval && evaluation() => self.fold(conv)?,
+            _ => None,
+        };
         self.run(input, activate, norm, folded.as_ref())
     }
 
@@ -247,17 +252,17 @@ impl ConvModule {
     }
 
     /// The weight and bias with which the convolution does what it and its batch norm do in evaluation; `None` where no
-    /// batch norm with running statistics directly follows a plain convolution.
-    ///
-    /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
+    /// batch norm with running statistics directly follows `Conv1d`, `Conv2d` or `Conv3d`.
     ///
     /// # Errors
     /// Where libtorch fails.
     pub fn folded(&self) -> Result<Option<Folded>> {
-        let (Some(norm), Some(conv)) = (self.batch_norm(), plain(&*self.conv)) else { return Ok(None) };
-        if !self.order.norm_directly_after_conv() {
-            return Ok(None);
-        }
+        downcast(&*self.conv).map_or(Ok(None), |conv| self.fold(conv))
+    }
+
+    /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
+    fn fold(&self, conv: &Conv) -> Result<Option<Folded>> {
+        let Some(norm) = self.batch_norm().filter(|_| self.order.norm_directly_after_conv()) else { return Ok(None) };
         let Some((scale, shift)) = norm.scale_and_shift(conv.bias())? else { return Ok(None) };
         let weight = conv.effective_weight()?;
         let mut per_output = vec![1; weight.dim()];
@@ -402,6 +407,25 @@ fn own_paths(error: Error, builder: &Builder<'_>, key: &str, cfg: &Dict) -> Erro
         }
     };
     error.map_config(|error| error.map_paths(&own))
+}
+
+/// Says once where the reference, whose numbers these are, does not do what one would expect.
+fn warn_of_faults(config: &ConvModuleConfig, skips_conv: bool) {
+    static CIRCULAR: Once = Once::new();
+    static SKIPPED: Once = Once::new();
+    if config.padding_mode == "circular" {
+        CIRCULAR.call_once(|| {
+            log::warn!("padding_mode \"circular\" of ConvModule pads with zeros, as in MMCV; put it into conv_cfg");
+        });
+    }
+    if skips_conv {
+        SKIPPED.call_once(|| {
+            log::warn!(
+                "efficient_conv_bn_eval runs the plain convolution in evaluation, without weight standardisation or adaptive \
+                 padding, as in MMCV"
+            );
+        });
+    }
 }
 
 fn build_conv(builder: &Builder<'_>, config: &ConvModuleConfig, explicit_padding: bool) -> Result<Box<dyn Module>> {

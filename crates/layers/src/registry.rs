@@ -130,8 +130,8 @@ impl<'a> Builder<'a> {
         self.layer(cfg, arguments).map_err(|error| self.explain(error, cfg, "conv"))
     }
 
-    /// Builds a normalisation of `num_features` channels (for `LN` also a list of sizes); also returns its name, such as `bn1`, from the type's
-    /// abbreviation and `postfix`.
+    /// Builds a normalisation of `num_features` channels (for `LN` also a list of sizes); also returns its name, such as
+    /// `bn1`, from the type's abbreviation and `postfix`.
     ///
     /// The keys `requires_grad` (whether its parameters are trained, default true) and `eps` (default 1e-5) can be in
     /// every config.

@@ -14,6 +14,7 @@ use mmcv_zoo::FetchOptions;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
+use super::zoo::Verification;
 use super::{Failure, print, shown};
 use crate::picture;
 use crate::progress::{self, Download};
@@ -34,6 +35,8 @@ pub(crate) struct Predict {
     /// The weights, in place of the config's: a path, a URL, torchvision://NAME or open-mmlab://NAME.
     #[arg(long, value_name = "SOURCE")]
     checkpoint: Option<String>,
+    #[command(flatten)]
+    verification: Verification,
     /// How many classes are shown for each picture.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     topk: u16,
@@ -128,7 +131,7 @@ impl Predict {
         };
         let bar = Download::new();
         let show = |progress| bar.show(progress);
-        let file = locate(&checkpoint.source, &FetchOptions { progress: Some(&show), ..FetchOptions::default() })?;
+        let file = locate(&checkpoint.source, &FetchOptions { progress: Some(&show), ..self.verification.options() })?;
         drop(bar);
         load_file(&*network, &file, &checkpoint.options()?)?;
         let DeviceName(device) = self.device;

@@ -81,7 +81,7 @@ impl Zoo {
 }
 
 impl Verification {
-    fn options(&self) -> FetchOptions<'static> {
+    pub(super) fn options(&self) -> FetchOptions<'static> {
         FetchOptions { sha256: self.sha256.clone(), no_verify: self.no_verify, progress: None }
     }
 }
