@@ -21,6 +21,7 @@
 //! # Ok::<(), mmcv_registry::ConfigError>(())
 //! ```
 
+mod declare;
 mod decode;
 mod error;
 mod literal;
@@ -30,7 +31,8 @@ mod registry;
 mod text;
 mod value;
 
-pub use decode::{Decoder, Field, FromConfig, Recorded, one_of};
+pub use declare::one_of;
+pub use decode::{Decoder, Field, FromConfig, Recorded};
 pub use error::{ConfigError, ConfigErrorKind, nearest};
 pub use literal::parse_literal;
 pub use path::KeyPath;

@@ -1,5 +1,6 @@
 //! Transformer bricks. Reference: mmcv/cnn/bricks/transformer.py; Vaswani et al., Attention Is All You Need (2017).
 
+mod adaptive_padding;
 mod attention;
 mod ffn;
 mod layer;
@@ -12,15 +13,14 @@ use tch::Tensor;
 
 use mmcv_layers::{Builder, Module, Result};
 
+pub use adaptive_padding::{AdaptivePadding, AdaptivePaddingConfig, PadMode};
 pub use attention::{MultiheadAttention, MultiheadAttentionConfig};
 pub use ffn::{FFN, FFNConfig};
 pub use layer::{
     BaseTransformerLayer, BaseTransformerLayerConfig, Operation, TransformerLayerSequence,
     TransformerLayerSequenceConfig,
 };
-pub use patch::{
-    AdaptivePadding, AdaptivePaddingConfig, PadMode, PatchEmbed, PatchEmbedConfig, PatchMerging, PatchMergingConfig,
-};
+pub use patch::{PatchEmbed, PatchEmbedConfig, PatchMerging, PatchMergingConfig, PatchMergingOptions, PatchPadding};
 
 /// The registered transformer bricks.
 pub(crate) const SPECS: &[Spec<Build>] = &[

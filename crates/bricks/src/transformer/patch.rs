@@ -1,26 +1,11 @@
-//! `AdaptivePadding`, `PatchEmbed` and `PatchMerging`. Reference: mmcv/cnn/bricks/transformer.py.
+//! `PatchEmbed` and `PatchMerging`. Reference: mmcv/cnn/bricks/transformer.py.
 
-use mmcv_layers::conv::same_padding;
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, config_words, dict};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
 use tch::Tensor;
 
-config_struct! {
-    /// Arguments of `AdaptivePadding`.
-    pub struct AdaptivePaddingConfig {
-        optional {
-            /// Size of the windows in pixels.
-            kernel_size: Size = Size::All(1),
-            /// Step of the windows in pixels.
-            stride: Size = Size::All(1),
-            /// Distance of the windows' elements in pixels.
-            dilation: Size = Size::All(1),
-            /// Where pixels are added: `corner` (right and bottom) or `same` (all sides).
-            padding: PadMode = PadMode::Corner,
-        }
-    }
-}
+use super::adaptive_padding::{AdaptivePadding, AdaptivePaddingConfig, PadMode};
 
 config_struct! {
     /// Arguments of `PatchEmbed`.
@@ -80,16 +65,6 @@ config_struct! {
     }
 }
 
-config_words! {
-    /// Where pixels are added.
-    pub enum PadMode {
-        /// Right and bottom.
-        Corner = "corner",
-        /// On all sides.
-        Same = "same",
-    }
-}
-
 /// Padding as much as is needed, or as much as is given.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PatchPadding {
@@ -116,59 +91,6 @@ impl FromConfig for PatchPadding {
             Self::Adaptive(mode) => mode.to_config(),
             Self::Fixed(size) => size.to_config(),
         }
-    }
-}
-
-/// Pads an image on the right and at the bottom, or on all sides, so that windows cover all of it.
-///
-/// Shapes: input `[N, C, H, W]`, output the same but for height and width.
-#[derive(Debug)]
-pub struct AdaptivePadding {
-    kernel_size: Vec<i64>,
-    stride: Vec<i64>,
-    dilation: Vec<i64>,
-    mode: PadMode,
-}
-
-impl AdaptivePadding {
-    /// A padding.
-    ///
-    /// # Errors
-    /// Where a list of sizes has not 2 items, or a size is not positive.
-    pub fn new(config: &AdaptivePaddingConfig) -> Result<Self> {
-        Ok(Self {
-            kernel_size: config.kernel_size.broadcast_at_least(1, 2, "kernel_size")?,
-            stride: config.stride.broadcast_at_least(1, 2, "stride")?,
-            dilation: config.dilation.broadcast_at_least(1, 2, "dilation")?,
-            mode: config.padding,
-        })
-    }
-}
-
-impl Module for AdaptivePadding {
-    fn class(&self) -> &'static [&'static str] {
-        &["AdaptivePadding", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = input.size();
-        let [.., height, width] = shape.as_slice() else {
-            return Err(Error::input("3D or 4D input", format!("{}D input {shape:?}", shape.len())));
-        };
-        let pad = same_padding(&[*height, *width], &self.kernel_size, &self.stride, &self.dilation);
-        // The last dimension first.
-        let sides: Vec<i64> = pad
-            .iter()
-            .rev()
-            .flat_map(|pad| match self.mode {
-                PadMode::Corner => [0, *pad],
-                PadMode::Same => [pad / 2, pad - pad / 2],
-            })
-            .collect();
-        if pad.iter().all(|pad| *pad == 0) {
-            return Ok(input.shallow_clone());
-        }
-        Ok(input.f_pad(sides, "constant", 0.0)?)
     }
 }
 
