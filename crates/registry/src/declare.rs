@@ -30,7 +30,7 @@
 /// assert!(error.to_string().starts_with("upsample_cfg.mod: unknown key, did you mean \"mode\"?"));
 /// ```
 ///
-/// The struct gets `FIELDS`, `new` (which takes the required arguments in order), `decode`, and [`FromConfig`].
+/// The struct gets `FIELDS`, `new` (which takes the required arguments in order), `decode`, and [`FromConfig`](crate::FromConfig).
 #[macro_export]
 macro_rules! config_struct {
     (
