@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use mmcv::registry::{Config, Dict};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::tensors::Tensors;
 
@@ -20,30 +20,29 @@ pub struct Case {
 
 /// What is built and run, and what is expected.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Description {
     pub builder: String,
     pub cfg: Config,
     #[serde(default)]
     pub kwargs: Option<Config>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub seed: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub init_weights: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub state: State,
     #[serde(default)]
     pub digest: Option<BTreeMap<String, String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub train: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub forward: Vec<String>,
     #[serde(default)]
     pub forward_kwargs: Option<Config>,
     #[serde(default)]
     pub forward_seed: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub expect: Expect,
 }
 
@@ -60,7 +59,6 @@ pub enum State {
 
 /// What is expected.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Expect {
     #[serde(default)]
@@ -92,6 +90,11 @@ impl Case {
         let digests = self.description.digest.as_ref().is_some_and(|digests| !digests.is_empty());
         self.description.expect.error.is_some() && !digests && self.tensors.with_prefix("state:").next().is_none()
     }
+}
+
+/// A key that stands there as null counts as missing.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A dict that may be missing or null.
