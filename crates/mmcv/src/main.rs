@@ -14,6 +14,13 @@ use commands::Command;
 /// The CNN building blocks of MMCV, on libtorch.
 #[derive(Debug, Parser)]
 #[command(name = "mmcv", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg
+  mmcv layers ConvModule
+  mmcv zoo fetch torchvision://mobilenet_v2
+  mmcv ckpt inspect mobilenet_v2-b0353104.pth
+
+Exit status: 0 done, 1 the work failed, 2 wrong usage.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
