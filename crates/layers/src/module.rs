@@ -85,9 +85,18 @@ pub fn single_input<'a>(name: &str, inputs: &[&'a Tensor], options: &Dict) -> Re
     let [input] = inputs else {
         return Err(Error::input("one input", format!("{} inputs", inputs.len())));
     };
+    no_options(name, options)?;
+    Ok(input)
+}
+
+/// Checks that a module called `name`, which takes no options in its forward pass, is given none.
+///
+/// # Errors
+/// Where there is one; the error names it.
+pub fn no_options(name: &str, options: &Dict) -> Result<()> {
     match options.keys().next() {
         Some(option) => Err(Error::argument(option, "it", format!("{name} takes no options in its forward pass"))),
-        None => Ok(input),
+        None => Ok(()),
     }
 }
 

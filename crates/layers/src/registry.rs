@@ -176,8 +176,8 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As [`Self::model`].
     pub fn plugin(&self, cfg: &Config, postfix: impl Display, arguments: &Dict) -> Result<(String, Box<dyn Module>)> {
-        let layer = self.layer(cfg, arguments)?;
-        let (spec, _) = self.registry.resolve(cfg, &self.path)?;
+        let (spec, dict) = self.registry.resolve(cfg, &self.path)?;
+        let layer = self.build(&spec, dict, arguments)?;
         let abbreviation = spec.abbreviation.map_or_else(|| snake_case(layer.name()), str::to_owned);
         Ok((format!("{abbreviation}{postfix}"), layer))
     }

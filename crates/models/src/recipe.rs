@@ -1,7 +1,5 @@
 //! [`Recipe`]: a config file that holds all that is needed to classify pictures.
 
-use std::fmt;
-
 use mmcv_checkpoint::{LoadOptions, ReviseKeys};
 use mmcv_layers::{Builder, Module, Registry, Result};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct};
@@ -137,11 +135,5 @@ impl CheckpointConfig {
         let revise_keys =
             ReviseKeys::new(pairs.iter().map(|(pattern, replacement)| (pattern.as_str(), replacement.as_str())))?;
         Ok(LoadOptions { revise_keys, prefix: self.prefix.clone(), strict: self.strict })
-    }
-}
-
-impl fmt::Display for Recipe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.to_config())
     }
 }

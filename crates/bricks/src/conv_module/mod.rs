@@ -98,11 +98,9 @@ impl ConvModule {
     /// # Errors
     /// Where the input does not fit.
     pub fn forward_with(&self, input: &Tensor, activate: bool, norm: bool) -> Result<Tensor> {
-        let evaluation = || self.batch_norm().is_some_and(|norm| !norm.is_training());
-        let folded = match plain(&*self.conv) {
-            Some(conv) if norm && self.efficient_conv_bn_eval && evaluation() => self.fold(conv)?,
-            _ => None,
-        };
+        let fuses = norm && self.efficient_conv_bn_eval && self.batch_norm().is_some_and(|norm| !norm.is_training());
+        let conv = if fuses { plain(&*self.conv) } else { None };
+        let folded = conv.map_or(Ok(None), |conv| self.fold(conv))?;
         self.run(input, activate, norm, folded.as_ref())
     }
 
@@ -149,9 +147,9 @@ impl ConvModule {
                     if let Some(layer) = &self.padding_layer {
                         output = layer.forward(&output).map_err(|error| error.in_module("padding_layer"))?;
                     }
-                    let convolved = match (folded, plain(&*self.conv)) {
-                        (Some(Folded { weight, bias }), Some(conv)) => conv.forward_with(&output, weight, Some(bias)),
-                        _ => self.conv.forward(&output),
+                    let convolved = match folded.and_then(|folded| Some((folded, plain(&*self.conv)?))) {
+                        Some((Folded { weight, bias }, conv)) => conv.forward_with(&output, weight, Some(bias)),
+                        None => self.conv.forward(&output),
                     };
                     output = convolved.map_err(|error| error.in_module("conv"))?;
                 }

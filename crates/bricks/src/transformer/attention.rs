@@ -1,7 +1,7 @@
 //! `MultiheadAttention`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::drop::{Dropout, DropoutConfig};
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result};
+use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, no_options};
 use mmcv_registry::{Config, Dict, config_struct, dict};
 use tch::Tensor;
 
@@ -124,9 +124,7 @@ impl Module for MultiheadAttention {
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        if let Some(option) = options.keys().next() {
-            return Err(Error::argument(option, "it", "attention takes its inputs by place and no options"));
-        }
+        no_options(self.name(), options)?;
         self.attend(inputs).map(Output::Tensor)
     }
 

@@ -3,7 +3,7 @@
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::scale::{LayerScale, LayerScaleConfig};
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Sequential};
+use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Sequential, no_options};
 use mmcv_registry::{Config, Dict, config_struct, dict};
 use tch::Tensor;
 
@@ -108,9 +108,7 @@ impl Module for FFN {
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        if let Some(option) = options.keys().next() {
-            return Err(Error::argument(option, "it", "FFN takes its inputs by place and no options"));
-        }
+        no_options(self.name(), options)?;
         let (Some(input), true) = (optional(inputs, 0), inputs.len() <= 2) else {
             return Err(Error::input("one or two inputs", format!("{} inputs", inputs.len())));
         };

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result};
+use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result, no_options};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, config_words, dict};
 use tch::Tensor;
 
@@ -190,9 +190,7 @@ impl Module for BaseTransformerLayer {
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        if let Some(option) = options.keys().next() {
-            return Err(Error::argument(option, "it", "a transformer layer takes its inputs by place and no options"));
-        }
+        no_options(self.name(), options)?;
         self.run(inputs).map(Output::Tensor)
     }
 
