@@ -28,7 +28,7 @@ pub mod upsample;
 pub use error::{Error, ErrorKind, Result, first_line};
 pub use init_cfg::InitCfg;
 pub use linear::{Linear, LinearConfig};
-pub use module::{Module, Output, Parts, Training, no_options, single_input};
+pub use module::{Module, Output, Parts, Training, call_child, no_options, run_child, single_input};
 pub use module_list::ModuleList;
 pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,

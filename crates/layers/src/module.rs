@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -75,6 +75,22 @@ pub trait Module: Any + Debug + Send {
     fn name(&self) -> &'static str {
         self.class().first().copied().unwrap_or_default()
     }
+}
+
+/// The forward pass of the child `name`, whose errors then say that they come from it.
+///
+/// # Errors
+/// As [`Module::forward`].
+pub fn run_child(name: impl Display, child: &dyn Module, input: &Tensor) -> Result<Tensor> {
+    child.forward(input).map_err(|error| error.in_module(name.to_string()))
+}
+
+/// As [`run_child`], with any number of inputs and outputs.
+///
+/// # Errors
+/// As [`Module::call`].
+pub fn call_child(name: impl Display, child: &dyn Module, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+    child.call(inputs, options).map_err(|error| error.in_module(name.to_string()))
 }
 
 /// The input of a module called `name` that takes one input and no options.
