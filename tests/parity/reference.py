@@ -3,6 +3,7 @@
 import logging
 import warnings
 import zlib
+from collections import OrderedDict
 
 import mmcv
 
@@ -32,6 +33,7 @@ BUILDERS = {
     "plugin": mmcv.cnn.build_plugin_layer,
 }
 UNREGISTERED = [mmcv.cnn, mmcv.cnn.bricks.scale, mmcv.cnn.bricks.drop, mmcv.cnn.bricks.transformer]
+CONTAINERS = {name: getattr(mmengine.model, name) for name in ("Sequential", "ModuleList", "ModuleDict")}
 NAMED = {"norm", "plugin"}
 
 
@@ -54,9 +56,24 @@ def build(builder, cfg, kwargs):
     return (built[1], built[0]) if builder in NAMED else (built, None)
 
 
+def build_container(cfg):
+    """The reference's containers take built modules: here they stand as dicts under `modules`."""
+    kind, modules = CONTAINERS[cfg["type"]], cfg.get("modules") or []
+    if isinstance(modules, dict):
+        modules = OrderedDict((name, build_model(module)) for name, module in modules.items())
+    else:
+        modules = [build_model(module) for module in modules]
+    others = {key: value for key, value in cfg.items() if key not in {"type", "modules"}}
+    if kind is not mmengine.model.Sequential:
+        return kind(modules, **others)
+    return kind(modules, **others) if isinstance(modules, dict) else kind(*modules, **others)
+
+
 def build_model(cfg):
     """From the registry; a class that is exported but not registered, by its class name."""
     name = cfg.get("type") if isinstance(cfg, dict) else None
+    if isinstance(name, str) and name in CONTAINERS:
+        return build_container(cfg)
     if isinstance(name, str) and "." not in name and ROOT.get(name) is None:
         for module in UNREGISTERED:
             if hasattr(module, name):

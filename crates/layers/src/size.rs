@@ -121,3 +121,11 @@ impl FromConfig for Size {
         }
     }
 }
+
+/// The numbers that divide all of `numbers`, in words: `1, 2, 4`. Of large numbers the first ones.
+pub(crate) fn divisors(numbers: &[i64]) -> String {
+    const MOST: i64 = 4096;
+    let greatest = numbers.iter().copied().min().unwrap_or(1).clamp(1, MOST);
+    let divides = |divisor: &i64| numbers.iter().all(|number| number % divisor == 0);
+    (1..=greatest).filter(divides).map(|divisor| divisor.to_string()).collect::<Vec<_>>().join(", ")
+}

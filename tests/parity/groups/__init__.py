@@ -1,6 +1,6 @@
 """One module per group: `fixed()` yields the cases chosen by hand, `draw(rng)` makes one random case."""
 
-from groups import activation, bricks, classifier, conv, conv_module, initialisation, mobilenet_v2, norm, padding, transformer, upsample
+from groups import activation, bricks, classifier, containers, conv, conv_module, initialisation, mobilenet_v2, norm, padding, transformer, upsample
 
 GROUPS = {
     "conv": conv,
@@ -14,4 +14,5 @@ GROUPS = {
     "mobilenet_v2": mobilenet_v2,
     "classifier": classifier,
     "initialisation": initialisation,
+    "containers": containers,
 }

@@ -153,7 +153,7 @@ impl Module for BatchNorm {
         }
         check_eps(self.eps, batch_statistics)?;
         let running = self.running.as_ref();
-        Ok(input.f_batch_norm(
+        let output = input.f_batch_norm(
             self.weight.as_ref(),
             self.bias.as_ref(),
             running.map(|running| &running.mean),
@@ -162,7 +162,9 @@ impl Module for BatchNorm {
             momentum,
             self.eps,
             true,
-        )?)
+        );
+        let affine = self.weight.as_ref().or(running.map(|running| &running.mean));
+        output.map_err(|refused| check::explain("num_features", affine, &shape, refused))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
