@@ -68,7 +68,11 @@ impl Expected<'_> {
         };
         let found = *shape.get(shape.len() - dims - 1)?;
         if found != channels {
-            return Some(wrong_channels(argument, channels, found, shape));
+            let mut misfit = wrong_channels(argument, channels, found, shape);
+            if shape.len() == dims + 1 {
+                misfit.found.push_str(", read without a batch dimension");
+            }
+            return Some(misfit);
         }
         self.kernel_misfit(kernel?, spatial, shape)
     }
