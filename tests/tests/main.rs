@@ -6,6 +6,7 @@
 mod custom_layer;
 mod downstream;
 mod fuse;
+mod initialisation;
 mod loading;
 mod module;
 mod never_panics;

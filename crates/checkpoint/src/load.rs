@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use mmcv_layers::{Module, ModuleExt, Parts, join, named_modules};
+use mmcv_layers::{Module, ModuleExt, Parts, join, named_modules, observe};
 use tch::{Kind, Tensor};
 
 use crate::error::ErrorKind;
@@ -113,16 +113,32 @@ impl<'a, 'v> Matched<'a, 'v> {
     fn write(mut self) -> Result<LoadReport, ErrorKind> {
         for (target, value) in &self.pairs {
             value.copy_into(target)?;
+            observe::initialised(target, || "loaded".to_owned());
         }
         for ((_, module), lacks) in self.modules.iter().zip(&self.absent) {
             let lacks: Vec<&str> = lacks.iter().map(AsRef::as_ref).collect();
             module.after_load(&lacks)?;
         }
+        self.mark_loaded();
         self.report.written = true;
         if !self.report.is_complete() {
             log::warn!("{}", self.report);
         }
         Ok(self.report)
+    }
+}
+
+impl Matched<'_, '_> {
+    /// What was loaded as a whole is not initialised again.
+    fn mark_loaded(&self) {
+        let mismatched = self.report.mismatched.iter().map(|difference| &difference.name);
+        let lacking: Vec<&String> = self.report.missing.iter().chain(mismatched).collect();
+        for (path, module) in &self.modules {
+            let prefix = with_dot(Some(path));
+            if let (Some(init_cfg), false) = (module.init_cfg(), lacking.iter().any(|name| name.starts_with(&prefix))) {
+                init_cfg.mark_loaded();
+            }
+        }
     }
 }
 

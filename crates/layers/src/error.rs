@@ -37,6 +37,9 @@ pub enum ErrorKind {
     /// The module cannot do what was asked for.
     #[error("{0}")]
     Unsupported(String),
+    /// What an initializer or a module of another crate says.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// libtorch refused the operation.
     #[error("{}", first_line(.0))]
     Torch(TchError),
