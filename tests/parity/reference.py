@@ -71,9 +71,10 @@ def manual(case, salt):
 
 
 def inputs(case):
-    return {
+    drawn = {
         name: torch.randn(shape, generator=manual(case, name), dtype=case.dtype) for name, shape in case.inputs.items()
     }
+    return {name: value > 0.5 if name in case.masks else value for name, value in drawn.items()}
 
 
 def given_state(case, module):
@@ -150,8 +151,8 @@ def run(case):
     values = inputs(case)
     tensors |= {f"in:{key}": value.clone() for key, value in values.items()}
     if case.backward and case.input_gradient:
-        for value in values.values():
-            value.requires_grad_()
+        for name, value in values.items():
+            value.requires_grad_(name not in case.masks)
     outs = forward(module, values.values(), case.train, case.forward_kwargs, case.forward_seed)
     tensors |= {key: value.detach().clone() for key, value in outs.items()}
     keep = lambda tensor: case.largest is None or tensor.numel() <= case.largest
