@@ -35,5 +35,5 @@ pub use registry::{
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,
 };
 pub use sequential::Sequential;
-pub use size::Size;
+pub use size::{Size, number};
 pub use state::{ModuleExt, TchModule, join, named_modules};

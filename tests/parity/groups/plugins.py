@@ -14,7 +14,10 @@ def draw(rng):
         "train": rng.random() < 0.6,
         "init_weights": rng.random() < 0.2,
     }
-    return rng.choice([non_local, context, attention])(rng, common)
+    kind = rng.choice([non_local, context, attention])
+    if kind is context:
+        common["init_weights"] = False  # it has none
+    return kind(rng, common)
 
 
 def build(rng, cfg, shape, backward=True, **common):
@@ -48,6 +51,8 @@ def non_local(rng, common):
         cfg["norm_cfg"] = norm_config(rng, dimensions)
     if cfg.get("mode") == "gaussian" and rng.random() < 0.9:
         cfg["reduction"] = 1
+    if cfg.get("sub_sample"):
+        common["init_weights"] = False  # the reference does not find the convolutions then
     shape = image(rng, channels, dimensions)
     return build(rng, cfg, shape, backward=cfg.get("mode") != "concatenation", **common)
 
@@ -67,7 +72,7 @@ def attention(rng, common):
     maybe(rng, cfg, "num_heads", [1, 2, 3, 4], 0.95)
     maybe(rng, cfg, "attention_type", [format(bits, "04b") for bits in range(16)], 0.9)
     maybe(rng, cfg, "position_embedding_dim", [-1, 4, 6, 8, 5, 2], 0.4)
-    maybe(rng, cfg, "position_magnitude", [1, 2, 3, -1], 0.4)
+    maybe(rng, cfg, "position_magnitude", [1, 2, 3, -1, 0.5], 0.4)
     maybe(rng, cfg, "kv_stride", [1, 2, 3], 0.6)
     maybe(rng, cfg, "q_stride", [1, 2, 3], 0.4)
     maybe(rng, cfg, "spatial_range", [-1, 2], 0.05)

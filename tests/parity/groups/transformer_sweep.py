@@ -114,7 +114,7 @@ def layer_config(rng, size, heads, first):
     return cfg
 
 
-def layer_inputs(rng, size, heads, first):
+def layer_inputs(rng, size, first, least=1):
     samples, length, keys = rng.choice([1, 2, 3]), rng.randint(1, 5), rng.randint(1, 5)
     keys = length if rng.random() < 0.5 else keys
     place = (lambda n, l: (n, l, size)) if first else (lambda n, l: (l, n, size))
@@ -128,13 +128,13 @@ def layer_inputs(rng, size, heads, first):
         "query_key_padding_mask": (samples, length),
         "key_padding_mask": (samples, keys),
     }
-    return dict(list(inputs.items())[: rng.choice([1, 3, 3, 4, 5, 6, 7, 8])])
+    return dict(list(inputs.items())[: rng.choice([least, 3, 3, 4, 5, 6, 7, 8])])
 
 
 def layer(rng, common):
     size, heads = sizes(rng)
     first = rng.random() < 0.3
-    cfg, inputs = layer_config(rng, size, heads, first), layer_inputs(rng, size, heads, first)
+    cfg, inputs = layer_config(rng, size, heads, first), layer_inputs(rng, size, first)
     masks = [name for name in ["query_key_padding_mask", "key_padding_mask"] if name in inputs]
     return Case("", "model", cfg, inputs=inputs, masks=tuple(masks), **common)
 
@@ -147,7 +147,7 @@ def sequence(rng, common):
     cfg = {"type": "TransformerLayerSequence", "num_layers": count}
     cfg["transformerlayers"] = layers if rng.random() < 0.4 else layers[0]
     maybe(rng, cfg, "init_cfg", RULES, 0.3)
-    inputs = layer_inputs(rng, size, heads, first)
+    inputs = layer_inputs(rng, size, first, least=3)
     masks = [name for name in ["query_key_padding_mask", "key_padding_mask"] if name in inputs]
     return Case("", "model", cfg, inputs=inputs, masks=tuple(masks), **common)
 

@@ -96,16 +96,21 @@ impl MultiheadAttention {
         let identity = optional(inputs, 3).unwrap_or(query);
         let query_pos = optional(inputs, 4);
         let key_pos = optional(inputs, 5).or_else(|| query_pos.filter(|position| position.size() == key.size()));
-        let add = |tensor: &Tensor, position: Option<&Tensor>| -> Result<Tensor> {
-            Ok(position.map_or_else(|| Ok(tensor.shallow_clone()), |position| tensor.f_add(position))?)
-        };
-        let length_first = |tensor: &Tensor| -> Result<Tensor> {
-            Ok(if self.batch_first { tensor.f_transpose(0, 1)? } else { tensor.shallow_clone() })
+        // With the position added and the length first; none where that changes nothing.
+        let changed = |tensor: &Tensor, position: Option<&Tensor>| -> Result<Option<Tensor>> {
+            let added = position.map(|position| tensor.f_add(position)).transpose()?;
+            if !self.batch_first {
+                return Ok(added);
+            }
+            Ok(Some(added.as_ref().unwrap_or(tensor).f_transpose(0, 1)?))
         };
         let masks = Masks { attention: optional(inputs, 6), key_padding: optional(inputs, 7) };
-        let (query, key) = (length_first(&add(query, query_pos)?)?, length_first(&add(key, key_pos)?)?);
-        let output = self.attn.attend(&query, &key, &length_first(value)?, &masks);
-        let output = length_first(&output.map_err(|error| error.in_module("attn"))?)?;
+        let of_query = changed(query, query_pos)?;
+        let (of_key, of_value) = (changed(key, key_pos)?, changed(value, None)?);
+        let (query, key) = (of_query.as_ref().unwrap_or(query), of_key.as_ref().unwrap_or(key));
+        let output = self.attn.attend(query, key, of_value.as_ref().unwrap_or(value), &masks);
+        let output = output.map_err(|error| error.in_module("attn"))?;
+        let output = if self.batch_first { output.f_transpose(0, 1)? } else { output };
         let mut output = self.proj_drop.forward(&output)?;
         if let Some(dropout) = &self.dropout_layer {
             output = dropout.forward(&output).map_err(|error| error.in_module("dropout_layer"))?;
