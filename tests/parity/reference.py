@@ -103,10 +103,10 @@ def prepare(builder, cfg, kwargs, seed, init_weights):
 
 
 def load(module, state):
-    """Strictly; a float64 state makes a float64 module."""
-    floats = [tensor.dtype for tensor in state.values() if tensor.is_floating_point()]
-    if torch.float64 in floats:
-        module.double()
+    """Strictly; a state in another type makes a module in that type."""
+    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} - {torch.float32}
+    for dtype in floats:
+        module.to(dtype)
     module.load_state_dict(state, strict=True)
 
 

@@ -6,9 +6,11 @@
 mod custom_layer;
 mod downstream;
 mod fuse;
+mod layouts;
 mod loading;
 mod module;
 mod never_panics;
 mod parity;
 mod registered;
+mod steps;
 mod weights;
