@@ -88,9 +88,10 @@ def manual(case, salt):
 
 
 def inputs(case):
-    return {
+    drawn = {
         name: torch.randn(shape, generator=manual(case, name), dtype=case.dtype) for name, shape in case.inputs.items()
     }
+    return {name: value > 0.5 if name in case.masks else value for name, value in drawn.items()}
 
 
 def given_state(case, module):
@@ -119,10 +120,10 @@ def prepare(builder, cfg, kwargs, seed, init_weights):
 
 
 def load(module, state):
-    """Strictly; a float64 state makes a float64 module."""
-    floats = [tensor.dtype for tensor in state.values() if tensor.is_floating_point()]
-    if torch.float64 in floats:
-        module.double()
+    """Strictly; a state in another type makes a module in that type."""
+    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} - {torch.float32}
+    for dtype in floats:
+        module.to(dtype)
     module.load_state_dict(state, strict=True)
 
 
@@ -167,8 +168,8 @@ def run(case):
     values = inputs(case)
     tensors |= {f"in:{key}": value.clone() for key, value in values.items()}
     if case.backward and case.input_gradient:
-        for value in values.values():
-            value.requires_grad_()
+        for name, value in values.items():
+            value.requires_grad_(name not in case.masks)
     outs = forward(module, values.values(), case.train, case.forward_kwargs, case.forward_seed)
     tensors |= {key: value.detach().clone() for key, value in outs.items()}
     keep = lambda tensor: case.largest is None or tensor.numel() <= case.largest

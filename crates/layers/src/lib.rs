@@ -36,5 +36,5 @@ pub use registry::{
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,
 };
 pub use shape::Misfit;
-pub use size::Size;
+pub use size::{Size, number};
 pub use state::{ModuleExt, TchModule, join, named_modules};

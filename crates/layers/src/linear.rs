@@ -58,6 +58,9 @@ impl Linear {
         let weight = init::parameter(&[out_features, in_features])?;
         let bias = bias.then(|| init::parameter(&[out_features])).transpose()?;
         init::conv_default(&weight, bias.as_ref())?;
+        if let (0, Some(bias)) = (in_features, &bias) {
+            init::uniform(bias, 0.0, 0.0)?;
+        }
         Ok(Self { weight, bias })
     }
 }

@@ -143,7 +143,8 @@ impl Module for BatchNorm {
         let mut momentum = self.momentum.unwrap_or(0.0);
         if let (true, Some(running)) = (training, &self.running) {
             let mut batches = running.batches.shallow_clone();
-            let _ = batches.f_add_scalar_(1)?;
+            let _ =
+                batches.f_add_(&Tensor::f_from_slice(&[1i64])?.f_reshape([0i64; 0])?.f_to_device(batches.device())?)?;
             if self.momentum.is_none() {
                 momentum = 1.0 / batches.f_double_value(&[])?;
             }
