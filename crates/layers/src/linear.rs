@@ -3,6 +3,7 @@
 use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
+use crate::explain::{elements, product, python};
 use crate::registry::{Build, build_from};
 use crate::shape::wrong_channels;
 use crate::{Error, ErrorKind, Module, Parts, Result, init};
@@ -85,5 +86,16 @@ impl Module for Linear {
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.parameter("weight", &self.weight);
         parts.parameter("bias", &self.bias);
+    }
+
+    fn extra_repr(&self) -> String {
+        let shape = self.weight.size();
+        let size = |dim: usize| product(shape.get(dim..=dim).unwrap_or_default());
+        format!("in_features={}, out_features={}, bias={}", size(1), size(0), python::value(self.bias.is_some()))
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        let out_features = outputs.first().and_then(|shape| shape.last()).copied().unwrap_or(0);
+        elements(inputs).saturating_mul(product(&[out_features]))
     }
 }
