@@ -42,7 +42,8 @@ fn convolutions_and_norms_that_mmcv_leaves_out() {
         let cfg = config! { type: kind, in_channels: 4, out_channels: 8, kernel_size: 3 };
         assert_eq!(count(&cfg, &[image]), 8 * 7 * 6 * (4 * 9 + 1), "{cfg}");
     }
-    let adaptive = config! { type: "Conv2dAdaptivePadding", in_channels: 4, out_channels: 8, kernel_size: 3, stride: 2 };
+    let adaptive =
+        config! { type: "Conv2dAdaptivePadding", in_channels: 4, out_channels: 8, kernel_size: 3, stride: 2 };
     assert_eq!(count(&adaptive, &[image]), 8 * 5 * 4 * (4 * 9 + 1));
     let deconv = config! { type: "deconv3d", in_channels: 4, out_channels: 8, kernel_size: 3 };
     assert_eq!(count(&deconv, &[&[1, 4, 2, 3, 4]]), 4 * 2 * 3 * 4 * 27 * 8 + 8 * 4 * 5 * 6);
