@@ -7,3 +7,4 @@ mod command;
 mod server;
 mod setup;
 mod transfer;
+mod upkeep;
