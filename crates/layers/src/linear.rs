@@ -31,7 +31,7 @@ pub const SPECS: &[Spec<Build>] = &[Spec {
     source: "torch.nn.Linear",
     fields: LinearConfig::FIELDS,
     aliases: &["torch.nn.Linear"],
-    ..Spec::new("Linear", |arguments| build_from(arguments, Linear::new))
+    ..Spec::new("Linear", |arguments| build_from(arguments, Linear::wrapper))
 }];
 
 /// `x weight^T + bias`.
@@ -42,6 +42,7 @@ pub const SPECS: &[Spec<Build>] = &[Spec {
 pub struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    class: &'static [&'static str],
 }
 
 impl Linear {
@@ -62,13 +63,22 @@ impl Linear {
         if let (0, Some(bias)) = (in_features, &bias) {
             init::uniform(bias, 0.0, 0.0)?;
         }
-        Ok(Self { weight, bias })
+        Ok(Self { weight, bias, class: &["Linear", "Module"] })
+    }
+
+    /// As [`Self::new`], for rules of `init_cfg` as `mmcv.cnn.Linear`: its base class is `torch.nn.Linear`, so that rules
+    /// for the layer `Module` do not match it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn wrapper(config: &LinearConfig) -> Result<Self> {
+        Ok(Self { class: &["Linear", "Linear"], ..Self::new(config)? })
     }
 }
 
 impl Module for Linear {
     fn class(&self) -> &'static [&'static str] {
-        &["Linear", "Module"]
+        self.class
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {

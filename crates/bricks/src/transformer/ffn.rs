@@ -66,7 +66,7 @@ impl FFN {
         let at = |key: &str| Builder { path: builder.path.key(key), ..builder.clone() };
         let drop_config = DropoutConfig { drop_prob: ffn_drop, ..DropoutConfig::new() };
         let dropout = || Dropout::new(&drop_config).map_err(here);
-        let linear = |inputs: i64, outputs: i64| Linear::new(&LinearConfig::new(inputs, outputs)).map_err(here);
+        let linear = |inputs: i64, outputs: i64| Linear::wrapper(&LinearConfig::new(inputs, outputs)).map_err(here);
         let mut layers = Sequential::default();
         let mut inputs = embed_dims;
         for _ in 1..num_fcs {

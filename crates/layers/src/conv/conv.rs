@@ -250,7 +250,8 @@ impl Module for Conv {
         match self.kernel_size.len() {
             1 => &["Conv1d", "_ConvNd"],
             2 => &["Conv2d", "_ConvNd"],
-            _ => &["Conv3d", "_ConvNd"],
+            // MMCV registers a wrapper, which derives from `torch.nn.Conv3d`.
+            _ => &["Conv3d", "Conv3d"],
         }
     }
 

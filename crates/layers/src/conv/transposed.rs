@@ -113,8 +113,9 @@ impl Module for ConvTranspose {
     fn class(&self) -> &'static [&'static str] {
         match self.stride.len() {
             1 => &["ConvTranspose1d", "_ConvTransposeNd"],
-            2 => &["ConvTranspose2d", "_ConvTransposeNd"],
-            _ => &["ConvTranspose3d", "_ConvTransposeNd"],
+            // MMCV registers wrappers, which derive from torch's classes of the same names.
+            2 => &["ConvTranspose2d", "ConvTranspose2d"],
+            _ => &["ConvTranspose3d", "ConvTranspose3d"],
         }
     }
 
