@@ -1,10 +1,10 @@
-//! [`Error`]: why a checkpoint could not be loaded.
+//! [`Error`]: why a checkpoint could not be loaded or saved.
 
 use std::fmt;
 
 use crate::LoadReport;
 
-/// Why a checkpoint could not be loaded, and which one.
+/// Why a checkpoint could not be loaded or saved, and which one.
 #[derive(Debug)]
 pub struct Error {
     /// The checkpoint, as it was given; empty where no checkpoint is concerned.
@@ -20,12 +20,23 @@ pub enum ErrorKind {
     /// The name cannot be resolved, or the file cannot be fetched or verified.
     #[error(transparent)]
     Zoo(#[from] mmcv_zoo::Error),
-    /// The file cannot be read.
+    /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] mmcv_pth::Error),
     /// The module's tensors cannot be written.
     #[error(transparent)]
     Module(#[from] mmcv_layers::Error),
+    /// A tensor cannot be put into a file.
+    #[error(transparent)]
+    Tensor(#[from] mmcv_pth::ErrorKind),
+    /// A tensor is of a type that either the file format or libtorch does not have.
+    #[error("tensor {name:?} is of type {dtype}, which cannot be converted: expected a bool, integer, float or complex type")]
+    Type {
+        /// The tensor's name.
+        name: String,
+        /// Its type, as torch calls it.
+        dtype: String,
+    },
     /// The names, shapes or types of the tensors are not the module's; nothing was loaded.
     #[error("the checkpoint does not fit the network, and nothing was loaded: {0}")]
     Mismatch(LoadReport),

@@ -1,4 +1,4 @@
-//! Checkpoints: found by their scheme, matched to a module, loaded.
+//! Checkpoints: found by their scheme, matched to a module, loaded and saved.
 //!
 //! ```no_run
 //! use mmcv_checkpoint::{LoadOptions, load_checkpoint};
@@ -13,9 +13,11 @@ mod error;
 mod load;
 mod report;
 mod revise;
+mod save;
 mod tensor;
 
 pub use error::{Error, ErrorKind};
 pub use load::{LoadOptions, load_checkpoint, load_file, locate};
 pub use report::{LoadReport, Mismatch};
 pub use revise::ReviseKeys;
+pub use save::{Entry, read_tensors, save_checkpoint};
