@@ -19,7 +19,7 @@ config_struct! {
             /// Seed of the initial weights and of the order of the pictures.
             seed: i64 = 0,
             /// Number of passes over the training pictures.
-            max_epochs: i64 = 20,
+            max_epochs: i64 = 12,
             /// Number of pictures in a batch, at least 2.
             batch_size: i64 = 64,
             /// When the learning rate falls; null for never.

@@ -2,7 +2,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, clippy::missing_errors_doc)]
 
 mod config;
-mod containers;
 mod data;
 mod momentum;
 mod plot;
@@ -65,10 +64,11 @@ fn main() -> ExitCode {
 /// Trains, and prints how it goes.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
-    containers::register();
     let mut config = Config::from_file(&arguments.config)?;
     config.set_options(&arguments.cfg_options)?;
     let config = TrainingConfig::read(&config).with_context(|| arguments.config.display().to_string())?;
+    // Tensors as small as these keep one core busy; a second thread would mostly wait for the first.
+    tch::set_num_threads(1);
     let epochs = arguments.epochs.unwrap_or(config.max_epochs);
     let out = &arguments.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;

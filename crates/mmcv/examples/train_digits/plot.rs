@@ -63,7 +63,7 @@ fn draw(panel: &Panel<'_>, title: &str, history: &[Epoch], (low, high): (f64, f6
             .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
     }
     if curves.len() > 1 {
-        chart.configure_series_labels().label_font((FONT, 13)).background_style(WHITE).border_style(TRANSPARENT).draw()?;
+        chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).label_font((FONT, 13)).background_style(WHITE).border_style(TRANSPARENT).draw()?;
     }
     Ok(())
 }
