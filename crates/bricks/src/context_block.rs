@@ -4,7 +4,7 @@ use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::conv::{Conv, ConvConfig};
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::{LayerNorm, LayerNormConfig};
-use mmcv_layers::{Error, Module, Parts, Result, Sequential, Size};
+use mmcv_layers::{Error, Module, Parts, Result, Sequential, Size, run_child};
 use mmcv_registry::config_struct;
 use tch::{Kind, Tensor};
 
@@ -81,7 +81,7 @@ impl ContextBlock {
         let (samples, channels, height, width) = input.size4()?;
         let Some(mask) = &self.conv_mask else { return Ok(input.f_adaptive_avg_pool2d([1i64, 1])?) };
         let pixels = input.f_view([samples, 1, channels, height * width])?;
-        let mask = mask.forward(input).map_err(|error| error.in_module("conv_mask"))?;
+        let mask = run_child("conv_mask", mask, input)?;
         let mask = mask.f_view([samples, 1, height * width])?.f_softmax(2, None::<Kind>)?.f_unsqueeze(-1)?;
         Ok(pixels.f_matmul(&mask)?.f_view([samples, channels, 1, 1])?)
     }
@@ -96,11 +96,11 @@ impl Module for ContextBlock {
         let context = self.context(input)?;
         let mut output = input.shallow_clone();
         if let Some(convs) = &self.channel_mul_conv {
-            let factor = convs.forward(&context).map_err(|error| error.in_module("channel_mul_conv"))?;
+            let factor = run_child("channel_mul_conv", convs, &context)?;
             output = output.f_mul(&factor.f_sigmoid()?)?;
         }
         if let Some(convs) = &self.channel_add_conv {
-            let summand = convs.forward(&context).map_err(|error| error.in_module("channel_add_conv"))?;
+            let summand = run_child("channel_add_conv", convs, &context)?;
             output = output.f_add(&summand)?;
         }
         Ok(output)

@@ -1,6 +1,6 @@
 //! `DepthwiseSeparableConvModule`. Reference: mmcv/cnn/bricks/depthwise_separable_conv_module.py.
 
-use mmcv_layers::{Arguments, Builder, Module, Parts, Result, Size};
+use mmcv_layers::{Arguments, Builder, Module, Parts, Result, Size, run_child};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, dict};
 use tch::Tensor;
 
@@ -146,8 +146,8 @@ impl Module for DepthwiseSeparableConvModule {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = self.depthwise_conv.forward(input).map_err(|error| error.in_module("depthwise_conv"))?;
-        self.pointwise_conv.forward(&output).map_err(|error| error.in_module("pointwise_conv"))
+        let output = run_child("depthwise_conv", &self.depthwise_conv, input)?;
+        run_child("pointwise_conv", &self.pointwise_conv, &output)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -4,7 +4,7 @@
 use mmcv_layers::conv::{Conv, ConvConfig};
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Error, Module, Parts, Result, Size};
+use mmcv_layers::{Error, Module, Parts, Result, Size, run_child};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::{Device, Kind, Tensor};
 
@@ -159,13 +159,14 @@ impl GeneralizedAttention {
     fn position_features(&self, queries: &Grid, keys: &Grid, like: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
         let (Some(fc_x), Some(fc_y)) = (&self.appr_geom_fc_x, &self.appr_geom_fc_y) else { return Ok(None) };
         let (x, y) = self.position_embeddings(queries, keys, like)?;
-        let per_head = |fc: &Linear, embedding: &Tensor, query: i64, key: i64| -> Result<Tensor> {
-            let features = fc.forward(embedding)?.f_view([1, query, key, self.config.num_heads, self.head_channels])?;
+        let per_head = |name: &str, fc: &Linear, embedding: &Tensor, query: i64, key: i64| -> Result<Tensor> {
+            let features =
+                run_child(name, fc, embedding)?.f_view([1, query, key, self.config.num_heads, self.head_channels])?;
             Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div_scalar(2f64.sqrt())?)
         };
         Ok(Some((
-            per_head(fc_x, &x, queries.width, keys.width).map_err(|error| error.in_module("appr_geom_fc_x"))?,
-            per_head(fc_y, &y, queries.height, keys.height).map_err(|error| error.in_module("appr_geom_fc_y"))?,
+            per_head("appr_geom_fc_x", fc_x, &x, queries.width, keys.width)?,
+            per_head("appr_geom_fc_y", fc_y, &y, queries.height, keys.height)?,
         )))
     }
 
@@ -251,7 +252,7 @@ impl Module for GeneralizedAttention {
         let (queries, keys) = (grid(&query_input)?, grid(&key_input)?);
         let (pixels, attended) = (queries.height * queries.width, keys.height * keys.width);
         let split = |conv: &Conv, map: &Tensor, pixels: i64, name: &str| -> Result<Tensor> {
-            let projected = conv.forward(map).map_err(|error| error.in_module(name))?;
+            let projected = run_child(name, conv, map)?;
             Ok(projected.f_reshape([samples, heads, self.head_channels, pixels])?)
         };
         let query = self.query_conv.as_ref().map(|conv| split(conv, &query_input, pixels, "query_conv"));
@@ -281,7 +282,7 @@ impl Module for GeneralizedAttention {
         let value = split(&self.value_conv, &key_input, attended, "value_conv")?.f_permute([0, 1, 3, 2])?;
         let output = attention.f_matmul(&value)?.f_permute([0, 1, 3, 2])?.f_contiguous()?;
         let output = output.f_view([samples, self.head_channels * heads, rows.height, rows.width])?;
-        let mut output = self.proj_conv.forward(&output).map_err(|error| error.in_module("proj_conv"))?;
+        let mut output = run_child("proj_conv", &self.proj_conv, &output)?;
         if q_stride > 1 {
             output = output.f_upsample_bilinear2d([height, width], false, None, None)?;
         }

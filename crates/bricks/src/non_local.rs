@@ -3,7 +3,7 @@
 
 use mmcv_layers::init;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
-use mmcv_layers::{Arguments, Builder, Error, Module, Parts, Result, Sequential, Size};
+use mmcv_layers::{Arguments, Builder, Error, Module, Parts, Result, Sequential, Size, run_child};
 use mmcv_registry::{Config, Dict, FromConfig, config_struct, config_words, dict};
 use tch::{Kind, Tensor};
 
@@ -127,11 +127,11 @@ impl NonLocal {
     /// How each pixel compares with those that are attended to: `[N, pixels, attended]`.
     fn compare(&self, input: &Tensor, samples: i64) -> Result<Tensor> {
         let phi = match &self.phi {
-            Some(phi) => phi.forward(input).map_err(|error| error.in_module("phi"))?,
+            Some(phi) => run_child("phi", phi.module(), input)?,
             None => input.shallow_clone(),
         };
         let theta = match &self.theta {
-            Some(theta) => theta.forward(input).map_err(|error| error.in_module("theta"))?,
+            Some(theta) => run_child("theta", theta, input)?,
             None => input.shallow_clone(),
         };
         let channels = if self.theta.is_some() { self.inter_channels } else { self.in_channels };
@@ -140,7 +140,7 @@ impl NonLocal {
             let phi = phi.f_reshape([samples, channels, 1, -1])?;
             let (pixels, attended) = (theta.size4()?.2, phi.size4()?.3);
             let both = Tensor::f_cat(&[theta.f_repeat([1, 1, 1, attended])?, phi.f_repeat([1, 1, pixels, 1])?], 1)?;
-            let weights = project.forward(&both).map_err(|error| error.in_module("concat_project"))?;
+            let weights = run_child("concat_project", project, &both)?;
             return Ok(weights.f_view([samples, pixels, attended])?.f_div_scalar(attended as f64)?);
         }
         let theta = theta.f_reshape([samples, channels, -1])?.f_permute([0, 2, 1])?;
@@ -173,11 +173,11 @@ impl Module for NonLocal {
         let [samples, _, spatial @ ..] = shape.as_slice() else {
             return Err(Error::input(format!("{}D input", self.dims + 2), format!("{}D input {shape:?}", shape.len())));
         };
-        let g = self.g.forward(input).map_err(|error| error.in_module("g"))?;
+        let g = run_child("g", self.g.module(), input)?;
         let g = g.f_reshape([*samples, self.inter_channels, -1])?.f_permute([0, 2, 1])?;
         let mean = self.compare(input, *samples)?.f_matmul(&g)?.f_permute([0, 2, 1])?.f_contiguous()?;
         let mean = mean.f_reshape([&[*samples, self.inter_channels], spatial].concat())?;
-        Ok(input.f_add(&self.conv_out.forward(&mean).map_err(|error| error.in_module("conv_out"))?)?)
+        Ok(input.f_add(&run_child("conv_out", &self.conv_out, &mean)?)?)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -218,10 +218,6 @@ impl Sampled {
             Self::Pooled(both) => both,
             Self::Pool(pool) => pool,
         }
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.module().forward(input)
     }
 
     fn conv(&self) -> Option<&ConvModule> {

@@ -7,33 +7,31 @@
 //! After `tch::manual_seed(s)` a layer has, bit for bit, the parameters that the Python reference gives it.
 
 pub mod activation;
+pub mod containers;
 pub mod conv;
 pub mod drop;
 mod error;
 pub mod init;
-mod init_cfg;
 pub mod linear;
 mod module;
-mod module_list;
 pub mod norm;
+pub mod observe;
 pub mod padding;
 pub mod pool;
 mod registry;
 pub mod scale;
-mod sequential;
 mod size;
 mod state;
 pub mod upsample;
 
+pub use containers::{ModuleDict, ModuleList, Sequential};
 pub use error::{Error, ErrorKind, Result, first_line};
-pub use init_cfg::InitCfg;
+pub use init::InitCfg;
 pub use linear::{Linear, LinearConfig};
-pub use module::{Module, Output, Parts, Training, call_child, no_options, run_child, single_input};
-pub use module_list::ModuleList;
+pub use module::{Module, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input};
 pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,
 };
-pub use sequential::Sequential;
 pub use size::Size;
 pub use state::{ModuleExt, TchModule, join, named_modules};

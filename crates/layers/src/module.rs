@@ -8,7 +8,7 @@ use std::fmt::{Debug, Display};
 use mmcv_registry::Dict;
 use tch::Tensor;
 
-use crate::{Error, Result};
+use crate::{Error, InitCfg, Result, observe};
 
 /// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
 ///
@@ -53,9 +53,31 @@ pub trait Module: Any + Debug + Send {
         Ok(())
     }
 
+    /// The rules of initialisation, of modules that have them.
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        None
+    }
+
     /// Whether the reference's class has a method `init_weights`.
     fn has_init_weights(&self) -> bool {
-        false
+        self.init_cfg().is_some()
+    }
+
+    /// The module that the reference's class has as an attribute of that name: a child, or a property such as `norm1`
+    /// of a block whose norm is called `bn1`.
+    fn attribute(&self, name: &str) -> Option<&dyn Module> {
+        Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module)
+    }
+
+    /// The arguments as Python's `repr` shows them: `3, 8, kernel_size=(3, 3), stride=(1, 1)`.
+    fn extra_repr(&self) -> String {
+        String::new()
+    }
+
+    /// The multiply-adds of one forward pass with inputs and outputs of these shapes, without those of the children. What
+    /// does one operation for each element counts as one.
+    fn multiply_adds(&self, _inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        0
     }
 
     /// Whether a checkpoint may lack the module's own parameter or buffer of that name, see [`Self::after_load`].
@@ -82,7 +104,25 @@ pub trait Module: Any + Debug + Send {
 /// # Errors
 /// As [`Module::forward`].
 pub fn run_child(name: impl Display, child: &dyn Module, input: &Tensor) -> Result<Tensor> {
-    child.forward(input).map_err(|error| error.in_module(name.to_string()))
+    run_child_with(name, child, &[input], || child.forward(input))
+}
+
+/// As [`run_child`], where the child is run by `forward`, a method of its own.
+///
+/// # Errors
+/// Those of `forward`.
+pub fn run_child_with(
+    name: impl Display,
+    child: &dyn Module,
+    inputs: &[&Tensor],
+    forward: impl FnOnce() -> Result<Tensor>,
+) -> Result<Tensor> {
+    let output = if observe::is_active() {
+        observe::run(&name, child, inputs, || forward().map(Output::Tensor)).and_then(Output::single)
+    } else {
+        forward()
+    };
+    output.map_err(|error| error.in_module(name.to_string()))
 }
 
 /// As [`run_child`], with any number of inputs and outputs.
@@ -90,7 +130,12 @@ pub fn run_child(name: impl Display, child: &dyn Module, input: &Tensor) -> Resu
 /// # Errors
 /// As [`Module::call`].
 pub fn call_child(name: impl Display, child: &dyn Module, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-    child.call(inputs, options).map_err(|error| error.in_module(name.to_string()))
+    let output = if observe::is_active() {
+        observe::run(&name, child, inputs, || child.call(inputs, options))
+    } else {
+        child.call(inputs, options)
+    };
+    output.map_err(|error| error.in_module(name.to_string()))
 }
 
 /// The input of a module called `name` that takes one input and no options.
@@ -126,6 +171,29 @@ pub enum Output {
 }
 
 impl Output {
+    /// The only tensor.
+    ///
+    /// # Errors
+    /// Where there are several, or none.
+    pub fn single(self) -> Result<Tensor> {
+        match self {
+            Self::Tensor(tensor) => Ok(tensor),
+            Self::Tensors(tensors) => {
+                let found = format!("{} outputs", tensors.len());
+                <[Tensor; 1]>::try_from(tensors).map(|[tensor]| tensor).map_err(|_| Error::input("one output", found))
+            }
+        }
+    }
+
+    /// The shapes of all tensors.
+    #[must_use]
+    pub fn shapes(&self) -> Vec<Vec<i64>> {
+        match self {
+            Self::Tensor(tensor) => vec![tensor.size()],
+            Self::Tensors(tensors) => tensors.iter().map(Tensor::size).collect(),
+        }
+    }
+
     /// All tensors, in order.
     #[must_use]
     pub fn into_vec(self) -> Vec<Tensor> {

@@ -5,7 +5,9 @@ use std::fmt::Display;
 use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, Field, FromConfig, KeyPath, Spec};
 use once_cell::sync::Lazy;
 
-use crate::{Error, ErrorKind, Module, Result, activation, conv, drop, linear, norm, padding, pool, scale, upsample};
+use crate::containers::{self, Children};
+use crate::{Error, ErrorKind, InitCfg, Module, Result, Sequential, observe};
+use crate::{activation, conv, drop, linear, norm, padding, pool, scale, upsample};
 
 /// What builds a registered type.
 pub type Build = fn(&Arguments<'_>) -> Result<Box<dyn Module>>;
@@ -33,6 +35,7 @@ pub const SPECS: &[&[Spec<Build>]] = &[
     drop::SPECS,
     scale::SPECS,
     linear::SPECS,
+    containers::SPECS,
 ];
 
 /// One line of a group's table.
@@ -109,12 +112,22 @@ impl<'a> Builder<'a> {
         Self { registry, path: KeyPath::root() }
     }
 
-    /// Builds any registered type.
+    /// The same builder for what stands at another place.
+    #[must_use]
+    pub fn at(&self, path: impl FnOnce(&KeyPath) -> KeyPath) -> Self {
+        Self { registry: self.registry, path: path(&self.path) }
+    }
+
+    /// Builds any registered type; a list becomes a `Sequential`.
     ///
     /// # Errors
     /// Where `cfg` is no dict, its `type` is missing or unknown, an argument is missing, unknown, given twice or of a
     /// wrong type, or the layer refuses it.
     pub fn model(&self, cfg: &Config) -> Result<Box<dyn Module>> {
+        if let Config::List(_) = cfg {
+            let children = Children::build(self, cfg)?;
+            return Ok(Box::new(Sequential::from(children).with_init_cfg(InitCfg::default())));
+        }
         self.layer(cfg, &Dict::new())
     }
 
@@ -219,7 +232,9 @@ impl<'a> Builder<'a> {
             return Err(ConfigError::many(&self.path, errors).into());
         }
         let arguments = Arguments { dict, path: &self.path, registry: self.registry };
-        (spec.build)(&arguments).map_err(|error| error.in_type(spec.name))
+        let module = (spec.build)(&arguments).map_err(|error| error.in_type(spec.name))?;
+        observe::built(&*module, &self.path, spec.name);
+        Ok(module)
     }
 }
 

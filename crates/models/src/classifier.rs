@@ -1,6 +1,8 @@
 //! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`. Reference: mmpretrain/models.
 
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result};
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, call_child, run_child,
+};
 use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
 use tch::Tensor;
 
@@ -66,13 +68,13 @@ impl Module for ImageClassifier {
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        let mut output = self.backbone.call(inputs, options).map_err(|error| error.in_module("backbone"))?;
+        let mut output = call_child("backbone", &*self.backbone, inputs, options)?;
         for (name, part) in [("neck", &self.neck), ("head", &self.head)] {
             if let Some(part) = part {
                 let several = matches!(output, Output::Tensors(_));
                 let tensors = output.into_vec();
                 let references: Vec<&Tensor> = tensors.iter().collect();
-                output = part.call(&references, &Dict::new()).map_err(|error| error.in_module(name))?;
+                output = call_child(name, &**part, &references, &Dict::new())?;
                 if let (true, "neck", Output::Tensor(single)) = (several, name, &output) {
                     output = Output::Tensors(vec![single.shallow_clone()]);
                 }
@@ -90,12 +92,12 @@ impl Module for ImageClassifier {
         }
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 
@@ -213,7 +215,7 @@ impl Module for LinearClsHead {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.fc.forward(input).map_err(|error| error.in_module("fc"))
+        run_child("fc", &self.fc, input)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
@@ -225,12 +227,12 @@ impl Module for LinearClsHead {
         parts.child("fc", &self.fc);
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 

@@ -4,7 +4,7 @@
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::norm::BatchNorm;
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Module, ModuleExt, Output, Parts, Result, Sequential, named_modules,
+    Arguments, Builder, Error, InitCfg, Module, ModuleExt, Output, Parts, Result, Sequential, named_modules, run_child,
 };
 use mmcv_registry::{Config, Dict, config, config_struct, dict};
 use tch::Tensor;
@@ -112,12 +112,12 @@ impl MobileNetV2 {
 
 impl Backbone for MobileNetV2 {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        let mut output = self.conv1.forward(input).map_err(|error| error.in_module("conv1"))?;
+        let mut output = run_child("conv1", &self.conv1, input)?;
         let mut stages = Vec::new();
         for (index, layer) in (0..).zip(self.layers.iter().map(|layer| layer as &dyn Module).chain([&self.conv2 as _]))
         {
             let name = if index < 7 { format!("layer{}", index + 1) } else { "conv2".to_owned() };
-            output = layer.forward(&output).map_err(|error| error.in_module(name))?;
+            output = run_child(name, layer, &output)?;
             if self.out_indices.contains(&index) {
                 stages.push(output.shallow_clone());
             }
@@ -161,12 +161,12 @@ impl Module for MobileNetV2 {
         }
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 
@@ -202,7 +202,7 @@ impl Module for InvertedResidual {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = self.conv.forward(input).map_err(|error| error.in_module("conv"))?;
+        let output = run_child("conv", &self.conv, input)?;
         if self.shortcut { Ok(input.f_add(&output)?) } else { Ok(output) }
     }
 

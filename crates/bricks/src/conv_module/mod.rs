@@ -8,7 +8,7 @@ use std::sync::Once;
 use mmcv_layers::conv::{Conv, add_spectral_norm, plain};
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::BatchNorm;
-use mmcv_layers::{Arguments, Builder, Error, Module, Output, Parts, Result, Size};
+use mmcv_layers::{Arguments, Builder, Error, Module, Output, Parts, Result, Size, run_child, run_child_with};
 use mmcv_registry::{Config, Dict, FromConfig, KeyPath, config, config_struct, dict};
 use tch::Tensor;
 
@@ -145,22 +145,22 @@ impl ConvModule {
             match step {
                 Step::Conv => {
                     if let Some(layer) = &self.padding_layer {
-                        output = layer.forward(&output).map_err(|error| error.in_module("padding_layer"))?;
+                        output = run_child("padding_layer", &**layer, &output)?;
                     }
-                    let convolved = match folded.and_then(|folded| Some((folded, plain(&*self.conv)?))) {
+                    let folded = folded.and_then(|folded| Some((folded, plain(&*self.conv)?)));
+                    output = run_child_with("conv", &*self.conv, &[&output], || match folded {
                         Some((Folded { weight, bias }, conv)) => conv.forward_with(&output, weight, Some(bias)),
                         None => self.conv.forward(&output),
-                    };
-                    output = convolved.map_err(|error| error.in_module("conv"))?;
+                    })?;
                 }
                 Step::Norm if norm && folded.is_none() => {
                     if let Some((name, layer)) = &self.norm {
-                        output = layer.forward(&output).map_err(|error| error.in_module(name))?;
+                        output = run_child(name, &**layer, &output)?;
                     }
                 }
                 Step::Act if activate => {
                     if let Some(layer) = &self.activate {
-                        output = layer.forward(&output).map_err(|error| error.in_module("activate"))?;
+                        output = run_child("activate", &**layer, &output)?;
                     }
                 }
                 Step::Norm | Step::Act => {}

@@ -1,7 +1,9 @@
 //! `MultiheadAttention`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::drop::{Dropout, DropoutConfig};
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, no_options};
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, no_options, run_child, run_child_with,
+};
 use mmcv_registry::{Config, Dict, config_struct, dict};
 use tch::Tensor;
 
@@ -104,11 +106,12 @@ impl MultiheadAttention {
         };
         let masks = Masks { attention: optional(inputs, 6), key_padding: optional(inputs, 7) };
         let (query, key) = (length_first(&add(query, query_pos)?)?, length_first(&add(key, key_pos)?)?);
-        let output = self.attn.attend(&query, &key, &length_first(value)?, &masks);
-        let output = length_first(&output.map_err(|error| error.in_module("attn"))?)?;
-        let mut output = self.proj_drop.forward(&output)?;
+        let value = length_first(value)?;
+        let attend = || self.attn.attend(&query, &key, &value, &masks);
+        let output = length_first(&run_child_with("attn", &self.attn, &[&query, &key, &value], attend)?)?;
+        let mut output = run_child("proj_drop", &self.proj_drop, &output)?;
         if let Some(dropout) = &self.dropout_layer {
-            output = dropout.forward(&output).map_err(|error| error.in_module("dropout_layer"))?;
+            output = run_child("dropout_layer", &**dropout, &output)?;
         }
         Ok(identity.f_add(&output)?)
     }
@@ -136,12 +139,12 @@ impl Module for MultiheadAttention {
         }
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 

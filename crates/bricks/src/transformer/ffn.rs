@@ -3,7 +3,9 @@
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::scale::{LayerScale, LayerScaleConfig};
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Sequential, no_options};
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Sequential, no_options, run_child,
+};
 use mmcv_registry::{Config, Dict, config_struct, dict};
 use tch::Tensor;
 
@@ -87,12 +89,12 @@ impl FFN {
     }
 
     fn run(&self, input: &Tensor, identity: Option<&Tensor>) -> Result<Tensor> {
-        let mut output = self.layers.forward(input).map_err(|error| error.in_module("layers"))?;
+        let mut output = run_child("layers", &self.layers, input)?;
         if let Some(scale) = &self.gamma2 {
-            output = scale.forward(&output).map_err(|error| error.in_module("gamma2"))?;
+            output = run_child("gamma2", scale, &output)?;
         }
         if let Some(dropout) = &self.dropout_layer {
-            output = dropout.forward(&output).map_err(|error| error.in_module("dropout_layer"))?;
+            output = run_child("dropout_layer", &**dropout, &output)?;
         }
         Ok(if self.add_identity { identity.unwrap_or(input).f_add(&output)? } else { output })
     }
@@ -125,12 +127,12 @@ impl Module for FFN {
         }
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::any::Any;
 
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result, no_options};
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result, call_child, no_options,
+};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, config_words, dict};
 use tch::Tensor;
 
@@ -149,29 +151,26 @@ impl BaseTransformerLayer {
         let (key, value, query_pos, key_pos) = (input(1), input(2), input(3), input(4));
         let (mask, query_padding, key_padding) = (input(5), input(6), input(7));
         let pre_norm = self.operations.first() == Some(&Operation::Norm);
-        let (mut attentions, mut ffns, mut norms) = (self.attentions.iter(), self.ffns.iter(), self.norms.iter());
+        let (mut attentions, mut ffns) = (self.attentions.iter().enumerate(), self.ffns.iter().enumerate());
+        let mut norms = self.norms.iter().enumerate();
         let (mut query, mut identity) = (query.shallow_clone(), query.shallow_clone());
         for operation in &self.operations {
             let shortcut = if pre_norm { &identity } else { &missing };
-            let (name, module) = match operation {
+            let (list, part) = match operation {
                 Operation::Norm => ("norms", norms.next()),
                 Operation::Ffn => ("ffns", ffns.next()),
                 Operation::SelfAttn | Operation::CrossAttn => ("attentions", attentions.next()),
             };
-            let Some(module) = module else { return Err(Error::unsupported("the layer lacks one of its parts")) };
-            let output = match operation {
-                Operation::Norm => module.forward(&query).map(Output::Tensor),
-                Operation::Ffn => module.call(&[&query, shortcut], &Dict::new()),
-                Operation::SelfAttn => {
-                    let inputs = [&query, &query, &query, shortcut, query_pos, query_pos, mask, query_padding];
-                    module.call(&inputs, &Dict::new())
-                }
-                Operation::CrossAttn => {
-                    let inputs = [&query, key, value, shortcut, query_pos, key_pos, mask, key_padding];
-                    module.call(&inputs, &Dict::new())
-                }
+            let Some((index, module)) = part else {
+                return Err(Error::unsupported("the layer lacks one of its parts"));
             };
-            query = single(output.map_err(|error| error.in_module(name))?)?;
+            let inputs: &[&Tensor] = match operation {
+                Operation::Norm => &[&query],
+                Operation::Ffn => &[&query, shortcut],
+                Operation::SelfAttn => &[&query, &query, &query, shortcut, query_pos, query_pos, mask, query_padding],
+                Operation::CrossAttn => &[&query, key, value, shortcut, query_pos, key_pos, mask, key_padding],
+            };
+            query = call_child(format_args!("{list}.{index}"), module, inputs, &Dict::new())?.single()?;
             if operation.is_attention() {
                 identity = query.shallow_clone();
             }
@@ -200,12 +199,12 @@ impl Module for BaseTransformerLayer {
         parts.child("norms", &self.norms);
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 
@@ -246,7 +245,7 @@ impl Module for TransformerLayerSequence {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        single(self.call(&[input], &Dict::new())?)
+        self.call(&[input], &Dict::new())?.single()
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
@@ -254,7 +253,7 @@ impl Module for TransformerLayerSequence {
         let mut query = query.shallow_clone();
         for (index, layer) in self.layers.iter().enumerate() {
             let inputs = [&[&query], others].concat();
-            query = single(layer.call(&inputs, options).map_err(|error| error.in_module(format!("layers.{index}")))?)?;
+            query = call_child(format_args!("layers.{index}"), layer, &inputs, options)?.single()?;
         }
         Ok(Output::Tensor(query))
     }
@@ -263,12 +262,12 @@ impl Module for TransformerLayerSequence {
         parts.child("layers", &self.layers);
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 
@@ -299,14 +298,6 @@ fn embed_dims(attentions: &[Box<dyn Module>], path: &KeyPath) -> Result<i64> {
         let reason = "a transformer layer needs at least one attention, of the type MultiheadAttention";
         ConfigError::invalid(path, "none", reason).into()
     })
-}
-
-fn single(output: Output) -> Result<Tensor> {
-    let mut tensors = output.into_vec();
-    match (tensors.pop(), tensors.is_empty()) {
-        (Some(tensor), true) => Ok(tensor),
-        _ => Err(Error::unsupported("a part of the transformer gives several tensors or none")),
-    }
 }
 
 /// Builds `BaseTransformerLayer` from a dict.

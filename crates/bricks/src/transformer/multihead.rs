@@ -2,7 +2,7 @@
 
 use mmcv_layers::init::{self, Distribution};
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Error, Module, Parts, Result, Training};
+use mmcv_layers::{Error, Module, Parts, Result, Training, run_child};
 use tch::{Kind, Tensor};
 
 use super::attention::MultiheadAttentionConfig;
@@ -125,7 +125,7 @@ impl Multihead {
         let weights = if dropout > 0.0 { weights.f_dropout(dropout, true)? } else { weights };
         let output = weights.f_bmm(&value)?.f_transpose(0, 1)?.f_contiguous()?;
         let output = output.f_view([length * samples, self.embed_dims])?;
-        let output = self.out_proj.forward(&output).map_err(|error| error.in_module("out_proj"))?;
+        let output = run_child("out_proj", &self.out_proj, &output)?;
         Ok(output.f_view([length, samples, self.embed_dims])?)
     }
 

@@ -1,7 +1,7 @@
 //! `PatchEmbed` and `PatchMerging`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size};
+use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size, run_child};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
 use tch::Tensor;
 
@@ -144,10 +144,10 @@ impl Module for PatchEmbed {
             Some(padding) => padding.forward(input)?,
             None => input.shallow_clone(),
         };
-        let patches = self.projection.forward(&padded).map_err(|error| error.in_module("projection"))?;
+        let patches = run_child("projection", &*self.projection, &padded)?;
         let patches = patches.f_flatten(2, -1)?.f_transpose(1, 2)?;
         match &self.norm {
-            Some(norm) => norm.forward(&patches).map_err(|error| error.in_module("norm")),
+            Some(norm) => run_child("norm", &**norm, &patches),
             None => Ok(patches),
         }
     }
@@ -162,12 +162,12 @@ impl Module for PatchEmbed {
         }
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 
@@ -234,10 +234,10 @@ impl PatchMerging {
         }
         let merged = map.f_im2col(&self.kernel_size, &self.dilation, &self.padding, &self.stride)?.f_transpose(1, 2)?;
         let merged = match &self.norm {
-            Some(norm) => norm.forward(&merged).map_err(|error| error.in_module("norm"))?,
+            Some(norm) => run_child("norm", &**norm, &merged)?,
             None => merged,
         };
-        self.reduction.forward(&merged).map_err(|error| error.in_module("reduction"))
+        run_child("reduction", &self.reduction, &merged)
     }
 }
 
@@ -280,12 +280,12 @@ impl Module for PatchMerging {
         parts.child("reduction", &self.reduction);
     }
 
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
     }
 
-    fn has_init_weights(&self) -> bool {
-        true
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
     }
 }
 

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::conv::{Conv, ConvConfig, Padding};
 use crate::init::{self, Distribution};
-use crate::{Error, Module, Parts, Result, Size};
+use crate::{Error, Module, Parts, Result, Size, run_child};
 
 config_struct! {
     /// Arguments of `pixel_shuffle`.
@@ -64,7 +64,7 @@ impl Module for PixelShufflePack {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let expanded = self.upsample_conv.forward(input).map_err(|error| error.in_module("upsample_conv"))?;
+        let expanded = run_child("upsample_conv", &self.upsample_conv, input)?;
         Ok(expanded.f_pixel_shuffle(self.scale_factor)?)
     }
 

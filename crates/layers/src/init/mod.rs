@@ -1,20 +1,36 @@
 //! Weight initialisation, with the draws of `torch.nn.init` and of mmengine/model/weight_init.py.
 //!
-//! The functions on tensors (`kaiming_uniform`, ...) are `torch.nn.init`'s; those on modules (`kaiming_init`, ...) are
-//! mmengine's: they fill the module's own `weight` and `bias`, where it has them.
+//! The functions on tensors (`kaiming`, ...) are `torch.nn.init`'s; those on modules (`kaiming_init`, ...) are mmengine's:
+//! they fill the module's own `weight` and `bias`, where it has them. [`InitCfg`] applies rules to a tree of modules.
 
-use mmcv_registry::{ConfigError, KeyPath};
+mod init_cfg;
+mod initializer;
+mod modules;
+mod rule;
+
+use mmcv_registry::{ConfigError, KeyPath, config_words};
 use tch::{Kind, Tensor};
 
-use crate::{Error, Module, Parts, Result, size};
+use crate::{Error, Result, observe, size};
 
-/// Which number of connections the variance is kept for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FanMode {
-    /// Those that lead to one output: keeps the variance in the forward pass.
-    FanIn,
-    /// Those that lead from one input: keeps the variance in the backward pass.
-    FanOut,
+pub use init_cfg::InitCfg;
+pub use initializer::{
+    BuildInitializer, Caffe2XavierInit, ConstantInit, INITIALIZER_SPECS, INITIALIZERS, Initializer, KaimingInit,
+    Layers, NonlinearityName, NormalInit, Probability, TruncNormalInit, UniformInit, XavierInit,
+};
+pub use modules::{
+    bias_init_with_prob, caffe2_xavier_init, constant_init, kaiming_init, normal_init, trunc_normal_init, uniform_init,
+    xavier_init,
+};
+
+config_words! {
+    /// Which number of connections the variance is kept for.
+    pub enum FanMode {
+        /// Those that lead to one output: keeps the variance in the forward pass.
+        FanIn = "fan_in",
+        /// Those that lead from one input: keeps the variance in the backward pass.
+        FanOut = "fan_out",
+    }
 }
 
 /// The function that follows the layer, which decides the gain.
@@ -46,13 +62,14 @@ impl Nonlinearity {
     }
 }
 
-/// The distribution from which values are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distribution {
-    /// A normal distribution.
-    Normal,
-    /// A uniform distribution.
-    Uniform,
+config_words! {
+    /// The distribution from which values are drawn.
+    pub enum Distribution {
+        /// A normal distribution.
+        Normal = "normal",
+        /// A uniform distribution.
+        Uniform = "uniform",
+    }
 }
 
 /// A new parameter of the given shape, on the CPU in float32, whose values are not set yet.
@@ -89,7 +106,7 @@ pub fn fans(tensor: &Tensor) -> Result<(i64, i64)> {
 /// # Errors
 /// Where `low` is greater than `high`.
 pub fn uniform(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
-    fill(tensor, |tensor| tensor.f_uniform_(low, high))
+    fill(tensor, |tensor| tensor.f_uniform_(low, high), || format!("uniform({low:.4}, {high:.4})"))
 }
 
 /// Draws from a normal distribution.
@@ -97,7 +114,7 @@ pub fn uniform(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
 /// # Errors
 /// Where `std` is negative.
 pub fn normal(tensor: &Tensor, mean: f64, std: f64) -> Result<()> {
-    fill(tensor, |tensor| tensor.f_normal_(mean, std))
+    fill(tensor, |tensor| tensor.f_normal_(mean, std), || format!("normal({mean}, {std:.4})"))
 }
 
 /// Sets all values.
@@ -105,8 +122,8 @@ pub fn normal(tensor: &Tensor, mean: f64, std: f64) -> Result<()> {
 /// # Errors
 /// Where libtorch refuses.
 pub fn constant(tensor: &Tensor, value: f64) -> Result<()> {
-    let value = size::number(value, tensor)?;
-    fill(tensor, |tensor| tensor.f_fill_tensor_(&value))
+    let number = size::number(value, tensor)?;
+    fill(tensor, |tensor| tensor.f_fill_tensor_(&number), || format!("constant({value})"))
 }
 
 /// Draws from a normal distribution that is cut at `low` and `high` (in units of the values, not of `std`).
@@ -123,14 +140,15 @@ pub fn trunc_normal(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) -
     };
     let (lower, upper) = (cdf(low)?, cdf(high)?);
     let number = |value: f64| size::number(value, tensor);
-    let (factor, mean, low, high) = (number(std * 2f64.sqrt())?, number(mean)?, number(low)?, number(high)?);
-    fill(tensor, |tensor| {
+    let (factor, shift, least, greatest) = (number(std * 2f64.sqrt())?, number(mean)?, number(low)?, number(high)?);
+    let write = |tensor: &mut Tensor| {
         let _ = tensor.f_uniform_(2.0 * lower - 1.0, 2.0 * upper - 1.0)?;
         let _ = tensor.f_erfinv_()?;
         let _ = tensor.f_mul_(&factor)?;
-        let _ = tensor.f_add_(&mean)?;
-        tensor.f_clamp_tensor_(Some(&low), Some(&high))
-    })
+        let _ = tensor.f_add_(&shift)?;
+        tensor.f_clamp_tensor_(Some(&least), Some(&greatest))
+    };
+    fill(tensor, write, || format!("trunc_normal({mean}, {std:.4}, {low}, {high})"))
 }
 
 /// Glorot and Bengio (2010): keeps the variance between layers, for symmetric functions.
@@ -176,85 +194,6 @@ pub fn conv_default(weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     }
 }
 
-/// Fills the module's own weight and bias. Reference: `mmengine.model.constant_init`.
-///
-/// # Errors
-/// Where libtorch refuses.
-pub fn constant_init(module: &dyn Module, value: f64, bias: f64) -> Result<()> {
-    init(module, bias, |weight| constant(weight, value))
-}
-
-/// Reference: `mmengine.model.xavier_init`.
-///
-/// # Errors
-/// Where the module's weight has fewer than 2 dimensions.
-pub fn xavier_init(module: &dyn Module, gain: f64, bias: f64, distribution: Distribution) -> Result<()> {
-    init(module, bias, |weight| xavier(weight, gain, distribution))
-}
-
-/// Reference: `mmengine.model.normal_init`.
-///
-/// # Errors
-/// Where `std` is negative.
-pub fn normal_init(module: &dyn Module, mean: f64, std: f64, bias: f64) -> Result<()> {
-    init(module, bias, |weight| normal(weight, mean, std))
-}
-
-/// Reference: `mmengine.model.trunc_normal_init`.
-///
-/// # Errors
-/// Where `std` is not positive or `low` is greater than `high`.
-pub fn trunc_normal_init(module: &dyn Module, mean: f64, std: f64, low: f64, high: f64, bias: f64) -> Result<()> {
-    init(module, bias, |weight| trunc_normal(weight, mean, std, low, high))
-}
-
-/// Reference: `mmengine.model.uniform_init`.
-///
-/// # Errors
-/// Where `low` is greater than `high`.
-pub fn uniform_init(module: &dyn Module, low: f64, high: f64, bias: f64) -> Result<()> {
-    init(module, bias, |weight| uniform(weight, low, high))
-}
-
-/// Reference: `mmengine.model.kaiming_init`.
-///
-/// # Errors
-/// Where the module's weight has fewer than 2 dimensions.
-pub fn kaiming_init(
-    module: &dyn Module,
-    mode: FanMode,
-    nonlinearity: Nonlinearity,
-    bias: f64,
-    distribution: Distribution,
-) -> Result<()> {
-    init(module, bias, |weight| kaiming(weight, mode, nonlinearity, distribution))
-}
-
-/// The `XavierFill` of Caffe2. Reference: `mmengine.model.caffe2_xavier_init`.
-///
-/// # Errors
-/// Where the module's weight has fewer than 2 dimensions.
-pub fn caffe2_xavier_init(module: &dyn Module, bias: f64) -> Result<()> {
-    kaiming_init(module, FanMode::FanIn, Nonlinearity::LeakyRelu(1.0), bias, Distribution::Uniform)
-}
-
-/// The bias of a sigmoid classifier whose output is `prior` at first, between 0 and 1.
-///
-/// Reference: `mmengine.model.bias_init_with_prob`; Lin et al., Focal Loss (2017).
-#[must_use]
-pub fn bias_init_with_prob(prior: f64) -> f64 {
-    -((1.0 - prior) / prior).ln()
-}
-
-fn init(module: &dyn Module, bias: f64, weight: impl FnOnce(&Tensor) -> Result<()>) -> Result<()> {
-    let parts = Parts::of(module);
-    // With spectral norm the trained weight is `weight_orig`.
-    if let Some(tensor) = parts.find_parameter("weight").or_else(|| parts.find_parameter("weight_orig")) {
-        weight(tensor)?;
-    }
-    parts.find_parameter("bias").map_or(Ok(()), |tensor| constant(tensor, bias))
-}
-
 fn draw(tensor: &Tensor, std: f64, distribution: Distribution) -> Result<()> {
     match distribution {
         Distribution::Normal => normal(tensor, 0.0, std),
@@ -265,8 +204,13 @@ fn draw(tensor: &Tensor, std: f64, distribution: Distribution) -> Result<()> {
     }
 }
 
-fn fill(tensor: &Tensor, write: impl FnOnce(&mut Tensor) -> Result<Tensor, tch::TchError>) -> Result<()> {
+fn fill(
+    tensor: &Tensor,
+    write: impl FnOnce(&mut Tensor) -> Result<Tensor, tch::TchError>,
+    values: impl FnOnce() -> String,
+) -> Result<()> {
     let _guard = tch::no_grad_guard();
     let _ = write(&mut tensor.shallow_clone())?;
+    observe::initialised(tensor, values);
     Ok(())
 }

@@ -1,0 +1,60 @@
+//! [`ModuleDict`]: modules by name.
+
+use tch::Tensor;
+
+use super::Children;
+use crate::{Error, InitCfg, Module, Parts, Result};
+
+/// Modules with names that their parent runs. Reference: `mmengine.model.ModuleDict`.
+#[derive(Debug, Default)]
+pub struct ModuleDict {
+    children: Children,
+    init_cfg: InitCfg,
+}
+
+impl ModuleDict {
+    /// The same with rules of initialisation.
+    #[must_use]
+    pub fn with_init_cfg(self, init_cfg: InitCfg) -> Self {
+        Self { init_cfg, ..self }
+    }
+
+    /// The module of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&dyn Module> {
+        self.children.get(name)
+    }
+
+    /// Names and modules, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Module)> {
+        self.children.iter()
+    }
+}
+
+impl From<Children> for ModuleDict {
+    fn from(children: Children) -> Self {
+        Self { children, init_cfg: InitCfg::default() }
+    }
+}
+
+impl Module for ModuleDict {
+    fn class(&self) -> &'static [&'static str] {
+        &["ModuleDict", "BaseModule", "ModuleDict"]
+    }
+
+    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::unsupported("a ModuleDict has no forward pass: its parent runs the modules in it"))
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.children.parts(parts);
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+}

@@ -1,0 +1,297 @@
+//! The types of rules in `init_cfg`, and their registry. Reference: mmengine/model/weight_init.py.
+
+use std::fmt::Debug;
+
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, Registry, Spec, config_struct, config_words};
+use once_cell::sync::Lazy;
+
+use super::{Distribution, FanMode, Nonlinearity, modules};
+use crate::{Module, Result};
+
+/// What a rule of `init_cfg` does with a module.
+pub trait Initializer: Debug + Send {
+    /// Writes initial values into the module's own parameters; with [`Self::loads`], into all that is below it too.
+    ///
+    /// # Errors
+    /// Where the values cannot be drawn or loaded.
+    fn initialize(&self, module: &dyn Module) -> Result<()>;
+
+    /// The class names of the modules that it is for.
+    fn layers(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whether it loads weights: then it is given the module itself, after everything else was initialised.
+    fn loads(&self) -> bool {
+        false
+    }
+}
+
+/// What builds an initializer from its arguments, which stand at the path.
+pub type BuildInitializer = fn(&Dict, &KeyPath) -> Result<Box<dyn Initializer>>;
+
+/// The registered initializers; `mmcv-checkpoint` adds `Pretrained`.
+pub static INITIALIZERS: Lazy<Registry<BuildInitializer>> = Lazy::new(|| {
+    let registry = Registry::new("weight initializer");
+    for spec in INITIALIZER_SPECS {
+        if let Err(error) = registry.add(spec.clone()) {
+            log::warn!("{error}");
+        }
+    }
+    registry
+});
+
+/// Declares an initializer: its arguments beside those that all have, and what it does with one module.
+macro_rules! initializer {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $(required { $(#[doc = $required_doc:expr])* $required:ident : $required_type:ty, })?
+            $(optional { $($(#[doc = $optional_doc:expr])* $optional:ident : $optional_type:ty = $default:expr,)* })?
+        }
+        |$this:ident, $module:ident, $bias:ident| $initialize:expr
+    ) => {
+        config_struct! {
+            $(#[$meta])*
+            pub struct $name {
+                $(required { $(#[doc = $required_doc])* $required: $required_type, })?
+                optional {
+                    $($($(#[doc = $optional_doc])* $optional: $optional_type = $default,)*)?
+                    /// The value of biases.
+                    bias: f64 = 0.0,
+                    /// In place of `bias`: the output of a sigmoid over the bias, between 0 and 1.
+                    bias_prob: Option<Probability> = None,
+                    /// The class names, or names of direct base classes, of the modules that the rule is for.
+                    layer: Layers = Layers(Vec::new()),
+                }
+            }
+        }
+
+        impl Initializer for $name {
+            fn initialize(&self, $module: &dyn Module) -> Result<()> {
+                let $this = self;
+                let $bias = self.bias_prob.map_or(self.bias, |Probability(prior)| modules::bias_init_with_prob(prior));
+                $initialize
+            }
+
+            fn layers(&self) -> &[String] {
+                &self.layer.0
+            }
+        }
+    };
+}
+
+initializer! {
+    /// Arguments of the initializer `Constant`.
+    pub struct ConstantInit {
+        required {
+            /// The value of weights.
+            val: f64,
+        }
+    }
+    |this, module, bias| modules::constant_init(module, this.val, bias)
+}
+
+initializer! {
+    /// Arguments of the initializer `Xavier`.
+    pub struct XavierInit {
+        optional {
+            /// Factor on the standard deviation.
+            gain: f64 = 1.0,
+            /// The distribution of the weights.
+            distribution: Distribution = Distribution::Normal,
+        }
+    }
+    |this, module, bias| modules::xavier_init(module, this.gain, bias, this.distribution)
+}
+
+initializer! {
+    /// Arguments of the initializer `Normal`.
+    pub struct NormalInit {
+        optional {
+            /// The mean of the weights.
+            mean: f64 = 0.0,
+            /// The standard deviation of the weights, at least 0.
+            std: f64 = 1.0,
+        }
+    }
+    |this, module, bias| modules::normal_init(module, this.mean, this.std, bias)
+}
+
+initializer! {
+    /// Arguments of the initializer `TruncNormal`.
+    pub struct TruncNormalInit {
+        optional {
+            /// The mean of the weights before they are cut off.
+            mean: f64 = 0.0,
+            /// The standard deviation of the weights before they are cut off, above 0.
+            std: f64 = 1.0,
+            /// The least weight.
+            a: f64 = -2.0,
+            /// The greatest weight.
+            b: f64 = 2.0,
+        }
+    }
+    |this, module, bias| modules::trunc_normal_init(module, this.mean, this.std, this.a, this.b, bias)
+}
+
+initializer! {
+    /// Arguments of the initializer `Uniform`.
+    pub struct UniformInit {
+        optional {
+            /// The least weight.
+            a: f64 = 0.0,
+            /// The bound that all weights are below.
+            b: f64 = 1.0,
+        }
+    }
+    |this, module, bias| modules::uniform_init(module, this.a, this.b, bias)
+}
+
+initializer! {
+    /// Arguments of the initializer `Kaiming`.
+    pub struct KaimingInit {
+        optional {
+            /// The slope for negative values of the function that follows, where that is `leaky_relu`.
+            a: f64 = 0.0,
+            /// What the variance is kept for: `fan_in` the forward pass, `fan_out` the backward pass.
+            mode: FanMode = FanMode::FanOut,
+            /// The function that follows.
+            nonlinearity: NonlinearityName = NonlinearityName::Relu,
+            /// The distribution of the weights.
+            distribution: Distribution = Distribution::Normal,
+        }
+    }
+    |this, module, bias| {
+        modules::kaiming_init(module, this.mode, this.nonlinearity.with_slope(this.a), bias, this.distribution)
+    }
+}
+
+initializer! {
+    /// Arguments of the initializer `Caffe2Xavier`.
+    pub struct Caffe2XavierInit {}
+    |_this, module, bias| modules::caffe2_xavier_init(module, bias)
+}
+
+config_words! {
+    /// The function that follows a layer, by its name in `torch.nn.functional`.
+    pub enum NonlinearityName {
+        /// Rectifier.
+        Relu = "relu",
+        /// Rectifier with a slope for negative values.
+        LeakyRelu = "leaky_relu",
+        /// None.
+        Linear = "linear",
+        /// Logistic function.
+        Sigmoid = "sigmoid",
+        /// Hyperbolic tangent.
+        Tanh = "tanh",
+        /// Scaled exponential.
+        Selu = "selu",
+    }
+}
+
+impl NonlinearityName {
+    fn with_slope(self, slope: f64) -> Nonlinearity {
+        match self {
+            Self::Relu => Nonlinearity::Relu,
+            Self::LeakyRelu => Nonlinearity::LeakyRelu(slope),
+            Self::Linear | Self::Sigmoid => Nonlinearity::Linear,
+            Self::Tanh => Nonlinearity::Tanh,
+            Self::Selu => Nonlinearity::Selu,
+        }
+    }
+}
+
+/// A number between 0 and 1; written as a float, as in the reference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Probability(f64);
+
+impl FromConfig for Probability {
+    fn expected() -> String {
+        "a float between 0 and 1".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Float(prior) => Ok(Self(*prior)),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        self.0.into()
+    }
+}
+
+/// Class names: one, or a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers(Vec<String>);
+
+impl FromConfig for Layers {
+    fn expected() -> String {
+        "a class name or a list of class names".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        match value {
+            Config::Null => Ok(Self(Vec::new())),
+            Config::Str(name) => Ok(Self(vec![name.clone()])),
+            Config::List(_) => Vec::<String>::from_config(value, path).map(Self),
+            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+        }
+    }
+
+    fn to_config(&self) -> Config {
+        self.0.to_config()
+    }
+}
+
+/// The initializers of this crate.
+pub const INITIALIZER_SPECS: &[Spec<BuildInitializer>] = &[
+    Spec {
+        doc: "One value for all weights.",
+        fields: ConstantInit::FIELDS,
+        ..spec("Constant", &["ConstantInit"], build::<ConstantInit>)
+    },
+    Spec {
+        doc: "Keeps the variance between layers, for symmetric functions.",
+        source: "mmengine XavierInit; Glorot and Bengio (2010)",
+        fields: XavierInit::FIELDS,
+        ..spec("Xavier", &["XavierInit"], build::<XavierInit>)
+    },
+    Spec {
+        doc: "A normal distribution.",
+        fields: NormalInit::FIELDS,
+        ..spec("Normal", &["NormalInit"], build::<NormalInit>)
+    },
+    Spec {
+        doc: "A normal distribution that is cut off.",
+        fields: TruncNormalInit::FIELDS,
+        ..spec("TruncNormal", &["TruncNormalInit"], build::<TruncNormalInit>)
+    },
+    Spec {
+        doc: "A uniform distribution.",
+        fields: UniformInit::FIELDS,
+        ..spec("Uniform", &["UniformInit"], build::<UniformInit>)
+    },
+    Spec {
+        doc: "Keeps the variance between layers, for rectifiers.",
+        source: "mmengine KaimingInit; He et al. (2015)",
+        fields: KaimingInit::FIELDS,
+        ..spec("Kaiming", &["KaimingInit"], build::<KaimingInit>)
+    },
+    Spec {
+        doc: "The XavierFill of Caffe2: Kaiming, uniform, over the inputs.",
+        fields: Caffe2XavierInit::FIELDS,
+        ..spec("Caffe2Xavier", &["Caffe2XavierInit"], build::<Caffe2XavierInit>)
+    },
+];
+
+const fn spec(name: &'static str, aliases: &'static [&'static str], build: BuildInitializer) -> Spec<BuildInitializer> {
+    Spec { group: "initializer", source: "mmengine weight_init", aliases, ..Spec::new(name, build) }
+}
+
+fn build<I: Initializer + FromConfig + 'static>(arguments: &Dict, path: &KeyPath) -> Result<Box<dyn Initializer>> {
+    Ok(Box::new(I::from_config(&Config::Dict(arguments.clone()), path)?))
+}

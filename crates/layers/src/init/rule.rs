@@ -1,0 +1,129 @@
+//! One rule of `init_cfg`. Reference: `initialize` in mmengine/model/weight_init.py.
+
+use std::collections::BTreeSet;
+
+use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, FromConfig, KeyPath};
+
+use super::initializer::{INITIALIZERS, Initializer};
+use crate::{Error, Module, Parts, Result, observe};
+
+/// One rule.
+#[derive(Debug)]
+pub(super) struct Rule {
+    path: KeyPath,
+    type_name: &'static str,
+    initializer: Box<dyn Initializer>,
+    overrides: Vec<Override>,
+}
+
+/// A rule for one child, wherever its classes are.
+#[derive(Debug)]
+struct Override {
+    path: KeyPath,
+    name: String,
+    /// `None`: that of the rule.
+    rule: Option<Rule>,
+}
+
+impl Rule {
+    pub(super) fn decode(config: &Config, path: &KeyPath) -> Result<Self> {
+        let mut config = config.clone();
+        let overrides = match &mut config {
+            Config::Dict(dict) => dict.remove("override").unwrap_or_default(),
+            _ => Config::Null,
+        };
+        let (spec, arguments) = INITIALIZERS.resolve(&config, path)?;
+        let initializer = (spec.build)(&arguments, path).map_err(|error| error.in_type(spec.name))?;
+        let at = path.key("override");
+        let overrides = match overrides {
+            Config::Null => Vec::new(),
+            Config::List(items) => {
+                let items = items.iter().enumerate();
+                items.map(|(index, item)| Override::decode(item, at.index(index))).collect::<Result<_>>()?
+            }
+            single => vec![Override::decode(&single, at)?],
+        };
+        Ok(Self { path: path.clone(), type_name: spec.name, initializer, overrides })
+    }
+
+    /// Whether the rule loads weights, which is done after all others.
+    pub(super) fn loads(&self) -> bool {
+        self.initializer.loads()
+    }
+
+    /// Applies the rule to `module` and what is below it, and then its overrides to children of `module`.
+    pub(super) fn apply(&self, module: &dyn Module) -> Result<()> {
+        let layers = self.initializer.layers();
+        if self.loads() {
+            self.fill(module)?;
+        } else if !layers.is_empty() {
+            let (mut matched, mut classes) = (false, BTreeSet::new());
+            visit(module, &mut |module| {
+                classes.insert(module.name());
+                let matches = module.class().iter().any(|class| layers.iter().any(|layer| layer == class));
+                matched |= matches;
+                if matches { self.fill(module) } else { Ok(()) }
+            })?;
+            if !matched {
+                self.report_unmatched(module, &classes);
+            }
+        }
+        self.overrides.iter().try_for_each(|item| item.apply(module, self))
+    }
+
+    /// Applies the rule to everything in `module`, whatever its class.
+    fn apply_to_all(&self, module: &dyn Module) -> Result<()> {
+        if self.loads() { self.fill(module) } else { visit(module, &mut |module| self.fill(module)) }
+    }
+
+    fn fill(&self, module: &dyn Module) -> Result<()> {
+        observe::because(|| format!("{} ({})", self.path, self.type_name), || self.initializer.initialize(module))
+    }
+
+    fn report_unmatched(&self, module: &dyn Module, classes: &BTreeSet<&str>) {
+        let layers = self.initializer.layers().join(", ");
+        let classes = classes.iter().copied().collect::<Vec<_>>().join(", ");
+        let text = format!(
+            "{} ({}): no module in {} is of class {layers}; there are {classes}",
+            self.path,
+            self.type_name,
+            module.name()
+        );
+        log::warn!("{text}");
+        observe::unmatched(&text);
+    }
+}
+
+impl Override {
+    fn decode(config: &Config, path: KeyPath) -> Result<Self> {
+        let mut dict = Dict::from_config(config, &path)?;
+        let Some(name) = dict.remove("name") else {
+            let expected = "the name of a child of the module".to_owned();
+            return Err(ConfigError::new(&path.key("name"), ConfigErrorKind::Missing { expected }).into());
+        };
+        let name = String::from_config(&name, &path.key("name"))?;
+        let rule = if dict.is_empty() { None } else { Some(Rule::decode(&Config::Dict(dict), &path)?) };
+        Ok(Self { path, name, rule })
+    }
+
+    fn apply(&self, module: &dyn Module, outer: &Rule) -> Result<()> {
+        let Some(child) = module.attribute(&self.name) else {
+            let children: Vec<_> = Parts::of(module).children.into_iter().map(|(child, _)| child).collect();
+            let reason = format!("{} has no child of that name; it has {}", module.name(), children.join(", "));
+            return Err(ConfigError::invalid(&self.path.key("name"), format!("{:?}", self.name), reason).into());
+        };
+        self.rule.as_ref().unwrap_or(outer).apply_to_all(child)
+    }
+}
+
+/// `module.apply` of the reference: the children first, in order, and then the module itself. What was loaded from a
+/// checkpoint is left out.
+fn visit(module: &dyn Module, each: &mut dyn FnMut(&dyn Module) -> Result<(), Error>) -> Result<()> {
+    if module.init_cfg().is_some_and(|init_cfg| init_cfg.is_loaded()) {
+        return Ok(());
+    }
+    for (name, child) in Parts::of(module).children {
+        visit(child, each).map_err(|error| error.in_module(name))?;
+    }
+    each(module)
+}

@@ -1,0 +1,163 @@
+//! [`observe`]: what happens while modules are built, initialised and run.
+//!
+//! The work itself is not changed by being observed: the same numbers are drawn and computed. Everything is noted for the
+//! thread that calls [`observe`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use mmcv_registry::KeyPath;
+use tch::Tensor;
+
+use crate::{Module, Output, Result, join};
+
+/// What was noted.
+#[derive(Debug, Default)]
+pub struct Log {
+    origins: HashMap<(usize, &'static str), Origin>,
+    initial: HashMap<usize, Initial>,
+    reasons: Vec<String>,
+    running: Vec<String>,
+    /// The forward passes of modules, parents before their children.
+    pub calls: Vec<Call>,
+    /// Rules of `init_cfg` that matched no module, in words.
+    pub unmatched_rules: Vec<String>,
+}
+
+/// Where a module comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The key path of the dict from which it was built.
+    pub path: KeyPath,
+    /// The registered type.
+    pub type_name: &'static str,
+}
+
+/// How a tensor got its initial values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Initial {
+    /// The operation, such as `normal(0, 0.01)`.
+    pub values: String,
+    /// The rule of `init_cfg`, or the module whose own initialisation it is; empty for the layer itself.
+    pub by: String,
+}
+
+/// The forward pass of one module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The module's name from the one that was called first.
+    pub module: String,
+    /// The shapes of the inputs.
+    pub inputs: Vec<Vec<i64>>,
+    /// The shapes of the outputs; empty where it failed.
+    pub outputs: Vec<Vec<i64>>,
+    /// The module's own multiply-adds, see [`Module::multiply_adds`].
+    pub multiply_adds: u64,
+}
+
+impl Log {
+    /// Where `module` comes from; `None` where it was made by its parent and not from a dict of its own.
+    #[must_use]
+    pub fn origin(&self, module: &dyn Module) -> Option<&Origin> {
+        self.origins.get(&identity(module)?)
+    }
+
+    /// How `tensor` got its values; `None` where that was not by a function of [`crate::init`].
+    #[must_use]
+    pub fn initial(&self, tensor: &Tensor) -> Option<&Initial> {
+        self.initial.get(&address(tensor)?)
+    }
+}
+
+thread_local! {
+    static ACTIVE: Cell<bool> = const { Cell::new(false) };
+    static LOG: RefCell<Log> = RefCell::default();
+}
+
+/// Does `work`, and returns what was noted with what it gave.
+pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Log) {
+    let outer = (LOG.take(), ACTIVE.replace(true));
+    let given = work();
+    ACTIVE.set(outer.1);
+    (given, LOG.replace(outer.0))
+}
+
+/// Whether something is noted at present.
+pub(crate) fn is_active() -> bool {
+    ACTIVE.get()
+}
+
+fn note(change: impl FnOnce(&mut Log)) {
+    if ACTIVE.get() {
+        LOG.with_borrow_mut(change);
+    }
+}
+
+/// Notes that `module` was built.
+pub(crate) fn built(module: &dyn Module, path: &KeyPath, type_name: &'static str) {
+    note(|log| {
+        if let Some(identity) = identity(module) {
+            log.origins.insert(identity, Origin { path: path.clone(), type_name });
+        }
+    });
+}
+
+/// Notes that `tensor` was filled.
+pub(crate) fn initialised(tensor: &Tensor, values: impl FnOnce() -> String) {
+    note(|log| {
+        let by = log.reasons.last().cloned().unwrap_or_default();
+        if let Some(address) = address(tensor) {
+            log.initial.insert(address, Initial { values: values(), by });
+        }
+    });
+}
+
+/// Notes that what `work` initialises is initialised because of `reason`: a rule, or a module's own initialisation.
+pub fn because<T>(reason: impl FnOnce() -> String, work: impl FnOnce() -> T) -> T {
+    note(|log| log.reasons.push(reason()));
+    let given = work();
+    note(|log| drop(log.reasons.pop()));
+    given
+}
+
+/// Notes a rule that matched nothing.
+pub(crate) fn unmatched(rule: &str) {
+    note(|log| log.unmatched_rules.push(rule.to_owned()));
+}
+
+/// Runs `module`, which its parent calls `name`, and notes the shapes.
+pub(crate) fn run(
+    name: &dyn std::fmt::Display,
+    module: &dyn Module,
+    inputs: &[&Tensor],
+    forward: impl FnOnce() -> Result<Output>,
+) -> Result<Output> {
+    let inputs: Vec<Vec<i64>> = inputs.iter().map(|input| input.size()).collect();
+    let index = LOG.with_borrow_mut(|log| {
+        let module = join(log.running.last().map_or("", String::as_str), &name.to_string());
+        log.running.push(module.clone());
+        log.calls.push(Call { module, inputs: inputs.clone(), outputs: Vec::new(), multiply_adds: 0 });
+        log.calls.len() - 1
+    });
+    let output = forward();
+    let outputs = output.as_ref().map_or_else(|_| Vec::new(), Output::shapes);
+    let multiply_adds = if output.is_ok() { module.multiply_adds(&inputs, &outputs) } else { 0 };
+    LOG.with_borrow_mut(|log| {
+        log.running.pop();
+        if let Some(call) = log.calls.get_mut(index) {
+            call.outputs = outputs;
+            call.multiply_adds = multiply_adds;
+        }
+    });
+    output
+}
+
+/// The module's address and class; `None` where it has no size, since such modules share one address.
+fn identity(module: &dyn Module) -> Option<(usize, &'static str)> {
+    (size_of_val(module) > 0).then(|| (std::ptr::from_ref(module).addr(), module.name()))
+}
+
+/// The address of the tensor's values; `None` where it has none.
+fn address(tensor: &Tensor) -> Option<usize> {
+    (tensor.numel() > 0).then(|| tensor.data_ptr().addr())
+}
