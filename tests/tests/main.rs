@@ -11,4 +11,5 @@ mod module;
 mod never_panics;
 mod parity;
 mod registered;
+mod training;
 mod weights;

@@ -30,7 +30,9 @@ pub enum ErrorKind {
     #[error(transparent)]
     Tensor(#[from] mmcv_pth::ErrorKind),
     /// A tensor is of a type that either the file format or libtorch does not have.
-    #[error("tensor {name:?} is of type {dtype}, which cannot be converted: expected a bool, integer, float or complex type")]
+    #[error(
+        "tensor {name:?} is of type {dtype}, which cannot be converted: expected a bool, integer, float or complex type"
+    )]
     Type {
         /// The tensor's name.
         name: String,

@@ -62,7 +62,11 @@ impl TrainingConfig {
     /// Reads a config, whose mistakes are reported together.
     pub fn read(config: &Config) -> Result<Self> {
         let read = Self::from_config(config, &KeyPath::root())?;
-        anyhow::ensure!(read.batch_size >= 2, "batch_size: {}: a batch norm needs at least 2 pictures", read.batch_size);
+        anyhow::ensure!(
+            read.batch_size >= 2,
+            "batch_size: {}: a batch norm needs at least 2 pictures",
+            read.batch_size
+        );
         Ok(read)
     }
 

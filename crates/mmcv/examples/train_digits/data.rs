@@ -1,8 +1,7 @@
 //! The pictures of digits, and the batches in which they are shown.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
+use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
 /// The largest value of a pixel.
@@ -29,21 +28,24 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// Reads the file beside this one.
+    /// Reads `data/digits.safetensors`, which is part of the program.
     pub fn read() -> Result<Self> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/train_digits/data/digits.safetensors");
-        let tensors = Tensor::read_safetensors(&file)?;
-        let find = |name: &str| {
-            let found = tensors.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor);
-            found.with_context(|| format!("{} has no tensor {name:?}", file.display()))
+        let tensors = SafeTensors::deserialize(include_bytes!("data/digits.safetensors"))?;
+        let read = |name: &str| -> Result<Tensor> {
+            let view = tensors.tensor(name)?;
+            let shape = view.shape().iter().map(|size| i64::try_from(*size)).collect::<Result<Vec<_>, _>>()?;
+            Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Uint8)?)
         };
-        let images = find("images")?.f_unsqueeze(1)?.f_to_kind(Kind::Float)?.f_div(&Tensor::from(WHITE))?;
-        let all = Pictures { images, labels: find("labels")?.f_to_kind(Kind::Int64)? };
+        let images = read("images")?.f_unsqueeze(1)?.f_to_kind(Kind::Float)?.f_div(&Tensor::from(WHITE))?;
+        let all = Pictures { images, labels: read("labels")?.f_to_kind(Kind::Int64)? };
         let numbers = |range: std::ops::Range<i64>, test: bool| {
             let chosen: Vec<i64> = range.filter(|number| (number % TEST_EVERY == 0) == test).collect();
             Tensor::f_from_slice(&chosen)
         };
-        Ok(Self { train: all.select(&numbers(0..all.len(), false)?)?, test: all.select(&numbers(0..all.len(), true)?)? })
+        Ok(Self {
+            train: all.select(&numbers(0..all.len(), false)?)?,
+            test: all.select(&numbers(0..all.len(), true)?)?,
+        })
     }
 }
 

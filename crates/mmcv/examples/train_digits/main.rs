@@ -31,9 +31,9 @@ pub use trainer::{Epoch, Trainer};
   cargo run --release -p mmcv --example train_digits -- --resume target/train_digits/last.pth --epochs 30
   cargo run --release -p mmcv --example train_digits -- --cfg-options sgd.lr=0.02 seed=1")]
 pub struct Arguments {
-    /// The network, and how it is trained.
-    #[arg(long, value_name = "FILE.yaml", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/train_digits/digits.yaml"))]
-    pub config: PathBuf,
+    /// The network, and how it is trained [default: the digits.yaml of the example].
+    #[arg(long, value_name = "FILE.yaml")]
+    pub config: Option<PathBuf>,
     /// Number of epochs, those of a resumed training included [default: max_epochs of the config].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub epochs: Option<i64>,
@@ -64,9 +64,7 @@ fn main() -> ExitCode {
 /// Trains, and prints how it goes.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
-    let mut config = Config::from_file(&arguments.config)?;
-    config.set_options(&arguments.cfg_options)?;
-    let config = TrainingConfig::read(&config).with_context(|| arguments.config.display().to_string())?;
+    let config = read_config(arguments)?;
     // Tensors as small as these keep one core busy; a second thread would mostly wait for the first.
     tch::set_num_threads(1);
     let epochs = arguments.epochs.unwrap_or(config.max_epochs);
@@ -99,6 +97,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The config file, or the one of the example, with the changes of the command line.
+pub fn read_config(arguments: &Arguments) -> Result<TrainingConfig> {
+    let mut config = match &arguments.config {
+        Some(file) => Config::from_file(file)?,
+        None => Config::from_yaml(include_str!("digits.yaml"))?,
+    };
+    config.set_options(&arguments.cfg_options)?;
+    TrainingConfig::read(&config)
+}
+
 /// A bar on stderr, for one epoch; nothing is drawn where stderr is no terminal.
 fn progress(steps: u64, hidden: bool) -> ProgressBar {
     let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(steps) };
@@ -109,5 +117,7 @@ fn progress(steps: u64, hidden: bool) -> ProgressBar {
 fn print(epoch: &Epoch, epochs: i64) {
     let Epoch { epoch, lr, train_loss, test_loss, test_accuracy } = epoch;
     let accuracy = 100.0 * test_accuracy;
-    println!("epoch {epoch:>2}/{epochs}  lr {lr:<6.4}  loss {train_loss:.4}  test loss {test_loss:.4}  test accuracy {accuracy:.2} %");
+    println!(
+        "epoch {epoch:>2}/{epochs}  lr {lr:<6.4}  loss {train_loss:.4}  test loss {test_loss:.4}  test accuracy {accuracy:.2} %"
+    );
 }

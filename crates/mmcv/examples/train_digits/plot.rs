@@ -25,14 +25,18 @@ pub fn write(file: &Path, history: &[Epoch]) -> Result<()> {
     let canvas = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
     canvas.fill(&WHITE)?;
     let (left, right) = canvas.split_horizontally(SIZE.0 / 2);
-    let losses: [Curve<'_>; 2] = [
-        ("training", BLUE, |epoch| epoch.train_loss),
-        ("test", ORANGE, |epoch| epoch.test_loss),
-    ];
+    let losses: [Curve<'_>; 2] =
+        [("training", BLUE, |epoch| epoch.train_loss), ("test", ORANGE, |epoch| epoch.test_loss)];
     let highest = history.iter().flat_map(|epoch| [epoch.train_loss, epoch.test_loss]).fold(0.1, f64::max);
     draw(&left, "Cross entropy", history, (0.0, 1.05 * highest), &losses)?;
     let lowest = history.iter().map(|epoch| 100.0 * epoch.test_accuracy).fold(90.0, f64::min);
-    draw(&right, "Test accuracy in %", history, (lowest - 1.0, 100.5), &[("", ORANGE, |epoch| 100.0 * epoch.test_accuracy)])?;
+    draw(
+        &right,
+        "Test accuracy in %",
+        history,
+        (lowest - 1.0, 100.5),
+        &[("", ORANGE, |epoch| 100.0 * epoch.test_accuracy)],
+    )?;
     canvas.present()?;
     drop((canvas, left, right));
     let picture = RgbImage::from_raw(SIZE.0, SIZE.1, pixels).context("the picture has a wrong size")?;
@@ -40,7 +44,13 @@ pub fn write(file: &Path, history: &[Epoch]) -> Result<()> {
 }
 
 /// Curves over the epochs, with a legend where there are several.
-fn draw(panel: &Panel<'_>, title: &str, history: &[Epoch], (low, high): (f64, f64), curves: &[Curve<'_>]) -> Result<()> {
+fn draw(
+    panel: &Panel<'_>,
+    title: &str,
+    history: &[Epoch],
+    (low, high): (f64, f64),
+    curves: &[Curve<'_>],
+) -> Result<()> {
     let last = history.last().map_or(1, |epoch| epoch.epoch);
     let mut chart = ChartBuilder::on(panel)
         .caption(title, (FONT, 18))
@@ -63,7 +73,13 @@ fn draw(panel: &Panel<'_>, title: &str, history: &[Epoch], (low, high): (f64, f6
             .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
     }
     if curves.len() > 1 {
-        chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).label_font((FONT, 13)).background_style(WHITE).border_style(TRANSPARENT).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .label_font((FONT, 13))
+            .background_style(WHITE)
+            .border_style(TRANSPARENT)
+            .draw()?;
     }
     Ok(())
 }
