@@ -2,6 +2,7 @@
 //!
 //! The expected losses were made by `tests/fixtures/train_digits/losses.py`.
 
+#[allow(dead_code)]
 #[path = "../../crates/mmcv/examples/train_digits/main.rs"]
 mod example;
 

@@ -65,8 +65,6 @@ fn main() -> ExitCode {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
     let config = read_config(arguments)?;
-    // Tensors as small as these keep one core busy; a second thread would mostly wait for the first.
-    tch::set_num_threads(1);
     let epochs = arguments.epochs.unwrap_or(config.max_epochs);
     let out = &arguments.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;

@@ -40,8 +40,10 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A network with its initial weights.
+    /// A network with its initial weights. libtorch uses one thread from here on: with tensors as small as these, a
+    /// second one would mostly wait for the first.
     pub fn new(config: TrainingConfig) -> Result<Self> {
+        tch::set_num_threads(1);
         let network = config.build_network()?;
         let optimiser = config.optimiser().build(&network.var_store(), config.sgd.lr)?;
         Ok(Self { network, config, optimiser, digits: Digits::read()?, history: Vec::new() })
