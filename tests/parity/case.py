@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 class Case:
     """The wish: everything that the reference needs in order to produce the expected numbers.
 
-    `inputs` maps a name to a shape; the values are drawn from the case's name. `error`, where it is not None, lists
-    what the message of the expected error must contain. `largest` leaves out gradients and buffers with more elements.
+    `inputs` maps a name to a shape; the values are drawn from the case's name, and `masks` names the inputs that are
+    bools. `error`, where it is not None, lists what the message of the expected error must contain. `largest` leaves out
+    gradients and buffers with more elements.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Case:
     forward_kwargs: dict = field(default_factory=dict)
     forward_seed: int | None = None
     dtype: torch.dtype = torch.float32
+    masks: tuple = ()
     error: list | None = None
     rtol: float | None = None
     atol: float | None = None

@@ -3,6 +3,7 @@
 import logging
 import warnings
 import zlib
+from collections import OrderedDict
 
 import mmcv
 
@@ -32,6 +33,7 @@ BUILDERS = {
     "plugin": mmcv.cnn.build_plugin_layer,
 }
 UNREGISTERED = [mmcv.cnn, mmcv.cnn.bricks.scale, mmcv.cnn.bricks.drop, mmcv.cnn.bricks.transformer]
+CONTAINERS = {name: getattr(mmengine.model, name) for name in ("Sequential", "ModuleList", "ModuleDict")}
 NAMED = {"norm", "plugin"}
 
 
@@ -54,9 +56,24 @@ def build(builder, cfg, kwargs):
     return (built[1], built[0]) if builder in NAMED else (built, None)
 
 
+def build_container(cfg):
+    """The reference's containers take built modules: here they stand as dicts under `modules`."""
+    kind, modules = CONTAINERS[cfg["type"]], cfg.get("modules") or []
+    if isinstance(modules, dict):
+        modules = OrderedDict((name, build_model(module)) for name, module in modules.items())
+    else:
+        modules = [build_model(module) for module in modules]
+    others = {key: value for key, value in cfg.items() if key not in {"type", "modules"}}
+    if kind is not mmengine.model.Sequential:
+        return kind(modules, **others)
+    return kind(modules, **others) if isinstance(modules, dict) else kind(*modules, **others)
+
+
 def build_model(cfg):
     """From the registry; a class that is exported but not registered, by its class name."""
     name = cfg.get("type") if isinstance(cfg, dict) else None
+    if isinstance(name, str) and name in CONTAINERS:
+        return build_container(cfg)
     if isinstance(name, str) and "." not in name and ROOT.get(name) is None:
         for module in UNREGISTERED:
             if hasattr(module, name):
@@ -71,9 +88,10 @@ def manual(case, salt):
 
 
 def inputs(case):
-    return {
+    drawn = {
         name: torch.randn(shape, generator=manual(case, name), dtype=case.dtype) for name, shape in case.inputs.items()
     }
+    return {name: value > 0.5 if name in case.masks else value for name, value in drawn.items()}
 
 
 def given_state(case, module):
@@ -102,10 +120,10 @@ def prepare(builder, cfg, kwargs, seed, init_weights):
 
 
 def load(module, state):
-    """Strictly; a float64 state makes a float64 module."""
-    floats = [tensor.dtype for tensor in state.values() if tensor.is_floating_point()]
-    if torch.float64 in floats:
-        module.double()
+    """Strictly; a state in another type makes a module in that type."""
+    floats = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} - {torch.float32}
+    for dtype in floats:
+        module.to(dtype)
     module.load_state_dict(state, strict=True)
 
 
@@ -150,8 +168,8 @@ def run(case):
     values = inputs(case)
     tensors |= {f"in:{key}": value.clone() for key, value in values.items()}
     if case.backward and case.input_gradient:
-        for value in values.values():
-            value.requires_grad_()
+        for name, value in values.items():
+            value.requires_grad_(name not in case.masks)
     outs = forward(module, values.values(), case.train, case.forward_kwargs, case.forward_seed)
     tensors |= {key: value.detach().clone() for key, value in outs.items()}
     keep = lambda tensor: case.largest is None or tensor.numel() <= case.largest

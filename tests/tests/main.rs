@@ -6,10 +6,13 @@
 mod custom_layer;
 mod downstream;
 mod fuse;
+mod initialisation;
+mod layouts;
 mod loading;
 mod module;
 mod never_panics;
 mod parity;
 mod registered;
+mod steps;
 mod training;
 mod weights;

@@ -97,7 +97,7 @@ fn errors_name_the_module() {
     let error = build_model(&cfg).unwrap().forward(&Tensor::zeros([1, 4, 32, 32], (Kind::Float, Device::Cpu)));
     let message = error.unwrap_err().to_string();
     assert!(message.starts_with("conv1.conv: "), "{message}");
-    assert!(message.contains("4 channels") && message.lines().count() == 1, "{message}");
+    assert!(message.contains("has 4 channels") && message.lines().count() == 1, "{message}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use mmcv_layers::conv::{Conv, ConvConfig};
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Error, Module, Parts, Result, Size, run_child};
+use mmcv_layers::{Error, Module, Parts, Result, Size, number, run_child};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::{Device, Kind, Tensor};
 
@@ -23,7 +23,7 @@ config_struct! {
             /// Size of the embedding of a position; -1 for the number of channels.
             position_embedding_dim: i64 = -1,
             /// Factor on the distances.
-            position_magnitude: i64 = 1,
+            position_magnitude: f64 = 1.0,
             /// Step in pixels of the keys and values.
             kv_stride: i64 = 2,
             /// Step in pixels of the queries.
@@ -139,16 +139,20 @@ impl GeneralizedAttention {
     fn position_embeddings(&self, queries: &Grid, keys: &Grid, like: &Tensor) -> Result<(Tensor, Tensor)> {
         const WAVE_LENGTH: f64 = 1000.0;
         let options = (like.f_kind()?, like.device());
-        let places =
-            |count: i64, stride: i64| -> Result<Tensor> { Ok(Tensor::f_arange(count, options)?.f_mul_scalar(stride)?) };
+        let count = |end: i64| -> Result<Tensor> {
+            let numbers: Vec<f64> = (0..end).map(|number| number as f64).collect();
+            Ok(Tensor::f_from_slice(&numbers)?.f_to_kind(options.0)?.f_to_device(options.1)?)
+        };
+        let times = |tensor: &Tensor, factor: f64| -> Result<Tensor> { Ok(tensor.f_mul(&number(factor, tensor)?)?) };
+        let places = |end: i64, stride: i64| times(&count(end)?, stride as f64);
         let frequencies = self.embedding_dim / 4 + i64::from(self.embedding_dim % 4 != 0);
-        let range = Tensor::f_arange(frequencies, options)?.f_mul_scalar(4.0 / self.embedding_dim as f64)?;
-        let base = Tensor::f_full([1], WAVE_LENGTH, options)?;
+        let range = times(&count(frequencies)?, 4.0 / self.embedding_dim as f64)?;
+        let base = number(WAVE_LENGTH, like)?.f_to_kind(options.0)?.f_view([1])?;
         let waves = base.f_pow(&range)?.f_view([1, 1, -1])?;
         let embed = |query: i64, key: i64| -> Result<Tensor> {
             let query = places(query, self.config.q_stride)?.f_view([-1, 1, 1])?;
             let key = places(key, self.config.kv_stride)?.f_view([1, -1, 1])?;
-            let distance = query.f_sub(&key)?.f_mul_scalar(self.config.position_magnitude)?;
+            let distance = times(&query.f_sub(&key)?, self.config.position_magnitude)?;
             let angle = distance.f_div(&waves)?;
             Ok(Tensor::f_cat(&[angle.f_sin()?, angle.f_cos()?], 2)?)
         };
@@ -162,7 +166,7 @@ impl GeneralizedAttention {
         let per_head = |name: &str, fc: &Linear, embedding: &Tensor, query: i64, key: i64| -> Result<Tensor> {
             let features =
                 run_child(name, fc, embedding)?.f_view([1, query, key, self.config.num_heads, self.head_channels])?;
-            Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div_scalar(2f64.sqrt())?)
+            Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div(&number(2f64.sqrt(), like)?)?)
         };
         Ok(Some((
             per_head("appr_geom_fc_x", fc_x, &x, queries.width, keys.width)?,
@@ -276,7 +280,7 @@ impl Module for GeneralizedAttention {
             let map = map.f_slice(0, 0, rows.height, 1)?.f_slice(1, 0, rows.width, 1)?;
             let map = map.f_slice(2, 0, keys.height, 1)?.f_slice(3, 0, keys.width, 1)?.f_contiguous()?;
             let map = map.f_view([1, 1, rows.height * rows.width, attended])?.f_to_kind(Kind::Bool)?;
-            energy = energy.f_masked_fill(&map, f64::NEG_INFINITY)?;
+            energy = energy.f_masked_fill_tensor(&map, &number(f64::NEG_INFINITY, input)?)?;
         }
         let attention = energy.f_softmax(3, None::<Kind>)?;
         let value = split(&self.value_conv, &key_input, attended, "value_conv")?.f_permute([0, 1, 3, 2])?;
@@ -329,7 +333,8 @@ fn pointwise(inputs: i64, outputs: i64, bias: bool) -> Result<Conv> {
 fn random_bias(length: i64, bound: f64) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let drawn = Tensor::f_rand([length], (Kind::Float, Device::Cpu))?;
-    Ok(drawn.f_mul_scalar(-2.0 * bound)?.f_add_scalar(bound)?.f_set_requires_grad(true)?)
+    let scaled = drawn.f_mul(&number(-2.0 * bound, &drawn)?)?;
+    Ok(scaled.f_add(&number(bound, &drawn)?)?.f_set_requires_grad(true)?)
 }
 
 /// 1 for each pair of a pixel and a key that is further away than the range: `[H, W, H of the keys, W of the keys]`.
@@ -352,5 +357,5 @@ fn constraint_map(config: &GeneralizedAttentionConfig) -> Result<Tensor> {
     let pairs = (0..size).flat_map(|pixel| (0..keys).map(move |key| u8::from(near(pixel, key))));
     let near = Tensor::f_from_slice(&pairs.collect::<Vec<_>>())?.f_view([size, keys])?;
     let (rows, columns) = (near.f_view([size, 1, keys, 1])?, near.f_view([1, size, 1, keys])?);
-    Ok(rows.f_mul(&columns)?.f_eq(0)?.f_to_kind(Kind::Uint8)?)
+    Ok(rows.f_mul(&columns)?.f_logical_not()?.f_to_kind(Kind::Uint8)?)
 }

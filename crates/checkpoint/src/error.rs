@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::LoadReport;
+use crate::report::TensorType;
 
 /// Why a checkpoint could not be loaded or saved, and which one.
 #[derive(Debug)]
 pub struct Error {
-    /// The checkpoint, as it was given; empty where no checkpoint is concerned.
+    /// The checkpoint, as it was given, without a password; empty where no checkpoint is concerned.
     pub checkpoint: String,
     /// What is wrong.
     pub kind: Box<ErrorKind>,
@@ -17,32 +18,68 @@ pub struct Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// The scheme of the source is none of the loader's.
+    #[error("unknown scheme `{scheme}://`; known are a path and {}; `register_scheme` adds one", listed(.known))]
+    UnknownScheme {
+        /// The scheme, without `://`.
+        scheme: String,
+        /// The schemes of the loader, without `://`.
+        known: Vec<String>,
+    },
+    /// The scheme cannot be registered.
+    #[error("cannot register the scheme {scheme:?}: {reason}")]
+    Scheme {
+        /// The scheme, as it was given.
+        scheme: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The source does not name a file.
+    #[error("not a file: {reason}")]
+    Source {
+        /// Why.
+        reason: &'static str,
+    },
+    /// A registered scheme could not provide the file.
+    #[error("the scheme's loader failed")]
+    Loader(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The name cannot be resolved, or the file cannot be fetched or verified.
     #[error(transparent)]
     Zoo(#[from] mmcv_zoo::Error),
     /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] mmcv_pth::Error),
-    /// The module's tensors cannot be written.
+    /// A tensor cannot be written to a file.
+    #[error("{name}: {reason}")]
+    Tensor {
+        /// The name of the tensor.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The module's tensors cannot be read or written.
     #[error(transparent)]
     Module(#[from] mmcv_layers::Error),
-    /// A tensor cannot be put into a file.
-    #[error(transparent)]
-    Tensor(#[from] mmcv_pth::ErrorKind),
-    /// A tensor is of a type that either the file format or libtorch does not have.
-    #[error(
-        "tensor {name:?} is of type {dtype}, which cannot be converted: expected a bool, integer, float or complex type"
-    )]
-    Type {
-        /// The tensor's name.
+    /// The top-level entry that was asked for is not in the file, or holds no tensors.
+    #[error("there is no state dict under {entry:?}; the file has {}", listed(.found))]
+    NoEntry {
+        /// The entry that was asked for.
+        entry: String,
+        /// The entries that hold tensors.
+        found: Vec<String>,
+    },
+    /// A tensor of the file has a type that libtorch's binding does not have.
+    #[error("{name}: a tensor of type {found} cannot be read")]
+    Unreadable {
+        /// The name in the file.
         name: String,
-        /// Its type, as torch calls it.
-        dtype: String,
+        /// Type and shape.
+        found: TensorType,
     },
     /// The names, shapes or types of the tensors are not the module's; nothing was loaded.
-    #[error("the checkpoint does not fit the network, and nothing was loaded: {0}")]
-    Mismatch(LoadReport),
-    /// Two tensors of the file have the same name after renaming.
+    #[error("the checkpoint does not fit the network, and nothing was loaded: {}", .0.to_string().replace('\n', "\n  "))]
+    Mismatch(Box<LoadReport>),
+    /// Two tensors have the same name after renaming.
     #[error("two tensors are called {name:?} after renaming: {first:?} and {second:?}; change revise_keys")]
     SameName {
         /// The name after renaming.
@@ -68,6 +105,12 @@ impl Error {
     }
 }
 
+impl From<tch::TchError> for ErrorKind {
+    fn from(error: tch::TchError) -> Self {
+        Self::Module(error.into())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Errors of the zoo and of the file reader name what they are about themselves.
@@ -82,5 +125,12 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&*self.kind)
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     }
 }

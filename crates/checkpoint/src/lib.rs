@@ -1,4 +1,4 @@
-//! Checkpoints: found by their scheme, matched to a module, loaded and saved.
+//! Checkpoints: found by their scheme, matched to a module, loaded, and saved.
 //!
 //! ```no_run
 //! use mmcv_checkpoint::{LoadOptions, load_checkpoint};
@@ -8,16 +8,35 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`CheckpointLoader`] has the schemes, [`CheckpointFile`] is an open file, [`LoadOptions`] say what is taken and how,
+//! and [`LoadReport`] tells what happened. [`save_checkpoint`] writes.
 
 mod error;
+mod file;
 mod load;
+mod loader;
+mod options;
+mod pretrained;
+mod proposal;
 mod report;
 mod revise;
 mod save;
 mod tensor;
+mod value;
 
 pub use error::{Error, ErrorKind};
-pub use load::{LoadOptions, load_checkpoint, load_file, locate};
-pub use report::{LoadReport, Mismatch};
+pub use file::CheckpointFile;
+pub use load::load_state_dict;
+pub use loader::{CheckpointLoader, Located, load_checkpoint, load_file, open_checkpoint, register_scheme};
+pub use options::{DtypePolicy, LoadOptions};
+pub use pretrained::{PRETRAINED, PretrainedInit, register_pretrained};
+pub use proposal::Proposal;
+pub use report::{Difference, LoadReport, TensorType};
 pub use revise::ReviseKeys;
-pub use save::{Entry, read_tensors, save_checkpoint};
+pub use save::{SaveOptions, State, save_checkpoint};
+
+/// Compiles the examples of the read-me file.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

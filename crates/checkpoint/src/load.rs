@@ -1,171 +1,185 @@
-//! Loading: from a source to a file, and from the file into a module.
+//! Matching a state dict to a module: all is checked, then all is written.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
-use mmcv_layers::{Module, Parts, join, named_modules};
-use mmcv_pth::{Checkpoint, RawTensor};
-use mmcv_zoo::{FetchOptions, Zoo};
+use mmcv_layers::{Module, ModuleExt, Parts, join, named_modules, observe};
 use tch::{Kind, Tensor};
 
 use crate::error::ErrorKind;
-use crate::report::Mismatch;
-use crate::{Error, LoadReport, ReviseKeys, tensor};
+use crate::proposal::propose;
+use crate::report::{Difference, TensorType};
+use crate::tensor::can_cast;
+use crate::value::Value;
+use crate::{DtypePolicy, Error, LoadOptions, LoadReport};
 
-/// Keys under which training programs put the state dict.
-const WRAPPERS: [&str; 2] = ["state_dict", "model"];
+/// A state dict: names and tensors, in order.
+pub(crate) type Values<'a> = Vec<(String, Value<'a>)>;
 
-/// How a checkpoint is loaded.
-#[derive(Debug, Clone)]
-pub struct LoadOptions {
-    /// Renaming of the file's tensors. Default: a leading `module.` is removed.
-    pub revise_keys: ReviseKeys,
-    /// Only the tensors whose names begin with this are taken, and it is removed, before `revise_keys`. A dot at its end
-    /// is added where it is missing. Default: all.
-    pub prefix: Option<String>,
-    /// Whether every tensor of the module has to be in the file and the other way round. Where not, what does not fit is
-    /// left out and reported. Default: true.
-    pub strict: bool,
-}
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        Self { revise_keys: ReviseKeys::default(), prefix: None, strict: true }
-    }
-}
-
-/// Loads a checkpoint into `module`.
-///
-/// `source` is a path (also `~/...` and `file://...`), an `http://` or `https://` URL whose file name carries a SHA-256
-/// prefix, `torchvision://NAME` or `open-mmlab://NAME`. Downloads are verified and cached, see [`mmcv_zoo`].
+/// Loads tensors that are in memory into `module`; `options.entry` has no meaning here.
 ///
 /// Names, shapes and types are checked before the first tensor is written.
 ///
 /// # Errors
-/// Where the source cannot be found, fetched, verified or read, or does not fit `module`.
-pub fn load_checkpoint(module: &dyn Module, source: &str, options: &LoadOptions) -> Result<LoadReport, Error> {
-    let file = locate(source, &FetchOptions::default())?;
-    load_file(module, &file, options)
-}
-
-/// The local file of a source, which is fetched where it has to be.
+/// Where the tensors do not fit `module`.
 ///
-/// # Errors
-/// Where the source cannot be found, fetched or verified.
-pub fn locate(source: &str, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-    let failed = |error: mmcv_zoo::Error| Error::new(source, error);
-    if let Some(path) = source.strip_prefix("file://") {
-        return Ok(PathBuf::from(path));
-    }
-    if source.contains("://") {
-        return Zoo::from_env().and_then(|zoo| zoo.fetch(source, options)).map_err(failed);
-    }
-    match (source.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(below), Some(home)) => Ok(home.join(below)),
-        _ => Ok(PathBuf::from(source)),
-    }
-}
-
-/// Loads a checkpoint file into `module`. The file may be in any format that [`mmcv_pth`] reads; the state dict may
-/// stand under `state_dict` or `model`.
-///
-/// # Errors
-/// Where the file cannot be read or does not fit `module`.
-pub fn load_file(module: &dyn Module, file: &Path, options: &LoadOptions) -> Result<LoadReport, Error> {
-    let load = || {
-        let checkpoint = Checkpoint::open(file)?;
-        let wrapped =
-            WRAPPERS.iter().find_map(|key| checkpoint.tensors_below(&[key]).filter(|found| !found.is_empty()));
-        let tensors = wrapped.unwrap_or_else(|| checkpoint.tensors().collect());
-        load_tensors(module, tensors, options)
-    };
-    load().map_err(|kind: ErrorKind| Error::new(&file.display().to_string(), kind))
-}
-
-fn load_tensors(
+/// Reference: `mmengine.runner.load_state_dict`.
+pub fn load_state_dict(
     module: &dyn Module,
-    tensors: Vec<RawTensor<'_>>,
+    state_dict: &[(String, Tensor)],
+    options: &LoadOptions,
+) -> Result<LoadReport, Error> {
+    let values = state_dict.iter().map(|(name, tensor)| (name.clone(), Value::Memory(tensor))).collect();
+    load_values(module, values, options).map_err(|kind| Error::new("", kind))
+}
+
+/// Matches, checks, and writes.
+pub(crate) fn load_values(
+    module: &dyn Module,
+    values: Values<'_>,
     options: &LoadOptions,
 ) -> Result<LoadReport, ErrorKind> {
-    let mut found = rename(tensors, options)?;
-    let mut report = LoadReport::default();
-    let mut pairs = Vec::new();
-    let modules = named_modules(module);
-    let mut absent = Vec::new();
-    for (path, module) in &modules {
-        let parts = Parts::of(*module);
-        let mut lacks = Vec::new();
-        for (local, target) in parts.parameters.into_iter().chain(parts.buffers) {
-            let name = join(path, &local);
-            match found.remove(&name) {
-                Some(raw) => match fits(&raw, target) {
-                    Ok(kind) => pairs.push((name, target, raw, kind)),
-                    Err((expected, found)) => report.mismatched.push(Mismatch { name, expected, found }),
-                },
-                None if module.may_be_absent(&local) => lacks.push(local),
-                None => report.missing.push(name),
+    let matched = Matched::new(module, values, options)?;
+    if matched.pairs.is_empty() || (options.strict && !matched.report.is_complete()) {
+        return Err(ErrorKind::Mismatch(Box::new(matched.report)));
+    }
+    for (_, value) in &matched.pairs {
+        value.verify()?;
+    }
+    if let Some(device) = options.device {
+        // A device that is not there is found before anything is moved.
+        let _ = Tensor::f_empty([0_i64], (Kind::Float, device))?;
+        module.to_device(device)?;
+    }
+    matched.write()
+}
+
+/// The tensors of a module with those that go into them.
+struct Matched<'a, 'v> {
+    modules: Vec<(String, &'a dyn Module)>,
+    pairs: Vec<(&'a Tensor, Value<'v>)>,
+    /// For each module the names of its tensors that the state dict may lack, and lacks.
+    absent: Vec<Vec<Cow<'a, str>>>,
+    report: LoadReport,
+}
+
+impl<'a, 'v> Matched<'a, 'v> {
+    fn new(module: &'a dyn Module, values: Values<'v>, options: &LoadOptions) -> Result<Self, ErrorKind> {
+        let described: HashMap<String, TensorType> =
+            values.iter().map(|(name, value)| (name.clone(), value.described())).collect();
+        let mut found = rename(values, options)?;
+        let modules = named_modules(module);
+        let (mut report, mut pairs, mut absent) = (LoadReport::default(), Vec::new(), Vec::new());
+        let mut expected = HashMap::new();
+        for (path, module) in &modules {
+            let parts = Parts::of(*module);
+            let mut lacks = Vec::new();
+            for (local, target) in parts.parameters.into_iter().chain(parts.buffers) {
+                let name = join(path, &local);
+                expected.insert(name.clone(), TensorType::of(target));
+                let Some(value) = found.remove(&name) else {
+                    if module.may_be_absent(&local) {
+                        lacks.push(local);
+                    } else {
+                        report.missing.push(name);
+                    }
+                    continue;
+                };
+                match compare(&name, &value, target, options.dtype) {
+                    Fit::Mismatched(difference) => report.mismatched.push(difference),
+                    fit => {
+                        report.cast.extend(if let Fit::Cast(difference) = fit { Some(difference) } else { None });
+                        report.loaded.push(name);
+                        pairs.push((target, value));
+                    }
+                }
+            }
+            absent.push(lacks);
+        }
+        report.unexpected = found.into_keys().collect();
+        report.unexpected.sort();
+        if !report.is_complete() {
+            let names = |types: &'_ HashMap<String, TensorType>| types.keys().cloned().collect::<Vec<_>>();
+            let (given, wanted) = (names(&described), names(&expected));
+            let [given, wanted] = [&given, &wanted].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+            let same_shape = |name: &str, target: &str| {
+                described.get(name).map(|found| &found.shape) == expected.get(target).map(|wanted| &wanted.shape)
+            };
+            report.proposal = propose(&given, &wanted, report.loaded.len(), same_shape);
+        }
+        Ok(Self { modules, pairs, absent, report })
+    }
+
+    fn write(mut self) -> Result<LoadReport, ErrorKind> {
+        for (target, value) in &self.pairs {
+            value.copy_into(target)?;
+            observe::initialised(target, || "loaded".to_owned());
+        }
+        for ((_, module), lacks) in self.modules.iter().zip(&self.absent) {
+            let lacks: Vec<&str> = lacks.iter().map(AsRef::as_ref).collect();
+            module.after_load(&lacks)?;
+        }
+        self.mark_loaded();
+        self.report.written = true;
+        if !self.report.is_complete() {
+            log::warn!("{}", self.report);
+        }
+        Ok(self.report)
+    }
+}
+
+impl Matched<'_, '_> {
+    /// What was loaded as a whole is not initialised again.
+    fn mark_loaded(&self) {
+        let mismatched = self.report.mismatched.iter().map(|difference| &difference.name);
+        let lacking: Vec<&String> = self.report.missing.iter().chain(mismatched).collect();
+        for (path, module) in &self.modules {
+            let prefix = with_dot(Some(path));
+            if let (Some(init_cfg), false) = (module.init_cfg(), lacking.iter().any(|name| name.starts_with(&prefix))) {
+                init_cfg.mark_loaded();
             }
         }
-        absent.push(lacks);
     }
-    report.unexpected = found.into_keys().collect();
-    report.unexpected.sort();
-    if pairs.is_empty() || (options.strict && !report.is_complete()) {
-        return Err(ErrorKind::Mismatch(report));
-    }
-    if !report.is_complete() {
-        log::warn!("{report}");
-    }
-    // Everything is read once before the first tensor is written, so that a damaged file changes nothing.
-    for (_, _, raw, _) in &pairs {
-        raw.for_each_chunk(|_| {})?;
-    }
-    for (name, target, raw, kind) in pairs {
-        copy(&raw, kind, target.shallow_clone())?;
-        raw.release();
-        report.loaded.push(name);
-    }
-    for ((_, module), lacks) in modules.iter().zip(&absent) {
-        let lacks: Vec<&str> = lacks.iter().map(AsRef::as_ref).collect();
-        module.after_load(&lacks)?;
-    }
-    Ok(report)
 }
 
 /// The tensors by the names that the options give them.
-fn rename<'a>(tensors: Vec<RawTensor<'a>>, options: &LoadOptions) -> Result<HashMap<String, RawTensor<'a>>, ErrorKind> {
-    let prefix = options.prefix.as_deref().map(|prefix| format!("{}.", prefix.trim_end_matches('.')));
-    let mut renamed: HashMap<String, RawTensor<'a>> = HashMap::new();
-    for raw in tensors {
-        let Some(key) = raw.key().strip_prefix(prefix.as_deref().unwrap_or_default()) else { continue };
-        let name = options.revise_keys.apply(key);
-        let second = raw.key().to_owned();
-        if let Some(first) = renamed.insert(name.clone(), raw) {
-            return Err(ErrorKind::SameName { name, first: first.key().to_owned(), second });
+fn rename<'a>(values: Values<'a>, options: &LoadOptions) -> Result<HashMap<String, Value<'a>>, ErrorKind> {
+    let prefix = with_dot(options.prefix.as_deref());
+    let mut renamed: HashMap<String, (String, Value<'a>)> = HashMap::new();
+    for (key, value) in values {
+        let Some(rest) = key.strip_prefix(&prefix) else { continue };
+        let name = options.revise_keys.apply(rest);
+        let second = key.clone();
+        if let Some((first, _)) = renamed.insert(name.clone(), (key, value)) {
+            return Err(ErrorKind::SameName { name, first, second });
         }
     }
-    Ok(renamed)
+    Ok(renamed.into_iter().map(|(name, (_, value))| (name, value)).collect())
 }
 
-/// The type of the tensor where type and shape are those of `target`; else both in words.
-fn fits(raw: &RawTensor<'_>, target: &Tensor) -> Result<Kind, (String, String)> {
-    let shape = target.size();
-    let kind = raw.dtype().and_then(tensor::kind);
-    let own = target.f_kind().ok();
-    let same_shape = raw.shape().iter().map(|size| i64::try_from(*size).ok()).eq(shape.iter().copied().map(Some));
-    match (kind, own) {
-        (Some(kind), Some(own)) if kind == own && same_shape => Ok(kind),
-        _ => {
-            let expected = format!("{} {shape:?}", own.map_or("unknown", tensor::name));
-            let dtype = raw.dtype().map_or_else(|| raw.unsupported().unwrap_or("unknown"), mmcv_pth::Dtype::name);
-            Err((expected, format!("{dtype} {:?}", raw.shape())))
-        }
+/// A prefix that ends with a dot, so that `layer1` does not take `layer10`; nothing stays nothing.
+pub(crate) fn with_dot(prefix: Option<&str>) -> String {
+    match prefix.map(|prefix| prefix.trim_end_matches('.')) {
+        None | Some("") => String::new(),
+        Some(prefix) => format!("{prefix}."),
     }
 }
 
-fn copy(raw: &RawTensor<'_>, kind: Kind, mut target: Tensor) -> Result<(), ErrorKind> {
-    let _guard = tch::no_grad_guard();
-    let read = tensor::read(raw, kind)?;
-    target.f_copy_(&read).map_err(mmcv_layers::Error::from)?;
-    Ok(())
+/// Whether and how a tensor goes into a target.
+enum Fit {
+    Same,
+    Cast(Difference),
+    Mismatched(Difference),
+}
+
+fn compare(name: &str, value: &Value<'_>, target: &Tensor, policy: DtypePolicy) -> Fit {
+    let same_shape = value.has_shape_of(target);
+    let types = value.kind().zip(target.f_kind().ok());
+    if same_shape && types.is_some_and(|(found, own)| found == own) {
+        return Fit::Same;
+    }
+    let castable = same_shape && types.is_some_and(|(found, own)| can_cast(found, own));
+    let (expected, found) = (TensorType::of(target), value.described());
+    let difference = Difference { name: name.to_owned(), expected, found, castable };
+    if castable && policy == DtypePolicy::Cast { Fit::Cast(difference) } else { Fit::Mismatched(difference) }
 }

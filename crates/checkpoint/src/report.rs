@@ -2,61 +2,114 @@
 
 use std::fmt;
 
-/// What loading a checkpoint did, by the names of the module's tensors.
+use tch::Tensor;
+
+use crate::proposal::Proposal;
+use crate::tensor;
+
+/// Names that are shown of each group.
+const SHOWN: usize = 4;
+
+/// What loading a state dict did, or would have done where it was refused, by the names of the module's tensors.
+///
+/// Its text has a line for each group that is not empty: the number of names, and the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Tensors that were loaded.
+    /// Whether the tensors were written; false where loading was refused and nothing was.
+    pub written: bool,
+    /// Tensors that were loaded, or would have been.
     pub loaded: Vec<String>,
-    /// Tensors of the module that the file lacks.
+    /// Those of `loaded` whose type is another in the file, and that were converted.
+    pub cast: Vec<Difference>,
+    /// Tensors of the module that the state dict lacks.
     pub missing: Vec<String>,
-    /// Tensors of the file that the module lacks.
+    /// Tensors of the state dict that the module lacks.
     pub unexpected: Vec<String>,
-    /// Tensors whose shape or type is another in the file.
-    pub mismatched: Vec<Mismatch>,
+    /// Tensors whose shape or type is another in the state dict, and that were left as they are.
+    pub mismatched: Vec<Difference>,
+    /// Another choice of names with which more tensors would be loaded.
+    pub proposal: Option<Proposal>,
 }
 
-/// A tensor whose shape or type is another in the file.
+/// A tensor whose shape or type is another in the state dict.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
+pub struct Difference {
     /// The name in the module.
     pub name: String,
-    /// Type and shape in the module: `float32 [64, 3, 7, 7]`.
-    pub expected: String,
-    /// Type and shape in the file.
-    pub found: String,
+    /// Type and shape in the module.
+    pub expected: TensorType,
+    /// Type and shape in the state dict.
+    pub found: TensorType,
+    /// Whether a cast would make it fit: the shapes are the same, and the types are such that values keep their kind.
+    pub castable: bool,
+}
+
+/// Type and shape of a tensor; its text is `float32 [64, 3, 7, 7]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorType {
+    /// torch's name of the type, or the word for a kind of tensor without plain elements: `sparse_coo`.
+    pub dtype: String,
+    /// The sizes; empty for a scalar.
+    pub shape: Vec<i64>,
+}
+
+impl TensorType {
+    pub(crate) fn of(tensor: &Tensor) -> Self {
+        let dtype = tensor.f_kind().map_or_else(|_| "unknown".to_owned(), tensor::name);
+        Self { dtype, shape: tensor.size() }
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.dtype, self.shape)
+    }
 }
 
 impl LoadReport {
-    /// Whether every tensor of the module was in the file and the other way round.
+    /// Whether every tensor of the module is in the state dict and the other way round.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
+    }
+
+    /// How many tensors the module has.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.loaded.len() + self.missing.len() + self.mismatched.len()
     }
 }
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} loaded", self.loaded.len())?;
-        group(f, "missing", &self.missing)?;
-        group(f, "unexpected", &self.unexpected)?;
-        let mismatched: Vec<_> = self
-            .mismatched
-            .iter()
-            .map(|Mismatch { name, expected, found }| format!("{name}: {expected} in the network, {found} in the file"))
-            .collect();
-        group(f, "mismatched", &mismatched)
+        let word = if self.written || self.loaded.is_empty() { "loaded" } else { "would fit" };
+        write!(f, "{} of {} {word}", self.loaded.len(), self.total())?;
+        if let Some(proposal) = &self.proposal {
+            write!(f, "; {proposal}")?;
+        }
+        group(f, "missing", &self.missing, String::clone)?;
+        group(f, "unexpected", &self.unexpected, String::clone)?;
+        group(f, "mismatched", &self.mismatched, |Difference { name, expected, found, .. }| {
+            format!("{name}: {expected} in the network, {found} in the file")
+        })?;
+        let castable = self.mismatched.iter().filter(|difference| difference.castable).count();
+        if castable > 0 {
+            write!(f, "\n{castable} of these would be converted with the dtype policy `Cast`")?;
+        }
+        group(f, "cast", &self.cast, |Difference { name, expected, found, .. }| {
+            format!("{name}: from {} to {}", found.dtype, expected.dtype)
+        })
     }
 }
 
-/// The number of names, and the first of them.
-fn group(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
-    const SHOWN: usize = 4;
-    if names.is_empty() {
+/// A line with the number of items, and the first of them.
+fn group<T>(f: &mut fmt::Formatter<'_>, what: &str, items: &[T], text: impl Fn(&T) -> String) -> fmt::Result {
+    if items.is_empty() {
         return Ok(());
     }
-    let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
-    let more = if names.len() > SHOWN { ", ..." } else { "" };
-    write!(f, "; {} {what} ({}{more})", names.len(), shown.join(", "))
+    let shown: Vec<_> = items.iter().take(SHOWN).map(text).collect();
+    let more = if items.len() > SHOWN { ", ..." } else { "" };
+    write!(f, "\n{} {what} ({}{more})", items.len(), shown.join(", "))
 }
 
 #[cfg(test)]
@@ -64,10 +117,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_groups_are_cut() {
+    fn each_group_is_a_line_and_long_ones_are_cut() {
         let names = |count: usize| (0..count).map(|index| format!("k{index}")).collect();
-        let report = LoadReport { loaded: names(2), missing: names(6), ..LoadReport::default() };
-        assert_eq!(report.to_string(), "2 loaded; 6 missing (k0, k1, k2, k3, ...)");
+        let difference = Difference {
+            name: "w".to_owned(),
+            expected: TensorType { dtype: "float32".to_owned(), shape: vec![3] },
+            found: TensorType { dtype: "float64".to_owned(), shape: vec![3] },
+            castable: true,
+        };
+        let report = LoadReport {
+            written: true,
+            loaded: names(2),
+            missing: names(6),
+            mismatched: vec![difference],
+            ..LoadReport::default()
+        };
+        let text = "2 of 9 loaded\n6 missing (k0, k1, k2, k3, ...)\n\
+                    1 mismatched (w: float32 [3] in the network, float64 [3] in the file)\n\
+                    1 of these would be converted with the dtype policy `Cast`";
+        assert_eq!(report.to_string(), text);
         assert!(!report.is_complete());
     }
 }

@@ -1,98 +1,174 @@
-//! Saving: a module's state dict, and what a training program wants to find again.
+//! [`save_checkpoint`]: a module with the state of its training, in a file that PyTorch reads.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use mmcv_layers::{Module, ModuleExt};
-use mmcv_pth::{Checkpoint, Dtype, Item, TensorData, write_pth};
+use mmcv_layers::{Module, ModuleExt, named_modules};
+use mmcv_pth::{Dtype, Item, TensorData, write_pth};
+use serde_json::{Map, Value as JsonValue, json};
 use tch::Tensor;
 
 use crate::error::ErrorKind;
 use crate::{Error, tensor};
 
-/// Something that is saved under a key of its own, beside the state dict.
+/// What is saved beside the weights.
+#[derive(Debug, Default)]
+pub struct SaveOptions {
+    /// The entry `meta`: anything that JSON has. mmengine's runner resumes a training where it finds `epoch` and `iter`.
+    pub meta: Map<String, JsonValue>,
+    /// The entry `optimizer`: a mapping with `state` and `param_groups`, as of an optimiser's `state_dict()`. Where
+    /// `params` of the groups and the keys of `state` are the same texts, such as the names of the parameters, PyTorch's
+    /// optimisers load it.
+    pub optimizer: Option<State>,
+    /// Further entries of the file, in order. `message_hub`, which mmengine's runner wants to find, is added where it
+    /// is not among them.
+    pub entries: Vec<(String, State)>,
+}
+
+/// A tree of tensors and of what JSON has.
 #[derive(Debug)]
-pub enum Entry {
-    /// Tensors by name, such as an optimiser's.
-    Tensors(Vec<(String, Tensor)>),
-    /// Anything without tensors, such as the number of epochs.
-    Json(serde_json::Value),
+pub enum State {
+    /// A tensor.
+    Tensor(Tensor),
+    /// Anything without tensors.
+    Json(JsonValue),
+    /// A list.
+    List(Vec<State>),
+    /// A mapping, in this order.
+    Mapping(Vec<(String, State)>),
 }
 
-/// The bytes of a tensor, with what they mean.
-struct Bytes {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<u64>,
-    bytes: Vec<u8>,
+impl State {
+    /// A mapping.
+    pub fn mapping<K: Into<String>>(entries: impl IntoIterator<Item = (K, State)>) -> Self {
+        Self::Mapping(entries.into_iter().map(|(key, state)| (key.into(), state)).collect())
+    }
 }
 
-/// Writes a `.pth` file with the module's state dict under `state_dict`, as OpenMMLab's training programs do, and
-/// `entries` under their keys. `torch.load(weights_only=True)` reads it, and so do [`load_file`](crate::load_file) and
-/// [`read_tensors`]. The file appears under its name only when it is complete.
+impl From<Tensor> for State {
+    fn from(tensor: Tensor) -> Self {
+        Self::Tensor(tensor)
+    }
+}
+
+impl From<JsonValue> for State {
+    fn from(value: JsonValue) -> Self {
+        Self::Json(value)
+    }
+}
+
+/// Saves `module` as a `.pth` file `{meta, state_dict, optimizer, ...}` that `torch.load(weights_only=True)` reads.
+///
+/// Order, shared memory and `_metadata` of the state dict are kept. The file appears under its name only when it is
+/// complete. A copy of all tensors is held in memory meanwhile.
 ///
 /// # Errors
-/// Where the file cannot be written, a tensor is of a type that such files do not have, or two keys are equal.
-pub fn save_checkpoint(module: &dyn Module, file: &Path, entries: &[(&str, Entry)]) -> Result<(), Error> {
-    let save = || -> Result<(), ErrorKind> {
-        // The bytes are copied first: the items that are written borrow them.
-        let state = copies(&module.state_dict())?;
-        let copied = |(_, entry): &(&str, Entry)| match entry {
-            Entry::Tensors(tensors) => copies(tensors),
-            Entry::Json(_) => Ok(Vec::new()),
-        };
-        let copied = entries.iter().map(copied).collect::<Result<Vec<_>, _>>()?;
-        let mut items = vec![("state_dict", mapping(&state)?)];
-        for ((key, entry), tensors) in entries.iter().zip(&copied) {
-            let item = match entry {
-                Entry::Tensors(_) => mapping(tensors)?,
-                Entry::Json(value) => Item::Json(value.clone()),
-            };
-            items.push((key, item));
+/// Where the file cannot be written, or a tensor has a type that it cannot hold.
+///
+/// Reference: `mmengine.runner.save_checkpoint`.
+pub fn save_checkpoint(module: &dyn Module, file: impl AsRef<Path>, options: &SaveOptions) -> Result<(), Error> {
+    let file = file.as_ref();
+    let save = || {
+        let mut buffers = Buffers::default();
+        let state_dict = module.state_dict();
+        for (name, tensor) in &state_dict {
+            buffers.add(name, tensor)?;
         }
-        Ok(write_pth(file, &Item::mapping(items))?)
+        let others = options.optimizer.iter().map(|state| ("optimizer", state));
+        let others: Vec<_> = others.chain(options.entries.iter().map(|(key, state)| (key.as_str(), state))).collect();
+        for (key, state) in &others {
+            buffers.add_all(key, state)?;
+        }
+        let weights = state_dict.iter().map(|(name, tensor)| Ok((name.clone(), buffers.item(name, tensor)?)));
+        let weights =
+            Item::Mapping { entries: weights.collect::<Result<_, ErrorKind>>()?, metadata: Some(versions(module)) };
+        let mut root = vec![
+            ("meta".to_owned(), Item::Json(JsonValue::Object(options.meta.clone()))),
+            ("state_dict".to_owned(), weights),
+        ];
+        if !others.iter().any(|(key, _)| *key == "message_hub") {
+            let empty = json!({"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}});
+            root.push(("message_hub".to_owned(), empty.into()));
+        }
+        for (key, state) in &others {
+            root.push(((*key).to_owned(), buffers.tree(key, state)?));
+        }
+        write_pth(file, &Item::mapping(root)).map_err(ErrorKind::from)
     };
     save().map_err(|kind| Error::new(&file.display().to_string(), kind))
 }
 
-/// The tensors that stand in a checkpoint file under `key`, with their names and copied to the CPU; `None` where there
-/// is no such key.
-///
-/// # Errors
-/// Where the file cannot be read, or a tensor is of a type that libtorch does not have.
-pub fn read_tensors(file: &Path, key: &str) -> Result<Option<Vec<(String, Tensor)>>, Error> {
-    let read = || -> Result<_, ErrorKind> {
-        let checkpoint = Checkpoint::open(file)?;
-        let Some(tensors) = checkpoint.tensors_below(&[key]) else { return Ok(None) };
-        let read = |raw: &mmcv_pth::RawTensor<'_>| {
-            let dtype = raw.dtype().map_or_else(|| raw.unsupported().unwrap_or("unknown"), Dtype::name);
-            let kind = raw.dtype().and_then(tensor::kind).ok_or_else(|| no_such_type(raw.key(), dtype))?;
-            Ok((raw.key().to_owned(), tensor::read(raw, kind)?))
-        };
-        tensors.iter().map(read).collect::<Result<_, ErrorKind>>().map(Some)
-    };
-    read().map_err(|kind| Error::new(&file.display().to_string(), kind))
+/// The `_metadata` of a state dict: versions of the modules' own formats, 2 where `num_batches_tracked` is counted.
+fn versions(module: &dyn Module) -> JsonValue {
+    let version = |class: &[&str]| if class.iter().any(|name| COUNTING.contains(name)) { 2 } else { 1 };
+    let modules = named_modules(module).into_iter();
+    modules.map(|(path, module)| (path, json!({"version": version(module.class())}))).collect()
 }
 
-fn copies(tensors: &[(String, Tensor)]) -> Result<Vec<Bytes>, ErrorKind> {
-    let copy = |(name, tensor): &(String, Tensor)| {
-        let kind = tensor.f_kind().map_err(mmcv_layers::Error::from)?;
-        let dtype = tensor::dtype(kind).ok_or_else(|| no_such_type(name, tensor::name(kind)))?;
-        let shape = tensor.size().into_iter().map(i64::unsigned_abs).collect();
-        let mut bytes = vec![0; tensor.numel() * kind.elt_size_in_bytes()];
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(mmcv_layers::Error::from)?;
-        Ok(Bytes { name: name.clone(), dtype, shape, bytes })
-    };
-    tensors.iter().map(copy).collect()
-}
+/// Base classes of norms that count batches.
+const COUNTING: [&str; 2] = ["_BatchNorm", "_InstanceNorm"];
 
-fn mapping(tensors: &[Bytes]) -> Result<Item<'_>, ErrorKind> {
-    let mut entries = Vec::with_capacity(tensors.len());
-    for Bytes { name, dtype, shape, bytes } in tensors {
-        entries.push((name.as_str(), TensorData::new(*dtype, shape, bytes)?.into()));
+/// The bytes of tensors, by where their elements lie: what shares memory is held, and written, once.
+#[derive(Default)]
+struct Buffers(HashMap<Place, Vec<u8>>);
+
+/// Address, elements, strides and type.
+type Place = (usize, Vec<i64>, Vec<i64>, Dtype);
+
+impl Buffers {
+    fn add_all(&mut self, name: &str, state: &State) -> Result<(), ErrorKind> {
+        match state {
+            State::Tensor(tensor) => self.add(name, tensor),
+            State::Json(_) => Ok(()),
+            State::List(states) => states.iter().try_for_each(|state| self.add_all(name, state)),
+            State::Mapping(entries) => {
+                entries.iter().try_for_each(|(key, state)| self.add_all(&format!("{name}.{key}"), state))
+            }
+        }
     }
-    Ok(Item::mapping(entries))
+
+    fn add(&mut self, name: &str, tensor: &Tensor) -> Result<(), ErrorKind> {
+        let place = place(name, tensor)?;
+        if self.0.contains_key(&place) {
+            return Ok(());
+        }
+        let plain = tensor.f_detach()?.f_resolve_conj()?.f_resolve_neg()?;
+        let mut bytes = vec![0; tensor.numel() * place.3.size()];
+        plain.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        self.0.insert(place, bytes);
+        Ok(())
+    }
+
+    fn item(&self, name: &str, tensor: &Tensor) -> Result<Item<'_>, ErrorKind> {
+        let place = place(name, tensor)?;
+        let refuse = |reason: String| ErrorKind::Tensor { name: name.to_owned(), reason };
+        let bytes = self.0.get(&place).ok_or_else(|| refuse("it changed while it was saved".to_owned()))?;
+        let shape: Vec<u64> = tensor.size().iter().map(|size| u64::try_from(*size).unwrap_or(0)).collect();
+        Ok(TensorData::new(place.3, &shape, bytes).map_err(|kind| refuse(kind.to_string()))?.into())
+    }
+
+    fn tree(&self, name: &str, state: &State) -> Result<Item<'_>, ErrorKind> {
+        Ok(match state {
+            State::Tensor(tensor) => self.item(name, tensor)?,
+            State::Json(value) => Item::Json(value.clone()),
+            State::List(states) => {
+                Item::List(states.iter().map(|state| self.tree(name, state)).collect::<Result<_, _>>()?)
+            }
+            State::Mapping(entries) => {
+                let item =
+                    |(key, state): &(String, State)| Ok((key.clone(), self.tree(&format!("{name}.{key}"), state)?));
+                Item::mapping(entries.iter().map(item).collect::<Result<Vec<_>, ErrorKind>>()?)
+            }
+        })
+    }
 }
 
-fn no_such_type(name: &str, dtype: &str) -> ErrorKind {
-    ErrorKind::Type { name: name.to_owned(), dtype: dtype.to_owned() }
+fn place(name: &str, tensor: &Tensor) -> Result<Place, ErrorKind> {
+    let refuse = |reason| ErrorKind::Tensor { name: name.to_owned(), reason };
+    if !tensor.defined() || tensor.is_sparse() {
+        return Err(refuse("only tensors with plain elements can be saved".to_owned()));
+    }
+    let kind = tensor.f_kind()?;
+    let dtype = tensor::dtype(kind).ok_or_else(|| refuse(format!("the type {kind:?} cannot be saved")))?;
+    Ok((tensor.data_ptr() as usize, tensor.size(), tensor.stride(), dtype))
 }

@@ -4,7 +4,7 @@ use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
 use crate::registry::{Build, build_from};
-use crate::{Error, Module, Result, Training};
+use crate::{Error, Module, Result, Training, size};
 
 config_struct! {
     /// Arguments of `Dropout`.
@@ -120,8 +120,9 @@ impl Module for DropPath {
             return Err(Error::input("at least 1D input", "a scalar"));
         };
         *first = samples;
-        let kept = Tensor::f_rand(shape, (input.f_kind()?, input.device()))?.f_add_scalar(keep)?.f_floor()?;
-        Ok(input.f_div_scalar(keep)?.f_mul(&kept)?)
+        let keep = size::number(keep, input)?;
+        let kept = Tensor::f_rand(shape, (input.f_kind()?, input.device()))?.f_add(&keep)?.f_floor()?;
+        Ok(input.f_div(&keep)?.f_mul(&kept)?)
     }
 
     fn train(&self, training: bool) {

@@ -5,6 +5,8 @@ use std::fmt;
 use mmcv_registry::{ConfigError, KeyPath};
 use tch::TchError;
 
+use crate::Misfit;
+
 /// Why a layer could not be built or run, and in which module.
 #[derive(Debug)]
 pub struct Error {
@@ -29,9 +31,15 @@ pub enum ErrorKind {
         /// What it was given.
         found: String,
     },
+    /// The shape of the input does not fit an argument of the layer.
+    #[error("{0}")]
+    Shape(Misfit),
     /// The module cannot do what was asked for.
     #[error("{0}")]
     Unsupported(String),
+    /// What an initializer or a module of another crate says.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// libtorch refused the operation.
     #[error("{}", first_line(.0))]
     Torch(TchError),
@@ -65,10 +73,19 @@ impl Error {
         ConfigError::invalid(&KeyPath::root().key(name), found, reason).into()
     }
 
+    /// An argument that does not go with another one; `reason` goes on from its value and says what does.
+    #[must_use]
+    pub fn conflict(name: &str, found: impl fmt::Display, reason: impl Into<String>) -> Self {
+        ConfigError::conflict(&KeyPath::root().key(name), found, reason).into()
+    }
+
     /// The same error seen from the parent in which the module has the given name.
     #[must_use]
     pub fn in_module(mut self, name: impl Into<String>) -> Self {
-        self.module.insert(0, name.into());
+        let name = name.into();
+        if !name.is_empty() {
+            self.module.insert(0, name);
+        }
         self
     }
 

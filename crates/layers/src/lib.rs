@@ -11,6 +11,7 @@ pub mod containers;
 pub mod conv;
 pub mod drop;
 mod error;
+pub mod explain;
 pub mod init;
 pub mod linear;
 mod module;
@@ -20,6 +21,7 @@ pub mod padding;
 pub mod pool;
 mod registry;
 pub mod scale;
+mod shape;
 mod size;
 mod state;
 pub mod upsample;
@@ -33,5 +35,6 @@ pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,
 };
-pub use size::Size;
+pub use shape::Misfit;
+pub use size::{Size, number};
 pub use state::{ModuleExt, TchModule, join, named_modules};

@@ -4,7 +4,8 @@ use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
 use crate::registry::{Build, build_from};
-use crate::{Error, Module, Parts, Result, init};
+use crate::shape::wrong_channels;
+use crate::{Error, ErrorKind, Module, Parts, Result, init};
 
 config_struct! {
     /// Arguments of [`Linear`].
@@ -57,6 +58,9 @@ impl Linear {
         let weight = init::parameter(&[out_features, in_features])?;
         let bias = bias.then(|| init::parameter(&[out_features])).transpose()?;
         init::conv_default(&weight, bias.as_ref())?;
+        if let (0, Some(bias)) = (in_features, &bias) {
+            init::uniform(bias, 0.0, 0.0)?;
+        }
         Ok(Self { weight, bias })
     }
 }
@@ -67,7 +71,15 @@ impl Module for Linear {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.f_linear(&self.weight, self.bias.as_ref())?)
+        input.f_linear(&self.weight, self.bias.as_ref()).map_err(|refused| {
+            let shape = input.size();
+            match (shape.last(), self.weight.size().last()) {
+                (Some(found), Some(features)) if found != features => {
+                    Error::new(ErrorKind::Shape(wrong_channels("in_features", *features, *found, &shape)))
+                }
+                _ => refused.into(),
+            }
+        })
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -102,8 +102,8 @@ pub(crate) fn built(module: &dyn Module, path: &KeyPath, type_name: &'static str
     });
 }
 
-/// Notes that `tensor` was filled.
-pub(crate) fn initialised(tensor: &Tensor, values: impl FnOnce() -> String) {
+/// Notes that `tensor` was filled; an initializer that does not use the functions of [`crate::init`] calls it.
+pub fn initialised(tensor: &Tensor, values: impl FnOnce() -> String) {
     note(|log| {
         let by = log.reasons.last().cloned().unwrap_or_default();
         if let Some(address) = address(tensor) {

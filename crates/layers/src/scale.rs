@@ -4,7 +4,7 @@ use mmcv_registry::{Spec, config_struct, config_words};
 use tch::Tensor;
 
 use crate::registry::{Build, build_from};
-use crate::{Error, Module, Parts, Result, init};
+use crate::{Error, Module, Parts, Result, init, size};
 
 config_struct! {
     /// Arguments of `Scale`.
@@ -127,15 +127,11 @@ impl Module for LayerScale {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let mut shape = vec![1; input.dim()];
-        let channels = match self.data_format {
-            DataFormat::ChannelsLast => shape.last_mut(),
-            DataFormat::ChannelsFirst => shape.get_mut(1),
+        let dims = size::of(input)?.len();
+        let shape: Vec<i64> = match self.data_format {
+            DataFormat::ChannelsLast => [vec![1; dims.saturating_sub(1)], vec![-1]].concat(),
+            DataFormat::ChannelsFirst => [vec![1, -1], vec![1; dims.saturating_sub(2)]].concat(),
         };
-        match channels {
-            Some(channels) => *channels = -1,
-            None => return Err(Error::input("an input with a dimension of channels", format!("{:?}", input.size()))),
-        }
         let weight = self.weight.f_view(shape.as_slice())?;
         Ok(if self.inplace { input.shallow_clone().f_mul_(&weight)? } else { input.f_mul(&weight)? })
     }

@@ -1,7 +1,7 @@
 //! [`Size`]: a size of every spatial dimension, or one for all.
 
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::{Error, Result};
 
@@ -60,15 +60,34 @@ pub(crate) fn of(tensor: &Tensor) -> Result<Vec<i64>> {
     if tensor.defined() { Ok(tensor.size()) } else { Err(Error::input("a tensor", "an undefined tensor")) }
 }
 
-/// A number as a tensor without dimensions, of the type and on the device of `like`.
+/// A number as a tensor without dimensions, for an operation on it and `like`, on the device of `like`.
 ///
 /// Operations that may fail take this in place of a plain number: tch panics where an operation with a number fails.
-pub(crate) fn number(value: f64, like: &Tensor) -> Result<Tensor> {
-    let tensor = Tensor::f_from_slice(&[value])?.f_to_kind(like.f_kind()?)?.f_to_device(like.device())?;
+/// As a plain number it leaves the result's type to a `like` that has dimensions, and keeps its digits where that is
+/// half precision; integers become float32.
+///
+/// # Errors
+/// Where the number is too large for float32, while `like` is not float64.
+pub fn number(value: f64, like: &Tensor) -> Result<Tensor> {
+    let kind = match like.f_kind()? {
+        half @ (Kind::Half | Kind::BFloat16) if like.dim() == 0 => half,
+        Kind::Double => Kind::Double,
+        _ => Kind::Float,
+    };
+    let tensor = Tensor::f_from_slice(&[value])?.f_to_kind(kind)?.f_to_device(like.device())?;
     if value.is_finite() && !tensor.f_double_value(&[0])?.is_finite() {
-        return Err(Error::input(format!("a number that fits into {:?}", like.f_kind()?), value));
+        return Err(Error::input(format!("a number that fits into {kind:?}"), value));
     }
     Ok(tensor.f_reshape([0i64; 0])?)
+}
+
+/// What `operation` makes of the input; of half precision it is computed in float32 and rounded once, as libtorch's
+/// operators on single elements do.
+pub(crate) fn rounded_once(input: &Tensor, operation: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match input.f_kind()? {
+        half @ (Kind::Half | Kind::BFloat16) => Ok(operation(&input.f_to_kind(Kind::Float)?)?.f_to_kind(half)?),
+        _ => operation(input),
+    }
 }
 
 /// Pads an input; `sides` are the pixels before and after each dimension, the last dimension first.
@@ -120,4 +139,12 @@ impl FromConfig for Size {
             Self::Each(sizes) => sizes.clone().into(),
         }
     }
+}
+
+/// The numbers that divide all of `numbers`, in words: `1, 2, 4`. Of large numbers the first ones.
+pub(crate) fn divisors(numbers: &[i64]) -> String {
+    const MOST: i64 = 4096;
+    let greatest = numbers.iter().copied().min().unwrap_or(1).clamp(1, MOST);
+    let divides = |divisor: &i64| numbers.iter().all(|number| number % divisor == 0);
+    (1..=greatest).filter(divides).map(|divisor| divisor.to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod picture;
 mod progress;
+mod svg;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ use commands::Command;
 #[command(name = "mmcv", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Examples:
   mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg
+  mmcv build model_zoo/configs/mobilenet_v2.yaml --input 1x3x224x224 --explain
+  mmcv summary model_zoo/configs/mobilenet_v2.yaml --svg mobilenet_v2.svg
   mmcv layers ConvModule
   mmcv zoo fetch torchvision://mobilenet_v2
   mmcv ckpt inspect mobilenet_v2-b0353104.pth

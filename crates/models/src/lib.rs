@@ -24,6 +24,7 @@ pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
 pub static MODELS: Lazy<Registry> = Lazy::new(|| {
     let registry = mmcv_bricks::MODELS.clone();
     add_all(&registry, [SPECS]);
+    mmcv_checkpoint::register_pretrained();
     registry
 });
 

@@ -134,6 +134,6 @@ impl CheckpointConfig {
         let ReviseKeysConfig(pairs) = &self.revise_keys;
         let revise_keys =
             ReviseKeys::new(pairs.iter().map(|(pattern, replacement)| (pattern.as_str(), replacement.as_str())))?;
-        Ok(LoadOptions { revise_keys, prefix: self.prefix.clone(), strict: self.strict })
+        Ok(LoadOptions { revise_keys, prefix: self.prefix.clone(), strict: self.strict, ..LoadOptions::default() })
     }
 }

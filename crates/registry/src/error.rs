@@ -51,6 +51,14 @@ pub enum ConfigErrorKind {
         /// What is allowed.
         reason: String,
     },
+    /// A value that is allowed as such, and does not go with another one.
+    #[error("{found} {reason}")]
+    Conflict {
+        /// What was given.
+        found: String,
+        /// What it does not go with, and what does.
+        reason: String,
+    },
     /// A key that was given in the config and as an argument too.
     #[error("given twice, in the config and as an argument of the builder; remove one of them")]
     Duplicate,
@@ -136,6 +144,12 @@ impl ConfigError {
     #[must_use]
     pub fn invalid(path: &KeyPath, found: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self::new(path, ConfigErrorKind::Invalid { found: found.to_string(), reason: reason.into() })
+    }
+
+    /// A value at `path` that does not go with another one; `reason` goes on from the value and says what does.
+    #[must_use]
+    pub fn conflict(path: &KeyPath, found: impl fmt::Display, reason: impl Into<String>) -> Self {
+        Self::new(path, ConfigErrorKind::Conflict { found: found.to_string(), reason: reason.into() })
     }
 
     /// One error for all of `errors`: itself where there is one, else [`ConfigErrorKind::Many`] at `path`.

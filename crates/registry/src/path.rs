@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Config;
+
 /// The way from the root of a config to one of its values, such as `backbone.blocks[1].conv_cfg.padding`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyPath(Vec<Segment>);
@@ -35,6 +37,16 @@ impl KeyPath {
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The value that stands here in `config`; `None` where there is none.
+    #[must_use]
+    pub fn find<'a>(&self, config: &'a Config) -> Option<&'a Config> {
+        self.0.iter().try_fold(config, |config, segment| match (segment, config) {
+            (Segment::Key(key), Config::Dict(dict)) => dict.get(key),
+            (Segment::Index(index), Config::List(items)) => items.get(*index),
+            _ => None,
+        })
     }
 
     /// This path seen from further out: `outer` and then this path.

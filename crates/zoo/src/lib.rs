@@ -33,7 +33,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, ErrorKind};
 pub use options::{FetchOptions, Network, Progress};
 pub use resolve::Resolved;
-pub use source::SourceUrl;
+pub use source::{SourceUrl, redact};
 pub use zoo::Zoo;
 
 /// Compiles the examples of the read-me file.

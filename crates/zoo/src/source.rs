@@ -94,7 +94,7 @@ pub(crate) fn without_credentials(url: &Url) -> Url {
 
 /// Any text a user may have meant as a URL or name, fit for a terminal: a password becomes `***`, control characters
 /// are escaped.
-pub(crate) fn redact(text: &str) -> String {
+pub fn redact(text: &str) -> String {
     let shown = match Url::parse(text) {
         Ok(url) if url.has_host() && url.password().is_none() => text.to_owned(),
         Ok(mut url) if url.has_host() => {

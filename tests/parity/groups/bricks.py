@@ -123,7 +123,7 @@ def refused():
 
 def draw(rng):
     common = {"seed": rng.randrange(10**6), "given": rng.random() < 0.35, "train": rng.random() < 0.6}
-    return rng.choice([draw_conv, draw_separable, draw_non_local])(rng, common)
+    return rng.choice([draw_conv, draw_separable])(rng, common)
 
 
 def draw_conv(rng, common):
@@ -136,6 +136,12 @@ def draw_conv(rng, common):
     maybe(rng, options, "padding", [per_dimension(rng, dimensions, [0, 1])], 0.5)
     maybe(rng, options, "dilation", [per_dimension(rng, dimensions, [1, 2])])
     maybe(rng, options, "bias", [True, False])
+    if kind.startswith("deconv"):
+        maybe(rng, options, "output_padding", [per_dimension(rng, dimensions, [0, 1])])
+    elif kind == "ConvWS":
+        maybe(rng, options, "eps", [1e-5, 0.1, 0])
+    if dimensions == 2:
+        maybe(rng, options, "padding", ["same", "valid"], 0.1)
     shape = (rng.choice([0, 1, 2]), options["in_channels"], *(rng.randint(4, 7) for _ in range(dimensions)))
     return Case("", "conv", {"type": kind}, options, inputs={"x": shape}, **common)
 
@@ -149,18 +155,3 @@ def draw_separable(rng, common):
     for key in ["act_cfg", "dw_act_cfg", "pw_act_cfg"]:
         maybe(rng, cfg, key, [act_config(rng, 1), None])
     return Case("", "model", cfg, inputs={"x": (2, channels, 6, 7)}, forward_seed=rng.randrange(100), **common)
-
-
-def draw_non_local(rng, common):
-    dimensions = rng.choice([1, 2, 3])
-    channels = rng.choice([1, 4, 6])
-    cfg = {"type": f"NonLocal{dimensions}d", "in_channels": channels}
-    maybe(rng, cfg, "mode", [*MODES, "concatenation"], 0.8)
-    maybe(rng, cfg, "sub_sample", [True, False])
-    maybe(rng, cfg, "zeros_init", [True, False], 0.6)
-    maybe(rng, cfg, "reduction", [1, 2])
-    if cfg.get("mode") == "gaussian":
-        cfg["reduction"] = 1
-    shape = (rng.choice([1, 2]), channels, *(rng.randint(2, 5) for _ in range(dimensions)))
-    backward = cfg.get("mode") != "concatenation"
-    return Case("", "model", cfg, inputs={"x": shape}, backward=backward, **common)

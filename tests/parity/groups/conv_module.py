@@ -163,14 +163,19 @@ def norm_config(rng, dimensions):
 
 
 def act_config(rng, channels):
-    kind = rng.choice(["ReLU", "LeakyReLU", "PReLU", "RReLU", "ReLU6", "ELU", "Sigmoid", "Tanh", "GELU"])
+    plain = ["ReLU", "LeakyReLU", "PReLU", "RReLU", "ReLU6", "ELU", "Sigmoid", "Tanh", "GELU"]
+    kind = rng.choice([*plain, "SiLU", "Swish", "HSwish", "HSigmoid"])
     cfg = {"type": kind}
+    if kind == "GELU":
+        maybe(rng, cfg, "approximate", ["none", "tanh"])
+    elif kind == "ELU":
+        maybe(rng, cfg, "alpha", [0.5, 2])
     if kind == "LeakyReLU":
         maybe(rng, cfg, "negative_slope", [0.2, 0, 1], 0.6)
     elif kind == "PReLU":
         maybe(rng, cfg, "num_parameters", [channels], 0.6)
         maybe(rng, cfg, "init", [0.1, 0.9], 0.4)
-    if kind in {"ReLU", "LeakyReLU", "RReLU", "ReLU6", "ELU"}:
+    if kind in {"ReLU", "LeakyReLU", "RReLU", "ReLU6", "ELU", "SiLU", "HSwish"}:
         maybe(rng, cfg, "inplace", [True, False], 0.3)
     return cfg
 
@@ -185,7 +190,7 @@ def draw(rng):
         "out_channels": out_channels,
         "kernel_size": per_dimension(rng, dimensions, [1, 2, 3]),
     }
-    maybe(rng, cfg, "stride", [per_dimension(rng, dimensions, [1, 2])])
+    maybe(rng, cfg, "stride", [per_dimension(rng, dimensions, [1, 2, 3])])
     maybe(rng, cfg, "dilation", [per_dimension(rng, dimensions, [1, 2])], 0.3)
     maybe(rng, cfg, "groups", [groups], 0.5)
     maybe(rng, cfg, "bias", ["auto", True, False])
@@ -195,6 +200,8 @@ def draw(rng):
     if dimensions != 2 or rng.random() < 0.3:
         cfg["conv_cfg"] = {"type": f"Conv{dimensions}d"}
         maybe(rng, cfg["conv_cfg"], "padding_mode", ["zeros", "reflect", "replicate", "circular"], 0.3)
+    elif rng.random() < 0.3:
+        cfg["conv_cfg"] = {"type": rng.choice(["ConvWS", "ConvAWS", "Conv2dAdaptivePadding", "deconv", "Conv"])}
     if rng.random() < 0.6:
         cfg["padding"] = per_dimension(rng, dimensions, [0, 1, 2])
         modes = (
@@ -217,12 +224,14 @@ def draw(rng):
     maybe(rng, flags, "activate", [True, False], 0.2)
     maybe(rng, flags, "norm", [True, False], 0.2)
     given = rng.random() < 0.5
+    batch = rng.choice([(1,), (2,), (3,), (2,), (0,), ()])
+    pixels = [1, 2, 3, 5] if rng.random() < 0.2 else [5, 6, 7]
     random_layer = (cfg.get("act_cfg") or {}).get("type") == "RReLU"
     return Case(
         "",
         "model",
         cfg,
-        inputs={"x": (rng.choice([1, 2, 3]), channels, *(rng.randint(5, 7) for _ in range(dimensions)))},
+        inputs={"x": (*batch, channels, *(rng.choice(pixels) for _ in range(dimensions)))},
         seed=rng.randrange(10**6),
         given=given,
         train=rng.random() < 0.55,

@@ -3,7 +3,7 @@
 from functools import partial
 
 from case import Case
-from groups.options import maybe
+from groups.transformer_sweep import draw  # noqa: F401
 
 model = partial(Case, builder="model")
 ATTENTION = {"type": "MultiheadAttention", "embed_dims": 6, "num_heads": 3}
@@ -84,21 +84,3 @@ def refused():
     yield model("error_padding_word", cfg={"type": "AdaptivePadding", "padding": "middle"}, error=[])
     size = {"forward_kwargs": {"input_size": [4, 4]}, "inputs": {"x": (2, 20, 3)}}
     yield model("error_merging_size", cfg={"type": "PatchMerging", "in_channels": 3, "out_channels": 6}, error=[], **size)
-
-
-def draw(rng):
-    size, heads = rng.choice([(4, 2), (6, 3), (8, 2)])
-    samples, length, keys = rng.choice([1, 2, 3]), rng.randint(1, 5), rng.randint(1, 5)
-    attention = {"type": "MultiheadAttention", "embed_dims": size, "num_heads": heads}
-    maybe(rng, attention, "attn_drop", [0.0, 0.2])
-    maybe(rng, attention, "proj_drop", [0.0, 0.3])
-    maybe(rng, attention, "dropout_layer", [{"type": "DropPath", "drop_prob": 0.4}, None])
-    common = {"seed": rng.randrange(10**6), "given": rng.random() < 0.35, "train": rng.random() < 0.6}
-    common["forward_seed"] = rng.randrange(1000)
-    inputs = {"query": (length, samples, size), "key": (keys, samples, size), "value": (keys, samples, size)}
-    if rng.random() < 0.5:
-        return Case("", "model", attention, inputs=inputs, **common)
-    network = {"type": "FFN", "embed_dims": size, "feedforward_channels": 8, "ffn_drop": rng.choice([0.0, 0.2])}
-    layer = {"type": "BaseTransformerLayer", "attn_cfgs": attention, "ffn_cfgs": network}
-    layer["operation_order"] = rng.choice([ENCODER, DECODER, ["cross_attn", "norm", "ffn", "norm"]])
-    return Case("", "model", layer, inputs=inputs, **common)

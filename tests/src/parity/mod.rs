@@ -1,6 +1,7 @@
 //! Replays cases that were made by the Python reference; their format is described in `docs/parity.md`.
 
 mod case;
+mod layout;
 mod replay;
 mod tensors;
 
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use tch::Device;
 
 pub use case::Case;
+pub use layout::Layout;
 
 /// The case files below a folder, in the order of their names.
 ///
@@ -36,8 +38,16 @@ pub fn find(folder: &Path) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// Where the case cannot be read, the layer gives other numbers, or it panics.
 pub fn replay(file: &Path, device: Device) -> Result<()> {
+    replay_as(file, device, Layout::Contiguous)
+}
+
+/// As [`replay`], with the elements of the inputs in another order in memory.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_as(file: &Path, device: Device, layout: Layout) -> Result<()> {
     let case = Case::read(file)?;
-    match catch_unwind(AssertUnwindSafe(|| replay::replay(&case, device))) {
+    match catch_unwind(AssertUnwindSafe(|| replay::replay(&case, device, layout))) {
         Ok(result) => result,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();

@@ -8,14 +8,15 @@ use mmcv::registry::Config;
 use tch::{Device, Tensor};
 
 use super::case::{Case, Description, State, dict_or_empty};
+use super::layout::Layout;
 use super::tensors::{close, digest, same_bits};
 
 const RTOL: f64 = 1.3e-6;
 const ATOL: f64 = 1e-5;
 
 /// Replays one case.
-pub(super) fn replay(case: &Case, device: Device) -> Result<()> {
-    let outcome = run(case, device);
+pub(super) fn replay(case: &Case, device: Device, layout: Layout) -> Result<()> {
+    let outcome = run(case, device, layout);
     match (&case.description.expect.error, outcome) {
         (None, outcome) => outcome,
         (Some(_), Ok(())) => bail!("succeeded, but an error was expected"),
@@ -46,7 +47,7 @@ impl From<layers::Error> for Refused {
     }
 }
 
-fn run(case: &Case, device: Device) -> Result<()> {
+fn run(case: &Case, device: Device, layout: Layout) -> Result<()> {
     let description = &case.description;
     tch::manual_seed(description.seed);
     let (name, module) = build(description).map_err(Refused::from)?;
@@ -66,7 +67,7 @@ fn run(case: &Case, device: Device) -> Result<()> {
     if description.forward.is_empty() {
         return Ok(());
     }
-    run_forward(&*module, case, device)
+    run_forward(&*module, case, device, layout)
 }
 
 fn build(description: &Description) -> layers::Result<(Option<String>, Box<dyn Module>)> {
@@ -150,7 +151,7 @@ fn same_keys(found: BTreeSet<&str>, expected: BTreeSet<&str>) -> Result<()> {
     Ok(())
 }
 
-fn run_forward(module: &dyn Module, case: &Case, device: Device) -> Result<()> {
+fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout) -> Result<()> {
     let description = &case.description;
     let mut inputs = Vec::new();
     for name in &description.forward {
@@ -164,8 +165,7 @@ fn run_forward(module: &dyn Module, case: &Case, device: Device) -> Result<()> {
     }
     let options = dict_or_empty(description.forward_kwargs.as_ref())?;
     // Copies, since a layer that works in place cannot write into a tensor whose gradient is wanted.
-    let copies: Vec<Tensor> =
-        inputs.iter().map(|input| if input.requires_grad() { input + 0 } else { input.copy() }).collect();
+    let copies = inputs.iter().map(|input| layout.copy(input)).collect::<Result<Vec<Tensor>>>()?;
     let references: Vec<&Tensor> = copies.iter().collect();
     let output = module.call(&references, &options).map_err(Refused::from)?;
     if description.expect.error.is_some() {

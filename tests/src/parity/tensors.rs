@@ -89,7 +89,8 @@ pub(super) fn same_bits(found: &Tensor, expected: &Tensor) -> Result<()> {
 pub(super) fn close(found: &Tensor, expected: &Tensor, rtol: f64, atol: f64) -> Result<()> {
     same_form(found, expected)?;
     let found = found.detach().to_device(tch::Device::Cpu);
-    if found.f_allclose(expected, rtol, atol, true)? {
+    // In float64, so that the comparison itself rounds nothing.
+    if found.f_to_kind(Kind::Double)?.f_allclose(&expected.f_to_kind(Kind::Double)?, rtol, atol, true)? {
         return Ok(());
     }
     Err(anyhow!("largest difference {} (rtol {rtol}, atol {atol})", largest_difference(&found, expected)?))

@@ -210,6 +210,14 @@ impl Module for ConvModule {
     fn has_init_weights(&self) -> bool {
         true
     }
+
+    /// The children, and the norm as `norm` too, whatever its name.
+    fn attribute(&self, name: &str) -> Option<&dyn Module> {
+        match name {
+            "norm" => self.norm.as_ref().map(|(_, norm)| &**norm),
+            _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
+        }
+    }
 }
 
 config_struct! {

@@ -98,17 +98,22 @@ impl MultiheadAttention {
         let identity = optional(inputs, 3).unwrap_or(query);
         let query_pos = optional(inputs, 4);
         let key_pos = optional(inputs, 5).or_else(|| query_pos.filter(|position| position.size() == key.size()));
-        let add = |tensor: &Tensor, position: Option<&Tensor>| -> Result<Tensor> {
-            Ok(position.map_or_else(|| Ok(tensor.shallow_clone()), |position| tensor.f_add(position))?)
-        };
-        let length_first = |tensor: &Tensor| -> Result<Tensor> {
-            Ok(if self.batch_first { tensor.f_transpose(0, 1)? } else { tensor.shallow_clone() })
+        // With the position added and the length first; none where that changes nothing.
+        let changed = |tensor: &Tensor, position: Option<&Tensor>| -> Result<Option<Tensor>> {
+            let added = position.map(|position| tensor.f_add(position)).transpose()?;
+            if !self.batch_first {
+                return Ok(added);
+            }
+            Ok(Some(added.as_ref().unwrap_or(tensor).f_transpose(0, 1)?))
         };
         let masks = Masks { attention: optional(inputs, 6), key_padding: optional(inputs, 7) };
-        let (query, key) = (length_first(&add(query, query_pos)?)?, length_first(&add(key, key_pos)?)?);
-        let value = length_first(value)?;
-        let attend = || self.attn.attend(&query, &key, &value, &masks);
-        let output = length_first(&run_child_with("attn", &self.attn, &[&query, &key, &value], attend)?)?;
+        let of_query = changed(query, query_pos)?;
+        let (of_key, of_value) = (changed(key, key_pos)?, changed(value, None)?);
+        let (query, key) = (of_query.as_ref().unwrap_or(query), of_key.as_ref().unwrap_or(key));
+        let value = of_value.as_ref().unwrap_or(value);
+        let attend = || self.attn.attend(query, key, value, &masks);
+        let output = run_child_with("attn", &self.attn, &[query, key, value], attend)?;
+        let output = if self.batch_first { output.f_transpose(0, 1)? } else { output };
         let mut output = run_child("proj_drop", &self.proj_drop, &output)?;
         if let Some(dropout) = &self.dropout_layer {
             output = run_child("dropout_layer", &**dropout, &output)?;

@@ -2,7 +2,7 @@
 
 use mmcv_layers::init::{self, Distribution};
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Error, Module, Parts, Result, Training, run_child};
+use mmcv_layers::{Error, Module, Parts, Result, Training, number, run_child};
 use tch::{Kind, Tensor};
 
 use super::attention::MultiheadAttentionConfig;
@@ -91,35 +91,52 @@ impl Multihead {
         })
     }
 
-    /// Attention of `query` `[L, N, E]` to `key` and `value` `[S, N, ...]`: `[L, N, E]`.
+    /// Attention of `query` `[L, N, E]` to `key` and `value` `[S, N, ...]`: `[L, N, E]`; all of them, and the mask of
+    /// the keys, may lack the dimension of samples.
     pub(super) fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &Masks<'_>) -> Result<Tensor> {
+        if query.dim() != 2 {
+            return self.attend_batch(query, key, value, masks);
+        }
+        let one_sample = |tensor: &Tensor| tensor.f_unsqueeze(1);
+        let key_padding = masks.key_padding.map(|mask| mask.f_unsqueeze(0)).transpose()?;
+        let masks = Masks { attention: masks.attention, key_padding: key_padding.as_ref() };
+        let output = self.attend_batch(&one_sample(query)?, &one_sample(key)?, &one_sample(value)?, &masks)?;
+        Ok(output.f_squeeze_dim(1)?)
+    }
+
+    fn attend_batch(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &Masks<'_>) -> Result<Tensor> {
         let (length, samples, size) = query.size3()?;
         if size != self.embed_dims {
             return Err(Error::input(format!("queries of size {}", self.embed_dims), size));
         }
+        let mut attended = self.check_keys(key, value, samples)?;
+        let mut mask = self.merge_masks(masks, [samples, length, attended], query.f_kind()?)?;
         let [query, mut key, mut value] = self.project([query, key, value])?;
-        let mut mask = self.merge_masks(masks, samples)?;
         if let Some((bias_k, bias_v)) = &self.bias_kv {
             key = Tensor::f_cat(&[key, bias_k.f_repeat([1, samples, 1])?], 0)?;
             value = Tensor::f_cat(&[value, bias_v.f_repeat([1, samples, 1])?], 0)?;
             mask = mask.map(|mask| mask.f_pad([0i64, 1], "constant", 0.0)).transpose()?;
+            attended += 1;
         }
         let (heads, head_size) = (self.num_heads, self.embed_dims / self.num_heads);
-        let per_head = |tensor: &Tensor| -> Result<Tensor> {
-            Ok(tensor.f_contiguous()?.f_view([-1, samples * heads, head_size])?.f_transpose(0, 1)?)
+        let per_head = |tensor: &Tensor, length: i64| -> Result<Tensor> {
+            Ok(tensor.f_contiguous()?.f_view([length, samples * heads, head_size])?.f_transpose(0, 1)?)
         };
-        let (query, mut key, mut value) = (per_head(&query)?, per_head(&key)?, per_head(&value)?);
+        let query = per_head(&query, length)?;
+        let (mut key, mut value) = (per_head(&key, attended)?, per_head(&value, attended)?);
         if self.add_zero_attn {
             let zeros = Tensor::f_zeros([samples * heads, 1, head_size], (key.f_kind()?, key.device()))?;
             key = Tensor::f_cat(&[key, zeros.shallow_clone()], 1)?;
             value = Tensor::f_cat(&[value, zeros], 1)?;
             mask = mask.map(|mask| mask.f_pad([0i64, 1], "constant", 0.0)).transpose()?;
+            attended += 1;
         }
-        let scaled = query.f_mul_scalar((1.0 / head_size as f64).sqrt())?;
-        let mut weights = scaled.f_bmm(&key.f_transpose(1, 2)?)?;
-        if let Some(mask) = mask {
-            weights = mask.f_add(&weights)?;
-        }
+        let scaled = query.f_mul(&number((1.0 / head_size as f64).sqrt(), &query)?)?;
+        let keys = key.f_transpose(1, 2)?;
+        let weights = match mask {
+            None => scaled.f_bmm(&keys)?,
+            Some(mask) => mask.f_expand_copy([samples * heads, length, attended], false)?.f_baddbmm_(&scaled, &keys)?,
+        };
         let weights = weights.f_softmax(-1, None::<Kind>)?;
         let dropout = if self.training.get() { self.dropout } else { 0.0 };
         let weights = if dropout > 0.0 { weights.f_dropout(dropout, true)? } else { weights };
@@ -131,8 +148,8 @@ impl Multihead {
 
     fn project(&self, inputs: [&Tensor; 3]) -> Result<[Tensor; 3]> {
         let weights = match &self.projections {
-            Projections::Packed(weight) => weight.f_chunk(3, 0)?,
-            Projections::Separate(weights) => weights.iter().map(Tensor::shallow_clone).collect(),
+            Projections::Packed(weight) => return self.project_packed(inputs, weight),
+            Projections::Separate(weights) => weights.iter(),
         };
         let biases = match &self.in_proj_bias {
             Some(bias) => bias.f_chunk(3, 0)?.into_iter().map(Some).collect(),
@@ -140,24 +157,56 @@ impl Multihead {
         };
         let projected = inputs.into_iter().zip(weights).zip(biases);
         let projected: Result<Vec<Tensor>> =
-            projected.map(|((input, weight), bias)| Ok(input.f_linear(&weight, bias.as_ref())?)).collect();
-        <[Tensor; 3]>::try_from(projected?).map_err(|_| Error::unsupported("three projections were expected"))
+            projected.map(|((input, weight), bias)| Ok(input.f_linear(weight, bias.as_ref())?)).collect();
+        three(projected?)
+    }
+
+    /// As few products as possible: tensors that are the same are multiplied by their weights at once.
+    fn project_packed(&self, [query, key, value]: [&Tensor; 3], weight: &Tensor) -> Result<[Tensor; 3]> {
+        let project = |input: &Tensor, first: i64, count: i64| -> Result<Vec<Tensor>> {
+            let rows = |tensor: &Tensor| tensor.f_narrow(0, first * self.embed_dims, count * self.embed_dims);
+            let bias = self.in_proj_bias.as_ref().map(rows).transpose()?;
+            Ok(input.f_linear(&rows(weight)?, bias.as_ref())?.f_chunk(count, -1)?)
+        };
+        if !std::ptr::eq(key, value) {
+            return three([project(query, 0, 1)?, project(key, 1, 1)?, project(value, 2, 1)?].into_iter().flatten());
+        }
+        if !std::ptr::eq(query, key) {
+            return three([project(query, 0, 1)?, project(key, 1, 2)?].into_iter().flatten());
+        }
+        three(project(query, 0, 3)?)
+    }
+
+    /// The number of keys, of which there have to be as many as values.
+    fn check_keys(&self, key: &Tensor, value: &Tensor, samples: i64) -> Result<i64> {
+        let (keys, key_samples, _) = key.size3()?;
+        let (values, value_samples, _) = value.size3()?;
+        if (keys, key_samples) != (values, value_samples) || key_samples != samples {
+            let found = format!("keys of shape {:?} and values of shape {:?}", key.size(), value.size());
+            return Err(Error::input(format!("as many keys as values, for {samples} samples"), found));
+        }
+        Ok(keys)
     }
 
     /// Both masks as one that is added: `[N heads or 1, L or 1, S]`.
-    fn merge_masks(&self, masks: &Masks<'_>, samples: i64) -> Result<Option<Tensor>> {
+    fn merge_masks(&self, masks: &Masks<'_>, sizes: [i64; 3], kind: Kind) -> Result<Option<Tensor>> {
+        let [samples, length, keys] = sizes;
         let attention = match masks.attention {
-            Some(mask) if mask.dim() == 2 => Some(additive(mask)?.f_unsqueeze(0)?),
-            Some(mask) if mask.dim() == 3 => Some(additive(mask)?),
-            Some(mask) => return Err(Error::input("an attn_mask of 2 or 3 dimensions", format!("{:?}", mask.size()))),
+            Some(mask) if mask.size() == [length, keys] => Some(additive(mask, kind)?.f_unsqueeze(0)?),
+            Some(mask) if mask.size() == [samples * self.num_heads, length, keys] => Some(additive(mask, kind)?),
+            Some(mask) => {
+                let whole = [samples * self.num_heads, length, keys];
+                let expected = format!("an attn_mask of shape {:?} or {whole:?}", [length, keys]);
+                return Err(Error::input(expected, format!("{:?}", mask.size())));
+            }
             None => None,
         };
         let Some(padding) = masks.key_padding else { return Ok(attention) };
-        let (found, keys) = padding.size2()?;
-        if found != samples {
-            return Err(Error::input(format!("a key_padding_mask for {samples} samples"), found));
+        if padding.size() != [samples, keys] {
+            let expected = format!("a key_padding_mask of shape {:?}", [samples, keys]);
+            return Err(Error::input(expected, format!("{:?}", padding.size())));
         }
-        let padding = additive(padding)?.f_view([samples, 1, 1, keys])?;
+        let padding = additive(padding, kind)?.f_view([samples, 1, 1, keys])?;
         let padding = padding.f_expand([samples, self.num_heads, 1, keys], false)?;
         let padding = padding.f_reshape([samples * self.num_heads, 1, keys])?;
         Ok(Some(match attention {
@@ -216,11 +265,20 @@ impl Module for OutProjection {
     }
 }
 
-/// A mask that is added: where a mask of bools is true, minus infinity.
-fn additive(mask: &Tensor) -> Result<Tensor> {
-    if mask.f_kind()? != Kind::Bool {
+fn three(projected: impl IntoIterator<Item = Tensor>) -> Result<[Tensor; 3]> {
+    let projected: Vec<Tensor> = projected.into_iter().collect();
+    <[Tensor; 3]>::try_from(projected).map_err(|_| Error::unsupported("three projections were expected"))
+}
+
+/// A mask that is added to numbers of type `kind`: where a mask of bools is true, minus infinity.
+fn additive(mask: &Tensor, kind: Kind) -> Result<Tensor> {
+    let found = mask.f_kind()?;
+    if found == kind {
         return Ok(mask.shallow_clone());
     }
-    let zeros = Tensor::f_zeros(mask.size(), (Kind::Float, mask.device()))?;
-    Ok(zeros.f_masked_fill(mask, f64::NEG_INFINITY)?)
+    if found != Kind::Bool {
+        return Err(Error::input(format!("a mask of type Bool or {kind:?}"), format!("{found:?}")));
+    }
+    let zeros = Tensor::f_zeros(mask.size(), (kind, mask.device()))?;
+    Ok(zeros.f_masked_fill_tensor(mask, &number(f64::NEG_INFINITY, &zeros)?)?)
 }

@@ -140,6 +140,7 @@ impl Module for PatchEmbed {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let _ = input.size4()?;
         let padded = match &self.adaptive_padding {
             Some(padding) => padding.forward(input)?,
             None => input.shallow_clone(),

@@ -195,8 +195,8 @@ pub(super) fn leaky_relu(input: &Tensor, slope: f64, inplace: bool) -> Result<Te
     if slope == TCH_SLOPE {
         return Ok(if inplace { input.shallow_clone().f_leaky_relu_()? } else { input.f_leaky_relu()? });
     }
-    let slope = size::number(slope, input)?;
-    replace(input, input.f_prelu(&slope)?, inplace)
+    let output = size::rounded_once(input, |input| Ok(input.f_prelu(&size::number(slope, input)?)?))?;
+    replace(input, output, inplace)
 }
 
 /// ELU with any alpha; tch's own knows only alpha 1.
@@ -204,10 +204,12 @@ fn elu(input: &Tensor, arguments: &ELUConfig) -> Result<Tensor> {
     if arguments.alpha == 1.0 {
         return Ok(if arguments.inplace { input.shallow_clone().f_elu_()? } else { input.f_elu()? });
     }
-    // The clamp keeps exp() and its gradient finite where its value is not used.
-    let zero = size::number(0.0, input)?;
-    let negative = input.f_clamp_max_tensor(&zero)?.f_expm1()?.f_mul(&size::number(arguments.alpha, input)?)?;
-    let output = input.f_where_self(&input.f_gt_tensor(&zero)?, &negative)?;
+    let output = size::rounded_once(input, |input| {
+        // The clamp keeps exp() and its gradient finite where its value is not used.
+        let zero = size::number(0.0, input)?;
+        let negative = input.f_clamp_max_tensor(&zero)?.f_expm1()?.f_mul(&size::number(arguments.alpha, input)?)?;
+        Ok(input.f_where_self(&input.f_gt_tensor(&zero)?, &negative)?)
+    })?;
     replace(input, output, arguments.inplace)
 }
 

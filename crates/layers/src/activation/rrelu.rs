@@ -67,7 +67,8 @@ impl Module for RReLU {
         if !self.training.get() {
             return leaky_relu(input, (lower + upper) / 2.0, inplace);
         }
-        replace(input, input.f_mul(&self.slopes(input)?)?, inplace)
+        let output = size::rounded_once(input, |input| Ok(input.f_mul(&self.slopes(input)?)?))?;
+        replace(input, output, inplace)
     }
 
     fn train(&self, training: bool) {

@@ -4,7 +4,8 @@ use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct, con
 use tch::Tensor;
 
 use super::spectral_norm::SpectralNorm;
-use crate::{Error, Module, Parts, Result, Size, Training, init, size};
+use crate::shape::{Expected, Kernel};
+use crate::{Error, ErrorKind, Module, Parts, Result, Size, Training, init, size};
 
 config_struct! {
     /// Arguments of `Conv1d`, `Conv2d` and `Conv3d`.
@@ -195,6 +196,23 @@ impl Conv {
     /// # Errors
     /// Where the shapes do not fit.
     pub fn forward_with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        self.convolve(input, weight, bias).map_err(|error| match *error.kind {
+            ErrorKind::Torch(refused) => self.expected().explain(input, refused),
+            _ => error,
+        })
+    }
+
+    fn expected(&self) -> Expected<'_> {
+        let Self { kernel_size, dilation, .. } = self;
+        let kernel = match &self.padding {
+            ConvPadding::Zeros(padding) => Some(Kernel { size: kernel_size, dilation, padding }),
+            ConvPadding::Same | ConvPadding::Before(..) => None,
+        };
+        let channels = ("in_channels", self.in_channels);
+        Expected { class: self.name(), dims: kernel_size.len(), channels, kernel }
+    }
+
+    fn convolve(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let (stride, dilation, groups) = (&self.stride, &self.dilation, self.groups);
         let padded;
         let zeros = vec![0; stride.len()];
@@ -291,8 +309,9 @@ pub(super) fn check_channels(in_channels: i64, out_channels: i64, groups: i64) -
             return Err(Error::argument(name, channels, "expected at least 0"));
         }
         if channels % groups != 0 {
-            let reason = format!("{name} must be divisible by groups {groups}");
-            return Err(Error::argument(name, channels, reason));
+            let divisors = size::divisors(&[in_channels, out_channels]);
+            let reason = format!("must be divisible by groups {groups}; with these channels groups can be {divisors}");
+            return Err(Error::conflict(name, channels, reason));
         }
     }
     Ok(())

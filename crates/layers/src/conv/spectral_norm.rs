@@ -81,5 +81,5 @@ fn matrix(weight: &Tensor, dim: i64) -> Result<Tensor> {
 /// The vector divided by its Euclidean norm, or by a tiny number where that is smaller.
 fn normalised(vector: &Tensor) -> Result<Tensor> {
     let norm = vector.f_norm()?;
-    Ok(vector.f_div(&norm.f_clamp_min(EPS)?)?)
+    Ok(vector.f_div(&norm.f_clamp_min_tensor(&size::number(EPS, &norm)?)?)?)
 }

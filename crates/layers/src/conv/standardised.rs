@@ -5,7 +5,7 @@ use mmcv_registry::config_struct;
 use tch::{Device, Kind, Tensor};
 
 use super::conv::{Conv, ConvConfig, Padding};
-use crate::{Module, Parts, Result, Size};
+use crate::{Module, Parts, Result, Size, size};
 
 config_struct! {
     /// Arguments of `ConvWS`.
@@ -118,7 +118,7 @@ impl Module for ConvWS2d {
         let (flat, per_output) = flattened(&weight)?;
         let mean = flat.f_mean_dim([1i64].as_slice(), true, None::<Kind>)?.f_view(per_output)?;
         let std = flat.f_std_dim([1i64].as_slice(), true, true)?.f_view(per_output)?;
-        let weight = weight.f_sub(&mean)?.f_div(&std.f_add_scalar(self.eps)?)?;
+        let weight = weight.f_sub(&mean)?.f_div(&std.f_add(&size::number(self.eps, &std)?)?)?;
         self.conv.forward_with(input, &weight, self.conv.bias())
     }
 
@@ -173,7 +173,8 @@ impl ConvAWS2d {
         let (flat, per_output) = flattened(weight)?;
         let mean = flat.f_mean_dim([1i64].as_slice(), false, None::<Kind>)?.f_view(per_output)?;
         let variance = flat.f_var_dim([1i64].as_slice(), true, false)?;
-        Ok((mean, variance.f_add_scalar(Self::EPS)?.f_sqrt()?.f_view(per_output)?))
+        let variance = variance.f_add(&size::number(Self::EPS, &variance)?)?;
+        Ok((mean, variance.f_sqrt()?.f_view(per_output)?))
     }
 }
 

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::conv::{PaddingMode, check_channels, kernel_sizes};
 use super::spectral_norm::SpectralNorm;
+use crate::shape::Expected;
 use crate::{Error, Module, Parts, Result, Size, Training, init};
 
 config_struct! {
@@ -116,10 +117,16 @@ impl Module for ConvTranspose {
         };
         let Self { stride, padding, output_padding, dilation, groups, .. } = self;
         let bias = self.bias.as_ref();
-        Ok(match stride.len() {
-            1 => input.f_conv_transpose1d(&weight, bias, stride, padding, output_padding, *groups, dilation)?,
-            2 => input.f_conv_transpose2d(&weight, bias, stride, padding, output_padding, *groups, dilation)?,
-            _ => input.f_conv_transpose3d(&weight, bias, stride, padding, output_padding, *groups, dilation)?,
+        let dims = stride.len();
+        let output = match dims {
+            1 => input.f_conv_transpose1d(&weight, bias, stride, padding, output_padding, *groups, dilation),
+            2 => input.f_conv_transpose2d(&weight, bias, stride, padding, output_padding, *groups, dilation),
+            _ => input.f_conv_transpose3d(&weight, bias, stride, padding, output_padding, *groups, dilation),
+        };
+        output.map_err(|refused| {
+            let in_channels = self.weight.size().first().copied().unwrap_or_default();
+            let channels = ("in_channels", in_channels);
+            Expected { class: self.name(), dims, channels, kernel: None }.explain(input, refused)
         })
     }
 

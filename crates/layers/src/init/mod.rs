@@ -190,7 +190,9 @@ pub fn conv_default(weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
             let bound = 1.0 / (fan_in as f64).sqrt();
             uniform(bias, -bound, bound)
         }
-        _ => Ok(()),
+        // PyTorch leaves this one as the memory was.
+        Some(bias) => constant(bias, 0.0),
+        None => Ok(()),
     }
 }
 

@@ -32,7 +32,7 @@ impl Rule {
             Config::Dict(dict) => dict.remove("override").unwrap_or_default(),
             _ => Config::Null,
         };
-        let (spec, arguments) = INITIALIZERS.resolve(&config, path)?;
+        let (spec, arguments) = INITIALIZERS.resolve(&config, path).map_err(explain)?;
         let initializer = (spec.build)(&arguments, path).map_err(|error| error.in_type(spec.name))?;
         let at = path.key("override");
         let overrides = match overrides {
@@ -92,6 +92,16 @@ impl Rule {
         log::warn!("{text}");
         observe::unmatched(&text);
     }
+}
+
+/// `Pretrained` is the one initializer of the reference that another crate brings.
+fn explain(mut error: ConfigError) -> ConfigError {
+    if let ConfigErrorKind::UnknownType { name, hint, .. } = &mut *error.kind
+        && name == "Pretrained"
+    {
+        hint.push_str("; `mmcv_checkpoint::register_pretrained()` adds it");
+    }
+    error
 }
 
 impl Override {

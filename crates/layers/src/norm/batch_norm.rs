@@ -143,7 +143,8 @@ impl Module for BatchNorm {
         let mut momentum = self.momentum.unwrap_or(0.0);
         if let (true, Some(running)) = (training, &self.running) {
             let mut batches = running.batches.shallow_clone();
-            let _ = batches.f_add_scalar_(1)?;
+            let _ =
+                batches.f_add_(&Tensor::f_from_slice(&[1i64])?.f_reshape([0i64; 0])?.f_to_device(batches.device())?)?;
             if self.momentum.is_none() {
                 momentum = 1.0 / batches.f_double_value(&[])?;
             }
@@ -153,7 +154,7 @@ impl Module for BatchNorm {
         }
         check_eps(self.eps, batch_statistics)?;
         let running = self.running.as_ref();
-        Ok(input.f_batch_norm(
+        let output = input.f_batch_norm(
             self.weight.as_ref(),
             self.bias.as_ref(),
             running.map(|running| &running.mean),
@@ -162,7 +163,9 @@ impl Module for BatchNorm {
             momentum,
             self.eps,
             true,
-        )?)
+        );
+        let affine = self.weight.as_ref().or(running.map(|running| &running.mean));
+        output.map_err(|refused| check::explain("num_features", affine, &shape, refused))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -1,6 +1,20 @@
 //! Checks of normalisations that the reference makes in Python, so that libtorch does not make them.
 
-use crate::{Error, Result};
+use tch::{TchError, Tensor};
+
+use crate::shape::wrong_channels;
+use crate::{Error, ErrorKind, Result};
+
+/// The error of an input that libtorch refused: that it has another number of channels than `per_channel`, a parameter
+/// or buffer of the layer whose argument is `argument`; or what libtorch says.
+pub(super) fn explain(argument: &'static str, per_channel: Option<&Tensor>, shape: &[i64], refused: TchError) -> Error {
+    match (per_channel.and_then(|tensor| tensor.size().first().copied()), shape.get(1)) {
+        (Some(channels), Some(found)) if channels != *found => {
+            Error::new(ErrorKind::Shape(wrong_channels(argument, channels, *found, shape)))
+        }
+        _ => refused.into(),
+    }
+}
 
 /// Training needs more than one value per channel.
 pub(super) fn several_values_per_channel(shape: &[i64]) -> Result<()> {

@@ -48,23 +48,11 @@ impl GroupNorm {
             return Err(Error::argument("num_channels", num_channels, "expected at least 0"));
         }
         if num_groups <= 0 || num_channels % num_groups != 0 {
-            let reason =
-                format!("num_channels {num_channels} must be divisible by num_groups; {}", divisors(num_channels));
-            return Err(Error::argument("num_groups", num_groups, reason));
+            let reason = format!("does not divide num_channels {num_channels}; {} do", size::divisors(&[num_channels]));
+            return Err(Error::conflict("num_groups", num_groups, reason));
         }
         let (weight, bias) = affine_parameters(&[num_channels], affine, bias)?;
         Ok(Self { num_groups, eps, weight, bias })
-    }
-}
-
-/// The numbers that divide the channels, in words.
-fn divisors(channels: i64) -> String {
-    let small = (1..=channels.min(4096)).filter(|group| channels % group == 0);
-    let listed: Vec<_> = small.map(|group| group.to_string()).collect();
-    if listed.is_empty() {
-        "expected a positive integer".to_owned()
-    } else {
-        format!("{} are possible", listed.join(", "))
     }
 }
 
@@ -81,7 +69,9 @@ impl Module for GroupNorm {
         let values_per_group =
             [&[samples.saturating_mul(*channels) / self.num_groups, self.num_groups], spatial].concat();
         check::several_values_per_channel(&values_per_group)?;
-        Ok(input.f_group_norm(self.num_groups, self.weight.as_ref(), self.bias.as_ref(), self.eps, true)?)
+        let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
+        let output = input.f_group_norm(self.num_groups, weight, bias, self.eps, true);
+        output.map_err(|refused| check::explain("num_channels", weight, &shape, refused))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -5,7 +5,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::{affine_parameters, channels};
 use super::check;
-use crate::{Error, Module, Parts, Result, Training, size};
+use crate::shape::wrong_channels;
+use crate::{Error, ErrorKind, Module, Parts, Result, Training, size};
 
 config_struct! {
     /// Arguments of `IN1d`, `IN2d` and `IN3d`.
@@ -107,10 +108,9 @@ impl Module for InstanceNorm {
         let found = if without_batch { shape.first() } else { shape.get(1) };
         if found != Some(&self.num_features) {
             if self.weight.is_some() {
-                return Err(Error::input(
-                    format!("num_features {} channels", self.num_features),
-                    format!("input size {shape:?}"),
-                ));
+                let channels = found.copied().unwrap_or_default();
+                let misfit = wrong_channels("num_features", self.num_features, channels, &shape);
+                return Err(Error::new(ErrorKind::Shape(misfit)));
             }
             log::warn!(
                 "num_features is {} and the input size {shape:?}; it is not used without affine",

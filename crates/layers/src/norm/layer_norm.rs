@@ -4,7 +4,7 @@ use mmcv_registry::config_struct;
 use tch::Tensor;
 
 use super::batch_norm::affine_parameters;
-use crate::{Error, Module, Parts, Result, Size};
+use crate::{Error, ErrorKind, Misfit, Module, Parts, Result, Size};
 
 config_struct! {
     /// Arguments of `LN`.
@@ -61,7 +61,22 @@ impl Module for LayerNorm {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
-        Ok(input.f_layer_norm(&self.normalized_shape, weight, bias, self.eps, true)?)
+        let output = input.f_layer_norm(&self.normalized_shape, weight, bias, self.eps, true);
+        output.map_err(|refused| {
+            let shape = input.size();
+            if shape.ends_with(&self.normalized_shape) {
+                return refused.into();
+            }
+            let last = shape.len().saturating_sub(self.normalized_shape.len());
+            let found = shape.get(last..).unwrap_or_default();
+            Error::new(ErrorKind::Shape(Misfit {
+                argument: "normalized_shape",
+                value: format!("{:?}", self.normalized_shape),
+                found: format!("ends with {found:?}"),
+                remedy: format!("set normalized_shape to {found:?}, or give it inputs with the channels last"),
+                input: shape,
+            }))
+        })
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -12,6 +12,9 @@ use tch::nn::Optimizer;
 
 use super::config::SgdConfig;
 
+/// What PyTorch calls the momentum of a parameter, in the state of its SGD.
+pub const BUFFER: &str = "momentum_buffer";
+
 /// The momentum of each parameter of `network` by name. The learning rate of `optimiser` has to be set again after it.
 pub fn read(optimiser: &mut Optimizer, network: &dyn Module, config: &SgdConfig) -> Result<Vec<(String, Tensor)>> {
     let parameters = network.named_parameters();
@@ -31,7 +34,8 @@ pub fn read(optimiser: &mut Optimizer, network: &dyn Module, config: &SgdConfig)
     buffers.map(|((name, weight), own)| Ok((name, replaced(&weight, &own)?.f_neg()?))).collect()
 }
 
-/// Gives the momentum of [`read`] to a new optimiser of `network`. Its learning rate has to be set again after it.
+/// Gives a new optimiser of `network` its momentum, which is called as in PyTorch: `0.conv.weight.momentum_buffer`. The
+/// learning rate has to be set again after it.
 pub fn write(
     optimiser: &mut Optimizer,
     network: &dyn Module,
@@ -41,8 +45,9 @@ pub fn write(
     let parameters = network.named_parameters();
     let mut buffers = Vec::new();
     for (name, weight) in &parameters {
-        let found = momentum.iter().find(|(own, _)| own == name).map(|(_, buffer)| buffer);
-        let buffer = found.with_context(|| format!("there is no momentum of {name}"))?;
+        let key = format!("{name}.{BUFFER}");
+        let found = momentum.iter().find(|(own, _)| *own == key).map(|(_, buffer)| buffer);
+        let buffer = found.with_context(|| format!("it has no {key} in optimizer.state"))?;
         let (expected, found) = (weight.size(), buffer.size());
         ensure!(found == expected, "the momentum of {name} has shape {found:?}, and the parameter {expected:?}");
         buffers.push(buffer.shallow_clone());

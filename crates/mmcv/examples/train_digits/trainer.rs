@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use mmcv::checkpoint::{Entry, load_file, read_tensors, save_checkpoint};
+use mmcv::checkpoint::{CheckpointFile, SaveOptions, State, save_checkpoint};
 use mmcv::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tch::nn::{Optimizer, OptimizerConfig};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use super::config::TrainingConfig;
 use super::data::{Digits, Pictures};
@@ -53,26 +53,47 @@ impl Trainer {
     /// epoch are those of the file, and the order of the pictures follows from seed and epoch.
     pub fn resume(config: TrainingConfig, file: &Path) -> Result<Self> {
         let mut trainer = Self::new(config)?;
-        load_file(&*trainer.network, file, &LoadOptions::default())?;
-        let meta = mmcv::pth::Checkpoint::open(file)?.meta();
-        let (seed, own) = (&meta["seed"], trainer.config.seed);
-        ensure!(*seed == json!(own), "{}: was trained with seed {seed}, and the config has {own}", file.display());
-        let foreign = || format!("{}: is no checkpoint of this program", file.display());
-        trainer.history = serde_json::from_value(meta["history"].clone()).with_context(foreign)?;
-        let momentum = read_tensors(file, "momentum")?.with_context(foreign)?;
-        momentum::write(&mut trainer.optimiser, &*trainer.network, &trainer.config.sgd, &momentum)?;
+        let checkpoint = CheckpointFile::open(file)?;
+        checkpoint.load_into(&*trainer.network, &LoadOptions::default())?;
+        trainer.restore(&checkpoint).with_context(|| format!("{}: training cannot go on from it", file.display()))?;
         Ok(trainer)
     }
 
-    /// Writes all that [`Self::resume`] needs as a `.pth` file; the weights are under `state_dict`.
+    fn restore(&mut self, checkpoint: &CheckpointFile) -> Result<()> {
+        let meta = &checkpoint.meta()["meta"];
+        let (seed, own) = (&meta["seed"], self.config.seed);
+        ensure!(*seed == json!(own), "it was trained with seed {seed}, and the config has {own}");
+        self.history = serde_json::from_value(meta["history"].clone()).context("it has no history of its epochs")?;
+        let momentum = checkpoint.tensors_below(&["optimizer", "state"], Device::Cpu)?;
+        momentum::write(&mut self.optimiser, &*self.network, &self.config.sgd, &momentum)
+    }
+
+    /// Writes all that [`Self::resume`] needs as a `.pth` file, whose weights and optimiser PyTorch loads too.
     pub fn save(&mut self, file: &Path) -> Result<()> {
+        let epoch = self.history.len();
         let momentum = momentum::read(&mut self.optimiser, &*self.network, &self.config.sgd)?;
-        let entries = [
-            ("momentum", Entry::Tensors(momentum)),
-            ("seed", Entry::Json(json!(self.config.seed))),
-            ("history", Entry::Json(json!(self.history))),
+        let group = json!({
+            "params": momentum.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            "lr": self.history.last().map_or(self.config.sgd.lr, |epoch| epoch.lr),
+            "momentum": self.config.sgd.momentum,
+            "dampening": 0.0,
+            "weight_decay": self.config.sgd.weight_decay,
+            "nesterov": false,
+        });
+        let buffers = momentum
+            .into_iter()
+            .map(|(name, buffer)| (name, State::mapping([(momentum::BUFFER, State::from(buffer))])));
+        let optimizer = State::mapping([("state", State::mapping(buffers)), ("param_groups", json!([group]).into())]);
+        let iterations = epoch as u64 * self.steps_per_epoch();
+        let meta = [
+            ("epoch", json!(epoch)),
+            ("iter", json!(iterations)),
+            ("seed", json!(self.config.seed)),
+            ("history", json!(self.history)),
         ];
-        Ok(save_checkpoint(&*self.network, file, &entries)?)
+        let meta = meta.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let options = SaveOptions { meta, optimizer: Some(optimizer), ..SaveOptions::default() };
+        Ok(save_checkpoint(&*self.network, file, &options)?)
     }
 
     /// The epochs that are done.

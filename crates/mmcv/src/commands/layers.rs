@@ -1,8 +1,9 @@
 //! `mmcv layers`: the registered types and their arguments.
 
 use clap::Args;
-use mmcv_layers::Build;
-use mmcv_registry::{Field, KeyPath, Spec};
+use mmcv_layers::init::INITIALIZERS;
+use mmcv_models::MODELS;
+use mmcv_registry::{Field, KeyPath, Registry, Spec};
 use serde_json::{Value, json};
 
 use super::{Failure, print};
@@ -26,26 +27,47 @@ pub(crate) struct Layers {
 
 impl Layers {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let specs: Vec<_> = match &self.name {
-            Some(name) => vec![mmcv_models::MODELS.lookup(name, &KeyPath::root()).map_err(anyhow::Error::from)?],
-            None => mmcv_models::MODELS.specs(),
+        let entries = match &self.name {
+            Some(name) => vec![find(name)?],
+            None => entries(&MODELS).chain(entries(&INITIALIZERS)).collect(),
         };
         if self.json {
-            let specs: Vec<Value> = specs.iter().map(|spec| to_json(spec)).collect();
-            return print(&format!("{:#}\n", Value::Array(specs)));
+            return print(&format!("{:#}\n", entries.iter().map(to_json).collect::<Value>()));
         }
         if self.markdown {
-            return print(&markdown(specs.iter().map(AsRef::as_ref)));
+            return print(&markdown(&entries));
         }
-        print(&match (self.name, specs.as_slice()) {
-            (Some(_), [spec]) => details(spec),
-            _ => specs.iter().map(|spec| format!("{:<11} {:<30} {}\n", spec.group, spec.name, spec.doc)).collect(),
+        print(&match (self.name, entries.as_slice()) {
+            (Some(_), [entry]) => details(entry),
+            _ => {
+                entries.iter().map(|entry| format!("{:<11} {:<30} {}\n", entry.group, entry.name, entry.doc)).collect()
+            }
         })
     }
 }
 
+/// What is told about a type, whatever builds it.
+type Entry = Spec<()>;
+
+fn entries<B: Clone>(registry: &Registry<B>) -> impl Iterator<Item = Entry> {
+    registry.specs().into_iter().map(|spec| entry(&spec))
+}
+
+fn entry<B: Clone>(spec: &Spec<B>) -> Entry {
+    let Spec { name, aliases, group, doc, source, fields, abbreviation, .. } = spec.clone();
+    Spec { name, aliases, group, doc, source, fields, abbreviation, build: () }
+}
+
+/// A layer, or else an initializer of that name.
+fn find(name: &str) -> anyhow::Result<Entry> {
+    match INITIALIZERS.get(name) {
+        Some(spec) if MODELS.get(name).is_none() => Ok(entry(&spec)),
+        _ => Ok(entry(&*MODELS.lookup(name, &KeyPath::root())?)),
+    }
+}
+
 /// One type for people.
-fn details(spec: &Spec<Build>) -> String {
+fn details(spec: &Entry) -> String {
     let mut text = format!("{}: {}\n{}\n", spec.name, spec.doc, spec.source);
     if !spec.aliases.is_empty() {
         text.push_str(&format!("also: {}\n", spec.aliases.join(", ")));
@@ -63,7 +85,7 @@ fn details(spec: &Spec<Build>) -> String {
 }
 
 /// All types as a page, by group.
-fn markdown<'a>(specs: impl Iterator<Item = &'a Spec<Build>>) -> String {
+fn markdown(specs: &[Entry]) -> String {
     let mut text =
         "# Registered types\n\nMade by `mmcv layers --markdown` from the registry; a test compares the two.\n"
             .to_owned();
@@ -86,7 +108,7 @@ fn markdown<'a>(specs: impl Iterator<Item = &'a Spec<Build>>) -> String {
     text
 }
 
-fn to_json(spec: &Spec<Build>) -> Value {
+fn to_json(spec: &Entry) -> Value {
     let fields: Vec<Value> = spec.fields.iter().map(field_to_json).collect();
     json!({
         "type": spec.name,

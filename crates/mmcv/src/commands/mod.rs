@@ -1,9 +1,12 @@
 //! The sub-commands, one file each.
 
+mod build;
 mod ckpt;
 mod doctor;
 mod layers;
+mod network;
 mod predict;
+mod summary;
 mod zoo;
 
 use std::fmt;
@@ -13,11 +16,14 @@ use std::path::Path;
 use clap::Subcommand;
 
 pub(crate) use predict::Prediction;
+pub(crate) use summary::{COLUMNS, Line};
 
 /// The sub-commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Doctor(doctor::Doctor),
+    Build(build::Build),
+    Summary(summary::Summary),
     Layers(layers::Layers),
     #[command(subcommand)]
     Zoo(zoo::Zoo),
@@ -30,6 +36,8 @@ impl Command {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Doctor(command) => command.run(),
+            Self::Build(command) => command.run(),
+            Self::Summary(command) => command.run(),
             Self::Layers(command) => command.run(),
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),

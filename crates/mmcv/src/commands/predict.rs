@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use mmcv_checkpoint::{load_file, locate};
+use mmcv_checkpoint::open_checkpoint;
 use mmcv_layers::{Module, ModuleExt};
 use mmcv_models::{CheckpointConfig, Recipe};
 use mmcv_registry::Config;
@@ -131,9 +131,10 @@ impl Predict {
         };
         let bar = Download::new();
         let show = |progress| bar.show(progress);
-        let file = locate(&checkpoint.source, &FetchOptions { progress: Some(&show), ..self.verification.options() })?;
+        let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
+        let file = open_checkpoint(&checkpoint.source, &fetch)?;
         drop(bar);
-        load_file(&*network, &file, &checkpoint.options()?)?;
+        file.load_into(&*network, &checkpoint.options()?)?;
         let DeviceName(device) = self.device;
         network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;
         network.train(false);

@@ -7,7 +7,14 @@ use crate::{Said, mmcv, run};
 
 #[test]
 fn help_has_examples() {
-    for arguments in [["zoo", "--help"], ["doctor", "--help"], ["predict", "--help"], ["ckpt", "--help"]] {
+    for arguments in [
+        ["zoo", "--help"],
+        ["doctor", "--help"],
+        ["predict", "--help"],
+        ["ckpt", "--help"],
+        ["build", "--help"],
+        ["summary", "--help"],
+    ] {
         let help = run(arguments).done();
         assert!(help.contains("Example") && help.contains(&format!("mmcv {}", arguments[0])), "{help}");
     }
@@ -28,6 +35,9 @@ fn wrong_usage_ends_with_2() {
         &["zoo", "fetch", "a", "--sha256", "abcde"],
         &["zoo", "import", "a"],
         &["ckpt", "inspect"],
+        &["build"],
+        &["build", "a.yaml", "--input", "3xx3"],
+        &["summary", "a.yaml", "--depth", "-1"],
         &["doctor", "--bad"],
         &["predict", "a.yaml"],
         &["predict", "a.yaml", "b.png", "--topk", "0"],

@@ -1,0 +1,51 @@
+//! [`LoadOptions`]: what is taken from a checkpoint, and how.
+
+use tch::Device;
+
+use crate::ReviseKeys;
+
+/// How a checkpoint is loaded.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The top-level entry of the file that holds the state dict, such as `ema_state_dict`. Default: the first of
+    /// `state_dict`, `model` and `ema` that holds tensors, else the whole file.
+    pub entry: Option<String>,
+    /// Only the tensors whose names begin with this are taken, and it is removed, before `revise_keys`. A dot at its end
+    /// is added where it is missing. Default: all.
+    pub prefix: Option<String>,
+    /// Renaming of the file's tensors. Default: a leading `module.` is removed.
+    pub revise_keys: ReviseKeys,
+    /// Whether every tensor of the module has to be in the file and the other way round. Where not, what does not fit is
+    /// left out and reported. Default: true.
+    pub strict: bool,
+    /// What happens to a tensor whose type is not the module's. Default: [`DtypePolicy::Exact`].
+    pub dtype: DtypePolicy,
+    /// Where the module is moved before its tensors are written; the reference's `map_location`. Default: it stays where
+    /// it is, and tensors of any device are loaded into it.
+    pub device: Option<Device>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            entry: None,
+            prefix: None,
+            revise_keys: ReviseKeys::default(),
+            strict: true,
+            dtype: DtypePolicy::default(),
+            device: None,
+        }
+    }
+}
+
+/// What happens to a tensor whose type is not the module's. The reference converts without a word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DtypePolicy {
+    /// It does not fit, and is reported as mismatched.
+    #[default]
+    Exact,
+    /// It is converted to the module's type, and reported as cast. From complex to real, from float to integer and from
+    /// a number to a bool are no such conversions: there it does not fit.
+    Cast,
+}

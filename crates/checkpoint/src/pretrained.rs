@@ -1,0 +1,57 @@
+//! The initializer `Pretrained`, for `init_cfg`. Reference: `mmengine.model.PretrainedInit`.
+
+use mmcv_layers::init::{BuildInitializer, INITIALIZERS, Initializer};
+use mmcv_layers::{ErrorKind, Module, Result};
+use mmcv_registry::{Spec, config_struct};
+
+use crate::{LoadOptions, load_checkpoint};
+
+config_struct! {
+    /// Arguments of the initializer `Pretrained`.
+    pub struct PretrainedInit {
+        required {
+            /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
+            checkpoint: String,
+        }
+        optional {
+            /// The prefix of the tensors that are taken, such as `backbone.`; it is removed. Null for all.
+            prefix: Option<String> = None,
+            /// Accepted for the reference's configs: weights go to where the module is.
+            map_location: Option<String> = Some("cpu".to_owned()),
+        }
+    }
+}
+
+impl Initializer for PretrainedInit {
+    /// Loads what fits, and warns of what does not.
+    fn initialize(&self, module: &dyn Module) -> Result<()> {
+        let options = LoadOptions { prefix: self.prefix.clone(), strict: false, ..LoadOptions::default() };
+        match load_checkpoint(module, &self.checkpoint, &options) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(mmcv_layers::Error::new(ErrorKind::Other(Box::new(error)))),
+        }
+    }
+
+    fn loads(&self) -> bool {
+        true
+    }
+}
+
+/// The initializer, as it is registered.
+pub const PRETRAINED: Spec<BuildInitializer> = Spec {
+    group: "initializer",
+    doc: "Loads a checkpoint, after everything else is initialised.",
+    source: "mmengine PretrainedInit",
+    fields: PretrainedInit::FIELDS,
+    aliases: &["PretrainedInit"],
+    ..Spec::new("Pretrained", |arguments, path| Ok(Box::new(PretrainedInit::decode(arguments, path)?)))
+};
+
+/// Adds `Pretrained` to the initializers of `init_cfg`; calling it again changes nothing.
+///
+/// The registry of `mmcv-models` does so when it is first used.
+pub fn register_pretrained() {
+    if INITIALIZERS.get(PRETRAINED.name).is_none() {
+        INITIALIZERS.replace(PRETRAINED);
+    }
+}

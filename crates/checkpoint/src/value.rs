@@ -1,0 +1,115 @@
+//! A tensor on its way into a module: from a file or from memory.
+
+use mmcv_pth::RawTensor;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::ErrorKind;
+use crate::report::TensorType;
+use crate::tensor;
+
+/// Bytes of a file that are read before its pages are given back to the system.
+const RELEASE_BYTES: usize = 16 << 20;
+
+/// A tensor of a state dict.
+#[derive(Debug)]
+pub(crate) enum Value<'a> {
+    File(RawTensor<'a>),
+    Memory(&'a Tensor),
+}
+
+impl Value<'_> {
+    /// The type, where libtorch has it.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::File(raw) => raw.dtype().and_then(tensor::kind),
+            Self::Memory(tensor) => tensor.f_kind().ok(),
+        }
+    }
+
+    /// Type and shape in words.
+    pub(crate) fn described(&self) -> TensorType {
+        match self {
+            Self::File(raw) => {
+                let dtype = raw.dtype().map_or_else(|| raw.unsupported().unwrap_or("unknown"), mmcv_pth::Dtype::name);
+                TensorType { dtype: dtype.to_owned(), shape: shape_of(raw) }
+            }
+            Self::Memory(tensor) => TensorType::of(tensor),
+        }
+    }
+
+    /// Whether the shape is that of `target`, with no broadcasting.
+    pub(crate) fn has_shape_of(&self, target: &Tensor) -> bool {
+        match self {
+            Self::File(raw) => raw.unsupported().is_none() && shape_of(raw) == target.size(),
+            Self::Memory(tensor) => tensor.size() == target.size(),
+        }
+    }
+
+    /// Reads everything once, so that damage is found before anything is written.
+    pub(crate) fn verify(&self) -> Result<(), ErrorKind> {
+        let Self::File(raw) = self else { return Ok(()) };
+        // Where checksums were compared, the pages of the file have been given back.
+        raw.for_each_chunk(|_| {})?;
+        raw.release();
+        Ok(())
+    }
+
+    /// Copies the elements into `target`, which has the same shape; libtorch converts where the type is another.
+    pub(crate) fn copy_into(&self, target: &Tensor) -> Result<(), ErrorKind> {
+        let _guard = tch::no_grad_guard();
+        let mut target = target.f_detach()?;
+        match self {
+            Self::Memory(tensor) => target.f_copy_(tensor)?,
+            Self::File(raw) => match target.f_view([-1_i64]) {
+                Ok(flat) => copy_chunks(raw, readable(raw)?, &flat)?,
+                // The elements of the target do not lie in a row.
+                Err(_) => target.f_copy_(&read(raw, Device::Cpu)?)?,
+            },
+        }
+        Ok(())
+    }
+}
+
+/// A copy of a file's tensor on `device`.
+pub(crate) fn read(raw: &RawTensor<'_>, device: Device) -> Result<Tensor, ErrorKind> {
+    let kind = readable(raw)?;
+    let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
+    copy_chunks(raw, kind, &tensor.f_view([-1_i64])?)?;
+    Ok(tensor)
+}
+
+fn readable(raw: &RawTensor<'_>) -> Result<Kind, ErrorKind> {
+    let value = Value::File(raw.clone());
+    value.kind().ok_or_else(|| ErrorKind::Unreadable { name: raw.key().to_owned(), found: value.described() })
+}
+
+/// A size beyond `i64` fits no tensor: it becomes one that none has.
+fn shape_of(raw: &RawTensor<'_>) -> Vec<i64> {
+    raw.shape().iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect()
+}
+
+/// Copies the elements into a tensor of one dimension, piece by piece, so that nothing of any size is held twice.
+fn copy_chunks(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), ErrorKind> {
+    let _guard = tch::no_grad_guard();
+    let (mut start, mut touched) = (0_i64, 0);
+    let mut copy = |bytes: &[u8]| -> Result<(), ErrorKind> {
+        let count = i64::try_from(bytes.len() / kind.elt_size_in_bytes()).unwrap_or(i64::MAX);
+        let piece = Tensor::f_from_data_size(bytes, &[count], kind)?;
+        flat.f_narrow(0, start, count)?.f_copy_(&piece)?;
+        start += count;
+        Ok(())
+    };
+    let mut copied = Ok(());
+    raw.for_each_chunk(|chunk| {
+        if copied.is_ok() {
+            copied = copy(chunk);
+        }
+        touched += chunk.len();
+        if touched >= RELEASE_BYTES {
+            raw.release();
+            touched = 0;
+        }
+    })?;
+    raw.release();
+    copied
+}

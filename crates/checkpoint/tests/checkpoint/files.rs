@@ -1,0 +1,98 @@
+//! Where the state dict stands in a file, and that its bits arrive as they are.
+
+use mmcv_checkpoint::{CheckpointFile, ErrorKind, LoadOptions, load_file};
+use mmcv_layers::ModuleExt;
+use mmcv_pth::{Dtype, Item, TensorData, write_pth, write_safetensors};
+use tch::{Device, Kind};
+
+use crate::setup::{LOADED, entries, network, sum, write};
+
+#[test]
+fn the_usual_entries_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    for (prefix, wrapper) in [
+        ("", None),
+        ("", Some("state_dict")),
+        ("", Some("model")),
+        ("", Some("ema")),
+        ("module.", None),
+        ("module.", Some("ema")),
+        ("", Some("module")),
+    ] {
+        let module = network();
+        let file = write(folder.path(), &entries(prefix), wrapper);
+        let report = load_file(&module, &file, &LoadOptions::default()).unwrap();
+        assert_eq!((report.loaded.len(), sum(&module)), (7, LOADED), "{prefix} {wrapper:?}");
+    }
+}
+
+#[test]
+fn another_entry_can_be_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), &entries(""), Some("ema_state_dict"));
+    let entry = |name: &str| LoadOptions { entry: Some(name.to_owned()), ..LoadOptions::default() };
+    load_file(&network(), &file, &entry("ema_state_dict")).unwrap();
+    let error = load_file(&network(), &file, &entry("state_dict")).unwrap_err();
+    assert!(matches!(&*error.kind, ErrorKind::NoEntry { found, .. } if found == &["ema_state_dict"]), "{error}");
+    // Without, it looks like a prefix.
+    let error = load_file(&network(), &file, &LoadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("with prefix `ema_state_dict.` 7 would"), "{error}");
+}
+
+#[test]
+fn a_converted_file_keeps_its_entry_as_a_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors");
+    let (flat, module) = (entries("state_dict."), network());
+    let tensors: Vec<_> = flat.iter().map(|entry| (entry.name.clone(), entry.data())).collect();
+    write_safetensors(&file, &tensors, &[]).unwrap();
+    load_file(&module, &file, &LoadOptions::default()).unwrap();
+    assert_eq!(sum(&module), LOADED);
+}
+
+#[test]
+fn every_bit_arrives() {
+    // Signalling and quiet NaNs, infinities, subnormals, minus zero.
+    let patterns: [u32; 8] =
+        [0x7f80_0001, 0xffc0_1234, 0x7f80_0000, 0xff80_0000, 0x0000_0001, 0x8000_0000, 0x3f80_0000, 0xdead_beef];
+    let bytes: Vec<u8> = patterns.iter().flat_map(|pattern| pattern.to_le_bytes()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bits.pth");
+    let whole = TensorData::new(Dtype::Float32, &[2, 4], &bytes).unwrap();
+    let turned = TensorData::view(Dtype::Float32, &[4, 2], &[1, 4], 0, &bytes).unwrap();
+    let empty = TensorData::new(Dtype::Bfloat16, &[0, 3], &[]).unwrap();
+    write_pth(
+        &file,
+        &Item::mapping([("whole", whole.into()), ("turned", turned.into()), ("empty", Item::from(empty))]),
+    )
+    .unwrap();
+
+    let found = CheckpointFile::open(&file).unwrap().state_dict(Device::Cpu).unwrap();
+    let bits = |index: usize| {
+        let tensor = &found[index].1;
+        let mut bytes = vec![0; tensor.numel() * 4];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel()).unwrap();
+        bytes.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["whole", "turned", "empty"]);
+    assert_eq!(bits(0), patterns);
+    assert_eq!(bits(1), [0, 4, 1, 5, 2, 6, 3, 7].map(|index| patterns[index]));
+    assert_eq!((found[2].1.kind(), found[2].1.size()), (Kind::BFloat16, vec![0, 3]));
+}
+
+#[test]
+fn damage_is_found_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), &entries(""), Some("state_dict"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    // A byte of the last tensor's elements.
+    let element = 7i64.to_le_bytes();
+    let at = bytes.windows(8).rposition(|window| window == element).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let module = network();
+    let before: Vec<_> = module.state_dict().iter().map(|(_, tensor)| tensor.copy()).collect();
+    let error = load_file(&module, &file, &LoadOptions::default()).unwrap_err();
+    assert!(matches!(*error.kind, ErrorKind::File(_)), "{error}");
+    assert!(module.state_dict().iter().zip(&before).all(|((_, now), then)| now.equal(then)));
+}

@@ -1,0 +1,9 @@
+//! Loading and saving with small networks: in files of all kinds, by all schemes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests, too")]
+
+mod files;
+mod matching;
+mod memory;
+mod saving;
+mod schemes;
+mod setup;

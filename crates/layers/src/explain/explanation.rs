@@ -1,0 +1,191 @@
+//! [`Explanation`]: a module that was built, initialised and run on an input of a given shape, and what was seen of it.
+
+use mmcv_registry::{Config, ConfigError, Dict};
+use tch::{Device, Kind, Tensor};
+
+use crate::observe::{Call, Initial, Log, Origin, observe};
+use crate::{Builder, Error, ErrorKind, Misfit, Module, Parts, Result, call_child, join, named_modules};
+
+/// A module, and where everything in it comes from.
+#[derive(Debug)]
+pub struct Explanation {
+    config: Config,
+    module: Box<dyn Module>,
+    log: Log,
+}
+
+/// One module of an [`Explanation`].
+#[derive(Debug)]
+pub struct ModuleRow<'a> {
+    /// The name from the root, which is empty for the root itself.
+    pub name: String,
+    /// The module.
+    pub module: &'a dyn Module,
+    /// The dict that it was built from: its own, or that of the nearest parent that has one.
+    pub origin: Option<&'a Origin>,
+    /// Whether that dict is a default: it does not stand in the config.
+    pub is_default: bool,
+    /// Its own parameters and buffers, without those of its children.
+    pub tensors: Vec<TensorRow<'a>>,
+    /// Its forward passes: none where no input was given, or it was not run.
+    pub calls: Vec<&'a Call>,
+    /// Whether it has no children.
+    pub is_leaf: bool,
+}
+
+/// A parameter or a buffer.
+#[derive(Debug)]
+pub struct TensorRow<'a> {
+    /// The name in its module.
+    pub name: String,
+    /// The tensor.
+    pub tensor: &'a Tensor,
+    /// Whether it is a parameter; else it is a buffer.
+    pub is_parameter: bool,
+    /// How it got its values, where a function of [`crate::init`] set them.
+    pub initial: Option<&'a Initial>,
+}
+
+impl Explanation {
+    /// Builds what stands at the builder's path in `config`, and initialises it with `init_weights` where
+    /// `initialises` says so. With `inputs`, which are shapes, it is then run in evaluation mode on zeros.
+    ///
+    /// # Errors
+    /// Where the config is wrong, or a shape does not fit: the error has the key path of the argument to change.
+    pub fn new(builder: &Builder<'_>, config: &Config, initialises: bool, inputs: &[Vec<i64>]) -> Result<Self> {
+        let cfg = builder.path.find(config).unwrap_or(&Config::Null);
+        let (built, log) = observe(|| {
+            let module = builder.model(cfg)?;
+            if initialises {
+                module.init_weights()?;
+            }
+            Ok::<_, Error>(module)
+        });
+        let mut explanation = Self { config: config.clone(), module: built?, log };
+        if !inputs.is_empty() {
+            let (output, ran) = observe(|| run(&*explanation.module, inputs));
+            explanation.log.calls = ran.calls;
+            output.map_err(|error| explanation.with_key_path(error))?;
+        }
+        Ok(explanation)
+    }
+
+    /// The module.
+    #[must_use]
+    pub fn module(&self) -> &dyn Module {
+        &*self.module
+    }
+
+    /// Whether it was run on an input.
+    #[must_use]
+    pub fn was_run(&self) -> bool {
+        !self.log.calls.is_empty()
+    }
+
+    /// Rules of `init_cfg` that matched no module, in words.
+    #[must_use]
+    pub fn unmatched_rules(&self) -> &[String] {
+        &self.log.unmatched_rules
+    }
+
+    /// All modules, parents before their children.
+    #[must_use]
+    pub fn modules(&self) -> Vec<ModuleRow<'_>> {
+        let modules = named_modules(&*self.module);
+        let rows = modules.into_iter().map(|(name, module)| {
+            let parts = Parts::of(module);
+            let mut tensors = Vec::new();
+            for (is_parameter, named) in [(true, parts.parameters), (false, parts.buffers)] {
+                tensors.extend(named.into_iter().map(|(name, tensor)| TensorRow {
+                    name: name.into_owned(),
+                    tensor,
+                    is_parameter,
+                    initial: self.log.initial(tensor),
+                }));
+            }
+            let origin = self.origin(&name);
+            ModuleRow {
+                origin,
+                is_default: origin.is_some_and(|origin| origin.path.find(&self.config).is_none()),
+                tensors,
+                calls: self.log.calls.iter().filter(|call| call.module == name).collect(),
+                is_leaf: parts.children.is_empty(),
+                module,
+                name,
+            }
+        });
+        rows.collect()
+    }
+
+    /// The multiply-adds of the forward pass.
+    #[must_use]
+    pub fn multiply_adds(&self) -> u64 {
+        self.log.calls.iter().map(|call| call.multiply_adds).sum()
+    }
+
+    /// The dict from which the module of that name was built, or else the nearest of its parents.
+    fn origin(&self, name: &str) -> Option<&Origin> {
+        self.ancestors(name).into_iter().find_map(|module| self.log.origin(module))
+    }
+
+    /// The module of that name, its parent, and so on up to the root.
+    fn ancestors(&self, name: &str) -> Vec<&dyn Module> {
+        let mut found: Vec<&dyn Module> = vec![&*self.module];
+        let mut path = String::new();
+        while let Some(parent) = found.last().copied() {
+            let child = Parts::of(parent).children.into_iter().find(|(child, _)| {
+                let inner = join(&path, child);
+                name == inner || name.starts_with(&format!("{inner}."))
+            });
+            let Some((child, module)) = child else { break };
+            path = join(&path, &child);
+            found.push(module);
+        }
+        found.reverse();
+        found
+    }
+
+    /// The same error, which for a shape that does not fit an argument is one about that argument in the config.
+    fn with_key_path(&self, error: Error) -> Error {
+        let module = error.module.join(".");
+        let ErrorKind::Shape(Misfit { argument, value, input, found, remedy }) = *error.kind else {
+            return error;
+        };
+        let origins: Vec<&Origin> =
+            self.ancestors(&module).into_iter().filter_map(|module| self.log.origin(module)).collect();
+        // The argument may stand in the dict of the layer, or in that of the brick that hands it on.
+        let written = origins.iter().find(|origin| origin.path.key(argument).find(&self.config).is_some());
+        let path = match (written, origins.first()) {
+            (Some(origin), _) => origin.path.key(argument),
+            (None, Some(origin)) => origin.path.clone(),
+            (None, None) => return Error::new(ErrorKind::Shape(Misfit { argument, value, input, found, remedy })),
+        };
+        let stated = if written.is_some() { value } else { format!("{argument} is {value}") };
+        let giver = self.giver(&input, &module).map_or_else(String::new, |giver| format!(" (the output of {giver})"));
+        let module = if module.is_empty() { String::new() } else { format!(" (module {module})") };
+        let reason = format!("does not fit: the input of shape {input:?}{giver} {found}; {remedy}{module}");
+        ConfigError::conflict(&path, stated, reason).into()
+    }
+
+    /// The module that gave a tensor of that shape last, before `module` was run; the outermost one.
+    fn giver(&self, shape: &[i64], module: &str) -> Option<&str> {
+        let gave = self.log.calls.iter().filter(|call| call.outputs.iter().any(|output| output == shape));
+        let inside = |call: &&Call| call.module != module && !call.module.is_empty();
+        let last = gave.clone().filter(inside).last()?;
+        let outermost = gave.filter(inside).find(|call| last.module.starts_with(&format!("{}.", call.module)));
+        Some(outermost.map_or(&last.module, |call| &call.module))
+    }
+}
+
+/// Runs `module` in evaluation mode on zeros of these shapes; its mode is training mode again after that, as of a new one.
+fn run(module: &dyn Module, inputs: &[Vec<i64>]) -> Result<()> {
+    let _guard = tch::no_grad_guard();
+    let device = Parts::of(module).parameters.first().map_or(Device::Cpu, |(_, tensor)| tensor.device());
+    let zeros = |shape: &Vec<i64>| Tensor::f_zeros(shape, (Kind::Float, device));
+    let tensors = inputs.iter().map(zeros).collect::<std::result::Result<Vec<_>, _>>()?;
+    let references: Vec<&Tensor> = tensors.iter().collect();
+    module.train(false);
+    let output = call_child("", module, &references, &Dict::new());
+    module.train(true);
+    output.map(drop)
+}

@@ -1,0 +1,109 @@
+//! What the commands that describe a network have in common: a config file, and how it is built.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use mmcv_layers::Builder;
+use mmcv_layers::explain::Explanation;
+use mmcv_models::{MODELS, Recipe};
+use mmcv_registry::{Config, KeyPath};
+
+/// The arguments for a network.
+#[derive(Debug, Args)]
+pub(super) struct Network {
+    /// The config file, YAML or JSON: the dict of a type or a list of them, or with one under `model`.
+    config: PathBuf,
+    /// Changes the config: KEY.KEY=VALUE.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    cfg_options: Vec<String>,
+    /// The shape of an input, such as 1x3x224x224; several times where the network takes several inputs.
+    #[arg(long, value_name = "SHAPE")]
+    input: Vec<Shape>,
+    /// Fails where a rule of init_cfg matches no module.
+    #[arg(long)]
+    strict_init: bool,
+    /// The seed of the initial weights.
+    #[arg(long, default_value_t = 0)]
+    seed: i64,
+}
+
+/// A shape as it is written on the command line.
+#[derive(Debug, Clone)]
+struct Shape(Vec<i64>);
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes = text.split(['x', ',']).map(|size| size.trim().parse::<u32>().map(i64::from));
+        sizes.collect::<Result<_, _>>().map(Self).map_err(|_| "expected sizes such as 1x3x224x224".to_owned())
+    }
+}
+
+impl Network {
+    /// The name of the config file.
+    pub(super) fn name(&self) -> String {
+        self.config.display().to_string()
+    }
+
+    /// Builds and initialises the network, and runs it where there is an input. Where `needs_input` and none is given, it
+    /// is one picture of the size that the config prepares.
+    pub(super) fn explain(&self, needs_input: bool) -> Result<Explanation> {
+        let mut config = Config::from_file(&self.config)?;
+        config.set_options(&self.cfg_options)?;
+        self.explain_config(&config, needs_input).with_context(|| self.name())
+    }
+
+    fn explain_config(&self, config: &Config, needs_input: bool) -> Result<Explanation> {
+        let mut inputs: Vec<Vec<i64>> = self.input.iter().map(|Shape(sizes)| sizes.clone()).collect();
+        let recipe = config.get("type").is_none() && config.get("model").is_some();
+        if needs_input && inputs.is_empty() {
+            let size = if recipe { Recipe::read(config)?.preprocess.crop_size } else { None };
+            let Some(size) = size else {
+                bail!("the shape of the input is not known: give it, such as --input 1x3x224x224");
+            };
+            inputs.push(vec![1, 3, size, size]);
+        }
+        tch::manual_seed(self.seed);
+        let builder = Builder::new(&MODELS);
+        let builder = if recipe { builder.at(|path: &KeyPath| path.key("model")) } else { builder };
+        let explanation = Explanation::new(&builder, config, true, &inputs)?;
+        match explanation.unmatched_rules() {
+            unmatched if self.strict_init && !unmatched.is_empty() => bail!("{}", unmatched.join("; ")),
+            _ => Ok(explanation),
+        }
+    }
+}
+
+/// A number with its thousands apart: `3,504,872`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let first = (digits.len() - 1) % 3 + 1;
+    let groups =
+        std::iter::once(digits.get(..first)).chain((first..digits.len()).step_by(3).map(|at| digits.get(at..at + 3)));
+    groups.flatten().collect::<Vec<_>>().join(",")
+}
+
+/// A shape as it is written on the command line: `1x3x224x224`.
+pub(super) fn shape(sizes: &[i64]) -> String {
+    if sizes.is_empty() { "scalar".to_owned() } else { sizes.iter().map(i64::to_string).collect::<Vec<_>>().join("x") }
+}
+
+/// Several shapes.
+pub(super) fn shapes(shapes: &[Vec<i64>]) -> String {
+    shapes.iter().map(|sizes| shape(sizes)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        for (number, expected) in [(0, "0"), (12, "12"), (999, "999"), (1000, "1,000"), (3_504_872, "3,504,872")] {
+            assert_eq!(thousands(number), expected);
+        }
+    }
+}

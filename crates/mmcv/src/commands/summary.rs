@@ -1,0 +1,135 @@
+//! `mmcv summary`: the layers of a network and what they cost.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use mmcv_layers::explain::{Explanation, ModuleRow};
+use serde_json::{Value, json};
+
+use super::network::{Network, shapes, thousands};
+use super::{Failure, print};
+use crate::svg;
+
+/// Shows the layers of a network: output shape, parameters, multiply-adds, and their share.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv summary model_zoo/configs/mobilenet_v2.yaml
+  mmcv summary network.yaml --input 1x3x32x32 --depth 2
+  mmcv summary network.yaml --input 1x3x32x32 --svg network.svg")]
+pub(crate) struct Summary {
+    #[command(flatten)]
+    network: Network,
+    /// How many levels of modules are shown; what is further inside counts for the module that it is in.
+    #[arg(long, value_name = "LEVELS")]
+    depth: Option<usize>,
+    /// Draws the table with a bar for each share.
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of the table; a module counts with all that is inside.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// The full name; empty for the whole network.
+    pub(crate) name: String,
+    /// How deep inside it is.
+    pub(crate) depth: usize,
+    /// The class.
+    pub(crate) class: &'static str,
+    /// The shapes of the outputs of its first forward pass.
+    pub(crate) outputs: Vec<Vec<i64>>,
+    /// Values in parameters.
+    pub(crate) parameters: u64,
+    /// Of all its forward passes.
+    pub(crate) multiply_adds: u64,
+    /// The part of the whole network's multiply-adds, from 0 to 1.
+    pub(crate) share: f64,
+}
+
+impl Line {
+    /// What the table shows in its columns.
+    pub(crate) fn cells(&self) -> [String; 5] {
+        let own = self.name.rsplit('.').next().unwrap_or_default();
+        let layer = if own.is_empty() { self.class.to_owned() } else { format!("{own}: {}", self.class) };
+        [
+            format!("{}{layer}", "  ".repeat(self.depth)),
+            shapes(&self.outputs),
+            thousands(self.parameters),
+            thousands(self.multiply_adds),
+            format!("{:.1} %", self.share * 100.0),
+        ]
+    }
+}
+
+/// The names of the columns.
+pub(crate) const COLUMNS: [&str; 5] = ["layer", "output shape", "parameters", "multiply-adds", "share"];
+
+impl Summary {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let explanation = self.network.explain(true)?;
+        let lines = lines(&explanation, self.depth.unwrap_or(usize::MAX));
+        if let Some(file) = &self.svg {
+            let drawing = svg::table(&self.network.name(), &lines);
+            std::fs::write(file, drawing).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        if self.json {
+            return print(&format!("{:#}\n", lines.iter().map(to_json).collect::<Value>()));
+        }
+        let drawn = self.svg.map_or_else(String::new, |file| format!("\npicture: {}\n", file.display()));
+        print(&format!("{}{drawn}", table(&lines)))
+    }
+}
+
+fn lines(explanation: &Explanation, most_depth: usize) -> Vec<Line> {
+    let rows = explanation.modules();
+    let total = explanation.multiply_adds();
+    let line = |row: &ModuleRow<'_>| {
+        let inside = |other: &&ModuleRow<'_>| {
+            row.name.is_empty() || other.name == row.name || other.name.starts_with(&format!("{}.", row.name))
+        };
+        let parameters = rows.iter().filter(inside).flat_map(|row| &row.tensors).filter(|tensor| tensor.is_parameter);
+        let calls = rows.iter().filter(inside).flat_map(|row| &row.calls);
+        let multiply_adds = calls.map(|call| call.multiply_adds).sum();
+        Line {
+            depth: if row.name.is_empty() { 0 } else { row.name.split('.').count() },
+            name: row.name.clone(),
+            class: row.module.name(),
+            outputs: row.calls.first().map_or_else(Vec::new, |call| call.outputs.clone()),
+            parameters: parameters.map(|row| row.tensor.numel() as u64).sum(),
+            multiply_adds,
+            share: if total == 0 { 0.0 } else { multiply_adds as f64 / total as f64 },
+        }
+    };
+    rows.iter().map(line).filter(|line| line.depth <= most_depth).collect()
+}
+
+/// The table for people: the first two columns to the left, the numbers to the right.
+fn table(lines: &[Line]) -> String {
+    let rows: Vec<[String; 5]> =
+        std::iter::once(COLUMNS.map(str::to_owned)).chain(lines.iter().map(Line::cells)).collect();
+    let mut widths = [0; 5];
+    for (width, column) in widths.iter_mut().zip(0..) {
+        *width = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    }
+    let [layer, output, parameters, multiply_adds, share] = widths;
+    let write = |[name, shape, count, cost, part]: &[String; 5]| {
+        format!("{name:<layer$}  {shape:<output$}  {count:>parameters$}  {cost:>multiply_adds$}  {part:>share$}\n")
+    };
+    rows.iter().map(write).collect()
+}
+
+fn to_json(line: &Line) -> Value {
+    json!({
+        "name": line.name,
+        "class": line.class,
+        "depth": line.depth,
+        "outputs": line.outputs,
+        "parameters": line.parameters,
+        "multiply_adds": line.multiply_adds,
+        "share": line.share,
+    })
+}
