@@ -16,4 +16,5 @@ mod parity;
 mod registered;
 mod repr;
 mod steps;
+mod training;
 mod weights;

@@ -1,0 +1,137 @@
+//! What the abstraction costs: a forward pass of `ConvModule` against the same calls of tch, and building against Python.
+//!
+//! ```sh
+//! MMCV_PYTHON=~/mmcv-reference/bin/python cargo bench -p mmcv-bricks --bench abstraction
+//! ```
+//!
+//! Prints two tables in Markdown. `MMCV_PYTHON` is a Python with torch and mmcv; without it the second table has no
+//! comparison.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
+
+use std::hint::black_box;
+use std::process::Command;
+use std::time::Instant;
+
+use mmcv_bricks::{ConvModule, conv_module};
+use mmcv_layers::{Module, ModuleExt};
+use mmcv_registry::dict;
+use tch::{Device, Kind, Tensor};
+
+/// Measurements of each side, of which the median counts.
+const FORWARD_ROUNDS: usize = 301;
+/// Forward passes in one measurement.
+const FORWARD_PASSES: usize = 100;
+const BUILD_ROUNDS: usize = 15;
+
+fn main() {
+    tch::set_num_threads(1);
+    forward();
+    println!();
+    building();
+}
+
+/// The same input through `ConvModule` and through three calls, in turns.
+fn forward() {
+    let _guard = tch::no_grad_guard();
+    tch::manual_seed(0);
+    let module = conv_module(8, 8, 3, dict! { padding: 1, norm_cfg: { type: "BN" } }).unwrap();
+    module.train(false);
+    let state: Vec<Tensor> = module.state_dict().into_iter().map(|(_, tensor)| tensor).collect();
+    let [weight, gamma, beta, mean, variance, _] = &state[..] else { panic!("conv.weight, bn.*") };
+    let input = Tensor::randn([1, 8, 8, 8], (Kind::Float, Device::Cpu));
+    let by_hand = || {
+        let output = input.f_conv2d(weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1).unwrap();
+        let (gamma, beta, mean, variance) = (Some(gamma), Some(beta), Some(mean), Some(variance));
+        output.f_batch_norm(gamma, beta, mean, variance, false, 0.1, 1e-5, true).unwrap().f_relu_().unwrap()
+    };
+    let by_module = || module.forward(&input).unwrap();
+    assert!(by_hand().equal(&by_module()));
+
+    let (mut hand, mut bundled) = (Vec::new(), Vec::new());
+    for round in 0..2 * FORWARD_ROUNDS {
+        let sides: [(&dyn Fn() -> Tensor, &mut Vec<f64>); 2] = [(&by_hand, &mut hand), (&by_module, &mut bundled)];
+        let (pass, seconds) = sides.into_iter().nth(round % 2).unwrap();
+        seconds.push(measure(|| (0..FORWARD_PASSES).for_each(|_| drop(black_box(pass())))) / FORWARD_PASSES as f64);
+    }
+    let (hand, bundled) = (median(hand), median(bundled));
+    println!("| forward pass, 1 x 8 x 8 x 8 | microseconds | ratio |\n| --- | ---: | ---: |");
+    println!("| three calls of tch | {:.2} | 1.000 |", 1e6 * hand);
+    println!("| `ConvModule` | {:.2} | {:.3} |", 1e6 * bundled, bundled / hand);
+}
+
+/// A convolution of a stack: input channels, output channels, kernel size, stride.
+type Layer = [i64; 4];
+
+/// The 53 convolutions of ResNet-50, with all numbers of channels divided by `divisor`.
+fn resnet50(divisor: i64) -> Vec<Layer> {
+    let mut layers = vec![[3, 64 / divisor, 7, 2]];
+    let mut channels = 64 / divisor;
+    for (width, blocks) in [(64, 3), (128, 4), (256, 6), (512, 3)] {
+        let width = width / divisor;
+        for block in 0..blocks {
+            let stride = if block == 0 && width > 64 / divisor { 2 } else { 1 };
+            layers.extend([[channels, width, 1, 1], [width, width, 3, stride], [width, 4 * width, 1, 1]]);
+            if block == 0 {
+                layers.push([channels, 4 * width, 1, stride]);
+            }
+            channels = 4 * width;
+        }
+    }
+    layers
+}
+
+fn build(stack: &[Layer]) -> Vec<ConvModule> {
+    let module = |&[inputs, outputs, kernel, stride]: &Layer| {
+        let options = dict! { stride: stride, padding: kernel / 2, norm_cfg: { type: "BN" } };
+        conv_module(inputs, outputs, kernel, options).unwrap()
+    };
+    stack.iter().map(module).collect()
+}
+
+fn building() {
+    let stacks =
+        [("53 layers as in ResNet-50, 1/64 of its channels", resnet50(64)), ("53 layers of ResNet-50", resnet50(1))];
+    let python = in_python(&stacks.each_ref().map(|(_, stack)| stack));
+    println!("| building, initial weights included | layers per second | in Python | ratio |");
+    println!("| --- | ---: | ---: | ---: |");
+    for (index, (name, stack)) in stacks.iter().enumerate() {
+        let rounds = (0..BUILD_ROUNDS).map(|_| measure(|| drop(black_box(build(stack)))));
+        let rust = stack.len() as f64 / median(rounds.collect());
+        let Ok(seconds) = &python else {
+            println!("| {name} | {rust:.0} | | |");
+            continue;
+        };
+        let python = stack.len() as f64 / seconds[index];
+        println!("| {name} | {rust:.0} | {python:.0} | {:.1} |", rust / python);
+    }
+    if let Err(reason) = python {
+        println!("\nNot compared with Python: {reason}");
+    }
+}
+
+/// The median seconds that Python needs for each stack.
+fn in_python(stacks: &[&Vec<Layer>]) -> Result<Vec<f64>, String> {
+    let python = std::env::var_os("MMCV_PYTHON").ok_or("set MMCV_PYTHON to a Python with torch and mmcv")?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/abstraction.py");
+    let mut command = Command::new(&python);
+    command.arg(script).arg(BUILD_ROUNDS.to_string()).arg(format!("{stacks:?}"));
+    let output = command.output().map_err(|error| format!("cannot start {}: {error}", python.display()))?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("{} failed: {}", python.display(), error.lines().last().unwrap_or_default()));
+    }
+    let seconds: Vec<f64> =
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect();
+    if seconds.len() == stacks.len() { Ok(seconds) } else { Err(format!("{script} gave no times")) }
+}
+
+fn measure(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

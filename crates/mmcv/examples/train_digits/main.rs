@@ -1,0 +1,121 @@
+//! Trains a network that a YAML file describes on handwritten digits: see `--help` and the README beside this file.
+#![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, clippy::missing_errors_doc)]
+
+mod config;
+mod data;
+mod momentum;
+mod plot;
+mod trainer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use mmcv::registry::Config;
+use serde_json::json;
+
+pub use config::TrainingConfig;
+pub use trainer::{Epoch, Trainer};
+
+/// Trains a network that a YAML file describes on 1,437 handwritten digits, and tests it on 360 others.
+///
+/// After each epoch it is saved to DIR/last.pth, and the losses and the accuracy are drawn to DIR/training.png.
+#[derive(Debug, Parser)]
+#[command(name = "train_digits")]
+#[command(after_help = "Examples:
+  cargo run --release -p mmcv --example train_digits
+  cargo run --release -p mmcv --example train_digits -- --epochs 5 --out /tmp/digits
+  cargo run --release -p mmcv --example train_digits -- --resume target/train_digits/last.pth --epochs 30
+  cargo run --release -p mmcv --example train_digits -- --cfg-options sgd.lr=0.02 seed=1")]
+pub struct Arguments {
+    /// The network, and how it is trained [default: the digits.yaml of the example].
+    #[arg(long, value_name = "FILE.yaml")]
+    pub config: Option<PathBuf>,
+    /// Number of epochs, those of a resumed training included [default: max_epochs of the config].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    pub epochs: Option<i64>,
+    /// Goes on from this checkpoint, with the same numbers as a training without interruption.
+    #[arg(long, value_name = "FILE.pth")]
+    pub resume: Option<PathBuf>,
+    /// The folder of checkpoint and picture; it is made where it is missing.
+    #[arg(long, value_name = "DIR", default_value = "target/train_digits")]
+    pub out: PathBuf,
+    /// Prints one JSON object at the end, and nothing else.
+    #[arg(long)]
+    pub json: bool,
+    /// Changes the config: KEY.KEY=VALUE.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    pub cfg_options: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Trains, and prints how it goes.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let start = Instant::now();
+    let config = read_config(arguments)?;
+    let epochs = arguments.epochs.unwrap_or(config.max_epochs);
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+
+    let mut trainer = match &arguments.resume {
+        Some(file) => Trainer::resume(config, file)?,
+        None => Trainer::new(config)?,
+    };
+    while (trainer.history().len() as i64) < epochs {
+        let bar = progress(trainer.steps_per_epoch(), arguments.json);
+        let epoch = trainer.run_epoch(|loss| {
+            bar.set_message(format!("loss {loss:.4}"));
+            bar.inc(1);
+        })?;
+        bar.finish_and_clear();
+        if !arguments.json {
+            print(&epoch, epochs);
+        }
+        trainer.save(&out.join("last.pth"))?;
+        plot::write(&out.join("training.png"), trainer.history())?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    if arguments.json {
+        println!("{:#}", json!({ "history": trainer.history(), "seconds": seconds, "out": out.display().to_string() }));
+    } else {
+        println!("{seconds:.1} s; {}: last.pth, training.png", out.display());
+    }
+    Ok(())
+}
+
+/// The config file, or the one of the example, with the changes of the command line.
+pub fn read_config(arguments: &Arguments) -> Result<TrainingConfig> {
+    let mut config = match &arguments.config {
+        Some(file) => Config::from_file(file)?,
+        None => Config::from_yaml(include_str!("digits.yaml"))?,
+    };
+    config.set_options(&arguments.cfg_options)?;
+    TrainingConfig::read(&config)
+}
+
+/// A bar on stderr, for one epoch; nothing is drawn where stderr is no terminal.
+fn progress(steps: u64, hidden: bool) -> ProgressBar {
+    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(steps) };
+    let style = "{bar:30} {pos}/{len} steps, {eta} left, {msg}";
+    bar.with_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn print(epoch: &Epoch, epochs: i64) {
+    let Epoch { epoch, lr, train_loss, test_loss, test_accuracy } = epoch;
+    let accuracy = 100.0 * test_accuracy;
+    println!(
+        "epoch {epoch:>2}/{epochs}  lr {lr:<6.4}  loss {train_loss:.4}  test loss {test_loss:.4}  test accuracy {accuracy:.2} %"
+    );
+}

@@ -1,0 +1,127 @@
+//! The example `train_digits`: its first losses are Python's, and an interruption changes no number.
+//!
+//! The expected losses were made by `tests/fixtures/train_digits/losses.py`.
+
+#[allow(dead_code)]
+#[path = "../../crates/mmcv/examples/train_digits/main.rs"]
+mod example;
+
+use std::path::Path;
+
+use clap::Parser;
+use example::{Arguments, Epoch, Trainer, TrainingConfig};
+use mmcv::prelude::*;
+
+fn config(options: &[&str]) -> TrainingConfig {
+    let mut arguments = Arguments::parse_from(["train_digits"]);
+    arguments.cfg_options = options.iter().map(|option| (*option).to_owned()).collect();
+    example::read_config(&arguments).unwrap()
+}
+
+/// A network that learns in a moment.
+fn small() -> TrainingConfig {
+    let model = dict! {
+        type: "Sequential",
+        modules: [
+            { type: "ConvModule", in_channels: 1, out_channels: 16, kernel_size: 3, stride: 2, norm_cfg: { type: "BN" } },
+            { type: "GlobalAveragePooling" },
+            { type: "Linear", in_features: 16, out_features: 10 },
+        ],
+    };
+    TrainingConfig { model, ..config(&["multi_step_lr.milestones=[1]"]) }
+}
+
+fn epochs(trainer: &mut Trainer, count: usize) -> Vec<f64> {
+    let mut losses = Vec::new();
+    for _ in 0..count {
+        trainer.run_epoch(|loss| losses.push(loss)).unwrap();
+    }
+    losses
+}
+
+#[test]
+fn the_first_losses_are_those_of_python() {
+    let text = include_str!("../fixtures/train_digits/losses.json");
+    let expected: Vec<f64> = serde_json::from_str(text).unwrap();
+    assert_eq!(expected.len(), 20);
+    let losses = epochs(&mut Trainer::new(config(&[])).unwrap(), 1);
+    for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
+        assert!((found - expected).abs() < 1e-5, "step {step}: {found}, in Python {expected}");
+    }
+}
+
+#[test]
+fn a_short_training_recognises_most_digits() {
+    let mut trainer = Trainer::new(config(&["multi_step_lr.milestones=[1]"])).unwrap();
+    epochs(&mut trainer, 2);
+    let Epoch { lr, test_accuracy, .. } = trainer.history()[1];
+    assert!((lr - 0.01).abs() < 1e-9, "the learning rate falls after epoch 1: {lr}");
+    assert!(test_accuracy > 0.9, "{test_accuracy}");
+}
+
+#[test]
+fn an_interruption_changes_no_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.pth");
+    let mut whole = Trainer::new(small()).unwrap();
+    let expected = epochs(&mut whole, 3);
+
+    let mut before = Trainer::new(small()).unwrap();
+    let mut found = epochs(&mut before, 1);
+    before.save(&file).unwrap();
+    let mut after = Trainer::resume(small(), &file).unwrap();
+    assert_eq!(after.history(), before.history());
+    found.extend(epochs(&mut after, 2));
+    assert_eq!(found, expected);
+    assert_eq!(after.history(), whole.history());
+
+    // Saving is no interruption either: it reads the momentum by steps of the optimiser.
+    let rest = epochs(&mut before, 2);
+    assert_eq!(rest, expected[expected.len() - rest.len()..]);
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.pth");
+    Trainer::new(small()).unwrap().save(&file).unwrap();
+    let refused = |config: TrainingConfig, file: &Path| format!("{:#}", Trainer::resume(config, file).unwrap_err());
+
+    let message = refused(TrainingConfig { seed: 7, ..small() }, &file);
+    assert!(message.contains("seed 0") && message.contains("has 7"), "{message}");
+    let message = refused(config(&[]), &file);
+    assert!(message.contains("last.pth") && message.contains("conv.weight"), "{message}");
+    let message = refused(small(), &folder.path().join("none.pth"));
+    assert!(message.contains("none.pth"), "{message}");
+
+    let network = small().build_network().unwrap();
+    let plain = folder.path().join("plain.pth");
+    mmcv::checkpoint::save_checkpoint(&*network, &plain, &mmcv::checkpoint::SaveOptions::default()).unwrap();
+    let message = refused(small(), &plain);
+    assert!(message.contains("plain.pth"), "{message}");
+}
+
+#[test]
+fn the_command_writes_checkpoint_and_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |options: &[&str]| {
+        let out = folder.path().to_str().unwrap();
+        example::run(&Arguments::parse_from(["train_digits", "--out", out, "--json"].iter().chain(options))).unwrap();
+    };
+    run(&["--epochs", "1"]);
+    let checkpoint = folder.path().join("last.pth");
+    run(&["--epochs", "2", "--resume", checkpoint.to_str().unwrap()]);
+    let meta = mmcv::pth::Checkpoint::open(&checkpoint).unwrap().meta();
+    assert_eq!(meta["meta"]["history"].as_array().unwrap().len(), 2);
+    let picture = std::fs::read(folder.path().join("training.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn mistakes_in_the_config_are_named() {
+    let read = |yaml: &str| TrainingConfig::read(&Config::from_yaml(yaml).unwrap()).unwrap_err().to_string();
+    let message = read("{model: {type: Sequential}, sgd: {lr: 0.1, momentun: 0.9}}");
+    assert!(message.contains("sgd.momentun") && message.contains("momentum"), "{message}");
+    let message = read("{model: {}, sgd: {lr: 0.1}, batch_size: 1}");
+    assert!(message.contains("batch_size"), "{message}");
+}
