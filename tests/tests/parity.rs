@@ -35,4 +35,4 @@ macro_rules! groups {
     };
 }
 
-groups! { activation bricks classifier containers conv conv_module initialisation mobilenet_v2 norm padding transformer upsample }
+groups! { activation bricks classifier containers conv conv_module dtypes initialisation mobilenet_v2 norm padding plugins transformer upsample wrappers }

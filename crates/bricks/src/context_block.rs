@@ -1,12 +1,14 @@
 //! `ContextBlock`. Reference: mmcv/cnn/bricks/context_block.py; Cao et al., GCNet (2019).
 
-use mmcv_layers::activation::{ReLU, ReLUConfig};
+use mmcv_layers::activation::{ReLU, ReLUConfig, Softmax};
 use mmcv_layers::conv::{Conv, ConvConfig};
+use mmcv_layers::explain::elements;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::{LayerNorm, LayerNormConfig};
+use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{Error, Module, Parts, Result, Sequential, Size, run_child};
 use mmcv_registry::config_struct;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 config_struct! {
     /// Arguments of `ContextBlock`.
@@ -32,9 +34,16 @@ config_struct! {
 /// `channel_mul_conv.*`.
 #[derive(Debug)]
 pub struct ContextBlock {
-    conv_mask: Option<Conv>,
+    pooling: Pooling,
     channel_add_conv: Option<Sequential>,
     channel_mul_conv: Option<Sequential>,
+}
+
+/// How the context is found.
+#[derive(Debug)]
+enum Pooling {
+    Attention { conv_mask: Conv, softmax: Softmax },
+    Average(AdaptiveAvgPool),
 }
 
 impl ContextBlock {
@@ -56,33 +65,36 @@ impl ContextBlock {
                 "expected at least one of \"channel_add\", \"channel_mul\"",
             ));
         }
-        let conv_mask = match pooling_type.as_str() {
-            "att" => Some(pointwise(*in_channels, 1)?),
-            "avg" => None,
+        let pooling = match pooling_type.as_str() {
+            "att" => Pooling::Attention { conv_mask: pointwise(*in_channels, 1)?, softmax: Softmax { dim: 2 } },
+            "avg" => Pooling::Average(AdaptiveAvgPool::new(2, Size::All(1))?),
             other => return Err(Error::argument("pooling_type", format!("{other:?}"), "expected \"att\" or \"avg\"")),
         };
         let planes = (*in_channels as f64 * ratio) as i64;
         let wanted = |fusion: &str| fusion_types.iter().any(|wanted| wanted == fusion);
         let channel_add_conv = wanted("channel_add").then(|| bottleneck(*in_channels, planes)).transpose()?;
         let channel_mul_conv = wanted("channel_mul").then(|| bottleneck(*in_channels, planes)).transpose()?;
-        if let Some(mask) = &conv_mask {
-            init::kaiming_init(mask, FanMode::FanIn, Nonlinearity::Relu, 0.0, Distribution::Normal)?;
+        if let Pooling::Attention { conv_mask, .. } = &pooling {
+            init::kaiming_init(conv_mask, FanMode::FanIn, Nonlinearity::Relu, 0.0, Distribution::Normal)?;
         }
         for convs in [&channel_add_conv, &channel_mul_conv].into_iter().flatten() {
             if let Some(last) = convs.iter().last() {
                 init::constant_init(last, 0.0, 0.0)?;
             }
         }
-        Ok(Self { conv_mask, channel_add_conv, channel_mul_conv })
+        Ok(Self { pooling, channel_add_conv, channel_mul_conv })
     }
 
     /// One number for each channel: `[N, C, 1, 1]`.
     fn context(&self, input: &Tensor) -> Result<Tensor> {
         let (samples, channels, height, width) = input.size4()?;
-        let Some(mask) = &self.conv_mask else { return Ok(input.f_adaptive_avg_pool2d([1i64, 1])?) };
+        let (conv_mask, softmax) = match &self.pooling {
+            Pooling::Attention { conv_mask, softmax } => (conv_mask, softmax),
+            Pooling::Average(pool) => return run_child("avg_pool", pool, input),
+        };
         let pixels = input.f_view([samples, 1, channels, height * width])?;
-        let mask = run_child("conv_mask", mask, input)?;
-        let mask = mask.f_view([samples, 1, height * width])?.f_softmax(2, None::<Kind>)?.f_unsqueeze(-1)?;
+        let mask = run_child("conv_mask", conv_mask, input)?.f_view([samples, 1, height * width])?;
+        let mask = run_child("softmax", softmax, &mask)?.f_unsqueeze(-1)?;
         Ok(pixels.f_matmul(&mask)?.f_view([samples, channels, 1, 1])?)
     }
 }
@@ -107,8 +119,12 @@ impl Module for ContextBlock {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        if let Some(mask) = &self.conv_mask {
-            parts.child("conv_mask", mask);
+        match &self.pooling {
+            Pooling::Attention { conv_mask, softmax } => {
+                parts.child("conv_mask", conv_mask);
+                parts.child("softmax", softmax);
+            }
+            Pooling::Average(pool) => parts.child("avg_pool", pool),
         }
         for (name, convs) in
             [("channel_add_conv", &self.channel_add_conv), ("channel_mul_conv", &self.channel_mul_conv)]
@@ -116,6 +132,14 @@ impl Module for ContextBlock {
             if let Some(convs) = convs {
                 parts.child(name, convs);
             }
+        }
+    }
+
+    /// With attention, the product of all pixels and their weights.
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        match self.pooling {
+            Pooling::Attention { .. } => elements(inputs),
+            Pooling::Average(_) => 0,
         }
     }
 }

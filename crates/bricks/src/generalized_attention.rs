@@ -2,8 +2,10 @@
 //! Attention Mechanisms in Deep Networks (2019).
 
 use mmcv_layers::conv::{Conv, ConvConfig};
+use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
+use mmcv_layers::pool::AvgPool2d;
 use mmcv_layers::{Error, Module, Parts, Result, Size, number, run_child};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::{Device, Kind, Tensor};
@@ -80,6 +82,8 @@ pub struct GeneralizedAttention {
     proj_conv: Conv,
     gamma: Tensor,
     local_constraint_map: Option<Tensor>,
+    q_downsample: Option<AvgPool2d>,
+    kv_downsample: Option<AvgPool2d>,
 }
 
 impl GeneralizedAttention {
@@ -130,6 +134,8 @@ impl GeneralizedAttention {
             proj_conv,
             gamma,
             local_constraint_map,
+            q_downsample: every(q_stride),
+            kv_downsample: every(kv_stride),
         };
         block.init_weights()?;
         Ok(block)
@@ -243,15 +249,14 @@ impl Module for GeneralizedAttention {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let GeneralizedAttentionConfig { num_heads: heads, kv_stride, q_stride, .. } = self.config;
+        let heads = self.config.num_heads;
         let (samples, _, height, width) = input.size4()?;
-        let every = |stride: i64| -> Result<Tensor> {
-            if stride == 1 {
-                return Ok(input.shallow_clone());
-            }
-            Ok(input.f_avg_pool2d([1i64, 1], [stride, stride], [0i64, 0], false, true, None)?)
+        let sample = |name: &str, pool: &Option<AvgPool2d>| match pool {
+            Some(pool) => run_child(name, pool, input),
+            None => Ok(input.shallow_clone()),
         };
-        let (query_input, key_input) = (every(q_stride)?, every(kv_stride)?);
+        let query_input = sample("q_downsample", &self.q_downsample)?;
+        let key_input = sample("kv_downsample", &self.kv_downsample)?;
         let grid = |map: &Tensor| map.size4().map(|(_, _, height, width)| Grid { height, width });
         let (queries, keys) = (grid(&query_input)?, grid(&key_input)?);
         let (pixels, attended) = (queries.height * queries.width, keys.height * keys.width);
@@ -287,7 +292,7 @@ impl Module for GeneralizedAttention {
         let output = attention.f_matmul(&value)?.f_permute([0, 1, 3, 2])?.f_contiguous()?;
         let output = output.f_view([samples, self.head_channels * heads, rows.height, rows.width])?;
         let mut output = run_child("proj_conv", &self.proj_conv, &output)?;
-        if q_stride > 1 {
+        if self.q_downsample.is_some() {
             output = output.f_upsample_bilinear2d([height, width], false, None, None)?;
         }
         Ok(self.gamma.f_mul(&output)?.f_add(input)?)
@@ -310,6 +315,34 @@ impl Module for GeneralizedAttention {
             }
         }
         parts.child("proj_conv", &self.proj_conv);
+        for (name, pool) in [("q_downsample", &self.q_downsample), ("kv_downsample", &self.kv_downsample)] {
+            if let Some(pool) = pool {
+                parts.child(name, pool);
+            }
+        }
+    }
+
+    /// The products of the terms that are used, and the weighted sum of the values.
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        let Some(&[samples, _, height, width]) = inputs.first().map(Vec::as_slice) else { return 0 };
+        let [queries, keys] = [self.config.q_stride, self.config.kv_stride]
+            .map(|stride| Grid { height: (height - 1) / stride + 1, width: (width - 1) / stride + 1 });
+        let AttentionType([query_key, query_position, key, position]) = self.config.attention_type;
+        let only_key = self.config.attention_type == AttentionType([false, false, true, false]);
+        let channels = self.head_channels * self.config.num_heads;
+        let (pixels, attended) = (queries.height * queries.width, keys.height * keys.width);
+        let content = match (query_key, key) {
+            (true, _) => product(&[samples, channels, pixels, attended]),
+            (false, true) => product(&[samples, channels, attended]),
+            (false, false) => 0,
+        };
+        let position = match (query_position, position) {
+            (true, _) => product(&[samples, channels, pixels, keys.height + keys.width]),
+            (false, true) => product(&[channels, queries.height * keys.height + queries.width * keys.width]),
+            (false, false) => 0,
+        };
+        let rows = if only_key { 1 } else { pixels };
+        content.saturating_add(position).saturating_add(product(&[samples, channels, rows, attended]))
     }
 
     fn init_weights(&self) -> Result<()> {
@@ -327,6 +360,12 @@ impl Module for GeneralizedAttention {
 
 fn pointwise(inputs: i64, outputs: i64, bias: bool) -> Result<Conv> {
     Conv::new(2, &ConvConfig { bias: Some(bias), ..ConvConfig::new(inputs, outputs, Size::All(1)) })
+}
+
+/// Takes every `stride`-th pixel; `None` for all of them.
+fn every(stride: i64) -> Option<AvgPool2d> {
+    let pool = AvgPool2d { kernel_size: 1, stride, padding: 0, ceil_mode: false, count_include_pad: true };
+    (stride > 1).then_some(pool)
 }
 
 /// A parameter with values from `(-bound, bound]`.

@@ -1,6 +1,7 @@
 //! `NonLocal1d`, `NonLocal2d`, `NonLocal3d`. Reference: mmcv/cnn/bricks/non_local.py; Wang et al., Non-local Neural
 //! Networks (2018).
 
+use mmcv_layers::explain::product;
 use mmcv_layers::init;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{Arguments, Builder, Error, Module, Parts, Result, Sequential, Size, number, run_child};
@@ -194,6 +195,25 @@ impl Module for NonLocal {
         }
     }
 
+    /// The comparison, where it is a product, and the weighted mean.
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        let Some([samples, _, spatial @ ..]) = inputs.first().map(Vec::as_slice) else { return 0 };
+        let pixels = product(spatial);
+        let attended = match self.g {
+            Sampled::Pooled(_) => {
+                product(&spatial.iter().zip(window(self.dims)).map(|(size, step)| size / step).collect::<Vec<_>>())
+            }
+            _ => pixels,
+        };
+        let compared = match self.mode {
+            Mode::Concatenation => 0,
+            Mode::Gaussian => self.in_channels,
+            Mode::EmbeddedGaussian | Mode::DotProduct => self.inter_channels,
+        };
+        let of_one_pair = product(&[compared]).saturating_add(product(&[self.inter_channels]));
+        [product(&[*samples]), pixels, attended].into_iter().fold(of_one_pair, u64::saturating_mul)
+    }
+
     fn init_weights(&self) -> Result<()> {
         let (Some(g), phi) = (self.g.conv(), self.phi.as_ref().and_then(Sampled::conv)) else { return Ok(()) };
         init_weights(g, &self.conv_out, self.theta.as_ref(), phi, 0.01, true)
@@ -234,8 +254,17 @@ impl Sampled {
 
 /// The largest of each window of 2 pixels in height and width.
 fn pool(dims: usize) -> Result<MaxPool> {
-    let window = if dims == 3 { Size::Each(vec![1, 2, 2]) } else { Size::All(2) };
-    MaxPool::new(dims, &MaxPoolConfig::new(window))
+    let size = if dims == 1 { Size::All(2) } else { Size::Each(window(dims).to_vec()) };
+    MaxPool::new(dims, &MaxPoolConfig::new(size))
+}
+
+/// The window in pixels.
+fn window(dims: usize) -> &'static [i64] {
+    match dims {
+        1 => &[2],
+        2 => &[2, 2],
+        _ => &[1, 2, 2],
+    }
 }
 
 fn init_weights(

@@ -61,7 +61,7 @@ impl Value<'_> {
         match self {
             Self::Memory(tensor) => target.f_copy_(tensor)?,
             Self::File(raw) => match target.f_view([-1_i64]) {
-                Ok(flat) => copy_chunks(raw, readable(raw)?, &flat)?,
+                Ok(flat) => copy_pieces(raw, readable(raw)?, &flat)?,
                 // The elements of the target do not lie in a row.
                 Err(_) => target.f_copy_(&read(raw, Device::Cpu)?)?,
             },
@@ -73,8 +73,14 @@ impl Value<'_> {
 /// A copy of a file's tensor on `device`.
 pub(crate) fn read(raw: &RawTensor<'_>, device: Device) -> Result<Tensor, ErrorKind> {
     let kind = readable(raw)?;
-    let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
-    copy_chunks(raw, kind, &tensor.f_view([-1_i64])?)?;
+    let tensor = if device == Device::Cpu && is_row_major(raw) {
+        Tensor::f_from_data_size(&raw.bytes()?, &shape_of(raw), kind)?
+    } else {
+        let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
+        copy_pieces(raw, kind, &tensor.f_view([-1_i64])?)?;
+        tensor
+    };
+    raw.release();
     Ok(tensor)
 }
 
@@ -88,8 +94,19 @@ fn shape_of(raw: &RawTensor<'_>) -> Vec<i64> {
     raw.shape().iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect()
 }
 
+/// Whether the elements follow on each other in the file, so that their bytes are borrowed and not gathered (but for
+/// those of a machine of the other byte order, and the like).
+fn is_row_major(raw: &RawTensor<'_>) -> bool {
+    let mut next = 1_u64;
+    raw.shape().iter().zip(raw.strides()).rev().all(|(&size, &stride)| {
+        let follows = size == 1 || stride == next;
+        next = next.saturating_mul(size);
+        follows
+    })
+}
+
 /// Copies the elements into a tensor of one dimension, piece by piece, so that nothing of any size is held twice.
-fn copy_chunks(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), ErrorKind> {
+fn copy_pieces(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), ErrorKind> {
     let _guard = tch::no_grad_guard();
     let (mut start, mut touched) = (0_i64, 0);
     let mut copy = |bytes: &[u8]| -> Result<(), ErrorKind> {
@@ -97,19 +114,21 @@ fn copy_chunks(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), Err
         let piece = Tensor::f_from_data_size(bytes, &[count], kind)?;
         flat.f_narrow(0, start, count)?.f_copy_(&piece)?;
         start += count;
+        touched += bytes.len();
+        if touched >= RELEASE_BYTES {
+            raw.release();
+            touched = 0;
+        }
         Ok(())
     };
+    // The chunks are small enough for the processor's cache, and for libtorch to copy them without other threads.
     let mut copied = Ok(());
     raw.for_each_chunk(|chunk| {
         if copied.is_ok() {
             copied = copy(chunk);
         }
-        touched += chunk.len();
-        if touched >= RELEASE_BYTES {
-            raw.release();
-            touched = 0;
-        }
     })?;
+    copied?;
     raw.release();
-    copied
+    Ok(())
 }

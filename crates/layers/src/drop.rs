@@ -3,6 +3,7 @@
 use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
+use crate::explain::python;
 use crate::registry::{Build, build_from};
 use crate::{Error, Module, Result, Training, size};
 
@@ -85,6 +86,10 @@ impl Module for Dropout {
 
     fn train(&self, training: bool) {
         self.training.set(training);
+    }
+
+    fn extra_repr(&self) -> String {
+        format!("p={}, inplace={}", python::value(self.config.drop_prob), python::value(self.config.inplace))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod conv;
 pub mod drop;
 mod error;
 pub mod explain;
+pub mod identity;
 pub mod init;
 pub mod linear;
 mod module;
@@ -28,6 +29,7 @@ pub mod upsample;
 
 pub use containers::{ModuleDict, ModuleList, Sequential};
 pub use error::{Error, ErrorKind, Result, first_line};
+pub use identity::Identity;
 pub use init::InitCfg;
 pub use linear::{Linear, LinearConfig};
 pub use module::{Module, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input};

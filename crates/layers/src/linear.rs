@@ -3,6 +3,7 @@
 use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
+use crate::explain::{elements, product, python};
 use crate::registry::{Build, build_from};
 use crate::shape::wrong_channels;
 use crate::{Error, ErrorKind, Module, Parts, Result, init};
@@ -30,7 +31,7 @@ pub const SPECS: &[Spec<Build>] = &[Spec {
     source: "torch.nn.Linear",
     fields: LinearConfig::FIELDS,
     aliases: &["torch.nn.Linear"],
-    ..Spec::new("Linear", |arguments| build_from(arguments, Linear::new))
+    ..Spec::new("Linear", |arguments| build_from(arguments, Linear::wrapper))
 }];
 
 /// `x weight^T + bias`.
@@ -41,6 +42,7 @@ pub const SPECS: &[Spec<Build>] = &[Spec {
 pub struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    class: &'static [&'static str],
 }
 
 impl Linear {
@@ -61,13 +63,22 @@ impl Linear {
         if let (0, Some(bias)) = (in_features, &bias) {
             init::uniform(bias, 0.0, 0.0)?;
         }
-        Ok(Self { weight, bias })
+        Ok(Self { weight, bias, class: &["Linear", "Module"] })
+    }
+
+    /// As [`Self::new`], for rules of `init_cfg` as `mmcv.cnn.Linear`: its base class is `torch.nn.Linear`, so that rules
+    /// for the layer `Module` do not match it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn wrapper(config: &LinearConfig) -> Result<Self> {
+        Ok(Self { class: &["Linear", "Linear"], ..Self::new(config)? })
     }
 }
 
 impl Module for Linear {
     fn class(&self) -> &'static [&'static str] {
-        &["Linear", "Module"]
+        self.class
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
@@ -85,5 +96,16 @@ impl Module for Linear {
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.parameter("weight", &self.weight);
         parts.parameter("bias", &self.bias);
+    }
+
+    fn extra_repr(&self) -> String {
+        let shape = self.weight.size();
+        let size = |dim: usize| product(shape.get(dim..=dim).unwrap_or_default());
+        format!("in_features={}, out_features={}, bias={}", size(1), size(0), python::value(self.bias.is_some()))
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        let out_features = outputs.first().and_then(|shape| shape.last()).copied().unwrap_or(0);
+        elements(inputs).saturating_mul(product(&[out_features]))
     }
 }

@@ -3,6 +3,7 @@
 use mmcv_registry::{Spec, config_struct};
 use tch::Tensor;
 
+use crate::explain::python;
 use crate::registry::{Build, build_from, spec};
 use crate::{Module, Result, Size, size};
 
@@ -91,5 +92,9 @@ impl Module for Pad {
             PadMode::Reflect => size::pad(input, &self.sides, "reflect", None),
             PadMode::Replicate => size::pad(input, &self.sides, "replicate", None),
         }
+    }
+
+    fn extra_repr(&self) -> String {
+        python::tuple(self.sides.iter().copied())
     }
 }

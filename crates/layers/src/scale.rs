@@ -3,6 +3,7 @@
 use mmcv_registry::{Spec, config_struct, config_words};
 use tch::Tensor;
 
+use crate::explain::elements;
 use crate::registry::{Build, build_from};
 use crate::{Error, Module, Parts, Result, init, size};
 
@@ -94,6 +95,10 @@ impl Module for Scale {
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.parameter("scale", &self.scale);
     }
+
+    fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        elements(outputs)
+    }
 }
 
 /// Multiplies each channel by a learned factor.
@@ -138,5 +143,9 @@ impl Module for LayerScale {
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.parameter("weight", &self.weight);
+    }
+
+    fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        elements(outputs)
     }
 }

@@ -1,10 +1,14 @@
 //! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`. Reference: mmpretrain/models.
 
+use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, call_child, run_child,
+    Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, Size, call_child,
+    run_child,
 };
 use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
 use tch::Tensor;
+
+use crate::training_part::TrainingPart;
 
 config_struct! {
     /// Arguments of `ImageClassifier`.
@@ -33,6 +37,7 @@ config_struct! {
 /// Shapes: input `[N, 3, H, W]`, output `[N, num_classes]`: scores before softmax. State: `backbone.*`, `head.*`.
 #[derive(Debug)]
 pub struct ImageClassifier {
+    data_preprocessor: Option<TrainingPart>,
     backbone: Box<dyn Module>,
     neck: Option<Box<dyn Module>>,
     head: Option<Box<dyn Module>>,
@@ -49,6 +54,7 @@ impl ImageClassifier {
             Builder { path: builder.path.key(key), ..builder.clone() }.model(&Config::Dict(cfg.clone()))
         };
         Ok(Self {
+            data_preprocessor: TrainingPart::data_preprocessor(&config.data_preprocessor),
             backbone: part("backbone", &config.backbone)?,
             neck: config.neck.as_ref().map(|cfg| part("neck", cfg)).transpose()?,
             head: config.head.as_ref().map(|cfg| part("head", cfg)).transpose()?,
@@ -84,6 +90,9 @@ impl Module for ImageClassifier {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(preprocessor) = &self.data_preprocessor {
+            parts.child("data_preprocessor", preprocessor);
+        }
         parts.child("backbone", &*self.backbone);
         for (name, part) in [("neck", &self.neck), ("head", &self.head)] {
             if let Some(part) = part {
@@ -116,7 +125,7 @@ config_struct! {
 /// Shapes: input `[N, C, *]`, output `[N, C]`.
 #[derive(Debug)]
 pub struct GlobalAveragePooling {
-    dims: usize,
+    gap: AdaptiveAvgPool,
 }
 
 impl GlobalAveragePooling {
@@ -125,10 +134,13 @@ impl GlobalAveragePooling {
     /// # Errors
     /// Where `dim` is not 1, 2 or 3.
     pub fn new(config: &GlobalAveragePoolingConfig) -> Result<Self> {
-        match usize::try_from(config.dim) {
-            Ok(dims @ 1..=3) => Ok(Self { dims }),
-            _ => Err(Error::argument("dim", config.dim, "expected 1, 2 or 3")),
-        }
+        let gap = match config.dim {
+            1 => AdaptiveAvgPool::new(1, Size::All(1))?,
+            2 => AdaptiveAvgPool::new(2, Size::Each(vec![1; 2]))?,
+            3 => AdaptiveAvgPool::new(3, Size::Each(vec![1; 3]))?,
+            other => return Err(Error::argument("dim", other, "expected 1, 2 or 3")),
+        };
+        Ok(Self { gap })
     }
 }
 
@@ -138,11 +150,7 @@ impl Module for GlobalAveragePooling {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let pooled = match self.dims {
-            1 => input.f_adaptive_avg_pool1d(1i64)?,
-            2 => input.f_adaptive_avg_pool2d([1i64, 1])?,
-            _ => input.f_adaptive_avg_pool3d([1i64, 1, 1])?,
-        };
+        let pooled = run_child("gap", &self.gap, input)?;
         let samples = pooled.size().first().copied().unwrap_or(0);
         Ok(pooled.f_view([samples, -1])?)
     }
@@ -152,6 +160,10 @@ impl Module for GlobalAveragePooling {
             [single] => self.forward(single).map(Output::Tensor),
             several => several.iter().map(|input| self.forward(input)).collect::<Result<_>>().map(Output::Tensors),
         }
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("gap", &self.gap);
     }
 
     fn has_init_weights(&self) -> bool {
@@ -186,6 +198,7 @@ config_struct! {
 /// Shapes: input `[N, in_channels]`, output `[N, num_classes]`. State: `fc.weight`, `fc.bias`.
 #[derive(Debug)]
 pub struct LinearClsHead {
+    loss_module: Option<TrainingPart>,
     fc: Linear,
     init_cfg: InitCfg,
 }
@@ -203,6 +216,7 @@ impl LinearClsHead {
             return Err(Error::argument("in_channels", config.in_channels, "expected at least 0"));
         }
         Ok(Self {
+            loss_module: TrainingPart::loss(&config.loss),
             fc: Linear::new(&LinearConfig::new(config.in_channels, config.num_classes))?,
             init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
         })
@@ -224,6 +238,9 @@ impl Module for LinearClsHead {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(loss) = &self.loss_module {
+            parts.child("loss_module", loss);
+        }
         parts.child("fc", &self.fc);
     }
 

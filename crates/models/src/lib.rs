@@ -5,6 +5,7 @@ mod classifier;
 mod mobilenet_v2;
 mod preprocess;
 mod recipe;
+mod training_part;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;

@@ -11,45 +11,64 @@ use std::time::UNIX_EPOCH;
 
 use crate::digest::{self, Digest};
 use crate::error::{Error, ErrorKind};
+use crate::known::Known;
 use crate::source::SourceUrl;
+
+/// The folder of the cached files in the cache folder.
+pub(crate) const FOLDER: &str = "checkpoints";
+/// The folder in it of those whose names carry no digest.
+pub(crate) const BY_URL: &str = "by-url";
 
 /// The place of one URL's file.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// Final path.
     pub(crate) path: PathBuf,
-    /// The digest that the file name carries.
-    pub(crate) named: Option<Digest>,
+    /// The digest that is known of the content, from its name or from a table.
+    pub(crate) digest: Option<Digest>,
     state: PathBuf,
 }
 
 impl Entry {
-    pub(crate) fn new(home: &Path, url: &SourceUrl) -> Self {
-        let root = home.join("checkpoints");
-        let named = Digest::of_file_name(url.file_name());
-        let folder = match named {
-            Some(_) => root.clone(),
-            None => root.join("by-url").join(&digest::of_text(&url.identity())[..16]),
+    /// The place of a URL in the cache folder.
+    pub(crate) fn new(home: &Path, url: &SourceUrl) -> Result<Self, Error> {
+        let known = Known::of(home, url)?;
+        let named = Digest::of_file_name(url.file_name()).is_some();
+        let root = home.join(FOLDER);
+        let by_url = || root.join(BY_URL).join(&digest::of_text(&url.identity())[..16]);
+        let path = match (named, known.name_is_right) {
+            (true, true) => root.join(url.file_name()),
+            (true, false) => by_url().join(Digest::without(url.file_name())),
+            (false, _) => by_url().join(url.file_name()),
         };
-        let path = folder.join(url.file_name());
-        let state = state_file(home, &path);
-        Self { path, named, state }
+        Ok(Self::at(home, path, known.digest))
+    }
+
+    /// The file at a path inside the cache folder.
+    pub(crate) fn at(home: &Path, path: PathBuf, digest: Option<Digest>) -> Self {
+        let state = state_folder(home).join(state_key(home, &path));
+        Self { path, digest, state }
     }
 
     /// Makes the folders and waits until no other process works on this file. The lock is freed by dropping it, and by
-    /// the system when the process dies; the lock file itself stays, because deleting it would let two holders in.
+    /// the system when the process dies.
     pub(crate) fn lock(&self) -> Result<File, Error> {
         for folder in [self.path.parent(), self.state.parent()].into_iter().flatten() {
             fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
         }
         let path = self.state_file("lock");
-        let open = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = open.map_err(|error| Error::io("open the lock", &path, error))?;
-        if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
-            log::info!("waiting for another process that fetches {}", self.path.display());
+        loop {
+            let open = File::options().create(true).truncate(false).write(true).open(&path);
+            let file = open.map_err(|error| Error::io("open the lock", &path, error))?;
+            if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+                log::info!("waiting for another process that fetches {}", self.path.display());
+            }
+            file.lock().map_err(|error| Error::io("take the lock", &path, error))?;
+            // `prune` may have deleted the file before the lock was had; the next holder would then make another.
+            if is_named(&file, &path).map_err(|error| Error::io("read the lock", &path, error))? {
+                return Ok(file);
+            }
         }
-        file.lock().map_err(|error| Error::io("take the lock", &path, error))?;
-        Ok(file)
     }
 
     /// A file beside the final one for `purpose`: `lock`, `part` and so on.
@@ -99,7 +118,7 @@ pub(crate) enum Cached {
 
 /// Verifies a file of the user inside the cache folder by the digest in its name or the one given.
 pub(crate) fn check_local(home: &Path, path: &Path, expected: Option<&Digest>) -> Result<(), Error> {
-    match check(path, &state_file(home, path).with_extension("stamp"), expected)? {
+    match check(path, &state_folder(home).join(state_key(home, path)).with_extension("stamp"), expected)? {
         Cached::Good => Ok(()),
         Cached::Missing => {
             Err(Error::new("", ErrorKind::NotAFile { file: path.to_owned(), reason: "there is no such file" }))
@@ -139,13 +158,36 @@ fn check(path: &Path, stamp: &Path, expected: Option<&Digest>) -> Result<Cached,
     Ok(Cached::Wrong { expected: expected.clone(), found: full })
 }
 
-fn state_file(home: &Path, path: &Path) -> PathBuf {
+/// Where locks, partial files and stamps lie.
+pub(crate) fn state_folder(home: &Path) -> PathBuf {
+    home.join(FOLDER).join(".state")
+}
+
+/// The name, without extension, of what belongs to the file at `path`.
+pub(crate) fn state_key(home: &Path, path: &Path) -> String {
     let inside = path.strip_prefix(home).unwrap_or(path);
-    home.join("checkpoints/.state").join(&digest::of_text(&inside.to_string_lossy())[..32])
+    digest::of_text(&inside.to_string_lossy())[..32].to_owned()
+}
+
+/// Whether the open `file` is the one that has the name `path`.
+#[cfg(unix)]
+pub(crate) fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_named(_: &File, path: &Path) -> io::Result<bool> {
+    path.try_exists()
 }
 
 /// A stamp is one line: what the system says of the file, and the whole digest it had then.
-fn write_stamp(stamp: &Path, metadata: &Metadata, full: &str) {
+pub(crate) fn write_stamp(stamp: &Path, metadata: &Metadata, full: &str) {
     let written = stamp.parent().map_or(Ok(()), fs::create_dir_all);
     if let Err(error) = written.and_then(|()| fs::write(stamp, format!("{} {full}\n", identity(metadata)))) {
         log::debug!("cannot write the stamp {}: {error}", stamp.display());
@@ -153,7 +195,7 @@ fn write_stamp(stamp: &Path, metadata: &Metadata, full: &str) {
 }
 
 /// What the system said of the file when it was last hashed, and its digest then.
-fn read_stamp(stamp: &Path) -> Option<(String, String)> {
+pub(crate) fn read_stamp(stamp: &Path) -> Option<(String, String)> {
     let text = fs::read_to_string(stamp).ok()?;
     let (seen, full) = text.strip_suffix('\n')?.rsplit_once(' ')?;
     (full.len() == 64).then(|| (seen.to_owned(), full.to_owned()))
@@ -183,7 +225,7 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn entry(home: &Path, url: &str) -> Entry {
-        Entry::new(home, &SourceUrl::parse(url).unwrap())
+        Entry::new(home, &SourceUrl::parse(url).unwrap()).unwrap()
     }
 
     #[test]
@@ -201,7 +243,7 @@ mod tests {
     fn a_stamp_spares_the_hash_until_the_file_is_touched() {
         let home = tempfile::tempdir().unwrap();
         let entry = entry(home.path(), "https://h/x-ba7816bf.pth");
-        let expected = entry.named.clone();
+        let expected = entry.digest.clone();
         assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Missing);
         let _lock = entry.lock().unwrap();
         fs::write(&entry.path, "abc").unwrap();
@@ -239,7 +281,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let entry = entry(home.path(), "https://h/x-ba7816bf.pth");
         fs::create_dir_all(&entry.path).unwrap();
-        let error = entry.check(entry.named.as_ref()).unwrap_err();
+        let error = entry.check(entry.digest.as_ref()).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::NotAFile { .. }), "{error}");
     }
 }

@@ -42,6 +42,18 @@ impl Digest {
         text.parse().ok()
     }
 
+    /// A file name without the digest at the end of its stem.
+    pub(crate) fn without(name: &str) -> String {
+        let (stem, extension) = name.split_at(name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len()));
+        let kept = stem.rfind(['-', '_']).filter(|at| *at > 0 && Self::of_file_name(name).is_some());
+        format!("{}{extension}", &stem[..kept.unwrap_or(stem.len())])
+    }
+
+    /// The digest of 64 lower-case hex digits that this crate has computed.
+    pub(crate) fn whole(full: &str) -> Self {
+        Self(full.to_owned())
+    }
+
     /// Whether `full`, a whole digest in lower-case hex, begins with this one.
     pub fn is_prefix_of(&self, full: &str) -> bool {
         full.starts_with(&self.0)
@@ -131,6 +143,18 @@ mod tests {
         }
         assert_eq!(Digest::of_file_name(&format!("a-{long}.pth")).unwrap().as_str(), long);
         assert_eq!(Digest::of_file_name(&format!("a-{long}0.pth")), None);
+    }
+
+    #[test]
+    fn digests_are_taken_off_file_names() {
+        for (name, expected) in [
+            ("resnext50_32x4d_gn-c7e8b754.pth", "resnext50_32x4d_gn.pth"),
+            ("model_9e5bac", "model"),
+            ("resnet50_20200130.pth", "resnet50_20200130.pth"),
+            ("-c7e8b754.pth", "-c7e8b754.pth"),
+        ] {
+            assert_eq!(Digest::without(name), expected);
+        }
     }
 
     #[test]

@@ -95,6 +95,14 @@ pub enum ErrorKind {
         /// What the parser says, without the place.
         reason: String,
     },
+    /// An entry of `config.json` or of a bundle's lock file is not as it has to be.
+    #[error("`{key}`: {reason}")]
+    InvalidEntry {
+        /// The entry.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The name is in no table.
     #[error("no such model in the {table} table{}", nearest_names(.nearest))]
     UnknownName {
@@ -235,7 +243,10 @@ pub enum ErrorKind {
         variable: &'static str,
     },
     /// A mirror is not written as `PREFIX=MIRROR`.
-    #[error("`{pair}` is no mirror: write PREFIX=MIRROR, both beginning with http:// or https://")]
+    #[error(
+        "`{pair}` is no mirror: write PREFIX=MIRROR, both beginning with http:// or https://; the mirror may be \
+         file:///FOLDER/, too"
+    )]
     InvalidMirror {
         /// The text at fault.
         pair: String,

@@ -11,13 +11,19 @@
 //! while the file arrives, and the file gets its name in the cache only when it is whole and right. The crate prints
 //! nothing: progress goes to a closure, warnings to the `log` crate.
 
+mod bundle;
 mod cache;
 mod credentials;
 mod digest;
 mod download;
 mod error;
+mod fetch;
 mod home;
 mod http;
+mod json;
+mod known;
+mod lock;
+mod maintain;
 mod mirrors;
 mod options;
 mod partial;
@@ -25,15 +31,20 @@ mod patience;
 mod proxy;
 mod resolve;
 mod retry_after;
+mod settings;
 mod source;
 mod tables;
+mod whereabouts;
 mod zoo;
 
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, ErrorKind};
+pub use lock::LockedFile;
+pub use maintain::{PruneOptions, Pruned, Status, Verified};
 pub use options::{FetchOptions, Network, Progress};
 pub use resolve::Resolved;
 pub use source::{SourceUrl, redact};
+pub use whereabouts::Whereabouts;
 pub use zoo::Zoo;
 
 /// Compiles the examples of the read-me file.

@@ -1,59 +1,114 @@
 //! Other places for the same files: URL prefixes and what to put in their stead.
 
-use crate::error::{Error, ErrorKind};
+use std::fmt;
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::settings::invalid_mirror;
 use crate::source::{SourceUrl, redact};
 
 /// Pairs of a URL prefix and its replacement, in the order in which they are tried.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mirrors(Vec<(String, String)>);
 
-impl Mirrors {
-    /// Reads `PREFIX=MIRROR` pairs, separated by spaces or commas: the form of `MMCV_MIRRORS`.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let pairs = text.split([' ', ',', '\t', '\n']).filter(|pair| !pair.is_empty());
-        pairs.map(parse_pair).collect::<Result<_, _>>().map(Self)
-    }
+/// Another place for one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mirror {
+    Url(SourceUrl),
+    /// A file of this machine, such as one of a bundle.
+    File(PathBuf),
+}
 
-    /// The mirrors of a URL.
-    pub(crate) fn of(&self, url: &SourceUrl) -> Result<Vec<SourceUrl>, Error> {
-        let moved = |(prefix, mirror): &(String, String)| {
-            url.as_str().strip_prefix(prefix.as_str()).map(|rest| SourceUrl::parse(&format!("{mirror}{rest}")))
-        };
-        self.0.iter().filter_map(moved).collect()
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => url.fmt(f),
+            Self::File(file) => file.display().fmt(f),
+        }
     }
 }
 
-fn parse_pair(pair: &str) -> Result<(String, String), Error> {
-    let is_url = |text: &&str| text.starts_with("http://") || text.starts_with("https://");
-    match pair.split_once('=').filter(|(prefix, mirror)| is_url(prefix) && is_url(mirror)) {
-        Some((prefix, mirror)) => Ok((prefix.to_owned(), mirror.to_owned())),
-        None => {
-            let pair = pair.split('=').map(redact).collect::<Vec<_>>().join("=");
-            Err(Error::new("MMCV_MIRRORS", ErrorKind::InvalidMirror { pair }))
+impl Mirrors {
+    /// Reads `PREFIX=MIRROR` pairs, separated by spaces or commas: the form of `MMCV_MIRRORS`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let mut mirrors = Self::default();
+        for pair in text.split([' ', ',', '\t', '\n']).filter(|pair| !pair.is_empty()) {
+            let about = |error: Error| error.about("MMCV_MIRRORS");
+            let (prefix, mirror) = pair.split_once('=').ok_or_else(|| about(invalid_mirror(redact(pair))))?;
+            mirrors.add(prefix, mirror).map_err(about)?;
         }
+        Ok(mirrors)
     }
+
+    /// Adds a pair after the others.
+    pub(crate) fn add(&mut self, prefix: &str, mirror: &str) -> Result<(), Error> {
+        let is_web = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+        let is_file = Url::parse(mirror).is_ok_and(|url| url.scheme() == "file" && url.to_file_path().is_ok());
+        if !is_web(prefix) || !(is_web(mirror) || is_file) {
+            return Err(invalid_mirror(format!("{}={}", redact(prefix), redact(mirror))));
+        }
+        self.0.push((prefix.to_owned(), mirror.to_owned()));
+        Ok(())
+    }
+
+    /// The mirrors of a URL: the rest after the prefix is put behind the mirror. A `file://` mirror that is a bundle
+    /// has the file where its lock file says.
+    pub(crate) fn of(&self, url: &SourceUrl) -> Result<Vec<Mirror>, Error> {
+        let mut found = Vec::new();
+        for (prefix, mirror) in &self.0 {
+            let Some(rest) = url.as_str().strip_prefix(prefix.as_str()) else { continue };
+            let Some(folder) = file_path(mirror) else {
+                found.push(Mirror::Url(SourceUrl::parse(&format!("{mirror}{rest}"))?));
+                continue;
+            };
+            let file = match Lock::read(&folder)? {
+                Some(lock) => lock.by_url(&url.identity()).map(|locked| folder.join(&locked.path)),
+                None => file_path(&format!("{mirror}{rest}")),
+            };
+            found.extend(file.map(Mirror::File));
+        }
+        Ok(found)
+    }
+
+    /// The pairs, without passwords.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().map(|(prefix, mirror)| (redact(prefix), redact(mirror)))
+    }
+}
+
+/// The path of a `file://` URL.
+fn file_path(text: &str) -> Option<PathBuf> {
+    Url::parse(text).ok().filter(|url| url.scheme() == "file")?.to_file_path().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn mirrors_replace_the_beginning_in_order() {
-        let mirrors = Mirrors::parse("https://h/=http://a/x/, https://h/b/=https://b/\thttps://g/=https://c/").unwrap();
+        let mirrors = Mirrors::parse(
+            "https://h/=http://a/x/, https://h/b/=https://b/\thttps://g/=https://c/ https://h/=file:///d/",
+        )
+        .unwrap();
         let sources = |url: &str| -> Vec<String> {
             let sources = mirrors.of(&SourceUrl::parse(url).unwrap()).unwrap();
-            sources.iter().map(|source| source.as_str().to_owned()).collect()
+            sources.iter().map(ToString::to_string).collect()
         };
-        assert_eq!(sources("https://h/b/c.pth"), ["http://a/x/b/c.pth", "https://b/c.pth"]);
+        assert_eq!(sources("https://h/b/c.pth"), ["http://a/x/b/c.pth", "https://b/c.pth", "/d/b/c.pth"]);
         assert_eq!(sources("https://i/c.pth"), [""; 0]);
     }
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["https://h/", "h=g", "https://h/=ftp://u:secret@g/", "=https://h/"] {
+        for text in ["https://h/", "h=g", "https://h/=ftp://u:secret@g/", "=https://h/", "https://h/=file://g/a"] {
             let error = Mirrors::parse(text).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::InvalidMirror { .. }), "{error}");
+            assert!(error.to_string().starts_with("MMCV_MIRRORS: "), "{error}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::cache::Entry;
+use crate::cache::{self, Entry};
 use crate::digest::{self, BUFFER, Digest};
 use crate::error::{Error, ErrorKind};
 
@@ -118,19 +118,11 @@ impl<'a> Partial<'a> {
     }
 
     /// Somebody who clears the folder while this runs may have made room for another partial file of the same name.
-    #[cfg(unix)]
     fn check_identity(&self) -> std::io::Result<()> {
-        use std::os::unix::fs::MetadataExt;
-        let (named, ours) = (fs::metadata(&self.path)?, self.file.metadata()?);
-        if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) {
+        if cache::is_named(&self.file, &self.path)? {
             return Ok(());
         }
         Err(std::io::Error::other("another process has replaced it"))
-    }
-
-    #[cfg(not(unix))]
-    fn check_identity(&self) -> std::io::Result<()> {
-        Ok(())
     }
 
     fn fail(&self, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + use<> {
@@ -152,7 +144,7 @@ mod tests {
     use crate::source::SourceUrl;
 
     fn entry(home: &std::path::Path) -> Entry {
-        Entry::new(home, &SourceUrl::parse("https://h/x-ba7816bf.pth").unwrap())
+        Entry::new(home, &SourceUrl::parse("https://h/x-ba7816bf.pth").unwrap()).unwrap()
     }
 
     #[test]
@@ -178,13 +170,13 @@ mod tests {
         let _lock = entry.lock().unwrap();
         let mut partial = Partial::open(&entry, "u").unwrap();
         partial.append(b"abx").unwrap();
-        let error = partial.finish(entry.named.as_ref()).unwrap_err();
+        let error = partial.finish(entry.digest.as_ref()).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::WrongDigest { .. }), "{error}");
         assert!(!entry.path.exists() && !entry.state_file("part").exists());
 
         let mut partial = Partial::open(&entry, "u").unwrap();
         partial.append(b"abc").unwrap();
-        partial.finish(entry.named.as_ref()).unwrap();
+        partial.finish(entry.digest.as_ref()).unwrap();
         assert_eq!(fs::read(&entry.path).unwrap(), b"abc");
         assert!(!entry.state_file("part").exists() && entry.state_file("stamp").exists());
     }
@@ -200,7 +192,7 @@ mod tests {
         let kept = home.path().join("kept");
         fs::rename(entry.state_file("part"), &kept).unwrap();
         fs::write(entry.state_file("part"), "other").unwrap();
-        assert!(partial.finish(entry.named.as_ref()).is_err());
+        assert!(partial.finish(entry.digest.as_ref()).is_err());
         assert!(!entry.path.exists());
     }
 }

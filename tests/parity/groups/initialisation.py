@@ -1,5 +1,7 @@
 """`init_cfg`: every rule on a linear head, rules for layers of a MobileNetV2, overrides, and bad rules."""
 
+from dataclasses import replace
+
 from case import Case
 from groups.options import maybe
 
@@ -59,6 +61,10 @@ def fixed():
         "backbone_override",
         {"type": "Xavier", "layer": "Conv2d", "override": {"name": "layer1", "type": "Constant", "val": 0.1}},
     )
+    network = {"type": "FFN", "embed_dims": 4, "feedforward_channels": 6}
+    for layer in ["Module", "Linear"]:
+        init_cfg = {"type": "Uniform", "layer": layer}
+        yield Case(f"base_class_{layer.lower()}_of_ffn", "model", network | {"init_cfg": init_cfg}, init_weights=True)
     yield from refused()
 
 
@@ -84,26 +90,58 @@ def rule(rng, layers):
         maybe(rng, cfg, "distribution", ["uniform", "normal"])
     if kind == "Kaiming":
         maybe(rng, cfg, "mode", ["fan_in", "fan_out"])
+        maybe(rng, cfg, "nonlinearity", ["relu", "leaky_relu", "linear", "tanh", "sigmoid", "selu"], 0.3)
     maybe(rng, cfg, "bias", [0, 0.5, -1.0], 0.3)
     if kind != "Caffe2Xavier":
         maybe(rng, cfg, "bias_prob", [0.01, 0.3], 0.15)
     return cfg
 
 
+def rules(rng, layers, names):
+    """One to three rules, sometimes with overrides of children by name."""
+    drawn = [rule(rng, layers) for _ in range(rng.choice([1, 1, 2, 3]))]
+    if rng.random() < 0.4:
+        overrides = []
+        for name in rng.sample(names, min(len(names), rng.choice([1, 1, 2]))):
+            override = {"name": name}
+            if rng.random() < 0.7:
+                override |= {key: value for key, value in rule(rng, layers).items() if key != "layer"}
+            overrides.append(override)
+        drawn[-1]["override"] = overrides if len(overrides) > 1 or rng.random() < 0.5 else overrides[0]
+        if rng.random() < 0.3:
+            del drawn[-1]["layer"]
+    return drawn if len(drawn) > 1 or rng.random() < 0.3 else drawn[0]
+
+
+def brick(rng):
+    """A transformer brick whose parts may have rules of their own."""
+    classes = ["Linear", "LayerNorm", "Module", "BaseModule", "MultiheadAttention", "NonDynamicallyQuantizableLinear"]
+    layers = [*classes, "Sequential", "_NormBase", "LayerScale", ["Linear", "LayerNorm"], ["Conv2d", "Linear"], "_ConvNd"]
+    attention = {"type": "MultiheadAttention", "embed_dims": 4, "num_heads": 2}
+    network = {"type": "FFN", "embed_dims": 4, "feedforward_channels": 6, "layer_scale_init_value": rng.choice([0.0, 0.5])}
+    maybe(rng, attention, "init_cfg", [rules(rng, layers, ["attn"])])
+    maybe(rng, network, "init_cfg", [rules(rng, layers, ["layers"])])
+    order = ["self_attn", "norm", "ffn", "norm"]
+    layer = {"type": "BaseTransformerLayer", "attn_cfgs": attention, "ffn_cfgs": network, "operation_order": order}
+    maybe(rng, layer, "init_cfg", [rules(rng, layers, ["attentions", "ffns", "norms"])], 0.6)
+    sequence = {"type": "TransformerLayerSequence", "transformerlayers": layer, "num_layers": 2}
+    maybe(rng, sequence, "init_cfg", [rules(rng, layers, ["layers"])], 0.8)
+    embed = {"type": "PatchEmbed", "in_channels": 3, "embed_dims": 4, "kernel_size": 2, "norm_cfg": {"type": "LN"}}
+    embed["conv_type"] = rng.choice(["Conv2d", "ConvWS"])
+    embed["init_cfg"] = rules(rng, [*layers, "Conv2d", "ConvWS2d"], ["projection", "norm"])
+    merging = {"type": "PatchMerging", "in_channels": 2, "out_channels": 3}
+    merging["init_cfg"] = rules(rng, layers, ["norm", "reduction"])
+    cfg = rng.choice([attention, network, layer, sequence, sequence, embed, merging])
+    return Case("", "model", cfg, init_weights=True)
+
+
 def draw(rng):
     seed = rng.randrange(10**6)
-    if rng.random() < 0.6:
-        layers = ["Linear", ["Linear"], ["Conv2d", "Linear"], "Conv2d", "Module"]
-        make, overrides = head, ["fc"]
-    else:
-        layers = ["Conv2d", ["Conv2d", "BatchNorm2d"], "_BatchNorm", ["BatchNorm2d"], "ConvModule", "_ConvNd"]
-        make, overrides = backbone, ["conv1", "layer1", "conv2", "layer7"]
-    rules = [rule(rng, layers) for _ in range(rng.choice([1, 1, 2, 3]))]
-    if rng.random() < 0.3:
-        override = {"name": rng.choice(overrides)}
-        if rng.random() < 0.7:
-            override |= {key: value for key, value in rule(rng, layers).items() if key != "layer"}
-        rules[-1]["override"] = override if rng.random() < 0.5 else [override]
-        if rng.random() < 0.3:
-            del rules[-1]["layer"]
-    return make("", rules if len(rules) > 1 or rng.random() < 0.3 else rules[0], seed=seed)
+    choice = rng.random()
+    if choice < 0.5:
+        return replace(brick(rng), seed=seed)
+    if choice < 0.75:
+        layers = ["Linear", ["Linear"], ["Conv2d", "Linear"], "Conv2d", "Module", ["Module", "Linear"]]
+        return head("", rules(rng, layers, ["fc"]), seed=seed)
+    layers = ["Conv2d", ["Conv2d", "BatchNorm2d"], "_BatchNorm", ["BatchNorm2d"], "ConvModule", "_ConvNd", "_NormBase"]
+    return backbone("", rules(rng, layers, ["conv1", "layer1", "conv2", "layer7"]), seed=seed)

@@ -7,6 +7,16 @@ from groups.options import maybe
 MODES = ["gaussian", "embedded_gaussian", "dot_product", "concatenation"]
 
 
+def fixed():
+    """Beside those of `bricks`."""
+    base = {"type": "GeneralizedAttention", "in_channels": 4, "num_heads": 2}
+    yield Case("attention_magnitude", "plugin", base | {"position_magnitude": 0.5}, inputs={"x": (2, 4, 4, 3)}, given=True)
+    yield Case("attention_embedding", "plugin", base | {"position_embedding_dim": 4}, inputs={"x": (1, 4, 5, 5)}, given=True)
+    context = {"type": "ContextBlock", "in_channels": 4, "ratio": 0.5, "pooling_type": "avg"}
+    yield Case("error_context_rank", "plugin", context, inputs={"x": (4, 3, 3)}, error=[])
+    yield Case("non_local_one_pixel", "plugin", {"type": "NonLocal2d", "in_channels": 4}, inputs={"x": (1, 4, 1, 1)}, given=True)
+
+
 def draw(rng):
     common = {
         "seed": rng.randrange(10**6),

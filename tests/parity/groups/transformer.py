@@ -36,6 +36,14 @@ def attentions():
     drops = {"attn_drop": 0.2, "proj_drop": 0.3, "dropout_layer": {"type": "DropPath", "drop_prob": 0.4}}
     yield model("attention_dropped", cfg=ATTENTION | drops, inputs=SELF, forward_seed=5)
     yield model("attention_no_dropout_layer", cfg=ATTENTION | {"dropout_layer": None}, inputs=SELF)
+    unbatched = {name: (shape[0], shape[2]) for name, shape in CROSS.items()}
+    yield model("attention_unbatched", cfg=ATTENTION, inputs=unbatched)
+    empty = {name: (shape[0], 0, shape[2]) for name, shape in CROSS.items()}
+    yield model("attention_empty", cfg=ATTENTION, inputs=empty)
+    masks = positions | {"attn_mask": (6, 4, 5), "key_padding_mask": (2, 5)}
+    names = ("attn_mask", "key_padding_mask")
+    yield model("attention_added_keys_and_masks", cfg=ATTENTION | options, inputs=masks, given=True)
+    yield model("attention_bool_masks", cfg=ATTENTION, inputs=masks, masks=names, given=True)
     rule = {"type": "Normal", "layer": "Linear", "std": 0.1, "bias": 0.2}
     yield model("attention_init", cfg=ATTENTION | {"init_cfg": rule}, inputs=SELF, init_weights=True)
 
@@ -76,6 +84,11 @@ def patches():
 def refused():
     yield model("error_heads", cfg=ATTENTION | {"num_heads": 4}, error=["num_heads"])
     yield model("error_query_size", cfg=ATTENTION, inputs={"query": (4, 2, 5)}, error=[])
+    positions = CROSS | {"identity": (4, 2, 6), "query_pos": (4, 2, 6), "key_pos": (5, 2, 6)}
+    yield model("error_mask_shape", cfg=ATTENTION, inputs=positions | {"attn_mask": (4, 1)}, error=["attn_mask"])
+    yield model("error_padding_mask_shape", cfg=ATTENTION, inputs=positions | {"attn_mask": (4, 5), "key_padding_mask": (2, 4)}, error=[])
+    yield model("error_values", cfg=ATTENTION, inputs=CROSS | {"value": (4, 2, 6)}, error=[])
+    yield model("error_embed_unbatched", cfg={"type": "PatchEmbed", "in_channels": 3, "embed_dims": 6}, inputs={"x": (3, 16, 16)}, error=[])
     yield model("error_one_fc", cfg=FEED_FORWARD | {"num_fcs": 1}, error=["num_fcs"])
     yield model("error_operation", cfg=LAYER | {"operation_order": ["self_attention", "norm"]}, error=[])
     each = {"attn_cfgs": [ATTENTION], "operation_order": DECODER}

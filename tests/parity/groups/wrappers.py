@@ -8,6 +8,15 @@ from groups.options import maybe, per_dimension
 ACTIVATIONS = ["SiLU", "Swish", "HSwish", "HSigmoid", "Clamp", "Clip"]
 
 
+def fixed():
+    """Beside those of `bricks`."""
+    for place in ["first", "last"]:
+        scale = {"type": "LayerScale", "dim": 4, "data_format": f"channels_{place}", "scale": 0.5}
+        for name, shape in [("scalar", ()), ("vector", (4,))]:
+            yield Case(f"layer_scale_{place}_{name}", "model", scale, inputs={"x": shape})
+    yield Case("linear_without_inputs", "model", {"type": "Linear", "in_features": 0, "out_features": 3}, inputs={"x": (2, 0)})
+
+
 def draw(rng):
     common = {
         "seed": rng.randrange(10**6),

@@ -56,7 +56,7 @@ config_struct! {
 pub struct MultiheadAttention {
     attn: Multihead,
     proj_drop: Dropout,
-    dropout_layer: Option<Box<dyn Module>>,
+    dropout_layer: Box<dyn Module>,
     embed_dims: i64,
     batch_first: bool,
     init_cfg: InitCfg,
@@ -114,10 +114,8 @@ impl MultiheadAttention {
         let attend = || self.attn.attend(query, key, value, &masks);
         let output = run_child_with("attn", &self.attn, &[query, key, value], attend)?;
         let output = if self.batch_first { output.f_transpose(0, 1)? } else { output };
-        let mut output = run_child("proj_drop", &self.proj_drop, &output)?;
-        if let Some(dropout) = &self.dropout_layer {
-            output = run_child("dropout_layer", &**dropout, &output)?;
-        }
+        let output = run_child("proj_drop", &self.proj_drop, &output)?;
+        let output = run_child("dropout_layer", &*self.dropout_layer, &output)?;
         Ok(identity.f_add(&output)?)
     }
 }
@@ -139,9 +137,7 @@ impl Module for MultiheadAttention {
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.child("attn", &self.attn);
         parts.child("proj_drop", &self.proj_drop);
-        if let Some(dropout) = &self.dropout_layer {
-            parts.child("dropout_layer", &**dropout);
-        }
+        parts.child("dropout_layer", &*self.dropout_layer);
     }
 
     fn init_cfg(&self) -> Option<&InitCfg> {

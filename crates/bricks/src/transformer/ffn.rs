@@ -4,7 +4,7 @@ use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::scale::{LayerScale, LayerScaleConfig};
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Sequential, no_options, run_child,
+    Arguments, Builder, Error, Identity, InitCfg, Module, Output, Parts, Result, Sequential, no_options, run_child,
 };
 use mmcv_registry::{Config, Dict, config_struct, dict};
 use tch::Tensor;
@@ -45,8 +45,8 @@ config_struct! {
 #[derive(Debug)]
 pub struct FFN {
     layers: Sequential,
-    gamma2: Option<LayerScale>,
-    dropout_layer: Option<Box<dyn Module>>,
+    gamma2: Box<dyn Module>,
+    dropout_layer: Box<dyn Module>,
     add_identity: bool,
     init_cfg: InitCfg,
 }
@@ -66,7 +66,7 @@ impl FFN {
         let at = |key: &str| Builder { path: builder.path.key(key), ..builder.clone() };
         let drop_config = DropoutConfig { drop_prob: ffn_drop, ..DropoutConfig::new() };
         let dropout = || Dropout::new(&drop_config).map_err(here);
-        let linear = |inputs: i64, outputs: i64| Linear::new(&LinearConfig::new(inputs, outputs)).map_err(here);
+        let linear = |inputs: i64, outputs: i64| Linear::wrapper(&LinearConfig::new(inputs, outputs)).map_err(here);
         let mut layers = Sequential::default();
         let mut inputs = embed_dims;
         for _ in 1..num_fcs {
@@ -78,24 +78,24 @@ impl FFN {
         layers.push(linear(feedforward_channels, embed_dims)?);
         layers.push(dropout()?);
         let scale = config.layer_scale_init_value;
-        let layer_scale = || LayerScale::new(&LayerScaleConfig { scale, ..LayerScaleConfig::new(embed_dims) });
+        let layer_scale = LayerScaleConfig { scale, ..LayerScaleConfig::new(embed_dims) };
         Ok(Self {
             layers,
             dropout_layer: build_dropout(&at("dropout_layer"), config.dropout_layer.as_ref())?,
-            gamma2: (scale > 0.0).then(layer_scale).transpose().map_err(here)?,
+            gamma2: if scale > 0.0 {
+                Box::new(LayerScale::new(&layer_scale).map_err(here)?)
+            } else {
+                Box::new(Identity)
+            },
             add_identity: config.add_identity,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
     }
 
     fn run(&self, input: &Tensor, identity: Option<&Tensor>) -> Result<Tensor> {
-        let mut output = run_child("layers", &self.layers, input)?;
-        if let Some(scale) = &self.gamma2 {
-            output = run_child("gamma2", scale, &output)?;
-        }
-        if let Some(dropout) = &self.dropout_layer {
-            output = run_child("dropout_layer", &**dropout, &output)?;
-        }
+        let output = run_child("layers", &self.layers, input)?;
+        let output = run_child("gamma2", &*self.gamma2, &output)?;
+        let output = run_child("dropout_layer", &*self.dropout_layer, &output)?;
         Ok(if self.add_identity { identity.unwrap_or(input).f_add(&output)? } else { output })
     }
 }
@@ -119,12 +119,8 @@ impl Module for FFN {
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.child("layers", &self.layers);
-        if let Some(dropout) = &self.dropout_layer {
-            parts.child("dropout_layer", &**dropout);
-        }
-        if let Some(scale) = &self.gamma2 {
-            parts.child("gamma2", scale);
-        }
+        parts.child("dropout_layer", &*self.dropout_layer);
+        parts.child("gamma2", &*self.gamma2);
     }
 
     fn init_cfg(&self) -> Option<&InitCfg> {

@@ -6,12 +6,13 @@ mod ffn;
 mod layer;
 mod multihead;
 mod patch;
+mod unfold;
 
 use mmcv_layers::{Build, build_from};
 use mmcv_registry::{Config, Dict, Spec};
 use tch::Tensor;
 
-use mmcv_layers::{Builder, Module, Result};
+use mmcv_layers::{Builder, Identity, Module, Result};
 
 pub use adaptive_padding::{AdaptivePadding, AdaptivePaddingConfig, PadMode};
 pub use attention::{MultiheadAttention, MultiheadAttentionConfig};
@@ -80,7 +81,10 @@ fn optional<'a>(inputs: &[&'a Tensor], place: usize) -> Option<&'a Tensor> {
     inputs.get(place).copied().filter(|tensor| tensor.defined())
 }
 
-/// The dropout of a config; `None` for null.
-fn build_dropout(builder: &Builder<'_>, cfg: Option<&Dict>) -> Result<Option<Box<dyn Module>>> {
-    cfg.map(|cfg| builder.model(&Config::Dict(cfg.clone()))).transpose()
+/// The dropout of a config; [`Identity`] for null or an empty dict.
+fn build_dropout(builder: &Builder<'_>, cfg: Option<&Dict>) -> Result<Box<dyn Module>> {
+    match cfg.filter(|cfg| !cfg.is_empty()) {
+        Some(cfg) => builder.model(&Config::Dict(cfg.clone())),
+        None => Ok(Box::new(Identity)),
+    }
 }

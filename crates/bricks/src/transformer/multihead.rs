@@ -1,5 +1,6 @@
 //! The attention inside `MultiheadAttention`. Reference: `torch.nn.MultiheadAttention`.
 
+use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::{Error, Module, Parts, Result, Training, number, run_child};
@@ -242,6 +243,18 @@ impl Module for Multihead {
         parts.child("out_proj", &self.out_proj);
     }
 
+    /// The projections of query, key and value, and the two products of the heads.
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        let Some(query) = inputs.first() else { return 0 };
+        let key = inputs.get(1).unwrap_or(query);
+        let value = inputs.get(2).unwrap_or(key);
+        let (&[length, samples, _], Some(keys)) = (query.as_slice(), key.first()) else { return 0 };
+        let projected = [query, key, value].into_iter().fold(0u64, |sum, shape| sum.saturating_add(product(shape)));
+        let attended = keys + i64::from(self.bias_kv.is_some()) + i64::from(self.add_zero_attn);
+        let products = product(&[2, samples, length, attended]);
+        projected.saturating_add(products).saturating_mul(product(&[self.embed_dims]))
+    }
+
     fn train(&self, training: bool) {
         self.training.set(training);
     }
@@ -262,6 +275,14 @@ impl Module for OutProjection {
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         self.0.parts(parts);
+    }
+
+    fn extra_repr(&self) -> String {
+        self.0.extra_repr()
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        self.0.multiply_adds(inputs, outputs)
     }
 }
 

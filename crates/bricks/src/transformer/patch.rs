@@ -6,6 +6,7 @@ use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, conf
 use tch::Tensor;
 
 use super::adaptive_padding::{AdaptivePadding, AdaptivePaddingConfig, PadMode};
+use super::unfold::Unfold;
 
 config_struct! {
     /// Arguments of `PatchEmbed`.
@@ -142,7 +143,7 @@ impl Module for PatchEmbed {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let _ = input.size4()?;
         let padded = match &self.adaptive_padding {
-            Some(padding) => padding.forward(input)?,
+            Some(padding) => run_child("adaptive_padding", padding, input)?,
             None => input.shallow_clone(),
         };
         let patches = run_child("projection", &*self.projection, &padded)?;
@@ -180,10 +181,7 @@ impl Module for PatchEmbed {
 #[derive(Debug)]
 pub struct PatchMerging {
     adaptive_padding: Option<AdaptivePadding>,
-    kernel_size: Vec<i64>,
-    stride: Vec<i64>,
-    padding: Vec<i64>,
-    dilation: Vec<i64>,
+    sampler: Unfold,
     norm: Option<Box<dyn Module>>,
     reduction: Linear,
     init_cfg: InitCfg,
@@ -210,10 +208,12 @@ impl PatchMerging {
         let reduction = LinearConfig { bias: config.bias, ..LinearConfig::new(merged, config.out_channels) };
         Ok(Self {
             adaptive_padding,
-            kernel_size,
-            stride: sizes(&stride, 1, "stride")?,
-            padding: sizes(&padding, 0, "padding")?,
-            dilation: sizes(&config.dilation, 1, "dilation")?,
+            sampler: Unfold {
+                kernel_size,
+                stride: sizes(&stride, 1, "stride")?,
+                padding: sizes(&padding, 0, "padding")?,
+                dilation: sizes(&config.dilation, 1, "dilation")?,
+            },
             norm: norm(&norm_builder, config.norm_cfg.as_ref(), merged)?,
             reduction: Linear::new(&reduction).map_err(here)?,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
@@ -231,9 +231,9 @@ impl PatchMerging {
         }
         let mut map = input.f_view([samples, height, width, channels])?.f_permute([0, 3, 1, 2])?;
         if let Some(padding) = &self.adaptive_padding {
-            map = padding.forward(&map)?;
+            map = run_child("adaptive_padding", padding, &map)?;
         }
-        let merged = map.f_im2col(&self.kernel_size, &self.dilation, &self.padding, &self.stride)?.f_transpose(1, 2)?;
+        let merged = run_child("sampler", &self.sampler, &map)?.f_transpose(1, 2)?;
         let merged = match &self.norm {
             Some(norm) => run_child("norm", &**norm, &merged)?,
             None => merged,
@@ -275,6 +275,7 @@ impl Module for PatchMerging {
         if let Some(padding) = &self.adaptive_padding {
             parts.child("adaptive_padding", padding);
         }
+        parts.child("sampler", &self.sampler);
         if let Some(norm) = &self.norm {
             parts.child("norm", &**norm);
         }

@@ -5,15 +5,16 @@ use mmcv_checkpoint::{LoadOptions, SaveOptions, load_file, save_checkpoint};
 use mmcv_layers::{ModuleExt, build_conv_layer};
 use mmcv_registry::{Config, dict};
 
-/// What loading may take beyond the module, in bytes.
-const ALLOWED: u64 = 64 << 20;
+/// What loading may take beyond the module, in bytes: mmcv-pth gives the pages of a file back after each 64 MB while it
+/// compares checksums, and the rest is little.
+const ALLOWED: u64 = 80 << 20;
 
 /// Set for the process that loads.
 const FILE: &str = "MMCV_TEST_CHECKPOINT";
 
-/// One tensor of 256 MB.
+/// One tensor of 128 MB.
 fn network() -> Box<dyn mmcv_layers::Module> {
-    let arguments = dict! { in_channels: 4096, out_channels: 16384, kernel_size: 1, bias: false };
+    let arguments = dict! { in_channels: 4096, out_channels: 8192, kernel_size: 1, bias: false };
     build_conv_layer(&Config::Null, &arguments).unwrap()
 }
 

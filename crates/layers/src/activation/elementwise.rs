@@ -3,13 +3,15 @@
 use mmcv_registry::{config_struct, config_words};
 use tch::Tensor;
 
+use crate::explain::{elements, python};
 use crate::{Error, Module, Result, size};
 
-/// Declares an activation: its arguments, and its function of the input.
+/// Declares an activation: its arguments, how Python shows them, and its function of the input.
 macro_rules! elementwise {
     (
         $(#[$meta:meta])*
         $name:ident($config:ident) { $($fields:tt)* }
+        $(repr |$shown:ident| $repr:expr;)?
         |$arguments:ident, $input:ident| $forward:expr
     ) => {
         config_struct! {
@@ -37,6 +39,15 @@ macro_rules! elementwise {
                 let $arguments = &self.0;
                 Ok($forward)
             }
+
+            $(fn extra_repr(&self) -> String {
+                let $shown = &self.0;
+                $repr
+            })?
+
+            fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+                elements(outputs)
+            }
         }
     };
 }
@@ -47,6 +58,7 @@ elementwise! {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
+    repr |arguments| shown(&[], arguments.inplace);
     |arguments, input| if arguments.inplace { input.shallow_clone().f_relu_()? } else { input.f_relu()? }
 }
 
@@ -58,6 +70,7 @@ elementwise! {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
+    repr |arguments| shown(&[("negative_slope", arguments.negative_slope)], arguments.inplace);
     |arguments, input| leaky_relu(input, arguments.negative_slope, arguments.inplace)?
 }
 
@@ -67,6 +80,7 @@ elementwise! {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
+    repr |arguments| shown(&[], arguments.inplace);
     |arguments, input| if arguments.inplace { input.shallow_clone().f_relu6_()? } else { input.f_relu6()? }
 }
 
@@ -78,6 +92,7 @@ elementwise! {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
+    repr |arguments| shown(&[("alpha", arguments.alpha)], arguments.inplace);
     |arguments, input| elu(input, arguments)?
 }
 
@@ -99,6 +114,7 @@ elementwise! {
         /// `none`, or `tanh` for the approximation by a hyperbolic tangent.
         approximate: Approximate = Approximate::None,
     }
+    repr |arguments| format!("approximate={}", python::value(arguments.approximate.word()));
     |arguments, input| input.f_gelu(arguments.approximate.word())?
 }
 
@@ -108,6 +124,7 @@ elementwise! {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
+    repr |arguments| shown(&[], arguments.inplace);
     |arguments, input| if arguments.inplace { input.shallow_clone().f_silu_()? } else { input.f_silu()? }
 }
 
@@ -187,6 +204,13 @@ config_words! {
         /// By a hyperbolic tangent.
         Tanh = "tanh",
     }
+}
+
+/// Numbers with their names, and `inplace=True` where it is set.
+pub(super) fn shown(numbers: &[(&str, f64)], inplace: bool) -> String {
+    let numbers = numbers.iter().map(|(name, number)| format!("{name}={}", python::value(*number)));
+    let inplace = inplace.then(|| format!("inplace={}", python::value(true)));
+    numbers.chain(inplace).collect::<Vec<_>>().join(", ")
 }
 
 /// Leaky ReLU with any slope; tch's own knows only the slope 0.01.

@@ -3,6 +3,7 @@
 mod elementwise;
 mod prelu;
 mod rrelu;
+mod softmax;
 
 use mmcv_registry::Spec;
 
@@ -13,6 +14,7 @@ pub use elementwise::{
 };
 pub use prelu::{PReLU, PReLUConfig};
 pub use rrelu::{RReLU, RReLUConfig};
+pub use softmax::Softmax;
 
 use crate::registry::{Build, build_from, spec};
 

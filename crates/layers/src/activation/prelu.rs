@@ -3,6 +3,7 @@
 use mmcv_registry::config_struct;
 use tch::Tensor;
 
+use crate::explain::{elements, product};
 use crate::{Error, Module, Parts, Result, init};
 
 config_struct! {
@@ -55,5 +56,13 @@ impl Module for PReLU {
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.parameter("weight", &self.weight);
+    }
+
+    fn extra_repr(&self) -> String {
+        format!("num_parameters={}", product(&self.weight.size()))
+    }
+
+    fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        elements(outputs)
     }
 }

@@ -3,7 +3,8 @@
 use mmcv_registry::config_struct;
 use tch::{Device, Kind, Tensor};
 
-use super::elementwise::{leaky_relu, replace};
+use super::elementwise::{leaky_relu, replace, shown};
+use crate::explain::elements;
 use crate::{Error, Module, Result, Training, size};
 
 config_struct! {
@@ -73,5 +74,14 @@ impl Module for RReLU {
 
     fn train(&self, training: bool) {
         self.training.set(training);
+    }
+
+    fn extra_repr(&self) -> String {
+        let RReLUConfig { lower, upper, inplace } = self.config;
+        shown(&[("lower", lower), ("upper", upper)], inplace)
+    }
+
+    fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        elements(outputs)
     }
 }

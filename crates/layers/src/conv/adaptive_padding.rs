@@ -72,6 +72,14 @@ impl Module for Conv2dAdaptivePadding {
     fn train(&self, training: bool) {
         self.conv.train(training);
     }
+
+    fn extra_repr(&self) -> String {
+        self.conv.extra_repr()
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        self.conv.multiply_adds(inputs, outputs)
+    }
 }
 
 /// The pixels by which each dimension has to grow so that the output has `size / stride` pixels, rounded up.

@@ -3,7 +3,9 @@
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct, config_words};
 use tch::Tensor;
 
+use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
+use crate::explain::{elements, product};
 use crate::shape::{Expected, Kernel};
 use crate::{Error, ErrorKind, Module, Parts, Result, Size, Training, init, size};
 
@@ -98,6 +100,9 @@ pub struct Conv {
     kernel_size: Vec<i64>,
     stride: Vec<i64>,
     padding: ConvPadding,
+    /// As it was given.
+    given_padding: Padding,
+    padding_mode: PaddingMode,
     dilation: Vec<i64>,
     spectral_norm: Option<SpectralNorm>,
     training: Training,
@@ -140,6 +145,8 @@ impl Conv {
             kernel_size,
             stride,
             padding,
+            given_padding: config.padding.clone(),
+            padding_mode: config.padding_mode,
             dilation,
             spectral_norm: None,
             training: Training::default(),
@@ -243,7 +250,8 @@ impl Module for Conv {
         match self.kernel_size.len() {
             1 => &["Conv1d", "_ConvNd"],
             2 => &["Conv2d", "_ConvNd"],
-            _ => &["Conv3d", "_ConvNd"],
+            // MMCV registers a wrapper, which derives from `torch.nn.Conv3d`.
+            _ => &["Conv3d", "Conv3d"],
         }
     }
 
@@ -263,6 +271,34 @@ impl Module for Conv {
 
     fn train(&self, training: bool) {
         self.training.set(training);
+    }
+
+    fn extra_repr(&self) -> String {
+        let padding = match &self.given_padding {
+            Padding::Size(Size::All(size)) => repr::padding(&vec![*size; self.stride.len()]),
+            Padding::Size(Size::Each(sizes)) => repr::padding(sizes),
+            Padding::Same => Some("same".to_owned()),
+            Padding::Valid => Some("valid".to_owned()),
+        };
+        let shown = ConvRepr {
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+            kernel_size: &self.kernel_size,
+            stride: &self.stride,
+            padding,
+            dilation: &self.dilation,
+            output_padding: &[],
+            groups: self.groups,
+            bias: self.bias.is_some(),
+            padding_mode: self.padding_mode.word(),
+        };
+        shown.text()
+    }
+
+    fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        let inputs_of_one = product(&self.kernel_size).saturating_mul(product(&[self.in_channels / self.groups]));
+        let bias = u64::from(self.bias.is_some());
+        elements(outputs).saturating_mul(inputs_of_one.saturating_add(bias))
     }
 }
 

@@ -3,6 +3,7 @@
 mod adaptive_padding;
 #[allow(clippy::module_inception)]
 mod conv;
+mod repr;
 mod spectral_norm;
 mod standardised;
 mod transposed;

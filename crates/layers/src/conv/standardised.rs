@@ -129,6 +129,14 @@ impl Module for ConvWS2d {
     fn train(&self, training: bool) {
         self.conv.train(training);
     }
+
+    fn extra_repr(&self) -> String {
+        self.conv.extra_repr()
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        self.conv.multiply_adds(inputs, outputs)
+    }
 }
 
 /// A 2-D convolution whose weight is standardised and then given a mean and a standard deviation of its own.
@@ -199,6 +207,14 @@ impl Module for ConvAWS2d {
 
     fn train(&self, training: bool) {
         self.conv.train(training);
+    }
+
+    fn extra_repr(&self) -> String {
+        self.conv.extra_repr()
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        self.conv.multiply_adds(inputs, outputs)
     }
 
     fn may_be_absent(&self, name: &str) -> bool {

@@ -4,7 +4,9 @@ use mmcv_registry::{FromConfig, config_struct};
 use tch::Tensor;
 
 use super::conv::{PaddingMode, check_channels, kernel_sizes};
+use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
+use crate::explain::{elements, product};
 use crate::shape::Expected;
 use crate::{Error, Module, Parts, Result, Size, Training, init};
 
@@ -47,7 +49,10 @@ config_struct! {
 pub struct ConvTranspose {
     weight: Tensor,
     bias: Option<Tensor>,
+    in_channels: i64,
+    out_channels: i64,
     groups: i64,
+    kernel_size: Vec<i64>,
     stride: Vec<i64>,
     padding: Vec<i64>,
     output_padding: Vec<i64>,
@@ -81,7 +86,10 @@ impl ConvTranspose {
         Ok(Self {
             weight,
             bias,
+            in_channels,
+            out_channels,
             groups,
+            kernel_size,
             stride,
             padding,
             output_padding,
@@ -105,8 +113,9 @@ impl Module for ConvTranspose {
     fn class(&self) -> &'static [&'static str] {
         match self.stride.len() {
             1 => &["ConvTranspose1d", "_ConvTransposeNd"],
-            2 => &["ConvTranspose2d", "_ConvTransposeNd"],
-            _ => &["ConvTranspose3d", "_ConvTransposeNd"],
+            // MMCV registers wrappers, which derive from torch's classes of the same names.
+            2 => &["ConvTranspose2d", "ConvTranspose2d"],
+            _ => &["ConvTranspose3d", "ConvTranspose3d"],
         }
     }
 
@@ -136,5 +145,27 @@ impl Module for ConvTranspose {
 
     fn train(&self, training: bool) {
         self.training.set(training);
+    }
+
+    fn extra_repr(&self) -> String {
+        let shown = ConvRepr {
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+            kernel_size: &self.kernel_size,
+            stride: &self.stride,
+            padding: repr::padding(&self.padding),
+            dilation: &self.dilation,
+            output_padding: &self.output_padding,
+            groups: self.groups,
+            bias: self.bias.is_some(),
+            padding_mode: PaddingMode::Zeros.word(),
+        };
+        shown.text()
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        let outputs_of_one = product(&self.kernel_size).saturating_mul(product(&[self.out_channels / self.groups]));
+        let bias = if self.bias.is_some() { elements(outputs) } else { 0 };
+        elements(inputs).saturating_mul(outputs_of_one).saturating_add(bias)
     }
 }

@@ -4,6 +4,7 @@ use mmcv_registry::config_struct;
 use tch::{Device, Kind, Tensor};
 
 use super::check;
+use crate::explain::{elements, python};
 use crate::{Error, Module, Parts, Result, Training, init, size};
 
 config_struct! {
@@ -49,6 +50,7 @@ pub enum BatchNormKind {
 #[derive(Debug)]
 pub struct BatchNorm {
     kind: BatchNormKind,
+    num_features: i64,
     eps: f64,
     momentum: Option<f64>,
     weight: Option<Tensor>,
@@ -75,6 +77,7 @@ impl BatchNorm {
         let running = if config.track_running_stats { Some(Running::new(config.num_features)?) } else { None };
         Ok(Self {
             kind,
+            num_features: config.num_features,
             eps: config.eps,
             momentum: config.momentum,
             weight,
@@ -186,6 +189,15 @@ impl Module for BatchNorm {
     fn train(&self, training: bool) {
         self.training.set(training);
     }
+
+    fn extra_repr(&self) -> String {
+        let affine = [self.weight.is_some(), self.bias.is_some()];
+        channel_norm_repr(self.num_features, self.eps, self.momentum, affine, self.running.is_some())
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        normalisation(inputs, self.weight.is_some())
+    }
 }
 
 impl Running {
@@ -227,4 +239,26 @@ pub(super) fn affine_parameters(shape: &[i64], affine: bool, bias: bool) -> Resu
     let weight = affine.then(|| filled(1.0)).transpose()?;
     let bias = (affine && bias).then(|| filled(0.0)).transpose()?;
     Ok((weight, bias))
+}
+
+/// The arguments of a batch or instance norm as Python shows them; `affine` says whether there are a weight and a bias.
+pub(super) fn channel_norm_repr(
+    num_features: i64,
+    eps: f64,
+    momentum: Option<f64>,
+    affine: [bool; 2],
+    track_running_stats: bool,
+) -> String {
+    let [weight, bias] = affine.map(python::value);
+    format!(
+        "{num_features}, eps={}, momentum={}, affine={weight}, bias={bias}, track_running_stats={}",
+        python::value(eps),
+        python::value(momentum),
+        python::value(track_running_stats)
+    )
+}
+
+/// The multiply-adds of a normalisation with or without weights.
+pub(super) fn normalisation(inputs: &[Vec<i64>], affine: bool) -> u64 {
+    elements(inputs).saturating_mul(if affine { 2 } else { 1 })
 }

@@ -3,7 +3,9 @@
 use mmcv_registry::config_struct;
 use tch::Tensor;
 
-use super::{batch_norm::affine_parameters, check};
+use super::batch_norm::{affine_parameters, normalisation};
+use super::check;
+use crate::explain::python;
 use crate::{Error, Module, Parts, Result, size};
 
 config_struct! {
@@ -32,6 +34,7 @@ config_struct! {
 #[derive(Debug)]
 pub struct GroupNorm {
     num_groups: i64,
+    num_channels: i64,
     eps: f64,
     weight: Option<Tensor>,
     bias: Option<Tensor>,
@@ -52,7 +55,7 @@ impl GroupNorm {
             return Err(Error::conflict("num_groups", num_groups, reason));
         }
         let (weight, bias) = affine_parameters(&[num_channels], affine, bias)?;
-        Ok(Self { num_groups, eps, weight, bias })
+        Ok(Self { num_groups, num_channels, eps, weight, bias })
     }
 }
 
@@ -77,5 +80,15 @@ impl Module for GroupNorm {
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.parameter("weight", &self.weight);
         parts.parameter("bias", &self.bias);
+    }
+
+    fn extra_repr(&self) -> String {
+        let [eps, affine] = [python::value(self.eps), python::value(self.weight.is_some())];
+        let bias = python::value(self.bias.is_some());
+        format!("{}, {}, eps={eps}, affine={affine}, bias={bias}", self.num_groups, self.num_channels)
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        normalisation(inputs, self.weight.is_some())
     }
 }

@@ -3,7 +3,7 @@
 use mmcv_registry::config_struct;
 use tch::{Device, Kind, Tensor};
 
-use super::batch_norm::{affine_parameters, channels};
+use super::batch_norm::{affine_parameters, channel_norm_repr, channels, normalisation};
 use super::check;
 use crate::shape::wrong_channels;
 use crate::{Error, ErrorKind, Module, Parts, Result, Training, size};
@@ -39,7 +39,7 @@ pub struct InstanceNorm {
     dims: usize,
     num_features: i64,
     eps: f64,
-    momentum: f64,
+    momentum: Option<f64>,
     weight: Option<Tensor>,
     bias: Option<Tensor>,
     running: Option<[Tensor; 3]>,
@@ -65,7 +65,7 @@ impl InstanceNorm {
             dims,
             num_features,
             eps: config.eps,
-            momentum: config.momentum.unwrap_or(0.0),
+            momentum: config.momentum,
             weight,
             bias,
             running,
@@ -85,7 +85,7 @@ impl InstanceNorm {
             running.map(|[mean, _, _]| mean),
             running.map(|[_, variance, _]| variance),
             input_statistics,
-            self.momentum,
+            self.momentum.unwrap_or(0.0),
             self.eps,
             true,
         )?)
@@ -135,5 +135,14 @@ impl Module for InstanceNorm {
 
     fn train(&self, training: bool) {
         self.training.set(training);
+    }
+
+    fn extra_repr(&self) -> String {
+        let affine = [self.weight.is_some(), self.bias.is_some()];
+        channel_norm_repr(self.num_features, self.eps, self.momentum, affine, self.running.is_some())
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        normalisation(inputs, self.weight.is_some())
     }
 }

@@ -3,7 +3,8 @@
 use mmcv_registry::config_struct;
 use tch::Tensor;
 
-use super::batch_norm::affine_parameters;
+use super::batch_norm::{affine_parameters, normalisation};
+use crate::explain::python;
 use crate::{Error, ErrorKind, Misfit, Module, Parts, Result, Size};
 
 config_struct! {
@@ -82,5 +83,15 @@ impl Module for LayerNorm {
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         parts.parameter("weight", &self.weight);
         parts.parameter("bias", &self.bias);
+    }
+
+    fn extra_repr(&self) -> String {
+        let shape = python::tuple(self.normalized_shape.iter().copied());
+        let [eps, affine] = [python::value(self.eps), python::value(self.weight.is_some())];
+        format!("{shape}, eps={eps}, elementwise_affine={affine}, bias={}", python::value(self.bias.is_some()))
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        normalisation(inputs, self.weight.is_some())
     }
 }

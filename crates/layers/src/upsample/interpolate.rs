@@ -3,6 +3,7 @@
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::Tensor;
 
+use crate::explain::{elements, python};
 use crate::{Error, Module, Result, Size, size};
 
 config_struct! {
@@ -157,5 +158,23 @@ impl Module for Upsample {
                 (false, _) => input.f_upsample_bilinear2d_vec(None::<&[i64]>, align_corners, factors)?,
             },
         })
+    }
+
+    fn extra_repr(&self) -> String {
+        let given = match (&self.config.scale_factor, &self.config.size) {
+            (Some(ScaleFactor::All(factor)), _) => format!("scale_factor={}", python::value(*factor)),
+            (Some(ScaleFactor::Each(factors)), _) => format!("scale_factor={}", python::tuple(factors.iter().copied())),
+            (None, Some(size)) => format!("size={}", python::size(size)),
+            (None, None) => format!("size={}", python::value(Config::Null)),
+        };
+        let mode = match self.interpolation {
+            Interpolation::Nearest => "nearest",
+            Interpolation::Bilinear => "bilinear",
+        };
+        format!("{given}, mode={}", python::value(mode))
+    }
+
+    fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
+        elements(outputs)
     }
 }

@@ -119,3 +119,90 @@ fn names_that_lead_nowhere_say_why() {
     let malformed = zoo(home.path(), &["list"]).failed();
     assert!(malformed.contains("open_mmlab.json: line 3, column 1"), "{malformed}");
 }
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn paths_are_told_as_json_too() {
+    let (home, server) = (tempfile::tempdir().unwrap(), Server::of(BODY));
+    let url = server.url(NAME);
+    for command in ["path", "fetch"] {
+        let told = json(&zoo(home.path(), &[command, &url, "--json"]).done());
+        assert_eq!(told["name"], *url);
+        assert!(told["path"].as_str().unwrap().ends_with(NAME), "{told}");
+    }
+    assert_eq!(json(&zoo(home.path(), &["path", "--json"]).done())["path"], home.path().to_str().unwrap());
+}
+
+#[test]
+fn verify_tells_what_is_wrong_and_ends_with_1() {
+    let (home, server) = (tempfile::tempdir().unwrap(), Server::of(BODY));
+    let url = server.url(NAME);
+    let file = zoo(home.path(), &["fetch", &url]).done();
+    assert!(zoo(home.path(), &["verify"]).done().starts_with("good "));
+    let told = json(&zoo(home.path(), &["verify", &url, "--json"]).done());
+    assert_eq!((&told["files"][0]["status"], &told["files"][0]["sha256"]), (&"good".into(), &SHA256.into()));
+
+    fs::write(file.trim_end(), "abd").unwrap();
+    let said = zoo(home.path(), &["verify", "--json"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.starts_with("error: 1 of 1 files are wrong"), "{said:?}");
+    let told = json(&said.stdout);
+    assert_eq!((&told["files"][0]["status"], &told["files"][0]["expected"]), (&"wrong".into(), &"ba7816bf".into()));
+    assert_eq!(fs::read(file.trim_end()).unwrap(), b"abd", "verify changes nothing");
+}
+
+#[test]
+fn prune_tells_what_it_removes() {
+    let (home, server) = (tempfile::tempdir().unwrap(), Server::of(BODY));
+    let file = zoo(home.path(), &["fetch", &server.url(NAME)]).done();
+    let told = json(&zoo(home.path(), &["prune", "--all", "--dry-run", "--json"]).done());
+    assert_eq!((&told["dry_run"], &told["files"][0]["size"]), (&true.into(), &3.into()));
+    assert!(Path::new(file.trim_end()).exists());
+    assert!(zoo(home.path(), &["prune"]).done().ends_with("0 files, 0 bytes removed\n"));
+    assert!(zoo(home.path(), &["prune", "--all"]).done().contains(file.trim_end()));
+    assert!(!Path::new(file.trim_end()).exists());
+}
+
+#[test]
+fn where_makes_no_request_and_shows_no_password() {
+    let (home, server) = (tempfile::tempdir().unwrap(), Server::of(BODY));
+    let url = server.url(NAME).replace("://", "://user:secret@");
+    let before = json(&zoo(home.path(), &["where", &url, "--json"]).done());
+    assert_eq!((&before["cached"], &before["digest"]), (&false.into(), &"ba7816bf".into()));
+    assert!(!before.to_string().contains("secret"), "{before}");
+    assert_eq!(server.requests(), 0);
+    zoo(home.path(), &["fetch", &url]).done();
+    assert!(zoo(home.path(), &["where", &url]).done().contains("cached    yes"));
+
+    fs::write(home.path().join("config.json"), r#"{"mirrors": {"https://h/": "https://u:secret@g/"}}"#).unwrap();
+    let mut command = mmcv(home.path(), ["zoo", "where", "--json"]);
+    let told = Said::by(command.env("MMCV_OFFLINE", "1").env("MMCV_MIRRORS", "https://h/=http://a/")).done();
+    assert!(!told.contains("secret"), "{told}");
+    let told = json(&told);
+    assert_eq!(told["mirrors"], serde_json::json!(["https://h/=http://a/", "https://h/=https://u:***@g/"]));
+    assert_eq!((&told["offline"], &told["files"]), (&true.into(), &1.into()));
+}
+
+#[test]
+fn a_bundle_serves_another_machine_offline() {
+    let (home, server) = (tempfile::tempdir().unwrap(), Server::of(BODY));
+    let folder = tempfile::tempdir().unwrap();
+    let (url, target) = (server.url(NAME), folder.path().to_str().unwrap());
+    let told = json(&zoo(home.path(), &["bundle", target, &url, "--json"]).done());
+    assert_eq!((&told["files"][0]["sha256"], &told["files"][0]["size"]), (&SHA256.into(), &3.into()));
+    let lock = json(&fs::read_to_string(folder.path().join("zoo.lock.json")).unwrap());
+    assert_eq!(lock["files"], told["files"]);
+    let requests = server.requests();
+
+    let offline = Said::by(mmcv(folder.path(), ["zoo", "fetch", &url]).env("MMCV_OFFLINE", "1")).done();
+    assert!(offline.starts_with(target) && offline.ends_with(&format!("{NAME}\n")), "{offline}");
+    let other = tempfile::tempdir().unwrap();
+    let mut mirrored = mmcv(other.path(), ["zoo", "fetch", &url]);
+    mirrored.env("MMCV_OFFLINE", "1").env("MMCV_MIRRORS", format!("http://=file://{target}/"));
+    let file = Said::by(&mut mirrored).done();
+    assert_eq!(fs::read(file.trim_end()).unwrap(), BODY);
+    assert_eq!(server.requests(), requests);
+}

@@ -8,10 +8,15 @@ use std::sync::mpsc;
 
 use crate::server::{Server, content};
 
-/// The example beside this test's binary, with a clean environment and `home` as cache folder.
-fn command(home: &Path, arguments: &[&str]) -> Command {
+/// The example beside this test's binary.
+pub(crate) fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let binary: PathBuf = test.parent().unwrap().parent().unwrap().join("examples/zoo");
+    test.parent().unwrap().parent().unwrap().join("examples/zoo")
+}
+
+/// The example, with a clean environment and `home` as cache folder.
+pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
+    let binary = example();
     let mut command = Command::new("sh");
     command.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(binary).args(arguments);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("MMCV_HOME", home);
@@ -19,15 +24,15 @@ fn command(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(home: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(home: &Path, arguments: &[&str]) -> Output {
     command(home, arguments).output().unwrap()
 }
 
-fn stdout(output: &Output) -> &str {
+pub(crate) fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
-fn stderr(output: &Output) -> &str {
+pub(crate) fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
@@ -175,39 +180,9 @@ fn a_killed_download_leaves_no_file_and_is_continued() {
     assert_eq!(partial_length(home.path()), 0);
 }
 
-fn partial_length(home: &Path) -> u64 {
+pub(crate) fn partial_length(home: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(home.join("checkpoints/.state")) else { return 0 };
     let partial = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "part");
     let paths = entries.flatten().map(|entry| entry.path()).filter(partial);
     paths.filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
-}
-
-#[cfg(unix)]
-#[test]
-fn a_read_only_home_is_an_error_for_new_files_only() {
-    use std::os::unix::fs::PermissionsExt;
-    let home = tempfile::tempdir().unwrap();
-    let (body, name) = content(5000);
-    let served = body.clone();
-    let server = Server::start(move |_, answer| {
-        answer.file(&served);
-    });
-    let folder = home.path().join("checkpoints");
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join(&name), body).unwrap();
-    for path in [&folder, home.path()] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
-    }
-    if fs::write(home.path().join("probe"), "").is_ok() {
-        println!("skipped: this user (root?) may write into a read-only folder");
-        return;
-    }
-    assert_eq!(run(home.path(), &["fetch", &server.url(&name)]).status.code(), Some(0));
-    let output = run(home.path(), &["fetch", &server.url("model-012345.pth")]);
-    assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""));
-    assert!(stderr(&output).contains("cannot create the folder"), "{}", stderr(&output));
-    assert!(server.requests().is_empty());
-    for path in [home.path(), &folder] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
 }

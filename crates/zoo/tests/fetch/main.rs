@@ -1,9 +1,11 @@
-//! Downloads from a misbehaving server on loopback: in this process (`transfer`, `cached`) and
-//! through the command (`command`).
+//! Downloads from a misbehaving server on loopback: in this process (`transfer`, `cached`, `upkeep`) and
+//! through the command (`command`, `hardship`).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, too")]
 
 mod cached;
 mod command;
+mod hardship;
 mod server;
 mod setup;
 mod transfer;
+mod upkeep;

@@ -1,9 +1,9 @@
-//! `MaxPool2d` and `MaxPool3d`. Reference: mmcv/cnn/bricks/wrappers.py, `torch.nn.MaxPool2d`.
+//! [`MaxPool`]: `MaxPool2d` and `MaxPool3d`. Reference: mmcv/cnn/bricks/wrappers.py, `torch.nn.MaxPool2d`.
 
-use mmcv_registry::{Dict, Spec, config_struct};
+use mmcv_registry::{Dict, config_struct};
 use tch::Tensor;
 
-use crate::registry::{Build, build_from};
+use crate::explain::{elements, python};
 use crate::{Module, Output, Result, Size, single_input};
 
 config_struct! {
@@ -28,38 +28,17 @@ config_struct! {
     }
 }
 
-/// The registered pooling layers.
-pub const SPECS: &[Spec<Build>] = &[
-    Spec {
-        group: "pool",
-        doc: "The largest value of each window of 2 dimensions.",
-        source: "torch.nn.MaxPool2d",
-        fields: MaxPoolConfig::FIELDS,
-        aliases: &["torch.nn.MaxPool2d"],
-        ..Spec::new("MaxPool2d", |arguments| build_from(arguments, |config| MaxPool::new(2, config)))
-    },
-    Spec {
-        group: "pool",
-        doc: "The largest value of each window of 3 dimensions.",
-        source: "torch.nn.MaxPool3d",
-        fields: MaxPoolConfig::FIELDS,
-        aliases: &["torch.nn.MaxPool3d"],
-        ..Spec::new("MaxPool3d", |arguments| build_from(arguments, |config| MaxPool::new(3, config)))
-    },
-];
-
 /// The largest value of each window.
 ///
 /// Shapes: input `[N, C, *]` or `[C, *]`; output with `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1`
 /// pixels in each dimension.
 #[derive(Debug)]
 pub struct MaxPool {
+    config: MaxPoolConfig,
     kernel_size: Vec<i64>,
     stride: Vec<i64>,
     padding: Vec<i64>,
     dilation: Vec<i64>,
-    return_indices: bool,
-    ceil_mode: bool,
 }
 
 impl MaxPool {
@@ -75,8 +54,7 @@ impl MaxPool {
         };
         let padding = config.padding.broadcast_at_least(0, dims, "padding")?;
         let dilation = config.dilation.broadcast_at_least(1, dims, "dilation")?;
-        let MaxPoolConfig { return_indices, ceil_mode, .. } = *config;
-        Ok(Self { kernel_size, stride, padding, dilation, return_indices, ceil_mode })
+        Ok(Self { config: config.clone(), kernel_size, stride, padding, dilation })
     }
 }
 
@@ -90,26 +68,42 @@ impl Module for MaxPool {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let Self { kernel_size, stride, padding, dilation, ceil_mode, .. } = self;
+        let Self { config, kernel_size, stride, padding, dilation } = self;
         Ok(match kernel_size.len() {
-            1 => input.f_max_pool1d(kernel_size, stride, padding, dilation, *ceil_mode)?,
-            2 => input.f_max_pool2d(kernel_size, stride, padding, dilation, *ceil_mode)?,
-            _ => input.f_max_pool3d(kernel_size, stride, padding, dilation, *ceil_mode)?,
+            1 => input.f_max_pool1d(kernel_size, stride, padding, dilation, config.ceil_mode)?,
+            2 => input.f_max_pool2d(kernel_size, stride, padding, dilation, config.ceil_mode)?,
+            _ => input.f_max_pool3d(kernel_size, stride, padding, dilation, config.ceil_mode)?,
         })
     }
 
     /// With `return_indices` gives the values and their places, as indices into the flattened spatial dimensions.
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         let input = single_input(self.name(), inputs, options)?;
-        if !self.return_indices {
+        if !self.config.return_indices {
             return self.forward(input).map(Output::Tensor);
         }
-        let Self { kernel_size, stride, padding, dilation, ceil_mode, .. } = self;
+        let Self { config, kernel_size, stride, padding, dilation } = self;
         let (values, places) = match kernel_size.len() {
-            1 => input.f_max_pool1d_with_indices(kernel_size, stride, padding, dilation, *ceil_mode)?,
-            2 => input.f_max_pool2d_with_indices(kernel_size, stride, padding, dilation, *ceil_mode)?,
-            _ => input.f_max_pool3d_with_indices(kernel_size, stride, padding, dilation, *ceil_mode)?,
+            1 => input.f_max_pool1d_with_indices(kernel_size, stride, padding, dilation, config.ceil_mode)?,
+            2 => input.f_max_pool2d_with_indices(kernel_size, stride, padding, dilation, config.ceil_mode)?,
+            _ => input.f_max_pool3d_with_indices(kernel_size, stride, padding, dilation, config.ceil_mode)?,
         };
         Ok(Output::Tensors(vec![values, places]))
+    }
+
+    fn extra_repr(&self) -> String {
+        let MaxPoolConfig { kernel_size, stride, padding, dilation, ceil_mode, .. } = &self.config;
+        format!(
+            "kernel_size={}, stride={}, padding={}, dilation={}, ceil_mode={}",
+            python::size(kernel_size),
+            python::size(stride.as_ref().unwrap_or(kernel_size)),
+            python::size(padding),
+            python::size(dilation),
+            python::value(*ceil_mode)
+        )
+    }
+
+    fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
+        elements(inputs)
     }
 }

@@ -1,0 +1,28 @@
+//! [`Softmax`]. Reference: `torch.nn.Softmax`.
+
+use tch::{Kind, Tensor};
+
+use crate::{Module, Result};
+
+/// `exp(x)`, divided by its sum over one dimension.
+///
+/// Shapes: any input with that dimension, and the output as the input.
+#[derive(Debug)]
+pub struct Softmax {
+    /// The dimension; a negative one counts from the end.
+    pub dim: i64,
+}
+
+impl Module for Softmax {
+    fn class(&self) -> &'static [&'static str] {
+        &["Softmax", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_softmax(self.dim, None::<Kind>)?)
+    }
+
+    fn extra_repr(&self) -> String {
+        format!("dim={}", self.dim)
+    }
+}

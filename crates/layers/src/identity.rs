@@ -1,0 +1,21 @@
+//! [`Identity`]. Reference: `torch.nn.Identity`.
+
+use tch::Tensor;
+
+use crate::{Module, Result};
+
+/// Gives its input: what stands where a layer is left out.
+///
+/// Shapes: any input, and the output as the input.
+#[derive(Debug)]
+pub struct Identity;
+
+impl Module for Identity {
+    fn class(&self) -> &'static [&'static str] {
+        &["Identity", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.shallow_clone())
+    }
+}

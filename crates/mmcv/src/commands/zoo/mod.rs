@@ -1,0 +1,169 @@
+//! `mmcv zoo`: names to verified files.
+
+mod bundle;
+mod prune;
+mod verify;
+mod whereabouts;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use mmcv_zoo::{Digest, FetchOptions};
+use serde_json::{Map, Value, json};
+
+use super::{Failure, print, shown};
+use crate::progress::Download;
+
+/// The model zoo: names, URLs and verified files.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  mmcv zoo list resnet50
+  mmcv zoo fetch torchvision://mobilenet_v2
+  mmcv zoo fetch open-mmlab://detectron2/resnet50_caffe
+  mmcv zoo where torchvision://mobilenet_v2
+  mmcv zoo verify
+  mmcv zoo prune --dry-run
+  mmcv zoo bundle /mnt/stick torchvision://resnet50 open-mmlab://resnet50_v1c
+
+Files are kept in $MMCV_HOME, else $XDG_CACHE_HOME/mmcv, else ~/.cache/mmcv.
+An open_mmlab.json there adds names, or replaces them. A config.json there may have
+  {\"mirrors\": {\"https://download.openmmlab.com/\": [\"https://mirror.example/\"]},
+   \"digests\": {\"https://example.org/model.pth\": \"<its SHA-256>\"}}
+MMCV_MIRRORS=\"PREFIX=MIRROR ...\" comes before these mirrors; MMCV_OFFLINE=1 forbids requests.")]
+pub(crate) enum Zoo {
+    /// Lists the names and where they lead.
+    List {
+        /// Only names that contain this.
+        pattern: Option<String>,
+        /// Prints one JSON object: name to URL or path.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Downloads a file where it is not cached, verifies it, and prints its path.
+    Fetch {
+        /// A URL, a name of the list, or open-mmlab://NAME, torchvision://NAME.
+        name: String,
+        #[command(flatten)]
+        verification: Verification,
+        /// Prints one JSON object: name and path.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the cache folder, or where `fetch NAME` puts or finds the file. Makes no request.
+    Path {
+        /// A URL or a name.
+        name: Option<String>,
+        /// Prints one JSON object: name and path.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Puts a local file into the cache, as if it had been fetched; its digest has to be right.
+    Import {
+        /// A URL or a name.
+        name: String,
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        verification: Verification,
+        /// Prints one JSON object: name and path.
+        #[arg(long)]
+        json: bool,
+    },
+    Verify(verify::Verify),
+    Prune(prune::Prune),
+    Where(whereabouts::Where),
+    Bundle(bundle::Bundle),
+}
+
+/// How a file is verified.
+#[derive(Debug, Args)]
+pub(crate) struct Verification {
+    /// The file's SHA-256, or its beginning (at least 6 hex digits), for names that carry none.
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<Digest>,
+    /// Accepts any content where no digest is known.
+    #[arg(long)]
+    no_verify: bool,
+}
+
+impl Zoo {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let zoo = mmcv_zoo::Zoo::from_env()?;
+        match self {
+            Self::List { pattern, json } => list(&zoo, pattern.as_deref().unwrap_or_default(), json),
+            Self::Fetch { name, verification, json } => {
+                let bar = Download::new();
+                let progress = |progress| bar.show(progress);
+                let path = zoo.fetch(&name, &FetchOptions { progress: Some(&progress), ..verification.options() })?;
+                print_path(Some(&name), &path, json)
+            }
+            Self::Path { name: None, json } => print_path(None, zoo.home(), json),
+            Self::Path { name: Some(name), json } => print_path(Some(&name), &zoo.path(&name)?, json),
+            Self::Import { name, file, verification, json } => {
+                print_path(Some(&name), &zoo.import(&name, &file, &verification.options())?, json)
+            }
+            Self::Verify(command) => command.run(&zoo),
+            Self::Prune(command) => command.run(&zoo),
+            Self::Where(command) => command.run(&zoo),
+            Self::Bundle(command) => command.run(&zoo),
+        }
+    }
+}
+
+impl Verification {
+    pub(super) fn options(&self) -> FetchOptions<'static> {
+        FetchOptions { sha256: self.sha256.clone(), no_verify: self.no_verify, progress: None }
+    }
+}
+
+fn list(zoo: &mmcv_zoo::Zoo, pattern: &str, json: bool) -> Result<(), Failure> {
+    let entries = zoo.list()?.into_iter().filter(|(name, _)| name.contains(pattern));
+    if json {
+        let map: Map<_, _> = entries.collect();
+        return print_json(&Value::Object(map));
+    }
+    let text: String =
+        entries.map(|(name, target)| format!("{name:<32} {}\n", target.as_str().unwrap_or("no URL"))).collect();
+    print(&text)
+}
+
+/// A line with the path as it is, or a JSON object.
+fn print_path(name: Option<&str>, path: &Path, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(&json!({ "name": name.map(mmcv_zoo::redact), "path": shown(path) }));
+    }
+    use std::io::Write;
+    let mut line = path.as_os_str().as_encoded_bytes().to_vec();
+    line.push(b'\n');
+    std::io::stdout().write_all(&line).map_err(|error| Failure(format!("stdout: {error}")))
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = "bytes";
+    for next in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (102_540_417, "102.5 MB")] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `mmcv zoo prune`: removes leftovers.
+
+use clap::Args;
+use mmcv_zoo::{PruneOptions, Zoo};
+use serde_json::{Value, json};
+
+use super::{print_json, size};
+use crate::commands::{Failure, print, shown};
+
+/// Removes what interrupted downloads and removed files have left; never the user's own files.
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Also removes all cached files.
+    #[arg(long)]
+    all: bool,
+    /// Removes nothing, and tells what would be.
+    #[arg(long)]
+    dry_run: bool,
+    /// Prints one JSON object: the files with their sizes, and the sum.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Prune {
+    pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
+        let files = zoo.prune(PruneOptions { all: self.all, dry_run: self.dry_run })?;
+        let bytes: u64 = files.iter().map(|file| file.size).sum();
+        if self.json {
+            let files: Vec<Value> =
+                files.iter().map(|file| json!({ "path": shown(&file.file), "size": file.size })).collect();
+            return print_json(&json!({ "files": files, "bytes": bytes, "dry_run": self.dry_run }));
+        }
+        let mut text: String = files.iter().map(|file| format!("{}\n", file.file.display())).collect();
+        let done = if self.dry_run { "would be removed" } else { "removed" };
+        text.push_str(&format!("{} files, {} {done}\n", files.len(), size(bytes)));
+        print(&text)
+    }
+}

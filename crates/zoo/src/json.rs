@@ -1,0 +1,36 @@
+//! JSON files of the cache folder: read whole, with errors that say where.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, ErrorKind};
+
+/// A JSON object, key to value.
+pub(crate) type Object = Map<String, Value>;
+
+/// The object in a file; `None` where there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<Object>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => parse(&path.display().to_string(), &bytes).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// The object in the text of `file`.
+pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Object, Error> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let text = error.to_string();
+        let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned();
+        Error::new(file, ErrorKind::MalformedTable { line: error.line(), column: error.column(), reason })
+    })
+}
+
+/// An entry of `file` that is not as it has to be.
+pub(crate) fn invalid(file: &Path, key: &str, reason: impl Into<String>) -> Error {
+    let kind = ErrorKind::InvalidEntry { key: key.to_owned(), reason: reason.into() };
+    Error::new(file.display().to_string(), kind)
+}
