@@ -57,7 +57,17 @@ impl Size {
 
 /// The shape of a tensor.
 pub(crate) fn of(tensor: &Tensor) -> Result<Vec<i64>> {
-    if tensor.defined() { Ok(tensor.size()) } else { Err(Error::input("a tensor", "an undefined tensor")) }
+    defined(tensor).map(Tensor::size)
+}
+
+/// The number of dimensions of a tensor.
+pub(crate) fn dims(tensor: &Tensor) -> Result<usize> {
+    defined(tensor).map(Tensor::dim)
+}
+
+/// tch panics where it is asked for the shape of an undefined tensor.
+fn defined(tensor: &Tensor) -> Result<&Tensor> {
+    if tensor.defined() { Ok(tensor) } else { Err(Error::input("a tensor", "an undefined tensor")) }
 }
 
 /// A number as a tensor without dimensions, for an operation on it and `like`, on the device of `like`.

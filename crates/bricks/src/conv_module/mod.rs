@@ -140,33 +140,34 @@ impl ConvModule {
 
     /// The steps in order; with `folded` the convolution stands for the norm that follows it too.
     fn run(&self, input: &Tensor, activate: bool, norm: bool, folded: Option<&Folded>) -> Result<Tensor> {
-        let mut output = input.shallow_clone();
+        let mut output = None;
         for step in self.order.steps() {
-            match step {
-                Step::Conv => {
-                    if let Some(layer) = &self.padding_layer {
-                        output = run_child("padding_layer", &**layer, &output)?;
-                    }
-                    let folded = folded.and_then(|folded| Some((folded, plain(&*self.conv)?)));
-                    output = run_child_with("conv", &*self.conv, &[&output], || match folded {
-                        Some((Folded { weight, bias }, conv)) => conv.forward_with(&output, weight, Some(bias)),
-                        None => self.conv.forward(&output),
-                    })?;
-                }
+            let input = output.as_ref().unwrap_or(input);
+            let next = match step {
+                Step::Conv => Some(self.convolve(input, folded)?),
                 Step::Norm if norm && folded.is_none() => {
-                    if let Some((name, layer)) = &self.norm {
-                        output = run_child(name, &**layer, &output)?;
-                    }
+                    self.norm.as_ref().map(|(name, layer)| run_child(name, &**layer, input)).transpose()?
                 }
                 Step::Act if activate => {
-                    if let Some(layer) = &self.activate {
-                        output = run_child("activate", &**layer, &output)?;
-                    }
+                    self.activate.as_ref().map(|layer| run_child("activate", &**layer, input)).transpose()?
                 }
-                Step::Norm | Step::Act => {}
-            }
+                Step::Norm | Step::Act => None,
+            };
+            output = next.or(output);
         }
-        Ok(output)
+        Ok(output.unwrap_or_else(|| input.shallow_clone()))
+    }
+
+    /// The padding of its own kind and the convolution, with the weight and bias of `folded` where they are given.
+    fn convolve(&self, input: &Tensor, folded: Option<&Folded>) -> Result<Tensor> {
+        let padding = self.padding_layer.as_ref();
+        let padded = padding.map(|layer| run_child("padding_layer", &**layer, input)).transpose()?;
+        let input = padded.as_ref().unwrap_or(input);
+        let folded = folded.and_then(|folded| Some((folded, plain(&*self.conv)?)));
+        run_child_with("conv", &*self.conv, &[input], || match folded {
+            Some((Folded { weight, bias }, conv)) => conv.forward_with(input, weight, Some(bias)),
+            None => self.conv.forward(input),
+        })
     }
 }
 

@@ -221,8 +221,7 @@ impl Conv {
 
     fn convolve(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let (stride, dilation, groups) = (&self.stride, &self.dilation, self.groups);
-        let padded;
-        let zeros = vec![0; stride.len()];
+        let (padded, zeros);
         let (input, padding) = match &self.padding {
             ConvPadding::Same => {
                 return Ok(match stride.len() {
@@ -234,6 +233,7 @@ impl Conv {
             ConvPadding::Zeros(padding) => (input, padding),
             ConvPadding::Before(padding, mode) => {
                 padded = size::pad(input, padding, mode, None)?;
+                zeros = vec![0; stride.len()];
                 (&padded, &zeros)
             }
         };

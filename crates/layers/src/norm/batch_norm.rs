@@ -133,13 +133,14 @@ impl Module for BatchNorm {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = size::of(input)?;
         match self.kind {
-            BatchNormKind::OneD => check::dimensions(&shape, &[2, 3])?,
-            BatchNormKind::TwoD => check::dimensions(&shape, &[4])?,
-            BatchNormKind::ThreeD => check::dimensions(&shape, &[5])?,
-            BatchNormKind::Sync if shape.len() >= 2 => {}
-            BatchNormKind::Sync => return Err(Error::input("at least 2D input", format!("{}D input", shape.len()))),
+            BatchNormKind::OneD => check::dimensions(input, &[2, 3])?,
+            BatchNormKind::TwoD => check::dimensions(input, &[4])?,
+            BatchNormKind::ThreeD => check::dimensions(input, &[5])?,
+            BatchNormKind::Sync => match size::dims(input)? {
+                dims @ 0..2 => return Err(Error::input("at least 2D input", format!("{dims}D input"))),
+                _ => {}
+            },
         }
         let training = self.training.get();
         let batch_statistics = training || self.running.is_none();
@@ -153,7 +154,7 @@ impl Module for BatchNorm {
             }
         }
         if batch_statistics {
-            check::several_values_per_channel(&shape)?;
+            check::several_values_per_channel(&input.size())?;
         }
         check_eps(self.eps, batch_statistics)?;
         let running = self.running.as_ref();
@@ -168,7 +169,7 @@ impl Module for BatchNorm {
             true,
         );
         let affine = self.weight.as_ref().or(running.map(|running| &running.mean));
-        output.map_err(|refused| check::explain("num_features", affine, &shape, refused))
+        output.map_err(|refused| check::explain("num_features", affine, &input.size(), refused))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -3,7 +3,7 @@
 use tch::{TchError, Tensor};
 
 use crate::shape::wrong_channels;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, size};
 
 /// The error of an input that libtorch refused: that it has another number of channels than `per_channel`, a parameter
 /// or buffer of the layer whose argument is `argument`; or what libtorch says.
@@ -33,10 +33,11 @@ pub(super) fn several_spatial_elements(shape: &[i64]) -> Result<()> {
 }
 
 /// The input has one of the numbers of dimensions in `allowed`.
-pub(super) fn dimensions(shape: &[i64], allowed: &[usize]) -> Result<()> {
-    if allowed.contains(&shape.len()) {
+pub(super) fn dimensions(input: &Tensor, allowed: &[usize]) -> Result<()> {
+    let found = size::dims(input)?;
+    if allowed.contains(&found) {
         return Ok(());
     }
     let allowed: Vec<_> = allowed.iter().map(|dims| format!("{dims}D")).collect();
-    Err(Error::input(format!("{} input", allowed.join(" or ")), format!("{}D input {shape:?}", shape.len())))
+    Err(Error::input(format!("{} input", allowed.join(" or ")), format!("{found}D input {:?}", input.size())))
 }

@@ -103,7 +103,7 @@ impl Module for InstanceNorm {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let shape = size::of(input)?;
-        check::dimensions(&shape, &[self.dims + 1, self.dims + 2])?;
+        check::dimensions(input, &[self.dims + 1, self.dims + 2])?;
         let without_batch = shape.len() == self.dims + 1;
         let found = if without_batch { shape.first() } else { shape.get(1) };
         if found != Some(&self.num_features) {
