@@ -6,7 +6,7 @@
 //!
 //! Prints two tables in Markdown. `MMCV_PYTHON` is a Python with torch and mmcv; without it the second table has no
 //! comparison.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::process::Command;
