@@ -1,13 +1,13 @@
 """Builds stacks of ConvModules; abstraction.rs starts it.
 
-    python abstraction.py ROUNDS STACKS
+    python abstraction.py STACKS
 
-STACKS is a JSON list of lists of [in_channels, out_channels, kernel_size, stride]. Prints the median seconds of each.
+STACKS is a JSON list of lists of [in_channels, out_channels, kernel_size, stride]. For each line of stdin, the number of
+a stack, the stack is built and its seconds are printed.
 """
 
 import json
 import sys
-from statistics import median
 from time import perf_counter
 
 import torch
@@ -26,6 +26,7 @@ def seconds(stack):
 
 
 torch.set_num_threads(1)
-rounds = int(sys.argv[1])
-for stack in json.loads(sys.argv[2]):
-    print(median(seconds(stack) for _ in range(rounds)))
+stacks = json.loads(sys.argv[1])
+print("ready", flush=True)
+for line in sys.stdin:
+    print(seconds(stacks[int(line)]), flush=True)

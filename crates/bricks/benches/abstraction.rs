@@ -6,10 +6,11 @@
 //!
 //! Prints two tables in Markdown. `MMCV_PYTHON` is a Python with torch and mmcv; without it the second table has no
 //! comparison.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::hint::black_box;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use mmcv_bricks::{ConvModule, conv_module};
@@ -21,7 +22,6 @@ use tch::{Device, Kind, Tensor};
 const FORWARD_ROUNDS: usize = 301;
 /// Forward passes in one measurement.
 const FORWARD_PASSES: usize = 100;
-const BUILD_ROUNDS: usize = 15;
 
 fn main() {
     tch::set_num_threads(1);
@@ -88,41 +88,62 @@ fn build(stack: &[Layer]) -> Vec<ConvModule> {
     stack.iter().map(module).collect()
 }
 
+/// Every stack in Rust and in Python, in turns.
 fn building() {
-    let stacks =
-        [("53 layers as in ResNet-50, 1/64 of its channels", resnet50(64)), ("53 layers of ResNet-50", resnet50(1))];
-    let python = in_python(&stacks.each_ref().map(|(_, stack)| stack));
+    let stacks = [
+        ("53 layers as in ResNet-50, 1/64 of its channels", resnet50(64), 101),
+        ("53 layers of ResNet-50", resnet50(1), 9),
+    ];
+    let mut python = Python::start(&stacks.each_ref().map(|(_, stack, _)| stack));
     println!("| building, initial weights included | layers per second | in Python | ratio |");
     println!("| --- | ---: | ---: | ---: |");
-    for (index, (name, stack)) in stacks.iter().enumerate() {
-        let rounds = (0..BUILD_ROUNDS).map(|_| measure(|| drop(black_box(build(stack)))));
-        let rust = stack.len() as f64 / median(rounds.collect());
-        let Ok(seconds) = &python else {
-            println!("| {name} | {rust:.0} | | |");
-            continue;
+    for (index, (name, stack, rounds)) in stacks.iter().enumerate() {
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        for _ in 0..*rounds {
+            here.push(measure(|| drop(black_box(build(stack)))));
+            there.extend(python.as_mut().ok().map(|python| python.seconds(index)));
+        }
+        let rate = |seconds| stack.len() as f64 / median(seconds);
+        let here = rate(here);
+        let (rate, ratio) = match there.is_empty() {
+            true => (String::new(), String::new()),
+            false => {
+                let there = rate(there);
+                (format!("{there:.0}"), format!("{:.1}", here / there))
+            }
         };
-        let python = stack.len() as f64 / seconds[index];
-        println!("| {name} | {rust:.0} | {python:.0} | {:.1} |", rust / python);
+        println!("| {name} | {here:.0} | {rate} | {ratio} |");
     }
     if let Err(reason) = python {
         println!("\nNot compared with Python: {reason}");
     }
 }
 
-/// The median seconds that Python needs for each stack.
-fn in_python(stacks: &[&Vec<Layer>]) -> Result<Vec<f64>, String> {
-    let python = std::env::var_os("MMCV_PYTHON").ok_or("set MMCV_PYTHON to a Python with torch and mmcv")?;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/abstraction.py");
-    let mut command = Command::new(&python);
-    command.arg(script).arg(BUILD_ROUNDS.to_string()).arg(format!("{stacks:?}"));
-    let output = command.output().map_err(|error| format!("cannot start {}: {error}", python.display()))?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(format!("{} failed: {}", python.display(), error.lines().last().unwrap_or_default()));
+/// `abstraction.py`, which builds a stack and prints the seconds for each line that it is given.
+struct Python {
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Python {
+    fn start(stacks: &[&Vec<Layer>]) -> Result<Self, String> {
+        let python = std::env::var_os("MMCV_PYTHON").ok_or("set MMCV_PYTHON to a Python with torch and mmcv")?;
+        let mut command = Command::new(&python);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/abstraction.py")).arg(format!("{stacks:?}"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("cannot start {}: {error}", python.display()))?;
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut output = BufReader::new(output).lines();
+        match output.next() {
+            Some(Ok(line)) if line == "ready" => Ok(Self { input, output }),
+            _ => Err(format!("{} cannot import torch and mmcv", python.display())),
+        }
     }
-    let seconds: Vec<f64> =
-        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect();
-    if seconds.len() == stacks.len() { Ok(seconds) } else { Err(format!("{script} gave no times")) }
+
+    fn seconds(&mut self, stack: usize) -> f64 {
+        writeln!(self.input, "{stack}").unwrap();
+        self.output.next().unwrap().unwrap().parse().unwrap()
+    }
 }
 
 fn measure(work: impl FnOnce()) -> f64 {

@@ -137,11 +137,7 @@ impl Module for BatchNorm {
             BatchNormKind::OneD => check::dimensions(input, &[2, 3])?,
             BatchNormKind::TwoD => check::dimensions(input, &[4])?,
             BatchNormKind::ThreeD => check::dimensions(input, &[5])?,
-            BatchNormKind::Sync => {
-                if let dims @ 0..2 = size::dims(input)? {
-                    return Err(Error::input("at least 2D input", format!("{dims}D input")));
-                }
-            }
+            BatchNormKind::Sync => check::at_least_two_dimensions(input)?,
         }
         let training = self.training.get();
         let batch_statistics = training || self.running.is_none();

@@ -41,3 +41,11 @@ pub(super) fn dimensions(input: &Tensor, allowed: &[usize]) -> Result<()> {
     let allowed: Vec<_> = allowed.iter().map(|dims| format!("{dims}D")).collect();
     Err(Error::input(format!("{} input", allowed.join(" or ")), format!("{found}D input {:?}", input.size())))
 }
+
+/// The input has a dimension of channels.
+pub(super) fn at_least_two_dimensions(input: &Tensor) -> Result<()> {
+    match size::dims(input)? {
+        dims @ 0..2 => Err(Error::input("at least 2D input", format!("{dims}D input"))),
+        _ => Ok(()),
+    }
+}
