@@ -17,8 +17,8 @@ class Network(BaseModel):
         self.add_module('0', nn.Conv2d(2, 3, 3))
         self.add_module('1', nn.BatchNorm2d(3))
 
-    def forward(self, inputs, mode='loss'):
-        return dict(loss=self.get_submodule('1')(self.get_submodule('0')(inputs)).sum())
+    def forward(self, *inputs, mode='loss'):
+        return dict(loss=self.get_submodule('1')(self.get_submodule('0')(torch.stack(inputs))).sum())
 
 
 class Data(torch.utils.data.Dataset):

@@ -22,7 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         buffers.push((name, State::mapping([("momentum_buffer", State::from(momentum))])));
     }
     let names: Vec<&String> = buffers.iter().map(|(name, _)| name).collect();
-    let groups = json!([{ "lr": 0.05, "momentum": 0.9, "params": names }]);
+    // PyTorch's SGD wants all of its options here.
+    let groups = json!([{
+        "lr": 0.05, "momentum": 0.9, "dampening": 0, "weight_decay": 0, "nesterov": false, "maximize": false,
+        "foreach": null, "differentiable": false, "fused": null, "params": names,
+    }]);
     let optimizer = State::mapping([("param_groups", State::from(groups)), ("state", State::Mapping(buffers))]);
     let meta = json!({ "epoch": 3, "iter": 12 }).as_object().cloned().unwrap_or_default();
     save_checkpoint(&network, &file, &SaveOptions { meta, optimizer: Some(optimizer), ..SaveOptions::default() })?;

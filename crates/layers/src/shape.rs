@@ -160,6 +160,6 @@ mod tests {
             )
         );
         assert_eq!(text(&[3, 9, 9]), None, "without a batch dimension");
-        assert_eq!(text(&[]).is_some(), true);
+        assert!(text(&[]).is_some());
     }
 }

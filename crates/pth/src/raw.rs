@@ -14,7 +14,7 @@ use crate::tensor::{StorageId, StorageSlice, Strided, Tensor};
 use crate::zip::Archive;
 
 /// Bytes of a storage that are read before its pages are given back.
-pub(crate) const RELEASE_BYTES: usize = 64 << 20;
+pub(crate) const RELEASE_BYTES: usize = 16 << 20;
 
 /// The mapped file, and what is known about the storages in it.
 #[derive(Debug)]

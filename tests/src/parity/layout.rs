@@ -15,6 +15,13 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// By how many units in the last place of the largest value results may differ from those of contiguous inputs:
+    /// libtorch has other kernels for other layouts, which add in another order.
+    #[must_use]
+    pub fn units(self) -> f64 {
+        if self == Self::Contiguous { 0.0 } else { 8.0 }
+    }
+
     /// A copy of the input in this layout, through which gradients flow.
     ///
     /// # Errors

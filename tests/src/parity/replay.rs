@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 
 use super::case::{Case, Description, State, dict_or_empty};
 use super::layout::Layout;
-use super::tensors::{close, digest, same_bits};
+use super::tensors::{Tolerance, close, digest, same_bits};
 
 const RTOL: f64 = 1.3e-6;
 const ATOL: f64 = 1e-5;
@@ -173,13 +173,14 @@ fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout)
     }
     let rtol = description.expect.rtol.unwrap_or(RTOL);
     let atol = description.expect.atol.unwrap_or(ATOL);
+    let tolerance = Tolerance { rtol, atol, units: layout.units() };
     let single = matches!(output, Output::Tensor(_));
     let outputs = output.into_vec();
     let expected = case.tensors.numbered("out");
     ensure!(single == case.tensors.get("out").is_some() || expected.is_empty(), "one tensor or several tensors");
     ensure!(outputs.len() == expected.len(), "{} outputs instead of {}", outputs.len(), expected.len());
     for (index, (found, expected)) in outputs.iter().zip(&expected).enumerate() {
-        close(found, expected, rtol, atol).with_context(|| format!("output {index}"))?;
+        close(found, expected, tolerance).with_context(|| format!("output {index}"))?;
     }
     let cotangents = case.tensors.numbered("cot");
     if !cotangents.is_empty() {
@@ -195,11 +196,11 @@ fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout)
         };
         let gradient = tensor.with_context(|| format!("nothing is called {key}"))?.grad();
         ensure!(gradient.defined(), "gradient of {key}: none");
-        close(&gradient, expected, rtol, atol).with_context(|| format!("gradient of {key}"))?;
+        close(&gradient, expected, tolerance).with_context(|| format!("gradient of {key}"))?;
     }
     for (key, expected) in case.tensors.with_prefix("after:") {
         let found = find(&state, key).with_context(|| format!("nothing is called {key}"))?;
-        close(found, expected, rtol, atol).with_context(|| format!("{key} after the forward pass"))?;
+        close(found, expected, tolerance).with_context(|| format!("{key} after the forward pass"))?;
     }
     Ok(())
 }

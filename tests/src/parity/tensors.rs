@@ -85,15 +85,39 @@ pub(super) fn same_bits(found: &Tensor, expected: &Tensor) -> Result<()> {
     Ok(())
 }
 
+/// How far values may be from the expected ones.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tolerance {
+    pub(super) rtol: f64,
+    pub(super) atol: f64,
+    /// Units in the last place of the tensor's largest value.
+    pub(super) units: f64,
+}
+
 /// The two tensors have the same shape and type, and values within the tolerance; NaN equals NaN.
-pub(super) fn close(found: &Tensor, expected: &Tensor, rtol: f64, atol: f64) -> Result<()> {
+pub(super) fn close(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Result<()> {
     same_form(found, expected)?;
+    let Tolerance { rtol, mut atol, units } = tolerance;
+    if units > 0.0 && expected.numel() > 0 {
+        atol += units
+            * epsilon(expected.f_kind()?)
+            * expected.f_to_kind(Kind::Double)?.f_abs()?.f_max()?.f_double_value(&[])?;
+    }
     let found = found.detach().to_device(tch::Device::Cpu);
     // In float64, so that the comparison itself rounds nothing.
     if found.f_to_kind(Kind::Double)?.f_allclose(&expected.f_to_kind(Kind::Double)?, rtol, atol, true)? {
         return Ok(());
     }
     Err(anyhow!("largest difference {} (rtol {rtol}, atol {atol})", largest_difference(&found, expected)?))
+}
+
+fn epsilon(kind: Kind) -> f64 {
+    match kind {
+        Kind::BFloat16 => 2f64.powi(-7),
+        Kind::Half => 2f64.powi(-10),
+        Kind::Double => f64::EPSILON,
+        _ => f64::from(f32::EPSILON),
+    }
 }
 
 fn same_form(found: &Tensor, expected: &Tensor) -> Result<()> {

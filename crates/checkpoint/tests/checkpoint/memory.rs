@@ -7,7 +7,7 @@ use mmcv_registry::{Config, dict};
 
 /// What loading may take beyond the module, in bytes: mmcv-pth gives the pages of a file back after each 64 MB while it
 /// compares checksums, and the rest is little.
-const ALLOWED: u64 = 80 << 20;
+const ALLOWED: u64 = 64 << 20;
 
 /// Set for the process that loads.
 const FILE: &str = "MMCV_TEST_CHECKPOINT";

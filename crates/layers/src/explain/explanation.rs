@@ -171,7 +171,7 @@ impl Explanation {
     fn giver(&self, shape: &[i64], module: &str) -> Option<&str> {
         let gave = self.log.calls.iter().filter(|call| call.outputs.iter().any(|output| output == shape));
         let inside = |call: &&Call| call.module != module && !call.module.is_empty();
-        let last = gave.clone().filter(inside).last()?;
+        let last = gave.clone().rfind(inside)?;
         let outermost = gave.filter(inside).find(|call| last.module.starts_with(&format!("{}.", call.module)));
         Some(outermost.map_or(&last.module, |call| &call.module))
     }
