@@ -1,20 +1,24 @@
 //! One tensor of a checkpoint, and the way from it to its bytes.
 
 use std::borrow::Cow;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, StorageProblem};
-use crate::gather::Gather;
+use crate::gather::{Gather, is_plain};
 use crate::map::Map;
 use crate::storage::{Place, Storage, StorageTable};
 use crate::tensor::{StorageId, StorageSlice, Strided, Tensor};
-use crate::zip::Archive;
+use crate::write::Stored;
+use crate::zip::{Archive, Entry};
 
 /// Bytes of a storage that are read before its pages are given back.
 pub(crate) const RELEASE_BYTES: usize = 16 << 20;
+/// Bytes of a deflated storage that are inflated at once and kept for the next tensor; a larger one is inflated piece by
+/// piece for each tensor that takes up most of it.
+const MAX_KEPT_BYTES: u64 = 32 << 20;
 
 /// The mapped file, and what is known about the storages in it.
 #[derive(Debug)]
@@ -49,16 +53,8 @@ impl Source {
 
     fn storage(&self, id: StorageId, storage: &Storage) -> Result<Content<'_>, ErrorKind> {
         let ended = || storage.error(StorageProblem::Ended);
-        let (index, start) = match storage.place {
-            Place::Unknown => return Err(ended()),
-            Place::File(start) => {
-                let bytes = crate::bytes::part(&self.map, start, storage.bytes()).ok_or_else(ended)?;
-                return Ok(Content::Mapped(bytes));
-            }
-            Place::Entry { index, start } => (index, start),
-        };
-        let entry = self.archive.as_ref().and_then(|archive| archive.entries.get(index)).ok_or_else(ended)?;
-        let data = crate::bytes::part(&self.map, start, entry.compressed).ok_or_else(ended)?;
+        let (data, entry) = self.place(storage)?;
+        let Some(entry) = entry else { return Ok(Content::Mapped(data)) };
         let verified = self.verified.get(id as usize).ok_or_else(ended)?;
         if entry.is_stored() {
             if verified.get().is_none() {
@@ -80,11 +76,55 @@ impl Source {
         Ok(Content::inflated(&content))
     }
 
+    fn is_deflated(&self, id: StorageId) -> bool {
+        let entry = self.storages.get(id).and_then(|storage| self.place(storage).ok()?.1);
+        entry.is_some_and(|entry| !entry.is_stored())
+    }
+
+    /// Where a storage lies in the file, and its zip entry where it has one.
+    fn place(&self, storage: &Storage) -> Result<(&[u8], Option<&Entry>), ErrorKind> {
+        let ended = || storage.error(StorageProblem::Ended);
+        let (start, length, entry) = match storage.place {
+            Place::Unknown => return Err(ended()),
+            Place::File(start) => (start, storage.bytes(), None),
+            Place::Entry { index, start } => {
+                let entry = self.archive.as_ref().and_then(|archive| archive.entries.get(index)).ok_or_else(ended)?;
+                (start, entry.compressed, Some(entry))
+            }
+        };
+        Ok((crate::bytes::part(&self.map, start, length).ok_or_else(ended)?, entry))
+    }
+
+    /// The zip entry of a deflated storage that is too large to be inflated at once, and its data.
+    fn large(&self, id: StorageId) -> Option<(&[u8], &Entry)> {
+        let storage = self.storages.get(id).filter(|storage| storage.bytes() > MAX_KEPT_BYTES)?;
+        let (data, entry) = self.place(storage).ok()?;
+        Some((data, entry.filter(|entry| !entry.is_stored())?))
+    }
+
+    /// Hands all of a storage on in chunks; whether it is damaged is known at the end only.
+    pub(crate) fn for_each_chunk_of(&self, id: StorageId, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        if let Some((data, entry)) = self.large(id) {
+            return entry.inflate_chunks(data, each);
+        }
+        let Some(storage) = self.storages.get(id) else { return Ok(()) };
+        for part in self.storage(id, storage)?.chunks(RELEASE_BYTES) {
+            each(part);
+            self.release(id);
+        }
+        Ok(())
+    }
+
     /// Reads every storage whose checksum was not verified yet.
     pub(crate) fn verify(&self) -> Result<(), ErrorKind> {
         for (id, (storage, verified)) in self.storages.iter().zip(&self.verified).enumerate() {
-            if verified.get().is_none() {
-                self.storage(id as StorageId, storage)?;
+            let id = id as StorageId;
+            if verified.get().is_some() {
+                continue;
+            }
+            match self.large(id) {
+                Some((data, entry)) => entry.inflate_chunks(data, |_| {})?,
+                None => drop(self.storage(id, storage)?),
             }
         }
         Ok(())
@@ -101,7 +141,7 @@ impl Source {
 /// Bytes of a storage.
 enum Content<'a> {
     Mapped(&'a [u8]),
-    Inflated(Arc<Vec<u8>>, std::ops::Range<usize>),
+    Inflated(Arc<Vec<u8>>, Range<usize>),
 }
 
 impl Content<'_> {
@@ -209,18 +249,12 @@ impl<'a> RawTensor<'a> {
     }
 
     fn read_bytes(&self) -> Result<Cow<'a, [u8]>, ErrorKind> {
-        let tensor = self.supported()?;
-        let content = self.content(tensor)?;
-        let gather = Gather::new(&content, tensor, self.source.big_endian);
-        if let (Content::Mapped(mapped), true) = (&content, gather.borrowed().is_some()) {
-            let borrowed = Gather::new(mapped, tensor, self.source.big_endian).borrowed();
-            return Ok(Cow::Borrowed(borrowed.unwrap_or_default()));
+        if let Some(mapped) = self.find_mapped()? {
+            return Ok(Cow::Borrowed(mapped));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(tensor.logical_bytes()).unwrap_or(0));
-        let gathered = gather.for_each_chunk(|chunk| bytes.extend_from_slice(chunk));
-        gathered
-            .map(|()| Cow::Owned(bytes))
-            .ok_or(ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
+        let mut bytes = Vec::with_capacity(usize::try_from(self.byte_count()).unwrap_or(0));
+        self.read_chunks(|chunk| bytes.extend_from_slice(chunk))?;
+        Ok(Cow::Owned(bytes))
     }
 
     /// Hands the elements on in chunks, in the same form, without taking memory for all of them.
@@ -228,13 +262,67 @@ impl<'a> RawTensor<'a> {
     /// # Errors
     /// As [`bytes`](Self::bytes).
     pub fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), Error> {
-        let read = || {
-            let tensor = self.supported()?;
-            let content = self.content(tensor)?;
-            let gathered = Gather::new(&content, tensor, self.source.big_endian).for_each_chunk(each);
-            gathered.ok_or_else(|| ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
-        };
-        read().map_err(|kind| self.error(kind))
+        self.read_chunks(each).map_err(|kind| self.error(kind))
+    }
+
+    pub(crate) fn read_chunks(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        let tensor = self.supported()?;
+        if let Some((data, entry, range)) = self.streamed(tensor) {
+            return entry.inflate_chunks(data, within(range, each));
+        }
+        let content = self.content(tensor)?;
+        let gathered = Gather::new(&content, tensor, self.source.big_endian).for_each_chunk(each);
+        gathered.ok_or_else(|| ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
+    }
+
+    /// The elements where they lie in the mapped file, if they lie there as [`bytes`](Self::bytes) gives them.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn mapped(&self) -> Result<Option<&'a [u8]>, Error> {
+        self.find_mapped().map_err(|kind| self.error(kind))
+    }
+
+    fn find_mapped(&self) -> Result<Option<&'a [u8]>, ErrorKind> {
+        let tensor = self.supported()?;
+        if tensor.slice.is_some_and(|slice| self.source.is_deflated(slice.storage)) {
+            return Ok(None);
+        }
+        match self.content(tensor)? {
+            Content::Mapped(bytes) => Ok(Gather::new(bytes, tensor, self.source.big_endian).borrowed()),
+            Content::Inflated(..) => Ok(None),
+        }
+    }
+
+    /// This tensor as a view of its whole storage, where that is stored as it has to be written.
+    pub(crate) fn whole_storage(&self) -> Option<(Strided, Stored<'a>)> {
+        let tensor = self.strided()?;
+        let slice = tensor.slice?;
+        let plain = !(self.source.big_endian || tensor.conjugate || tensor.negative);
+        let (start, size) = (slice.start, tensor.dtype.size() as u64);
+        let length = self.source.storages.get(slice.storage)?.bytes();
+        let whole = plain && start.is_multiple_of(size) && length.is_multiple_of(size);
+        let view = Strided { offset: tensor.offset.checked_add(start / size)?, ..tensor.clone() };
+        whole.then(|| (view, Stored::Storage(self.source, slice.storage, length)))
+    }
+
+    /// The same tensor with a key that lacks `prefix`; `None` where the key does not begin with it.
+    pub(crate) fn without(&self, prefix: &str) -> Option<Self> {
+        let key = self.key.strip_prefix(prefix)?.to_owned();
+        Some(Self { key: Cow::Owned(key), ..self.clone() })
+    }
+
+    /// The storage, and from which to which byte of it the elements lie; `None` without elements.
+    pub(crate) fn extent(&self) -> Option<(usize, u64, u64)> {
+        let tensor = self.strided().filter(|tensor| tensor.elements() > 0)?;
+        let last: u64 = tensor.shape.iter().zip(&tensor.strides).map(|(size, stride)| (size - 1) * stride).sum();
+        let start = self.storage_offset();
+        Some((self.storage()?, start, start + (last + 1) * tensor.dtype.size() as u64))
+    }
+
+    /// The same for the same tensor of an open file, under whatever key it stands.
+    pub(crate) fn identity(&self) -> usize {
+        std::ptr::from_ref(self.tensor).addr()
     }
 
     /// Tells the system that the file's pages of this tensor's storage are not needed for now, which keeps the memory
@@ -245,7 +333,7 @@ impl<'a> RawTensor<'a> {
         }
     }
 
-    fn supported(&self) -> Result<&'a Strided, ErrorKind> {
+    pub(crate) fn supported(&self) -> Result<&'a Strided, ErrorKind> {
         match self.tensor {
             Tensor::Strided(strided) => Ok(strided),
             Tensor::Unsupported(layout) => Err(ErrorKind::Unsupported { key: self.key.to_string(), layout }),
@@ -256,7 +344,32 @@ impl<'a> RawTensor<'a> {
         tensor.slice.map_or(Ok(Content::Mapped(&[])), |slice| self.source.slice(slice))
     }
 
+    /// Where the elements of a tensor lie in a large deflated storage, of which they are the most and lie there in
+    /// order: then they can be handed on while it is inflated. The time for that is bounded by the tensor's own size.
+    fn streamed(&self, tensor: &Strided) -> Option<(&'a [u8], &'a Entry, Range<u64>)> {
+        let slice = tensor.slice?;
+        let (data, entry) = self.source.large(slice.storage)?;
+        let start = slice.start.checked_add(tensor.offset.checked_mul(tensor.dtype.size() as u64)?)?;
+        let end = start.checked_add(tensor.logical_bytes())?;
+        let whole_elements = start.is_multiple_of(tensor.dtype.size() as u64);
+        let most = tensor.logical_bytes() >= entry.size / 2;
+        (whole_elements && most && is_plain(tensor, self.source.big_endian)).then_some((data, entry, start..end))
+    }
+
     fn error(&self, kind: ErrorKind) -> Error {
         Error::new(self.path, kind)
+    }
+}
+
+/// Hands on what of all bytes, which come in chunks, lies in `range`.
+fn within(range: Range<u64>, mut each: impl FnMut(&[u8])) -> impl FnMut(&[u8]) {
+    let mut position = 0_u64;
+    move |chunk| {
+        let inside = |at: u64| usize::try_from(at.saturating_sub(position)).unwrap_or(usize::MAX).min(chunk.len());
+        let part = chunk.get(inside(range.start)..inside(range.end)).unwrap_or_default();
+        if !part.is_empty() {
+            each(part);
+        }
+        position += chunk.len() as u64;
     }
 }

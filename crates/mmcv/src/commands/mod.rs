@@ -14,6 +14,7 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::Subcommand;
+use serde_json::Value;
 
 pub(crate) use predict::Prediction;
 pub(crate) use summary::{COLUMNS, Line};
@@ -89,4 +90,35 @@ fn shown(path: &Path) -> String {
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure(format!("stdout: {error}")))
+}
+
+/// Prints a JSON value over several lines.
+fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = "bytes";
+    for next in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (102_540_417, "102.5 MB")] {
+            assert_eq!(size(bytes), text);
+        }
+    }
 }
