@@ -13,13 +13,19 @@ use crate::raw::RawTensor;
 pub struct CompareOptions<'a> {
     /// Only what is below this top-level entry, in a file that has it; the keys lose that part. Default: everything.
     pub entry: Option<&'a str>,
-    /// Elements `a` and `b` that are at most `atol + rtol * |b|` apart count as the same. Default: 0, and with `rtol` 0,
-    /// too, only the same bits are the same.
+    /// Elements `a` and `b` that are at most `atol + rtol * |b|` apart count as the same, whatever their types. Default: 0,
+    /// and with `rtol` 0, too, only the same bits of the same type are the same.
     pub atol: f64,
     /// As `atol`. Default: 0.
     pub rtol: f64,
     /// Is told how many of how many bytes have been compared, now and then.
     pub progress: Option<&'a dyn Fn(u64, u64)>,
+}
+
+impl CompareOptions<'_> {
+    fn is_exact(&self) -> bool {
+        self.atol == 0.0 && self.rtol == 0.0
+    }
 }
 
 /// What is different between the tensors of two files, `a` and `b`.
@@ -120,7 +126,7 @@ fn different(
         _ => None,
     };
     let dtypes = [word(left), word(right)];
-    if dtypes[0] == dtypes[1] && values.is_some_and(|values| values.elements == 0) {
+    if (dtypes[0] == dtypes[1] || !options.is_exact()) && values.is_some_and(|values| values.elements == 0) {
         return Ok(None);
     }
     let shapes = [left.shape().to_vec(), right.shape().to_vec()];
@@ -165,11 +171,13 @@ impl Values {
     /// Counts two elements whose bits differ; `same_type` tells whether that alone makes them different.
     fn add(&mut self, left: Number, right: Number, same_type: bool, options: &CompareOptions<'_>) {
         let (apart, magnitude) = left.distance(right);
-        let exact = options.atol == 0.0 && options.rtol == 0.0;
         let allowed = options.atol + options.rtol * right.magnitude();
         // An infinite distance is never allowed.
-        let within =
-            if exact { apart == 0.0 && !same_type } else { apart == 0.0 || apart <= allowed && apart.is_finite() };
+        let within = if options.is_exact() {
+            apart == 0.0 && !same_type
+        } else {
+            apart == 0.0 || apart <= allowed && apart.is_finite()
+        };
         if within {
             return;
         }

@@ -95,17 +95,17 @@ impl Source {
         Ok((crate::bytes::part(&self.map, start, length).ok_or_else(ended)?, entry))
     }
 
-    /// The zip entry of a deflated storage that is too large to be inflated at once, and its data.
-    fn large(&self, id: StorageId) -> Option<(&[u8], &Entry)> {
+    /// The data of a deflated storage that is too large to be inflated at once.
+    fn large(&self, id: StorageId) -> Option<Large<'_>> {
         let storage = self.storages.get(id).filter(|storage| storage.bytes() > MAX_KEPT_BYTES)?;
         let (data, entry) = self.place(storage).ok()?;
-        Some((data, entry.filter(|entry| !entry.is_stored())?))
+        Some(Large { source: self, id, data, entry: entry.filter(|entry| !entry.is_stored())? })
     }
 
     /// Hands all of a storage on in chunks; whether it is damaged is known at the end only.
     pub(crate) fn for_each_chunk_of(&self, id: StorageId, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
-        if let Some((data, entry)) = self.large(id) {
-            return entry.inflate_chunks(data, each);
+        if let Some(large) = self.large(id) {
+            return large.for_each_chunk(each);
         }
         let Some(storage) = self.storages.get(id) else { return Ok(()) };
         for part in self.storage(id, storage)?.chunks(RELEASE_BYTES) {
@@ -117,16 +117,22 @@ impl Source {
 
     /// Reads every storage whose checksum was not verified yet.
     pub(crate) fn verify(&self) -> Result<(), ErrorKind> {
-        for (id, (storage, verified)) in self.storages.iter().zip(&self.verified).enumerate() {
-            let id = id as StorageId;
-            if verified.get().is_some() {
-                continue;
-            }
-            match self.large(id) {
-                Some((data, entry)) => entry.inflate_chunks(data, |_| {})?,
-                None => drop(self.storage(id, storage)?),
-            }
+        (0..self.verified.len()).try_for_each(|id| self.verify_storage(id as StorageId))
+    }
+
+    /// Reads a storage whose checksum was not verified yet, and compares it where there is one.
+    fn verify_storage(&self, id: StorageId) -> Result<(), ErrorKind> {
+        let (Some(storage), Some(verified)) = (self.storages.get(id), self.verified.get(id as usize)) else {
+            return Ok(());
+        };
+        if verified.get().is_some() {
+            return Ok(());
         }
+        match self.large(id) {
+            Some(large) => large.for_each_chunk(|_| {})?,
+            None => drop(self.storage(id, storage)?),
+        }
+        let _ = verified.set(());
         Ok(())
     }
 
@@ -135,6 +141,31 @@ impl Source {
         let (Place::File(start) | Place::Entry { start, .. }) = storage.place else { return };
         let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(storage.bytes())) else { return };
         self.map.release(start..start.saturating_add(length).min(self.map.len()));
+    }
+}
+
+/// A deflated storage that is inflated piece by piece.
+struct Large<'a> {
+    source: &'a Source,
+    id: StorageId,
+    data: &'a [u8],
+    entry: &'a Entry,
+}
+
+impl Large<'_> {
+    /// Hands all of it on in chunks, and gives the pages of the file back meanwhile.
+    fn for_each_chunk(&self, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        let mut unreleased = 0;
+        let inflated = self.entry.inflate_chunks(self.data, |chunk| {
+            each(chunk);
+            unreleased += chunk.len();
+            if unreleased >= RELEASE_BYTES {
+                self.source.release(self.id);
+                unreleased = 0;
+            }
+        });
+        self.source.release(self.id);
+        inflated
     }
 }
 
@@ -267,8 +298,8 @@ impl<'a> RawTensor<'a> {
 
     pub(crate) fn read_chunks(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
         let tensor = self.supported()?;
-        if let Some((data, entry, range)) = self.streamed(tensor) {
-            return entry.inflate_chunks(data, within(range, each));
+        if let Some((large, range)) = self.streamed(tensor) {
+            return large.for_each_chunk(within(range, each));
         }
         let content = self.content(tensor)?;
         let gathered = Gather::new(&content, tensor, self.source.big_endian).for_each_chunk(each);
@@ -325,6 +356,16 @@ impl<'a> RawTensor<'a> {
         std::ptr::from_ref(self.tensor).addr()
     }
 
+    /// Compares the checksum of the storage in which the elements lie, where the file has one, unless that was done before.
+    /// Memory is not taken for it.
+    ///
+    /// # Errors
+    /// The bytes of the storage are damaged.
+    pub fn verify(&self) -> Result<(), Error> {
+        let slice = self.strided().and_then(|tensor| tensor.slice);
+        slice.map_or(Ok(()), |slice| self.source.verify_storage(slice.storage)).map_err(|kind| self.error(kind))
+    }
+
     /// Tells the system that the file's pages of this tensor's storage are not needed for now, which keeps the memory
     /// of a program small that goes through a large file once. Using the tensor again reads them again.
     pub fn release(&self) {
@@ -346,14 +387,14 @@ impl<'a> RawTensor<'a> {
 
     /// Where the elements of a tensor lie in a large deflated storage, of which they are the most and lie there in
     /// order: then they can be handed on while it is inflated. The time for that is bounded by the tensor's own size.
-    fn streamed(&self, tensor: &Strided) -> Option<(&'a [u8], &'a Entry, Range<u64>)> {
+    fn streamed(&self, tensor: &Strided) -> Option<(Large<'a>, Range<u64>)> {
         let slice = tensor.slice?;
-        let (data, entry) = self.source.large(slice.storage)?;
+        let large = self.source.large(slice.storage)?;
         let start = slice.start.checked_add(tensor.offset.checked_mul(tensor.dtype.size() as u64)?)?;
         let end = start.checked_add(tensor.logical_bytes())?;
         let whole_elements = start.is_multiple_of(tensor.dtype.size() as u64);
-        let most = tensor.logical_bytes() >= entry.size / 2;
-        (whole_elements && most && is_plain(tensor, self.source.big_endian)).then_some((data, entry, start..end))
+        let most = tensor.logical_bytes() >= large.entry.size / 2;
+        (whole_elements && most && is_plain(tensor, self.source.big_endian)).then_some((large, start..end))
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

@@ -23,8 +23,8 @@ const SHOWN: usize = 4;
   mmcv ckpt diff training.pth weights.safetensors --entry state_dict --json
   mmcv ckpt diff full.pth half.pth --rtol 1e-3
 
-Exit status: 0 the tensors are the same, 1 they differ or a file cannot be read, 2 wrong usage. Where they differ, stdout
-has the differences; where a file cannot be read, it has nothing.")]
+Exit status: 0 the tensors are the same, 1 they differ or a file cannot be read, 2 wrong
+usage. Where they differ, stdout tells how; where a file cannot be read, it has nothing.")]
 pub(crate) struct Diff {
     /// The first file.
     a: PathBuf,
@@ -33,11 +33,11 @@ pub(crate) struct Diff {
     /// Takes only what is below this top-level entry, in a file that has it.
     #[arg(long, value_name = "KEY")]
     entry: Option<String>,
-    /// Values that are at most this far apart count as the same.
-    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = tolerance)]
+    /// Values that are at most this far apart count as the same, whatever their types.
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true, value_parser = tolerance)]
     atol: f64,
     /// The same in proportion to the second value; both add up.
-    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = tolerance)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true, value_parser = tolerance)]
     rtol: f64,
     /// Shows all names of each group, one a line.
     #[arg(long)]
