@@ -11,8 +11,18 @@ use crate::error::{Error, ErrorKind};
 /// A JSON object, key to value.
 pub(crate) type Object = Map<String, Value>;
 
+/// Bytes of the largest file that is read.
+const LARGEST: u64 = 16 << 20;
+
 /// The object in a file; `None` where there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<Object>, Error> {
+    let refuse = |reason| Err(Error::io("read", path, io::Error::other(reason)));
+    match fs::metadata(path) {
+        // Reading a pipe or a device might never end.
+        Ok(metadata) if !metadata.is_file() => return refuse("it is no regular file"),
+        Ok(metadata) if metadata.len() > LARGEST => return refuse("it has over 16 MiB, too many for a table"),
+        _ => {}
+    }
     match fs::read(path) {
         Ok(bytes) => parse(&path.display().to_string(), &bytes).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
