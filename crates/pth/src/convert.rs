@@ -1,5 +1,6 @@
 //! From one file format to another.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Map, Value as JsonValue};
@@ -77,6 +78,9 @@ pub fn convert(
     })
 }
 
+/// Tensors and their keys.
+type Named<'a> = Vec<(String, TensorData<'a>)>;
+
 /// What of a checkpoint is converted.
 struct Part<'a> {
     checkpoint: &'a Checkpoint,
@@ -135,6 +139,10 @@ impl<'a> Part<'a> {
             // Without it, some Python libraries refuse the file.
             texts.insert(0, ("format".to_owned(), "pt".to_owned()));
         }
+        let mut keys = HashSet::new();
+        if let Some((key, _)) = texts.iter().find(|(key, _)| !keys.insert(key)) {
+            return Err(ErrorKind::DuplicateKey(key.clone()));
+        }
         let left_out = allowed(losses, options)?;
         write::write_safetensors_with(path, &tensors, &texts, options.progress)?;
         Ok(Converted { tensors: tensors.len(), unshared: overlapping(&self.tensors), left_out })
@@ -144,7 +152,7 @@ impl<'a> Part<'a> {
     fn writable(
         &self,
         lacking: impl Fn(&RawTensor<'_>) -> Option<String>,
-    ) -> Result<(Vec<(String, TensorData<'a>)>, Vec<Loss>), ErrorKind> {
+    ) -> Result<(Named<'a>, Vec<Loss>), ErrorKind> {
         let (mut tensors, mut losses) = (Vec::with_capacity(self.tensors.len()), Vec::new());
         for raw in &self.tensors {
             let reason = raw.unsupported().map(|word| format!("a tensor that is {word}")).or_else(|| lacking(raw));

@@ -29,6 +29,7 @@ mod number;
 mod pickle;
 mod raw;
 mod safetensors;
+mod source;
 mod storage;
 mod tensor;
 mod tree;

@@ -2,7 +2,8 @@
 
 use crate::dtype::Dtype;
 use crate::error::ErrorKind;
-use crate::raw::{RawTensor, Source};
+use crate::raw::RawTensor;
+use crate::source::Source;
 use crate::tensor::StorageId;
 
 /// Bytes of a part that is handed on at once.
