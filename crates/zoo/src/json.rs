@@ -32,6 +32,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Object>, Error> {
 
 /// The object in the text of `file`.
 pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Object, Error> {
+    // Where an editor has put a mark at the beginning, nobody sees what is wrong.
+    if let [0xef, 0xbb, 0xbf, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = bytes {
+        let reason = "a byte order mark: save the file as UTF-8 without one".to_owned();
+        return Err(Error::new(file, ErrorKind::MalformedTable { line: 1, column: 1, reason }));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string();
         let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned();
