@@ -133,11 +133,9 @@ impl Source {
             return Ok(());
         }
         match self.large(id) {
-            Some(large) => large.for_each_chunk(|_| {})?,
-            None => drop(self.storage(id, storage)?),
+            Some(large) => large.for_each_chunk(|_| {}),
+            None => self.storage(id, storage).map(drop),
         }
-        let _ = verified.set(());
-        Ok(())
     }
 
     pub(crate) fn release(&self, id: StorageId) {
@@ -174,6 +172,9 @@ impl Large<'_> {
             }
         });
         self.source.release(self.id);
+        if let (Ok(()), Some(verified)) = (&inflated, self.source.verified.get(self.id as usize)) {
+            let _ = verified.set(());
+        }
         inflated
     }
 }
