@@ -134,7 +134,7 @@ impl Download<'_> {
             self.report(partial, total);
             if since.elapsed() >= 2 * self.network.idle_timeout {
                 if partial.length() - before < LEAST_BYTES {
-                    let reason = format!("only {} bytes came in {:?}", partial.length() - before, since.elapsed());
+                    let reason = format!("only {} bytes came in {:.0?}", partial.length() - before, since.elapsed());
                     return Err(Error::new("", ErrorKind::TimeOut { reason }).into());
                 }
                 (since, before) = (Instant::now(), partial.length());
