@@ -1,5 +1,6 @@
 //! Backbones and classifiers of the OpenMMLab model zoo.
 
+mod alexnet;
 mod backbone;
 mod classifier;
 mod mobilenet_v2;
@@ -10,15 +11,17 @@ mod res2net;
 mod resnet;
 mod resnext;
 mod training_part;
+mod vgg;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
+pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::Backbone;
 pub use classifier::{
-    GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig, LinearClsHead,
-    LinearClsHeadConfig,
+    ClsHead, ClsHeadConfig, GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig,
+    LinearClsHead, LinearClsHeadConfig,
 };
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, Preprocess};
@@ -29,6 +32,7 @@ pub use resnet::{
     PluginConfig, Position, ResNet, ResNetConfig, ResNetOptions, ResNetV1cConfig, ResNetV1dConfig, Style,
 };
 pub use resnext::{ResNeXtConfig, resnext};
+pub use vgg::{VGG, VGGConfig};
 
 /// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
 /// [`mmcv_layers::MODELS`].
@@ -98,6 +102,22 @@ pub const SPECS: &[Spec<Build>] = &[
         ..Spec::new("RegNet", |arguments| resnet::build(arguments, regnet))
     },
     Spec {
+        group: "backbone",
+        doc: "VGG, with or without classifier.",
+        source: "mmpretrain VGG; Simonyan and Zisserman, Very Deep Convolutional Networks (2014)",
+        fields: VGGConfig::FIELDS,
+        aliases: &["mmpretrain.VGG"],
+        ..Spec::new("VGG", vgg::build)
+    },
+    Spec {
+        group: "backbone",
+        doc: "AlexNet, with or without classifier.",
+        source: "mmpretrain AlexNet; Krizhevsky, One weird trick for parallelizing convolutional neural networks (2014)",
+        fields: AlexNetConfig::FIELDS,
+        aliases: &["mmpretrain.AlexNet"],
+        ..Spec::new("AlexNet", |arguments| build_from(arguments, AlexNet::new))
+    },
+    Spec {
         group: "classifier",
         doc: "A backbone, a neck and a head.",
         source: "mmpretrain ImageClassifier",
@@ -112,6 +132,14 @@ pub const SPECS: &[Spec<Build>] = &[
         fields: GlobalAveragePoolingConfig::FIELDS,
         aliases: &["mmpretrain.GlobalAveragePooling"],
         ..Spec::new("GlobalAveragePooling", |arguments| build_from(arguments, GlobalAveragePooling::new))
+    },
+    Spec {
+        group: "head",
+        doc: "The scores of a backbone that has its own classifier.",
+        source: "mmpretrain ClsHead",
+        fields: ClsHeadConfig::FIELDS,
+        aliases: &["mmpretrain.ClsHead"],
+        ..Spec::new("ClsHead", |arguments| build_from(arguments, ClsHead::new))
     },
     Spec {
         group: "head",

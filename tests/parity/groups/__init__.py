@@ -15,6 +15,7 @@ from groups import (
     plugins,
     transformer,
     upsample,
+    vgg,
     wrappers,
 )
 
@@ -34,4 +35,5 @@ GROUPS = {
     "classifier": classifier,
     "initialisation": initialisation,
     "containers": containers,
+    "vgg": vgg,
 }
