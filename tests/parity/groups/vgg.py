@@ -16,14 +16,15 @@ def make(name, shape=None, more=None, **cfg):
 def fixed():
     bn, init = {"type": "BN"}, {"init_weights": True}
     small = (2, 3, 32, 32)
+    forward = {"backward": False}  # the gradient of a bias before a batch norm is rounding noise
     yield make("vgg11_init", small, depth=11, more={**init, "seed": 3})
-    yield make("vgg13_bn_stages", (2, 3, 32, 40), depth=13, norm_cfg=bn, out_indices=[1, 3], more=init)
+    yield make("vgg13_bn_stages", (2, 3, 32, 40), depth=13, norm_cfg=bn, out_indices=[1, 3], more={**init, **forward})
     yield make("vgg16_eval", (1, 3, 37, 32), depth=16, out_indices=[0, 2, 4], more={"train": False, "seed": 9})
     yield make("vgg19_build", None, depth=19, norm_cfg=bn, more={**init, "seed": 5})
     yield make("vgg16_classifier_build", None, depth=16, num_classes=10, more={**init, "seed": 6})
     yield make("dilated_without_last_pool", (1, 3, 33, 33), depth=11, with_last_pool=False, dilations=[1, 1, 1, 1, 2])
     yield make("ceil_mode", (1, 3, 33, 35), depth=11, ceil_mode=True, more={"train": False, "backward": False})
-    yield make("frozen", small, depth=11, norm_cfg=bn, frozen_stages=2, num_stages=3, dilations=[1, 1, 1], out_indices=[1, 2])
+    yield make("frozen", small, depth=11, norm_cfg=bn, frozen_stages=2, num_stages=3, dilations=[1, 1, 1], out_indices=[1, 2], more=forward)
     yield make("norm_eval", small, depth=11, norm_cfg=bn, norm_eval=True, num_stages=2, dilations=[1, 1], out_indices=[1])
     yield make("scores", (1, 3, 224, 224), depth=11, num_classes=5, more={"train": False, "backward": False})
     yield make("error_depth", depth=12, more={"error": ["depth", "12"]})
@@ -37,7 +38,10 @@ def fixed():
     scores = {**cfg, "num_classes": 4}
     yield Case("alexnet_scores", "model", scores, inputs={"x": (1, 3, 224, 224)}, train=False, backward=False, **alexnet)
     yield Case("alexnet_error_size", "model", scores, inputs={"x": (1, 3, 100, 100)}, error=[])
-    yield Case("cls_head", "model", {"type": "ClsHead"}, inputs={"x": (2, 4)})
+    backbone = {"type": "VGG", "depth": 11, "num_stages": 1, "dilations": [1], "out_indices": [0]}
+    classifier = {"type": "ImageClassifier", "backbone": backbone, "head": {"type": "ClsHead"}}
+    yield Case("cls_head_build", "model", {"type": "ClsHead"})
+    yield Case("cls_head", "model", classifier, inputs={"x": (2, 3, 6, 4)}, init_weights=True)
 
 
 def draw(rng):
