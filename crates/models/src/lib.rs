@@ -12,6 +12,7 @@ mod resnet;
 mod resnext;
 mod training_part;
 mod vgg;
+mod zoo;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;
@@ -33,6 +34,7 @@ pub use resnet::{
 };
 pub use resnext::{ResNeXtConfig, resnext};
 pub use vgg::{VGG, VGGConfig};
+pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
 
 /// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
 /// [`mmcv_layers::MODELS`].
