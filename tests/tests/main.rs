@@ -7,6 +7,7 @@ mod custom_layer;
 mod downstream;
 mod fuse;
 mod initialisation;
+mod keys;
 mod layouts;
 mod loading;
 mod module;

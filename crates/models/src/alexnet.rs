@@ -5,7 +5,9 @@ use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::conv::{Conv, ConvConfig, Padding};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
-use mmcv_layers::{InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size, run_child};
+use mmcv_layers::{
+    InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size, run_child,
+};
 use mmcv_registry::{Dict, config_struct};
 use tch::Tensor;
 
@@ -117,5 +119,11 @@ impl Module for AlexNet {
 
     fn init_weights(&self) -> Result<()> {
         self.init_cfg.init_weights(self)
+    }
+
+    /// torchvision's names are the same.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        let dialect = KeyDialect::new("torchvision");
+        vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
     }
 }

@@ -1,9 +1,11 @@
 //! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`. Reference: mmpretrain/models.
 
+use std::any::Any;
+
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, Size, call_child,
-    run_child,
+    Arguments, Builder, Error, InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Size,
+    call_child, run_child,
 };
 use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
 use tch::Tensor;
@@ -107,6 +109,14 @@ impl Module for ImageClassifier {
 
     fn init_weights(&self) -> Result<()> {
         self.init_cfg.init_weights(self)
+    }
+
+    /// Those of the backbone, whose classifier is the head here; and a backbone alone.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        let linear = self.head.as_ref().is_some_and(|head| (&**head as &dyn Any).is::<LinearClsHead>());
+        let head = linear.then_some("head.fc.");
+        let dialects = std::iter::once(KeyDialect::new("backbone")).chain(self.backbone.key_dialects());
+        dialects.map(|dialect| dialect.of_classifier("backbone.", head)).collect()
     }
 }
 

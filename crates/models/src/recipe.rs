@@ -39,6 +39,8 @@ config_struct! {
             revise_keys: ReviseKeysConfig = ReviseKeysConfig(Vec::new()),
             /// The prefix of the tensors that are taken; it is removed. Null for all.
             prefix: Option<String> = None,
+            /// The names in the file: a dialect of the network, such as `torchvision`; null for what fits best.
+            dialect: Option<String> = None,
             /// Whether every tensor of the network has to be in the file and the other way round.
             strict: bool = true,
         }
@@ -134,6 +136,12 @@ impl CheckpointConfig {
         let ReviseKeysConfig(pairs) = &self.revise_keys;
         let revise_keys =
             ReviseKeys::new(pairs.iter().map(|(pattern, replacement)| (pattern.as_str(), replacement.as_str())))?;
-        Ok(LoadOptions { revise_keys, prefix: self.prefix.clone(), strict: self.strict, ..LoadOptions::default() })
+        Ok(LoadOptions {
+            revise_keys,
+            prefix: self.prefix.clone(),
+            dialect: self.dialect.clone(),
+            strict: self.strict,
+            ..LoadOptions::default()
+        })
     }
 }

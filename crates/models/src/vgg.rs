@@ -1,6 +1,7 @@
 //! `VGG`. Reference: mmpretrain/models/backbones/vgg.py; Simonyan and Zisserman, Very Deep Convolutional Networks for
 //! Large-Scale Image Recognition (2014).
 
+use std::any::Any;
 use std::ops::Range;
 
 use mmcv_bricks::{Bias, ConvModule, ConvModuleConfig};
@@ -8,8 +9,8 @@ use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size,
-    run_child,
+    Arguments, Builder, Error, InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Sequential,
+    Size, run_child,
 };
 use mmcv_registry::{Config, Dict, config, config_struct, dict};
 use tch::Tensor;
@@ -244,6 +245,23 @@ impl Module for VGG {
 
     fn init_weights(&self) -> Result<()> {
         self.init_cfg.init_weights(self)
+    }
+
+    /// torchvision and `mmcv.cnn` have convolution, norm and activation as neighbours in one list.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        let (mut pairs, mut position) = (Vec::new(), 0);
+        for (index, layer) in self.features.iter().enumerate() {
+            // What stands in their list for this module: a pooling is one, too.
+            for (child, _) in Parts::of(layer).children {
+                if child != "activate" {
+                    pairs.push((format!("features.{position}."), format!("features.{index}.{child}.")));
+                }
+                position += 1;
+            }
+            position += usize::from((layer as &dyn Any).is::<MaxPool>());
+        }
+        let dialect = KeyDialect::new("torchvision").with(pairs);
+        vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
     }
 }
 
