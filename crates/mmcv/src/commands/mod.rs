@@ -3,10 +3,13 @@
 mod build;
 mod ckpt;
 mod doctor;
+mod features;
 mod layers;
 mod network;
+mod pictures;
 mod predict;
 mod summary;
+mod weights;
 mod zoo;
 
 use std::fmt;
@@ -15,6 +18,8 @@ use std::path::Path;
 
 use clap::Subcommand;
 
+pub(crate) use features::Stage;
+pub(crate) use pictures::make_folder_of;
 pub(crate) use predict::Prediction;
 pub(crate) use summary::{COLUMNS, Line};
 
@@ -30,6 +35,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ckpt(ckpt::Ckpt),
     Predict(predict::Predict),
+    Features(features::Features),
 }
 
 impl Command {
@@ -42,6 +48,7 @@ impl Command {
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),
             Self::Predict(command) => command.run(),
+            Self::Features(command) => command.run(),
         }
     }
 }

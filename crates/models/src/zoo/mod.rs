@@ -6,7 +6,7 @@ mod table;
 
 use mmcv_checkpoint::{LoadReport, load_checkpoint};
 use mmcv_layers::Module;
-use mmcv_registry::{Config, ConfigError, Dict, config, dict};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, config, dict};
 use mmcv_zoo::{Resolved, Zoo};
 
 pub use table::Published;
@@ -67,6 +67,18 @@ pub enum ZooError {
     /// The weights cannot be found, fetched, read or loaded.
     #[error(transparent)]
     Load(#[from] mmcv_checkpoint::Error),
+    /// The weights want other pictures, or another network, than a config gives.
+    #[error("{name}: these weights want {key}: {expected}, and the config has {found}")]
+    Disagreement {
+        /// The name.
+        name: String,
+        /// The key of the config.
+        key: &'static str,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// The file has not the weights of this backbone.
     #[error("{name}: the weights are not those of the network: {report}")]
     Incomplete {
@@ -150,9 +162,35 @@ impl ZooEntry {
     /// without such blocks.
     #[must_use]
     pub fn style(&self) -> Option<&str> {
-        let backbone = self.config.get("model")?.get("backbone")?;
-        let default = backbone.get("type")?.as_str()?.contains("Res").then_some("pytorch");
-        backbone.get("style").and_then(Config::as_str).or(default)
+        style(self.config.get("model")?.get("backbone")?.as_dict()?)
+    }
+
+    /// Checks that a recipe prepares pictures as these weights want them: the order of the channels, their scale; and that
+    /// its blocks have the style of these weights, which no shape shows.
+    ///
+    /// # Errors
+    /// [`ZooError::Disagreement`] for the first difference.
+    pub fn check(&self, recipe: &Recipe) -> Result<(), ZooError> {
+        let own = Recipe::read(&self.config)?;
+        let (wanted, given) = (&own.preprocess, &recipe.preprocess);
+        let style = |recipe: &Recipe| style(&recipe.backbone()).map(str::to_owned);
+        let same_type = own.backbone().get("type") == recipe.backbone().get("type");
+        let (own_style, style) = (style(&own), if same_type { style(recipe) } else { style(&own) });
+        let pairs = [
+            ("preprocess.channel_order", wanted.channel_order.to_config(), given.channel_order.to_config()),
+            ("preprocess.mean", wanted.mean.to_config(), given.mean.to_config()),
+            ("preprocess.std", wanted.std.to_config(), given.std.to_config()),
+            ("model.backbone.style", own_style.to_config(), style.to_config()),
+        ];
+        match pairs.into_iter().find(|(_, expected, found)| expected != found) {
+            None => Ok(()),
+            Some((key, expected, found)) => Err(ZooError::Disagreement {
+                name: self.name.clone(),
+                key,
+                expected: expected.to_json(),
+                found: found.to_json(),
+            }),
+        }
     }
 
     /// The path of its file in `model_zoo/configs/`.
@@ -160,6 +198,11 @@ impl ZooEntry {
     pub fn config_file(&self) -> String {
         format!("{}.yaml", self.name.replacen("://", "/", 1))
     }
+}
+
+fn style(backbone: &Dict) -> Option<&str> {
+    let default = backbone.get("type")?.as_str()?.contains("Res").then_some("pytorch");
+    backbone.get("style").and_then(Config::as_str).or(default)
 }
 
 fn table() -> Result<&'static Table, ZooError> {
@@ -187,7 +230,7 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
     }
     let config = config! {
         model: classifier(network),
-        preprocess: mmcv_registry::FromConfig::to_config(preprocess),
+        preprocess: preprocess.to_config(),
         checkpoint: checkpoint,
         classes: "imagenet",
     };
