@@ -172,7 +172,8 @@ impl Features {
         for (image, stages) in results {
             text.push_str(&format!("{image}\n"));
             for stage in stages {
-                let sizes: Vec<i64> = stage["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+                let sizes: Vec<i64> =
+                    stage["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
                 let number = |key: &str| stage[key].as_f64().unwrap_or(f64::NAN);
                 let (name, mean, std) = (stage["name"].as_str().unwrap_or_default(), number("mean"), number("std"));
                 text.push_str(&format!("  {name:<8} {:<14} mean {mean:<9.4} std {std:.4}\n", shape(&sizes)));
@@ -213,7 +214,8 @@ fn write(file: &Path, format: Format, stages: &[Stage]) -> Result<Vec<PathBuf>> 
     let failed = || format!("cannot write {}", file.display());
     match format {
         Format::Safetensors => {
-            let named: Vec<(&str, &Tensor)> = stages.iter().map(|Stage { name, tensor }| (name.as_str(), tensor)).collect();
+            let named: Vec<(&str, &Tensor)> =
+                stages.iter().map(|Stage { name, tensor }| (name.as_str(), tensor)).collect();
             Tensor::write_safetensors(&named, file).with_context(failed)?;
         }
         Format::Npy => {

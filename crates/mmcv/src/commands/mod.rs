@@ -2,6 +2,7 @@
 
 mod build;
 mod ckpt;
+mod config_text;
 mod doctor;
 mod features;
 mod layers;

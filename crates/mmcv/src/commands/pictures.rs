@@ -107,9 +107,10 @@ fn walk(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> Result<()> {
             walk(root, &file, sources)?;
             continue;
         }
-        let is_picture = file.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
-            EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-        });
+        let is_picture = file
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)));
         if is_picture && file.is_file() {
             let name = file.strip_prefix(root).unwrap_or(&file).to_owned();
             sources.push(Source { file, name });
@@ -139,8 +140,9 @@ pub(super) fn outputs(out: &Path, sources: &[Source], extension: &str) -> Result
 /// Makes the folder of a file.
 pub(crate) fn make_folder_of(file: &Path) -> Result<()> {
     match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) => std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display())),
+        Some(folder) => {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
+        }
         None => Ok(()),
     }
 }

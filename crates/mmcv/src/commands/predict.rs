@@ -86,7 +86,9 @@ impl Predict {
     fn best(&self, recipe: &Recipe, scores: &[Tensor]) -> Result<Vec<Prediction>> {
         let Some(scores) = scores.first().filter(|scores| scores.dim() == 2) else {
             let shapes: Vec<_> = scores.iter().map(Tensor::size).collect();
-            bail!("the network gives a tensor of shape {shapes:?} and no scores; has it a head? `mmcv features` needs none");
+            bail!(
+                "the network gives a tensor of shape {shapes:?} and no scores; has it a head? `mmcv features` needs none"
+            );
         };
         let scores = scores.f_select(0, 0)?.f_softmax(0, Kind::Float)?;
         let all_finite = scores.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0;

@@ -126,7 +126,7 @@ impl Weights {
         let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
         let file = open_checkpoint(&checkpoint.source, &fetch)?;
         drop(bar);
-        
+
         let report = file.load_into(network, &checkpoint.options()?)?;
         let device = self.device();
         network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;

@@ -44,7 +44,11 @@ pub(crate) fn write_features(file: &Path, photo: &RgbImage, stages: &[Stage]) ->
 fn tiles(stage: &Tensor) -> Result<Vec<RgbImage>> {
     let (channels, height, width) = stage.size3()?;
     let pixels = stage.f_detach()?.f_to_kind(Kind::Double)?.f_view([channels, height * width])?;
-    let variance = pixels.f_sub(&pixels.f_mean_dim(1, true, Kind::Double)?)?.f_square()?.f_sum_dim_intlist(1, false, Kind::Double)?;
+    let variance = pixels.f_sub(&pixels.f_mean_dim(1, true, Kind::Double)?)?.f_square()?.f_sum_dim_intlist(
+        1,
+        false,
+        Kind::Double,
+    )?;
     let (_, best) = variance.f_topk(i64::from(COLUMNS).min(channels), 0, true, true)?;
     let mut channels = Vec::<i64>::try_from(&best)?;
     channels.sort_unstable();
@@ -54,9 +58,9 @@ fn tiles(stage: &Tensor) -> Result<Vec<RgbImage>> {
 /// One channel, its values spread over the colours.
 fn tile(pixels: &Tensor, height: i64, width: i64) -> Result<RgbImage> {
     let values = Vec::<f64>::try_from(pixels)?;
-    let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| {
-        (least.min(*value), most.max(*value))
-    });
+    let (least, most) = values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(*value), most.max(*value)));
     let range = if most > least { most - least } else { 1.0 };
     let mut colours = values.into_iter().map(|value| colour((value - least) / range));
     let (width, height) = (u32::try_from(width)?, u32::try_from(height)?);
