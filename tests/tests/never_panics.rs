@@ -106,7 +106,8 @@ fn smallest(index: usize) -> Dict {
     for field in spec.fields.iter().filter(|field| field.default.is_none()) {
         cfg.insert(field.name, usual(field.name));
     }
-    let network = ["in_channels", "stem_channels", "base_channels", "num_stages", "strides", "dilations", "out_indices"];
+    let network =
+        ["in_channels", "stem_channels", "base_channels", "num_stages", "strides", "dilations", "out_indices"];
     for name in ["num_heads", "ffn_cfgs"].into_iter().chain(network) {
         if spec.fields.iter().any(|field| field.name == name) {
             cfg.insert(name, usual(name));
