@@ -64,7 +64,16 @@ impl Download {
 
 /// The progress over a number of pictures.
 pub(crate) fn pictures(count: usize) -> ProgressBar {
+    counted(count, "pictures")
+}
+
+/// The progress over a number of networks.
+pub(crate) fn networks(count: usize) -> ProgressBar {
+    counted(count, "networks")
+}
+
+fn counted(count: usize, what: &str) -> ProgressBar {
     let bar = if count > 1 { ProgressBar::new(count as u64) } else { ProgressBar::hidden() };
-    let style = "{bar:30} {pos}/{len} pictures, {per_sec}, {eta} left";
-    bar.with_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = format!("{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left");
+    bar.with_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

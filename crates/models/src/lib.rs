@@ -3,6 +3,7 @@
 mod alexnet;
 mod backbone;
 mod classifier;
+mod gem;
 mod mobilenet_v2;
 mod preprocess;
 mod recipe;
@@ -12,6 +13,7 @@ mod resnet;
 mod resnext;
 mod training_part;
 mod vgg;
+mod zoo;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;
@@ -21,8 +23,9 @@ pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::Backbone;
 pub use classifier::{
     ClsHead, ClsHeadConfig, GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig,
-    LinearClsHead, LinearClsHeadConfig,
+    LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHeadConfig,
 };
+pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
@@ -33,6 +36,7 @@ pub use resnet::{
 };
 pub use resnext::{ResNeXtConfig, resnext};
 pub use vgg::{VGG, VGGConfig};
+pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
 
 /// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
 /// [`mmcv_layers::MODELS`].
@@ -134,6 +138,14 @@ pub const SPECS: &[Spec<Build>] = &[
         ..Spec::new("GlobalAveragePooling", |arguments| build_from(arguments, GlobalAveragePooling::new))
     },
     Spec {
+        group: "neck",
+        doc: "The generalised mean over all pixels.",
+        source: "mmpretrain GeneralizedMeanPooling; Radenovic et al. (2018)",
+        fields: GeneralizedMeanPoolingConfig::FIELDS,
+        aliases: &["mmpretrain.GeneralizedMeanPooling"],
+        ..Spec::new("GeneralizedMeanPooling", |arguments| build_from(arguments, GeneralizedMeanPooling::new))
+    },
+    Spec {
         group: "head",
         doc: "The scores of a backbone that has its own classifier.",
         source: "mmpretrain ClsHead",
@@ -148,5 +160,13 @@ pub const SPECS: &[Spec<Build>] = &[
         fields: LinearClsHeadConfig::FIELDS,
         aliases: &["mmpretrain.LinearClsHead"],
         ..Spec::new("LinearClsHead", |arguments| build_from(arguments, LinearClsHead::new))
+    },
+    Spec {
+        group: "head",
+        doc: "A linear layer that gives a score for each class, where images may have several.",
+        source: "mmpretrain MultiLabelLinearClsHead",
+        fields: MultiLabelLinearClsHeadConfig::FIELDS,
+        aliases: &["mmpretrain.MultiLabelLinearClsHead"],
+        ..Spec::new("MultiLabelLinearClsHead", |arguments| build_from(arguments, LinearClsHead::new_multi_label))
     },
 ];

@@ -119,6 +119,29 @@ impl Recipe {
         Builder { registry, path: KeyPath::root().key("model") }.model(&Config::Dict(self.model.clone()))
     }
 
+    /// Builds the backbone alone, without the classifier that some have, to give the stages `out_indices`, or those of the
+    /// config; without weights and in training mode.
+    ///
+    /// # Errors
+    /// Where it cannot be built; the error has the key path.
+    pub fn build_backbone(&self, registry: &Registry, out_indices: Option<&[i64]>) -> Result<Box<dyn Module>> {
+        let mut backbone = self.backbone();
+        if let Some(indices) = out_indices {
+            backbone.insert("out_indices", indices.to_vec());
+        }
+        let path = KeyPath::root().key("model");
+        let path = if self.model.contains_key("backbone") { path.key("backbone") } else { path };
+        Builder { registry, path }.model(&Config::Dict(backbone))
+    }
+
+    /// The dict of the backbone, without the classifier that some have: that of an `ImageClassifier`, or the network itself.
+    #[must_use]
+    pub fn backbone(&self) -> Dict {
+        let mut backbone = self.model.get("backbone").and_then(Config::as_dict).unwrap_or(&self.model).clone();
+        backbone.remove("num_classes");
+        backbone
+    }
+
     /// The name of a class: from the list, or its number.
     #[must_use]
     pub fn class_name(&self, index: usize) -> String {

@@ -2,11 +2,15 @@
 
 mod build;
 mod ckpt;
+mod config_text;
 mod doctor;
+mod features;
 mod layers;
 mod network;
+mod pictures;
 mod predict;
 mod summary;
+mod weights;
 mod zoo;
 
 use std::fmt;
@@ -16,6 +20,8 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::Value;
 
+pub(crate) use features::Stage;
+pub(crate) use pictures::make_folder_of;
 pub(crate) use predict::Prediction;
 pub(crate) use summary::{COLUMNS, Line};
 
@@ -31,6 +37,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ckpt(ckpt::Ckpt),
     Predict(predict::Predict),
+    Features(features::Features),
 }
 
 impl Command {
@@ -43,6 +50,7 @@ impl Command {
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),
             Self::Predict(command) => command.run(),
+            Self::Features(command) => command.run(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! `mmcv zoo`: names to verified files.
 
 mod bundle;
+mod configs;
+mod networks;
 mod prune;
+mod show;
 mod verify;
 mod whereabouts;
 
@@ -18,6 +21,7 @@ use crate::progress::Download;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   mmcv zoo list resnet50
+  mmcv zoo show open-mmlab://detectron2/resnet50_caffe
   mmcv zoo fetch torchvision://mobilenet_v2
   mmcv zoo fetch open-mmlab://detectron2/resnet50_caffe
   mmcv zoo where torchvision://mobilenet_v2
@@ -69,6 +73,9 @@ pub(crate) enum Zoo {
         #[arg(long)]
         json: bool,
     },
+    Show(show::Show),
+    Networks(networks::Networks),
+    Configs(configs::Configs),
     Verify(verify::Verify),
     Prune(prune::Prune),
     Where(whereabouts::Where),
@@ -102,6 +109,9 @@ impl Zoo {
             Self::Import { name, file, verification, json } => {
                 print_path(Some(&name), &zoo.import(&name, &file, &verification.options())?, json)
             }
+            Self::Show(command) => command.run(),
+            Self::Networks(command) => command.run(),
+            Self::Configs(command) => command.run(),
             Self::Verify(command) => command.run(&zoo),
             Self::Prune(command) => command.run(&zoo),
             Self::Where(command) => command.run(&zoo),
