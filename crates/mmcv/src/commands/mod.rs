@@ -1,5 +1,6 @@
 //! The sub-commands, one file each.
 
+mod bench;
 mod build;
 mod ckpt;
 mod doctor;
@@ -7,6 +8,8 @@ mod layers;
 mod network;
 mod predict;
 mod summary;
+mod table;
+mod weights;
 mod zoo;
 
 use std::fmt;
@@ -30,6 +33,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ckpt(ckpt::Ckpt),
     Predict(predict::Predict),
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -42,6 +46,7 @@ impl Command {
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),
             Self::Predict(command) => command.run(),
+            Self::Bench(command) => command.run(),
         }
     }
 }

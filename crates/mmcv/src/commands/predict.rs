@@ -6,18 +6,14 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use mmcv_checkpoint::open_checkpoint;
 use mmcv_layers::{Module, ModuleExt};
-use mmcv_models::{CheckpointConfig, Recipe};
-use mmcv_registry::Config;
-use mmcv_zoo::FetchOptions;
+use mmcv_models::Recipe;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-use super::zoo::Verification;
-use super::{Failure, print, shown};
-use crate::picture;
-use crate::progress::{self, Download};
+use super::weights::Weights;
+use super::{Failure, network, print, shown};
+use crate::{picture, progress};
 
 /// Classifies pictures with the network of a config file.
 #[derive(Debug, Args)]
@@ -32,11 +28,8 @@ pub(crate) struct Predict {
     /// The pictures: PNG, JPEG, WebP or BMP.
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// The weights, in place of the config's: a path, a URL, torchvision://NAME or open-mmlab://NAME.
-    #[arg(long, value_name = "SOURCE")]
-    checkpoint: Option<String>,
     #[command(flatten)]
-    verification: Verification,
+    weights: Weights,
     /// How many classes are shown for each picture.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     topk: u16,
@@ -84,8 +77,7 @@ pub(crate) struct Prediction {
 impl Predict {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.check_outputs()?;
-        let mut config = Config::from_file(&self.config).map_err(anyhow::Error::from)?;
-        config.set_options(&self.cfg_options).map_err(anyhow::Error::from)?;
+        let config = network::read(&self.config, &self.cfg_options)?;
         let recipe = Recipe::read(&config).with_context(|| self.config.display().to_string())?;
         let network = self.network(&recipe).with_context(|| self.config.display().to_string())?;
         let bar = progress::pictures(self.images.len());
@@ -122,19 +114,10 @@ impl Predict {
     /// The network with its weights, in evaluation mode on the device.
     fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
         let network = recipe.build(&mmcv_models::MODELS)?;
-        let mut checkpoint = recipe.checkpoint.clone();
-        if let Some(source) = &self.checkpoint {
-            checkpoint.get_or_insert_with(|| CheckpointConfig::new(String::new())).source.clone_from(source);
-        }
-        let Some(checkpoint) = checkpoint else {
+        let Some(checkpoint) = self.weights.chosen(recipe.checkpoint.as_ref()) else {
             bail!("there are no weights: give --checkpoint, or `checkpoint: {{source: ...}}` in the config");
         };
-        let bar = Download::new();
-        let show = |progress| bar.show(progress);
-        let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
-        let file = open_checkpoint(&checkpoint.source, &fetch)?;
-        drop(bar);
-        file.load_into(&*network, &checkpoint.options()?)?;
+        self.weights.load(&checkpoint, &*network)?;
         let DeviceName(device) = self.device;
         network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;
         network.train(false);

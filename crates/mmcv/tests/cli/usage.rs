@@ -14,6 +14,7 @@ fn help_has_examples() {
         ["ckpt", "--help"],
         ["build", "--help"],
         ["summary", "--help"],
+        ["bench", "--help"],
     ] {
         let help = run(arguments).done();
         assert!(help.contains("Example") && help.contains(&format!("mmcv {}", arguments[0])), "{help}");
