@@ -113,11 +113,10 @@ impl Predict {
 
     /// The network with its weights, in evaluation mode on the device.
     fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
-        let network = recipe.build(&mmcv_models::MODELS)?;
         let Some(checkpoint) = self.weights.chosen(recipe.checkpoint.as_ref()) else {
             bail!("there are no weights: give --checkpoint, or `checkpoint: {{source: ...}}` in the config");
         };
-        self.weights.load(&checkpoint, &*network)?;
+        let network = self.weights.load(&checkpoint, || recipe.build(&mmcv_models::MODELS))?;
         let DeviceName(device) = self.device;
         network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;
         network.train(false);

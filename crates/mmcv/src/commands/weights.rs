@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use mmcv_checkpoint::open_checkpoint;
-use mmcv_layers::Module;
+use mmcv_layers::{Module, init};
 use mmcv_models::CheckpointConfig;
 use mmcv_zoo::FetchOptions;
 
@@ -35,14 +35,20 @@ impl Weights {
         chosen
     }
 
-    /// Fetches the weights where they are not there yet, with a progress bar, and loads them into `network`.
-    pub(super) fn load(&self, checkpoint: &CheckpointConfig, network: &dyn Module) -> Result<()> {
+    /// Builds a network and loads weights into it, which are fetched, with a progress bar, where they are not there yet.
+    pub(super) fn load(
+        &self,
+        checkpoint: &CheckpointConfig,
+        build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>,
+    ) -> Result<Box<dyn Module>> {
+        // What is loaded as a whole needs no initial values.
+        let network = if checkpoint.strict { init::without_draws(build) } else { build() }?;
         let bar = Download::new();
         let show = |progress| bar.show(progress);
         let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
         let file = open_checkpoint(&checkpoint.source, &fetch)?;
         drop(bar);
-        file.load_into(network, &checkpoint.options()?)?;
-        Ok(())
+        file.load_into(&*network, &checkpoint.options()?)?;
+        Ok(network)
     }
 }

@@ -77,12 +77,12 @@ impl Subject {
         let recipe = if network::is_recipe(config) { Some(Recipe::read(config)?) } else { None };
         tch::manual_seed(SEED);
         let builder = network::builder(config);
-        let network = builder.model(builder.path.find(config).unwrap_or(&Config::Null))?;
+        let build = || builder.model(builder.path.find(config).unwrap_or(&Config::Null));
         let checkpoint = recipe.as_ref().and_then(|recipe| recipe.checkpoint.as_ref());
-        match options.weights.chosen(checkpoint).filter(|_| options.weights.are_given()) {
-            Some(checkpoint) => options.weights.load(&checkpoint, &*network)?,
-            None => network.init_weights()?,
-        }
+        let network = match options.weights.chosen(checkpoint).filter(|_| options.weights.are_given()) {
+            Some(checkpoint) => options.weights.load(&checkpoint, build)?,
+            None => initialised(build()?)?,
+        };
         let prepared = recipe.and_then(|recipe| recipe.preprocess.crop_size);
         let size = options.size.map(i64::from).or(prepared).unwrap_or(SIZE);
         let input = Tensor::f_randn([i64::from(options.batch), 3, size, size], (Kind::Float, Device::Cpu))?;
@@ -140,6 +140,12 @@ impl Subject {
         }
         outputs.iter().map(|output| Ok(output.f_to_kind(Kind::Float)?)).collect()
     }
+}
+
+/// The network with initial weights.
+fn initialised(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
+    network.init_weights()?;
+    Ok(network)
 }
 
 /// What a training step needs beside the network.
