@@ -88,6 +88,8 @@ fn usual(name: &str) -> Config {
         "ratio" => 0.5.into(),
         "ffn_cfgs" => config! { type: "FFN", embed_dims: 4 },
         "backbone" => config! { type: "MobileNetV2", widen_factor: 0.1 },
+        "depth" => 50.into(),
+        "arch" => config! { w0: 8, wa: 8.0, wm: 2.0, group_w: 4, depth: 7, bot_mul: 1.0 },
         "num_heads" | "num_groups" | "num_layers" => 2.into(),
         _ => 4.into(),
     }
@@ -101,7 +103,7 @@ fn smallest(index: usize) -> Dict {
     for field in spec.fields.iter().filter(|field| field.default.is_none()) {
         cfg.insert(field.name, usual(field.name));
     }
-    for name in ["num_heads", "ffn_cfgs"] {
+    for name in ["num_heads", "ffn_cfgs", "in_channels", "stem_channels", "base_channels"] {
         if spec.fields.iter().any(|field| field.name == name) {
             cfg.insert(name, usual(name));
         }

@@ -5,6 +5,10 @@ mod classifier;
 mod mobilenet_v2;
 mod preprocess;
 mod recipe;
+mod regnet;
+mod res2net;
+mod resnet;
+mod resnext;
 mod training_part;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
@@ -19,6 +23,12 @@ pub use classifier::{
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
+pub use regnet::{Arch, RegNetArch, RegNetConfig, regnet};
+pub use res2net::{Res2NetConfig, res2net};
+pub use resnet::{
+    PluginConfig, Position, ResNet, ResNetConfig, ResNetOptions, ResNetV1cConfig, ResNetV1dConfig, Style,
+};
+pub use resnext::{ResNeXtConfig, resnext};
 
 /// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
 /// [`mmcv_layers::MODELS`].
@@ -38,6 +48,54 @@ pub const SPECS: &[Spec<Build>] = &[
         fields: MobileNetV2Config::FIELDS,
         aliases: &["mmpretrain.MobileNetV2"],
         ..Spec::new("MobileNetV2", mobilenet_v2::build)
+    },
+    Spec {
+        group: "backbone",
+        doc: "ResNet without classifier.",
+        source: "mmpretrain ResNet; He et al., Deep Residual Learning for Image Recognition (2015)",
+        fields: ResNetConfig::FIELDS,
+        aliases: &["mmpretrain.ResNet"],
+        ..Spec::new("ResNet", |arguments| resnet::build(arguments, ResNet::new))
+    },
+    Spec {
+        group: "backbone",
+        doc: "ResNet whose stem has three 3x3 convolutions.",
+        source: "mmpretrain ResNetV1c; He et al., Bag of Tricks for Image Classification (2018)",
+        fields: ResNetV1cConfig::FIELDS,
+        aliases: &["mmpretrain.ResNetV1c"],
+        ..Spec::new("ResNetV1c", |arguments| resnet::build(arguments, ResNet::new_v1c))
+    },
+    Spec {
+        group: "backbone",
+        doc: "ResNetV1c whose shortcuts are pooled.",
+        source: "mmpretrain ResNetV1d; He et al., Bag of Tricks for Image Classification (2018)",
+        fields: ResNetV1dConfig::FIELDS,
+        aliases: &["mmpretrain.ResNetV1d"],
+        ..Spec::new("ResNetV1d", |arguments| resnet::build(arguments, ResNet::new_v1d))
+    },
+    Spec {
+        group: "backbone",
+        doc: "ResNeXt without classifier.",
+        source: "mmpretrain ResNeXt; Xie et al., Aggregated Residual Transformations for Deep Neural Networks (2017)",
+        fields: ResNeXtConfig::FIELDS,
+        aliases: &["mmpretrain.ResNeXt"],
+        ..Spec::new("ResNeXt", |arguments| resnet::build(arguments, resnext))
+    },
+    Spec {
+        group: "backbone",
+        doc: "Res2Net without classifier.",
+        source: "mmpretrain Res2Net; Gao et al., Res2Net: A New Multi-scale Backbone Architecture (2019)",
+        fields: Res2NetConfig::FIELDS,
+        aliases: &["mmpretrain.Res2Net"],
+        ..Spec::new("Res2Net", |arguments| resnet::build(arguments, res2net))
+    },
+    Spec {
+        group: "backbone",
+        doc: "RegNet without classifier.",
+        source: "mmpretrain RegNet; Radosavovic et al., Designing Network Design Spaces (2020)",
+        fields: RegNetConfig::FIELDS,
+        aliases: &["mmpretrain.RegNet"],
+        ..Spec::new("RegNet", |arguments| resnet::build(arguments, regnet))
     },
     Spec {
         group: "classifier",
