@@ -84,6 +84,7 @@ impl Log {
 
 thread_local! {
     static ACTIVE: Cell<bool> = const { Cell::new(false) };
+    static WATCH: Cell<Option<fn(Option<&str>)>> = const { Cell::new(None) };
     static LOG: RefCell<Log> = RefCell::default();
 }
 
@@ -95,9 +96,17 @@ pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Log) {
     (given, LOG.replace(outer.0))
 }
 
-/// Whether something is noted at present.
+/// Does `work`, and calls `watch` with the name of each child before its forward pass, and with `None` after it.
+pub fn watch<T>(watch: fn(Option<&str>), work: impl FnOnce() -> T) -> T {
+    let outer = WATCH.replace(Some(watch));
+    let given = work();
+    WATCH.set(outer);
+    given
+}
+
+/// Whether something is noted or watched at present.
 pub(crate) fn is_active() -> bool {
-    ACTIVE.get()
+    ACTIVE.get() || WATCH.get().is_some()
 }
 
 fn note(change: impl FnOnce(&mut Log)) {
@@ -138,8 +147,26 @@ pub(crate) fn unmatched(rule: &str) {
     note(|log| log.unmatched_rules.push(rule.to_owned()));
 }
 
-/// Runs `module`, which its parent calls `name`, and notes the shapes and the time.
+/// Runs `module`, which its parent calls `name`, for those who watch it, or note shapes and times.
 pub(crate) fn run(
+    name: &dyn std::fmt::Display,
+    module: &dyn Module,
+    inputs: &[&Tensor],
+    forward: impl FnOnce() -> Result<Output>,
+) -> Result<Output> {
+    let watch = WATCH.get();
+    if let Some(watch) = watch {
+        watch(Some(&name.to_string()));
+    }
+    let output = if ACTIVE.get() { noted(name, module, inputs, forward) } else { forward() };
+    if let Some(watch) = watch {
+        watch(None);
+    }
+    output
+}
+
+/// Runs `module` and notes the shapes.
+fn noted(
     name: &dyn std::fmt::Display,
     module: &dyn Module,
     inputs: &[&Tensor],

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use mmcv_fuse::{FuseOptions, fuse};
 use mmcv_layers::{Module, ModuleExt, Output};
 use mmcv_models::Recipe;
 use mmcv_registry::{Config, Dict};
@@ -90,7 +91,7 @@ impl Subject {
         network.train(training);
         let training = if training { Some(Training::new(&*network, &input)?) } else { None };
         let network = match task {
-            Task::Inference(Mode::Fused, _) => bail!("--mode fused is not there yet"),
+            Task::Inference(Mode::Fused, dtype) => Box::new(fuse(&*network, &input.size(), &fuse_options(dtype))?),
             Task::Inference(Mode::Eager, Dtype::Bf16) => {
                 network.to_kind(Kind::BFloat16)?;
                 network
@@ -146,6 +147,15 @@ impl Subject {
 fn initialised(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
     network.init_weights()?;
     Ok(network)
+}
+
+fn fuse_options(dtype: Dtype) -> FuseOptions {
+    let mut options = FuseOptions::default();
+    options.dtype = match dtype {
+        Dtype::F32 => mmcv_fuse::Dtype::F32,
+        Dtype::Bf16 => mmcv_fuse::Dtype::Bf16,
+    };
+    options
 }
 
 /// What a training step needs beside the network.
