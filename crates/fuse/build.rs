@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-const SOURCES: [&str; 2] = ["shim/trace.cpp", "shim/call.cpp"];
+const SOURCES: [&str; 4] = ["shim/trace.cpp", "shim/call.cpp", "shim/library.cpp", "shim/onednn.cpp"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

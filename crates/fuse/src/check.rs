@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::interpreter::Interpreter;
+use crate::onednn::Weights;
 use crate::options::{Dtype, FuseOptions};
 use crate::program::Program;
 
@@ -67,7 +68,7 @@ pub(crate) fn first_difference(
             let mut part = graph.clone();
             part.outputs = vec![*output];
             part.sweep();
-            let found = Program::new(&part, simplified, inputs, options)?.run(&references)?;
+            let found = Program::new(&part, simplified, inputs, options, &mut Weights::default())?.run(&references)?;
             let expected = values.get(output).map(Tensor::shallow_clone);
             if !Comparison::of(&found, expected.as_slice(), options)?.fits() {
                 return Ok(node.module.clone());

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use crate::check::{self, Comparison};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::onednn::Weights;
 use crate::options::FuseOptions;
 use crate::program::Program;
 use crate::trace::{Traced, trace};
@@ -39,6 +40,7 @@ struct State {
     shapes: Vec<Vec<i64>>,
     any_size: bool,
     single: bool,
+    weights: Weights,
     /// For each input shape, the last used at the end.
     programs: Vec<(Vec<Vec<i64>>, Program)>,
 }
@@ -92,9 +94,8 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
         *constant = constant.f_contiguous()?.copy();
     }
     let shapes: Vec<Vec<i64>> = copies.iter().map(Tensor::size).collect();
-    let mut state =
-        State { graph, simplified, options: options.clone(), shapes, any_size, single, programs: Vec::new() };
-    let program = Program::new(&state.graph, simplified, &copies, options)?;
+    let mut state = State { graph, simplified, options: options.clone(), shapes, any_size, single, weights: Weights::default(), programs: Vec::new() };
+    let program = Program::new(&state.graph, simplified, &copies, options, &mut state.weights)?;
     state.programs.push((state.shapes.clone(), program));
     if options.self_check {
         state.check(module, &copies, arguments)?;
@@ -148,7 +149,7 @@ impl State {
             return Err(Error::Shape { expected: self.shapes.clone(), found: shapes });
         }
         let inputs: Vec<Tensor> = inputs.iter().map(|input| input.copy()).collect();
-        let program = Program::new(&self.graph, self.simplified, &inputs, &self.options)?;
+        let program = Program::new(&self.graph, self.simplified, &inputs, &self.options, &mut self.weights)?;
         if self.programs.len() >= KEPT {
             self.programs.remove(0);
         }
@@ -159,11 +160,7 @@ impl State {
     /// Compares with the module on another input.
     fn check(&mut self, module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<()> {
         let other = examples.iter().map(|input| {
-            if is_float(input) {
-                sample::normal(&input.size(), 3, input.kind(), input.device())
-            } else {
-                Ok(input.copy())
-            }
+            if is_float(input) { sample::normal(&input.size(), 3, input.kind(), input.device()) } else { Ok(input.copy()) }
         });
         let inputs: Vec<Tensor> = other.collect::<Result<_>>()?;
         let copies: Vec<Tensor> = inputs.iter().map(Tensor::copy).collect();

@@ -7,6 +7,7 @@ use tch::Tensor;
 use crate::error::{Error, Result};
 use crate::ffi::Call;
 use crate::graph::{Arg, Graph, Node, ValueId};
+use crate::onednn::{Region, Shapes, shape_of};
 
 /// A graph that is ready to run.
 #[derive(Debug)]
@@ -20,12 +21,19 @@ pub(crate) struct Interpreter {
 /// One operator.
 #[derive(Debug)]
 struct Step {
-    call: Call,
+    runner: Runner,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
     /// The values that nothing reads after this step.
     dead: Vec<ValueId>,
     module: String,
+}
+
+/// What a step does.
+#[derive(Debug)]
+enum Runner {
+    Call(Call),
+    Region(Region),
 }
 
 /// The values of a run.
@@ -34,6 +42,11 @@ pub(crate) type Values = HashMap<ValueId, Tensor>;
 impl Interpreter {
     /// Prepares the operators of `graph`.
     pub(crate) fn new(graph: &Graph) -> Result<Self> {
+        Self::with_regions(graph, HashMap::new())
+    }
+
+    /// Prepares the operators of `graph`, some of which are regions.
+    pub(crate) fn with_regions(graph: &Graph, mut regions: HashMap<usize, Region>) -> Result<Self> {
         let mut last = HashMap::new();
         for (index, node) in graph.nodes.iter().enumerate() {
             last.extend(node.inputs().chain(node.outputs.iter().copied()).map(|value| (value, index)));
@@ -46,7 +59,10 @@ impl Interpreter {
             dead.entry(index).or_default().push(value);
         }
         let steps = graph.nodes.iter().enumerate();
-        let steps = steps.map(|(index, node)| Step::new(node, dead.remove(&index).unwrap_or_default()));
+        let steps = steps.map(|(index, node)| {
+            let dead = dead.remove(&index).unwrap_or_default();
+            Step::new(node, regions.remove(&index), dead)
+        });
         Ok(Self {
             steps: steps.collect::<Result<_>>()?,
             constants: graph.constants.iter().map(|(value, tensor)| (*value, tensor.shallow_clone())).collect(),
@@ -56,9 +72,9 @@ impl Interpreter {
     }
 
     /// The outputs for these inputs.
-    pub(crate) fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    pub(crate) fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let mut values = self.start(inputs);
-        for step in &self.steps {
+        for step in &mut self.steps {
             step.run(&mut values, &self.constants)?;
             for value in &step.dead {
                 values.remove(value);
@@ -68,15 +84,36 @@ impl Interpreter {
     }
 
     /// All values for these inputs.
-    pub(crate) fn run_all(&self, inputs: &[&Tensor]) -> Result<Values> {
+    pub(crate) fn run_all(&mut self, inputs: &[&Tensor]) -> Result<Values> {
         let mut values = self.start(inputs);
-        self.steps.iter().try_for_each(|step| step.run(&mut values, &self.constants))?;
+        self.steps.iter_mut().try_for_each(|step| step.run(&mut values, &self.constants))?;
         Ok(values)
     }
 
-    /// The number of operators.
-    pub(crate) fn len(&self) -> usize {
-        self.steps.len()
+    /// The shapes and types of all values for these inputs.
+    pub(crate) fn shapes(&mut self, inputs: &[&Tensor]) -> Result<Shapes> {
+        let mut values = self.start(inputs);
+        let mut shapes: Shapes =
+            self.constants.iter().chain(&values).map(|(value, tensor)| (*value, shape_of(tensor))).collect();
+        for step in &mut self.steps {
+            step.run(&mut values, &self.constants)?;
+            let given = step.outputs.iter().filter_map(|value| Some((*value, shape_of(values.get(value)?))));
+            shapes.extend(given);
+            for value in &step.dead {
+                values.remove(value);
+            }
+        }
+        Ok(shapes)
+    }
+
+    /// The number of operators of libtorch, and for each region its primitives and the reorders among them.
+    pub(crate) fn counts(&self) -> (usize, Vec<(usize, usize)>) {
+        let regions = self.steps.iter().filter_map(|step| match &step.runner {
+            Runner::Call(_) => None,
+            Runner::Region(region) => Some(region.counts()),
+        });
+        let regions: Vec<_> = regions.collect();
+        (self.steps.len() - regions.len(), regions)
     }
 
     fn start(&self, inputs: &[&Tensor]) -> Values {
@@ -85,36 +122,48 @@ impl Interpreter {
 }
 
 impl Step {
-    fn new(node: &Node, dead: Vec<ValueId>) -> Result<Self> {
+    fn new(node: &Node, region: Option<Region>, dead: Vec<ValueId>) -> Result<Self> {
         let inputs: Vec<ValueId> = node.inputs().collect();
-        // The arguments refer to the tensors of the call by their position.
-        let mut position = 0;
-        let mut next = || {
-            position += 1;
-            position - 1
+        let runner = match region {
+            Some(region) => Runner::Region(region),
+            None => Runner::Call(call(node)?),
         };
-        let args: Vec<Arg> = node
-            .args
-            .iter()
-            .map(|arg| match arg {
-                Arg::Value(_) => Arg::Value(next()),
-                Arg::Values(values) => Arg::Values(values.iter().map(|value| value.map(|_| next())).collect()),
-                other => other.clone(),
-            })
-            .collect();
-        let call = Call::new(&node.op, &node.overload, &args).map_err(|error| in_module(error, &node.module))?;
-        Ok(Self { call, inputs, outputs: node.outputs.clone(), dead, module: node.module.clone() })
+        Ok(Self { runner, inputs, outputs: node.outputs.clone(), dead, module: node.module.clone() })
     }
 
-    fn run(&self, values: &mut Values, constants: &Values) -> Result<()> {
+    fn run(&mut self, values: &mut Values, constants: &Values) -> Result<()> {
         let inputs = self.inputs.iter().map(|value| find(*value, values, constants)).collect::<Result<Vec<_>>>()?;
-        let results = self.call.run(&inputs).map_err(|error| in_module(error, &self.module))?;
+        let results = match &mut self.runner {
+            Runner::Call(call) => call.run(&inputs),
+            Runner::Region(region) => region.run(&inputs),
+        };
+        let results = results.map_err(|error| in_module(error, &self.module))?;
         if results.len() != self.outputs.len() {
             return Err(Error::unsupported(&self.module, "it gives lists of different lengths"));
         }
         values.extend(self.outputs.iter().copied().zip(results));
         Ok(())
     }
+}
+
+/// The call that the node is.
+fn call(node: &Node) -> Result<Call> {
+    // The arguments refer to the tensors of the call by their position.
+    let mut position = 0;
+    let mut next = || {
+        position += 1;
+        position - 1
+    };
+    let args: Vec<Arg> = node
+        .args
+        .iter()
+        .map(|arg| match arg {
+            Arg::Value(_) => Arg::Value(next()),
+            Arg::Values(values) => Arg::Values(values.iter().map(|value| value.map(|_| next())).collect()),
+            other => other.clone(),
+        })
+        .collect();
+    Call::new(&node.op, &node.overload, &args).map_err(|error| in_module(error, &node.module))
 }
 
 fn in_module(error: Error, module: &str) -> Error {

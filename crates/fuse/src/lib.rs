@@ -9,6 +9,7 @@ mod ffi;
 mod fused;
 mod graph;
 mod interpreter;
+mod onednn;
 mod ops;
 mod options;
 mod program;
@@ -18,4 +19,5 @@ mod trace;
 
 pub use error::{Error, Result};
 pub use fused::{Fused, fuse, fuse_call};
+pub use onednn::onednn_version;
 pub use options::{Backend, Dtype, FuseOptions};

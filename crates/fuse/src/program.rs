@@ -1,11 +1,12 @@
 //! [`Program`]: a graph prepared for inputs of given shapes.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::interpreter::Interpreter;
-use crate::options::FuseOptions;
+use crate::onednn::{self, Weights};
+use crate::options::{Backend, FuseOptions};
 
 /// A graph prepared for inputs of given shapes.
 #[derive(Debug)]
@@ -16,8 +17,23 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(graph: &Graph, simplified: bool, _inputs: &[Tensor], _options: &FuseOptions) -> Result<Self> {
-        Ok(Self { interpreter: Interpreter::new(graph)?, changes_inputs: !simplified })
+    /// Prepares `graph` for inputs like these. Where it was not `simplified`, it is run as it is.
+    pub(crate) fn new(
+        graph: &Graph,
+        simplified: bool,
+        inputs: &[Tensor],
+        options: &FuseOptions,
+        weights: &mut Weights,
+    ) -> Result<Self> {
+        let mut interpreter = Interpreter::new(graph)?;
+        let on_cpu = inputs.iter().all(|input| input.device() == Device::Cpu);
+        let wanted = options.backend != Backend::Libtorch && simplified && on_cpu;
+        if wanted && usable(options.backend)? {
+            let shapes = interpreter.shapes(&inputs.iter().collect::<Vec<_>>())?;
+            let (graph, regions) = onednn::regions(graph, &shapes, options.dtype, weights)?;
+            interpreter = Interpreter::with_regions(&graph, regions)?;
+        }
+        Ok(Self { interpreter, changes_inputs: !simplified })
     }
 
     pub(crate) fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
@@ -29,6 +45,18 @@ impl Program {
     }
 
     pub(crate) fn summary(&self) -> String {
-        format!("{} operators of libtorch", self.interpreter.len())
+        let (operators, regions) = self.interpreter.counts();
+        let regions = regions.iter().map(|(steps, reorders)| format!("{steps} steps of oneDNN ({reorders} reorders)"));
+        let operators = Some(format!("{operators} operators of libtorch")).filter(|_| operators > 0);
+        regions.chain(operators).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Whether oneDNN can be used; an error where it has to be and cannot.
+fn usable(backend: Backend) -> Result<bool> {
+    match onednn::onednn_version() {
+        Ok(_) => Ok(true),
+        Err(error) if backend == Backend::OneDnn => Err(error),
+        Err(_) => Ok(false),
     }
 }
