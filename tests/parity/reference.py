@@ -19,6 +19,7 @@ import torch
 from mmengine.registry import MODELS as ROOT
 from mmpretrain.registry import MODELS
 
+import mmdetection
 from case import Result
 
 warnings.filterwarnings("ignore")
@@ -74,6 +75,8 @@ def build_model(cfg):
     name = cfg.get("type") if isinstance(cfg, dict) else None
     if isinstance(name, str) and name in CONTAINERS:
         return build_container(cfg)
+    if isinstance(name, str) and cfg.get("plugins"):
+        return mmdetection.build(cfg)
     if isinstance(name, str) and "." not in name and MODELS.get(name) is None:
         for module in UNREGISTERED:
             if hasattr(module, name):

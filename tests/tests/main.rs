@@ -16,6 +16,7 @@ mod observe;
 mod parity;
 mod registered;
 mod repr;
+mod resnet;
 mod steps;
 mod training;
 mod weights;

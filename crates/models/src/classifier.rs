@@ -1,4 +1,4 @@
-//! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`. Reference: mmpretrain/models.
+//! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`, `MultiLabelLinearClsHead`. Reference: mmpretrain/models.
 
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
@@ -193,11 +193,35 @@ config_struct! {
     }
 }
 
-/// A linear layer on the last of the vectors that it is given.
+config_struct! {
+    /// Arguments of `MultiLabelLinearClsHead`.
+    pub struct MultiLabelLinearClsHeadConfig {
+        required {
+            /// Number of classes.
+            num_classes: i64,
+            /// Size of the vector that the neck gives.
+            in_channels: i64,
+        }
+        optional {
+            /// Accepted for the reference's configs; the forward pass gives scores.
+            loss: Config = config! { type: "CrossEntropyLoss", use_sigmoid: true },
+            /// Accepted for the reference's configs: the score from which a class is predicted.
+            thr: Option<f64> = None,
+            /// Accepted for the reference's configs: the number of classes that are predicted.
+            topk: Option<i64> = None,
+            /// Rules of initialisation.
+            init_cfg: Config = config! { type: "Normal", layer: "Linear", std: 0.01 },
+        }
+    }
+}
+
+/// A linear layer on the last of the vectors that it is given: `LinearClsHead`, and `MultiLabelLinearClsHead`, which
+/// differs in training alone.
 ///
 /// Shapes: input `[N, in_channels]`, output `[N, num_classes]`. State: `fc.weight`, `fc.bias`.
 #[derive(Debug)]
 pub struct LinearClsHead {
+    class: &'static [&'static str],
     loss_module: Option<TrainingPart>,
     fc: Linear,
     init_cfg: InitCfg,
@@ -209,23 +233,44 @@ impl LinearClsHead {
     /// # Errors
     /// Where the number of classes is not positive, `in_channels` is negative, or a rule of `init_cfg` is wrong.
     pub fn new(config: &LinearClsHeadConfig) -> Result<Self> {
-        if config.num_classes <= 0 {
-            return Err(Error::argument("num_classes", config.num_classes, "expected a positive integer"));
+        let LinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
+        Self::of_class(&["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
+    }
+
+    /// The head of a classifier whose images may have several classes.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn new_multi_label(config: &MultiLabelLinearClsHeadConfig) -> Result<Self> {
+        let MultiLabelLinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
+        let class = &["MultiLabelLinearClsHead", "MultiLabelClsHead"];
+        Self::of_class(class, (*in_channels, *num_classes), loss, init_cfg)
+    }
+
+    fn of_class(
+        class: &'static [&'static str],
+        (in_channels, num_classes): (i64, i64),
+        loss: &Config,
+        init_cfg: &Config,
+    ) -> Result<Self> {
+        if num_classes <= 0 {
+            return Err(Error::argument("num_classes", num_classes, "expected a positive integer"));
         }
-        if config.in_channels < 0 {
-            return Err(Error::argument("in_channels", config.in_channels, "expected at least 0"));
+        if in_channels < 0 {
+            return Err(Error::argument("in_channels", in_channels, "expected at least 0"));
         }
         Ok(Self {
-            loss_module: TrainingPart::loss(&config.loss),
-            fc: Linear::new(&LinearConfig::new(config.in_channels, config.num_classes))?,
-            init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
+            class,
+            loss_module: TrainingPart::loss(loss),
+            fc: Linear::new(&LinearConfig::new(in_channels, num_classes))?,
+            init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?,
         })
     }
 }
 
 impl Module for LinearClsHead {
     fn class(&self) -> &'static [&'static str] {
-        &["LinearClsHead", "ClsHead"]
+        self.class
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {

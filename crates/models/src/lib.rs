@@ -2,6 +2,7 @@
 
 mod backbone;
 mod classifier;
+mod gem;
 mod mobilenet_v2;
 mod preprocess;
 mod recipe;
@@ -18,8 +19,9 @@ use once_cell::sync::Lazy;
 pub use backbone::Backbone;
 pub use classifier::{
     GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig, LinearClsHead,
-    LinearClsHeadConfig,
+    LinearClsHeadConfig, MultiLabelLinearClsHeadConfig,
 };
+pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
@@ -114,11 +116,27 @@ pub const SPECS: &[Spec<Build>] = &[
         ..Spec::new("GlobalAveragePooling", |arguments| build_from(arguments, GlobalAveragePooling::new))
     },
     Spec {
+        group: "neck",
+        doc: "The generalised mean over all pixels.",
+        source: "mmpretrain GeneralizedMeanPooling; Radenovic et al. (2018)",
+        fields: GeneralizedMeanPoolingConfig::FIELDS,
+        aliases: &["mmpretrain.GeneralizedMeanPooling"],
+        ..Spec::new("GeneralizedMeanPooling", |arguments| build_from(arguments, GeneralizedMeanPooling::new))
+    },
+    Spec {
         group: "head",
         doc: "A linear layer that gives a score for each class.",
         source: "mmpretrain LinearClsHead",
         fields: LinearClsHeadConfig::FIELDS,
         aliases: &["mmpretrain.LinearClsHead"],
         ..Spec::new("LinearClsHead", |arguments| build_from(arguments, LinearClsHead::new))
+    },
+    Spec {
+        group: "head",
+        doc: "A linear layer that gives a score for each class, where images may have several.",
+        source: "mmpretrain MultiLabelLinearClsHead",
+        fields: MultiLabelLinearClsHeadConfig::FIELDS,
+        aliases: &["mmpretrain.MultiLabelLinearClsHead"],
+        ..Spec::new("MultiLabelLinearClsHead", |arguments| build_from(arguments, LinearClsHead::new_multi_label))
     },
 ];

@@ -216,9 +216,6 @@ impl ResNet {
     /// Sets the last norm of each block to 0.
     fn silence_blocks(&self) -> Result<()> {
         static OVERWRITTEN: Once = Once::new();
-        if is_pretrained(self.init_cfg.config()) || self.init_cfg.is_loaded() {
-            return Ok(());
-        }
         if matches!(self.init_cfg.config(), Config::List(rules) if rules.iter().any(is_pretrained)) {
             OVERWRITTEN.call_once(|| {
                 log::warn!(
@@ -284,8 +281,9 @@ impl Module for ResNet {
     }
 
     fn init_weights(&self) -> Result<()> {
+        let loaded = is_pretrained(self.init_cfg.config()) || self.init_cfg.is_loaded();
         self.init_cfg.init_weights(self)?;
-        if self.zero_init_residual { self.silence_blocks() } else { Ok(()) }
+        if self.zero_init_residual && !loaded { self.silence_blocks() } else { Ok(()) }
     }
 
     /// The children, and the stem's norm as `norm1` too, whatever its name.
