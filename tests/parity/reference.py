@@ -19,6 +19,7 @@ import torch
 from mmengine.registry import MODELS as ROOT
 from mmpretrain.registry import MODELS
 
+import mmdetection
 from case import Result
 
 warnings.filterwarnings("ignore")
@@ -70,11 +71,13 @@ def build_container(cfg):
 
 
 def build_model(cfg):
-    """From the registry; a class that is exported but not registered, by its class name."""
+    """From the registry; a class that is exported but registered nowhere, by its class name."""
     name = cfg.get("type") if isinstance(cfg, dict) else None
     if isinstance(name, str) and name in CONTAINERS:
         return build_container(cfg)
-    if isinstance(name, str) and "." not in name and ROOT.get(name) is None:
+    if isinstance(name, str) and cfg.get("plugins"):
+        return mmdetection.build(cfg)
+    if isinstance(name, str) and "." not in name and MODELS.get(name) is None:
         for module in UNREGISTERED:
             if hasattr(module, name):
                 return getattr(module, name)(**{key: value for key, value in cfg.items() if key != "type"})

@@ -88,6 +88,11 @@ fn usual(name: &str) -> Config {
         "ratio" => 0.5.into(),
         "ffn_cfgs" => config! { type: "FFN", embed_dims: 4 },
         "backbone" => config! { type: "MobileNetV2", widen_factor: 0.1 },
+        "depth" => 50.into(),
+        "arch" => config! { w0: 8, wa: 0.0, wm: 2.0, group_w: 4, depth: 2, bot_mul: 1.0 },
+        "num_stages" => 1.into(),
+        "strides" | "dilations" => vec![1].into(),
+        "out_indices" => vec![0].into(),
         "num_heads" | "num_groups" | "num_layers" => 2.into(),
         _ => 4.into(),
     }
@@ -101,7 +106,9 @@ fn smallest(index: usize) -> Dict {
     for field in spec.fields.iter().filter(|field| field.default.is_none()) {
         cfg.insert(field.name, usual(field.name));
     }
-    for name in ["num_heads", "ffn_cfgs"] {
+    let network =
+        ["in_channels", "stem_channels", "base_channels", "num_stages", "strides", "dilations", "out_indices"];
+    for name in ["num_heads", "ffn_cfgs"].into_iter().chain(network) {
         if spec.fields.iter().any(|field| field.name == name) {
             cfg.insert(name, usual(name));
         }

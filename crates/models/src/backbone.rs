@@ -1,6 +1,9 @@
 //! [`Backbone`]: what feature extractors have in common.
 
-use mmcv_layers::{Error, Module, Output, Result, single_input};
+use std::any::Any;
+
+use mmcv_layers::norm::BatchNorm;
+use mmcv_layers::{Error, Module, ModuleExt, Output, Result, named_modules, single_input};
 use mmcv_registry::Dict;
 use tch::Tensor;
 
@@ -25,4 +28,42 @@ pub trait Backbone: Module {
 /// The last stage.
 pub(crate) fn last(mut stages: Vec<Tensor>) -> Result<Tensor> {
     stages.pop().ok_or_else(|| Error::argument("out_indices", "no stage", "expected at least one stage"))
+}
+
+/// Checks the stages that a network with `stages` of them is to give.
+pub(crate) fn check_out_indices(out_indices: &[i64], stages: i64) -> Result<()> {
+    match out_indices.iter().find(|index| !(0..stages).contains(*index)) {
+        Some(index) => Err(Error::argument("out_indices", index, format!("expected stages from 0 to {}", stages - 1))),
+        None => Ok(()),
+    }
+}
+
+/// Checks the number of stages that are not trained: -1 for none, up to `most`.
+pub(crate) fn check_frozen_stages(frozen_stages: i64, most: i64) -> Result<()> {
+    if (-1..=most).contains(&frozen_stages) {
+        return Ok(());
+    }
+    Err(Error::argument("frozen_stages", frozen_stages, format!("expected -1 to {most}")))
+}
+
+/// Stops the training of `module`: evaluation mode, and no gradients for its parameters.
+pub(crate) fn freeze(module: &dyn Module) {
+    module.train(false);
+    stop_gradients(module);
+}
+
+/// Computes no gradients for the parameters of `module` from now on.
+pub(crate) fn stop_gradients(module: &dyn Module) {
+    if let Err(error) = module.requires_grad(false) {
+        log::warn!("{}: {error}", module.name());
+    }
+}
+
+/// Puts the batch norms in `module` into evaluation mode: they use their running statistics and leave them alone.
+pub(crate) fn evaluate_batch_norms(module: &dyn Module) {
+    for (_, module) in named_modules(module) {
+        if (module as &dyn Any).is::<BatchNorm>() {
+            module.train(false);
+        }
+    }
 }

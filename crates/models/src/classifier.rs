@@ -1,9 +1,11 @@
-//! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`. Reference: mmpretrain/models.
+//! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`, `MultiLabelLinearClsHead`. Reference: mmpretrain/models.
+
+use std::any::Any;
 
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, Size, call_child,
-    run_child,
+    Arguments, Builder, Error, InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Size,
+    call_child, run_child,
 };
 use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
 use tch::Tensor;
@@ -108,6 +110,14 @@ impl Module for ImageClassifier {
     fn init_weights(&self) -> Result<()> {
         self.init_cfg.init_weights(self)
     }
+
+    /// Those of the backbone, whose classifier is the head here; and a backbone alone.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        let linear = self.head.as_ref().is_some_and(|head| (&**head as &dyn Any).is::<LinearClsHead>());
+        let head = linear.then_some("head.fc.");
+        let dialects = std::iter::once(KeyDialect::new("backbone")).chain(self.backbone.key_dialects());
+        dialects.map(|dialect| dialect.of_classifier("backbone.", head)).collect()
+    }
 }
 
 config_struct! {
@@ -172,6 +182,77 @@ impl Module for GlobalAveragePooling {
 }
 
 config_struct! {
+    /// Arguments of `ClsHead`.
+    pub struct ClsHeadConfig {
+        optional {
+            /// Accepted for the reference's configs; the forward pass gives scores.
+            loss: Config = config! { type: "CrossEntropyLoss", loss_weight: 1.0 },
+            /// Accepted for the reference's configs.
+            topk: Config = Config::List(vec![Config::Int(1)]),
+            /// Accepted for the reference's configs.
+            cal_acc: bool = false,
+            /// Rules of initialisation.
+            init_cfg: Config = Config::Null,
+        }
+    }
+}
+
+/// The last of what it is given: for backbones that give scores themselves, such as `VGG` with `num_classes`.
+///
+/// Shapes: any input, and the output as the last input.
+#[derive(Debug)]
+pub struct ClsHead {
+    loss_module: Option<TrainingPart>,
+    init_cfg: InitCfg,
+}
+
+impl ClsHead {
+    /// A head without weights.
+    ///
+    /// # Errors
+    /// Where a rule of `init_cfg` is wrong.
+    pub fn new(config: &ClsHeadConfig) -> Result<Self> {
+        Ok(Self {
+            loss_module: TrainingPart::loss(&config.loss),
+            init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
+        })
+    }
+}
+
+impl Module for ClsHead {
+    fn class(&self) -> &'static [&'static str] {
+        &["ClsHead", "BaseModule"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.shallow_clone())
+    }
+
+    fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
+        last_input(inputs).and_then(|last| self.forward(last)).map(Output::Tensor)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(loss) = &self.loss_module {
+            parts.child("loss_module", loss);
+        }
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+}
+
+/// The last of the stages that a head is given.
+fn last_input<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor> {
+    inputs.last().copied().ok_or_else(|| Error::input("at least one input", "none"))
+}
+
+config_struct! {
     /// Arguments of `LinearClsHead`.
     pub struct LinearClsHeadConfig {
         required {
@@ -193,11 +274,35 @@ config_struct! {
     }
 }
 
-/// A linear layer on the last of the vectors that it is given.
+config_struct! {
+    /// Arguments of `MultiLabelLinearClsHead`.
+    pub struct MultiLabelLinearClsHeadConfig {
+        required {
+            /// Number of classes.
+            num_classes: i64,
+            /// Size of the vector that the neck gives.
+            in_channels: i64,
+        }
+        optional {
+            /// Accepted for the reference's configs; the forward pass gives scores.
+            loss: Config = config! { type: "CrossEntropyLoss", use_sigmoid: true },
+            /// Accepted for the reference's configs: the score from which a class is predicted.
+            thr: Option<f64> = None,
+            /// Accepted for the reference's configs: the number of classes that are predicted.
+            topk: Option<i64> = None,
+            /// Rules of initialisation.
+            init_cfg: Config = config! { type: "Normal", layer: "Linear", std: 0.01 },
+        }
+    }
+}
+
+/// A linear layer on the last of the vectors that it is given: `LinearClsHead`, and `MultiLabelLinearClsHead`, which
+/// differs in training alone.
 ///
 /// Shapes: input `[N, in_channels]`, output `[N, num_classes]`. State: `fc.weight`, `fc.bias`.
 #[derive(Debug)]
 pub struct LinearClsHead {
+    class: &'static [&'static str],
     loss_module: Option<TrainingPart>,
     fc: Linear,
     init_cfg: InitCfg,
@@ -209,23 +314,44 @@ impl LinearClsHead {
     /// # Errors
     /// Where the number of classes is not positive, `in_channels` is negative, or a rule of `init_cfg` is wrong.
     pub fn new(config: &LinearClsHeadConfig) -> Result<Self> {
-        if config.num_classes <= 0 {
-            return Err(Error::argument("num_classes", config.num_classes, "expected a positive integer"));
+        let LinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
+        Self::of_class(&["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
+    }
+
+    /// The head of a classifier whose images may have several classes.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn new_multi_label(config: &MultiLabelLinearClsHeadConfig) -> Result<Self> {
+        let MultiLabelLinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
+        let class = &["MultiLabelLinearClsHead", "MultiLabelClsHead"];
+        Self::of_class(class, (*in_channels, *num_classes), loss, init_cfg)
+    }
+
+    fn of_class(
+        class: &'static [&'static str],
+        (in_channels, num_classes): (i64, i64),
+        loss: &Config,
+        init_cfg: &Config,
+    ) -> Result<Self> {
+        if num_classes <= 0 {
+            return Err(Error::argument("num_classes", num_classes, "expected a positive integer"));
         }
-        if config.in_channels < 0 {
-            return Err(Error::argument("in_channels", config.in_channels, "expected at least 0"));
+        if in_channels < 0 {
+            return Err(Error::argument("in_channels", in_channels, "expected at least 0"));
         }
         Ok(Self {
-            loss_module: TrainingPart::loss(&config.loss),
-            fc: Linear::new(&LinearConfig::new(config.in_channels, config.num_classes))?,
-            init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
+            class,
+            loss_module: TrainingPart::loss(loss),
+            fc: Linear::new(&LinearConfig::new(in_channels, num_classes))?,
+            init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?,
         })
     }
 }
 
 impl Module for LinearClsHead {
     fn class(&self) -> &'static [&'static str] {
-        &["LinearClsHead", "ClsHead"]
+        self.class
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
@@ -233,8 +359,7 @@ impl Module for LinearClsHead {
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
-        let last = inputs.last().ok_or_else(|| Error::input("at least one input", "none"))?;
-        self.forward(last).map(Output::Tensor)
+        last_input(inputs).and_then(|last| self.forward(last)).map(Output::Tensor)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

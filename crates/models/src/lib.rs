@@ -1,24 +1,42 @@
 //! Backbones and classifiers of the OpenMMLab model zoo.
 
+mod alexnet;
 mod backbone;
 mod classifier;
+mod gem;
 mod mobilenet_v2;
 mod preprocess;
 mod recipe;
+mod regnet;
+mod res2net;
+mod resnet;
+mod resnext;
 mod training_part;
+mod vgg;
+mod zoo;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
+pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::Backbone;
 pub use classifier::{
-    GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig, LinearClsHead,
-    LinearClsHeadConfig,
+    ClsHead, ClsHeadConfig, GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig,
+    LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHeadConfig,
 };
+pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
+pub use regnet::{Arch, RegNetArch, RegNetConfig, regnet};
+pub use res2net::{Res2NetConfig, res2net};
+pub use resnet::{
+    PluginConfig, Position, ResNet, ResNetConfig, ResNetOptions, ResNetV1cConfig, ResNetV1dConfig, Style,
+};
+pub use resnext::{ResNeXtConfig, resnext};
+pub use vgg::{VGG, VGGConfig};
+pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
 
 /// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
 /// [`mmcv_layers::MODELS`].
@@ -40,6 +58,70 @@ pub const SPECS: &[Spec<Build>] = &[
         ..Spec::new("MobileNetV2", mobilenet_v2::build)
     },
     Spec {
+        group: "backbone",
+        doc: "ResNet without classifier.",
+        source: "mmpretrain ResNet; He et al., Deep Residual Learning for Image Recognition (2015)",
+        fields: ResNetConfig::FIELDS,
+        aliases: &["mmpretrain.ResNet"],
+        ..Spec::new("ResNet", |arguments| resnet::build(arguments, ResNet::new))
+    },
+    Spec {
+        group: "backbone",
+        doc: "ResNet whose stem has three 3x3 convolutions.",
+        source: "mmpretrain ResNetV1c; He et al., Bag of Tricks for Image Classification (2018)",
+        fields: ResNetV1cConfig::FIELDS,
+        aliases: &["mmpretrain.ResNetV1c"],
+        ..Spec::new("ResNetV1c", |arguments| resnet::build(arguments, ResNet::new_v1c))
+    },
+    Spec {
+        group: "backbone",
+        doc: "ResNetV1c whose shortcuts are pooled.",
+        source: "mmpretrain ResNetV1d; He et al., Bag of Tricks for Image Classification (2018)",
+        fields: ResNetV1dConfig::FIELDS,
+        aliases: &["mmpretrain.ResNetV1d"],
+        ..Spec::new("ResNetV1d", |arguments| resnet::build(arguments, ResNet::new_v1d))
+    },
+    Spec {
+        group: "backbone",
+        doc: "ResNeXt without classifier.",
+        source: "mmpretrain ResNeXt; Xie et al., Aggregated Residual Transformations for Deep Neural Networks (2017)",
+        fields: ResNeXtConfig::FIELDS,
+        aliases: &["mmpretrain.ResNeXt"],
+        ..Spec::new("ResNeXt", |arguments| resnet::build(arguments, resnext))
+    },
+    Spec {
+        group: "backbone",
+        doc: "Res2Net without classifier.",
+        source: "mmpretrain Res2Net; Gao et al., Res2Net: A New Multi-scale Backbone Architecture (2019)",
+        fields: Res2NetConfig::FIELDS,
+        aliases: &["mmpretrain.Res2Net"],
+        ..Spec::new("Res2Net", |arguments| resnet::build(arguments, res2net))
+    },
+    Spec {
+        group: "backbone",
+        doc: "RegNet without classifier.",
+        source: "mmpretrain RegNet; Radosavovic et al., Designing Network Design Spaces (2020)",
+        fields: RegNetConfig::FIELDS,
+        aliases: &["mmpretrain.RegNet"],
+        ..Spec::new("RegNet", |arguments| resnet::build(arguments, regnet))
+    },
+    Spec {
+        group: "backbone",
+        doc: "VGG, with or without classifier.",
+        source: "mmpretrain VGG; Simonyan and Zisserman, Very Deep Convolutional Networks (2014)",
+        fields: VGGConfig::FIELDS,
+        aliases: &["mmpretrain.VGG"],
+        ..Spec::new("VGG", vgg::build)
+    },
+    Spec {
+        group: "backbone",
+        doc: "AlexNet, with or without classifier.",
+        source: "mmpretrain AlexNet; Krizhevsky, One weird trick for parallelizing convolutional neural networks (2014)",
+        fields: AlexNetConfig::FIELDS,
+        aliases: &["mmpretrain.AlexNet"],
+        ..Spec::new("AlexNet", |arguments| build_from(arguments, AlexNet::new))
+    },
+    Spec {
         group: "classifier",
         doc: "A backbone, a neck and a head.",
         source: "mmpretrain ImageClassifier",
@@ -56,11 +138,35 @@ pub const SPECS: &[Spec<Build>] = &[
         ..Spec::new("GlobalAveragePooling", |arguments| build_from(arguments, GlobalAveragePooling::new))
     },
     Spec {
+        group: "neck",
+        doc: "The generalised mean over all pixels.",
+        source: "mmpretrain GeneralizedMeanPooling; Radenovic et al. (2018)",
+        fields: GeneralizedMeanPoolingConfig::FIELDS,
+        aliases: &["mmpretrain.GeneralizedMeanPooling"],
+        ..Spec::new("GeneralizedMeanPooling", |arguments| build_from(arguments, GeneralizedMeanPooling::new))
+    },
+    Spec {
+        group: "head",
+        doc: "The scores of a backbone that has its own classifier.",
+        source: "mmpretrain ClsHead",
+        fields: ClsHeadConfig::FIELDS,
+        aliases: &["mmpretrain.ClsHead"],
+        ..Spec::new("ClsHead", |arguments| build_from(arguments, ClsHead::new))
+    },
+    Spec {
         group: "head",
         doc: "A linear layer that gives a score for each class.",
         source: "mmpretrain LinearClsHead",
         fields: LinearClsHeadConfig::FIELDS,
         aliases: &["mmpretrain.LinearClsHead"],
         ..Spec::new("LinearClsHead", |arguments| build_from(arguments, LinearClsHead::new))
+    },
+    Spec {
+        group: "head",
+        doc: "A linear layer that gives a score for each class, where images may have several.",
+        source: "mmpretrain MultiLabelLinearClsHead",
+        fields: MultiLabelLinearClsHeadConfig::FIELDS,
+        aliases: &["mmpretrain.MultiLabelLinearClsHead"],
+        ..Spec::new("MultiLabelLinearClsHead", |arguments| build_from(arguments, LinearClsHead::new_multi_label))
     },
 ];

@@ -2,14 +2,15 @@
 //! and Linear Bottlenecks (2018).
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
-use mmcv_layers::norm::BatchNorm;
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Module, ModuleExt, Output, Parts, Result, Sequential, named_modules, run_child,
+    Arguments, Builder, Error, InitCfg, KeyDialect, Module, Output, Parts, Result, Sequential, run_child,
 };
 use mmcv_registry::{Config, Dict, config, config_struct, dict};
 use tch::Tensor;
 
-use crate::backbone::{Backbone, last};
+use crate::backbone::{
+    Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last, stop_gradients,
+};
 
 /// Table 2 of the paper: expansion of the hidden channels, output channels, blocks, stride of the first block.
 const STAGES: [(i64, i64, usize, i64); 7] =
@@ -68,14 +69,10 @@ impl MobileNetV2 {
     /// Where an index is out of range, `widen_factor` is not finite, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &MobileNetV2Config) -> Result<Self> {
         let MobileNetV2Config { widen_factor, frozen_stages, norm_eval, .. } = *config;
-        if let Some(index) = config.out_indices.iter().find(|index| !(0..8).contains(*index)) {
-            return Err(Error::argument("out_indices", index, "expected stages from 0 to 7").below(&builder.path));
-        }
+        check_out_indices(&config.out_indices, 8).map_err(|error| error.below(&builder.path))?;
+        check_frozen_stages(frozen_stages, 7).map_err(|error| error.below(&builder.path))?;
         if !widen_factor.is_finite() {
             return Err(Error::argument("widen_factor", widen_factor, "expected a finite number").below(&builder.path));
-        }
-        if !(-1..8).contains(&frozen_stages) {
-            return Err(Error::argument("frozen_stages", frozen_stages, "expected -1 to 7").below(&builder.path));
         }
         let conv_modules = ConvModules { builder, config };
         let mut channels = make_divisible(STEM_CHANNELS as f64 * widen_factor, 8);
@@ -104,8 +101,7 @@ impl MobileNetV2 {
             stop_gradients(&self.conv1);
         }
         for layer in self.layers.iter().take(usize::try_from(self.frozen_stages).unwrap_or(0)) {
-            layer.train(false);
-            stop_gradients(layer);
+            freeze(layer);
         }
     }
 }
@@ -153,11 +149,7 @@ impl Module for MobileNetV2 {
         }
         self.freeze();
         if training && self.norm_eval {
-            for (_, module) in named_modules(self) {
-                if (module as &dyn std::any::Any).is::<BatchNorm>() {
-                    module.train(false);
-                }
-            }
+            evaluate_batch_norms(self);
         }
     }
 
@@ -168,6 +160,32 @@ impl Module for MobileNetV2 {
     fn init_weights(&self) -> Result<()> {
         self.init_cfg.init_weights(self)
     }
+
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        vec![torchvision()]
+    }
+}
+
+/// torchvision counts all blocks in one list, `features`. A convolution and its norm are `0` and `1` of a list, but for the
+/// last convolution of a block, which stands with its norm in the block's own list.
+fn torchvision() -> KeyDialect {
+    let pair = |theirs: String, ours: String| {
+        [(format!("{theirs}.0."), format!("{ours}.conv.")), (format!("{theirs}.1."), format!("{ours}.bn."))]
+    };
+    let mut pairs = Vec::from(pair("features.0".to_owned(), "conv1".to_owned()));
+    let mut position = 1;
+    for (stage, (expansion, _, blocks, _)) in (1..).zip(STAGES) {
+        let last = if expansion == 1 { 1 } else { 2 };
+        for block in 0..blocks {
+            let (theirs, ours) = (format!("features.{position}.conv"), format!("layer{stage}.{block}.conv"));
+            pairs.extend((0..last).flat_map(|conv| pair(format!("{theirs}.{conv}"), format!("{ours}.{conv}"))));
+            pairs.push((format!("{theirs}.{last}."), format!("{ours}.{last}.conv.")));
+            pairs.push((format!("{theirs}.{}.", last + 1), format!("{ours}.{last}.bn.")));
+            position += 1;
+        }
+    }
+    pairs.extend(pair(format!("features.{position}"), "conv2".to_owned()));
+    KeyDialect::new("torchvision").with_head("classifier.1.").with(pairs)
 }
 
 /// Builds `MobileNetV2` from a dict.
@@ -246,12 +264,6 @@ impl ConvModules<'_> {
 fn make_divisible(value: f64, divisor: i64) -> i64 {
     let nearest = ((value + divisor as f64 / 2.0) as i64 / divisor * divisor).max(divisor);
     if (nearest as f64) < 0.9 * value { nearest.saturating_add(divisor) } else { nearest }
-}
-
-fn stop_gradients(module: &impl Module) {
-    if let Err(error) = module.requires_grad(false) {
-        log::warn!("{}: {error}", module.name());
-    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,42 @@
 /// ```
 ///
 /// The struct gets `FIELDS`, `new` (which takes the required arguments in order), `decode`, and [`FromConfig`](crate::FromConfig).
+///
+/// A type that has all arguments of another one inherits them: `inherit`, after the arguments of its own, names the field
+/// that holds them, the arguments whose default is another one, and those that the type does not have, which keep their
+/// default. All inherited arguments must be optional.
+///
+/// ```
+/// # use mmcv_registry::{Dict, KeyPath, config_struct};
+/// config_struct! {
+///     /// Arguments that several networks have.
+///     pub struct CommonConfig {
+///         optional {
+///             /// Channels of the input.
+///             in_channels: i64 = 3,
+///             /// Channels of the first convolution.
+///             stem_channels: i64 = 64,
+///             /// Whether the first convolution is three.
+///             deep_stem: bool = false,
+///         }
+///     }
+/// }
+///
+/// config_struct! {
+///     /// Arguments of a network.
+///     pub struct NetworkConfig {
+///         required {
+///             /// Number of layers.
+///             depth: i64,
+///         }
+///         inherit common: CommonConfig { stem_channels = 32 } without { deep_stem }
+///     }
+/// }
+///
+/// let names: Vec<&str> = NetworkConfig::FIELDS.iter().map(|field| field.name).collect();
+/// assert_eq!(names, ["depth", "in_channels", "stem_channels"]);
+/// assert_eq!(NetworkConfig::new(50).common.stem_channels, 32);
+/// ```
 #[macro_export]
 macro_rules! config_struct {
     (
@@ -42,6 +78,10 @@ macro_rules! config_struct {
             $(optional {
                 $($(#[doc = $optional_doc:expr])* $optional:ident : $optional_type:ty = $default:expr,)*
             })?
+            $(
+                inherit $base:ident : $base_type:ident { $($changed:ident = $changed_default:expr),* $(,)? }
+                $(without { $($without:ident),* $(,)? })?
+            )?
         }
     ) => {
         $(#[$meta])*
@@ -54,47 +94,81 @@ macro_rules! config_struct {
                 #[doc = concat!("\n\nDefault: `", stringify!($default), "`.")]
                 pub $optional: $optional_type,
             )*)?
+            $(
+                /// The arguments that several types have.
+                $(#[doc = concat!("\n\nDefault: `", stringify!($changed), " = ", stringify!($changed_default), "`.")])*
+                pub $base: $base_type,
+            )?
         }
 
         #[allow(unreachable_pub)]
         impl $name {
             /// The arguments, in order.
-            pub const FIELDS: &'static [$crate::Field] = &[
-                $($($crate::Field {
-                    name: stringify!($required),
-                    doc: concat!($($required_doc,)*),
-                    expected: <$required_type as $crate::FromConfig>::expected,
-                    default: None,
-                },)*)?
-                $($($crate::Field {
-                    name: stringify!($optional),
-                    doc: concat!($($optional_doc,)*),
-                    expected: <$optional_type as $crate::FromConfig>::expected,
-                    default: Some(|| {
-                        let default: $optional_type = $default;
-                        $crate::FromConfig::to_config(&default)
-                    }),
-                },)*)?
-            ];
+            pub const FIELDS: &'static [$crate::Field] = {
+                const OWN: &[$crate::Field] = &[
+                    $($($crate::Field {
+                        name: stringify!($required),
+                        doc: concat!($($required_doc,)*),
+                        expected: <$required_type as $crate::FromConfig>::expected,
+                        default: None,
+                    },)*)?
+                    $($($crate::Field {
+                        name: stringify!($optional),
+                        doc: concat!($($optional_doc,)*),
+                        expected: <$optional_type as $crate::FromConfig>::expected,
+                        default: Some(|| {
+                            let default: $optional_type = $default;
+                            $crate::FromConfig::to_config(&default)
+                        }),
+                    },)*)?
+                ];
+                #[allow(unused_mut, unused_assignments)]
+                const INHERITED: &[$crate::Field] = {
+                    let mut inherited: &[$crate::Field] = &[];
+                    $(inherited = $base_type::FIELDS;)?
+                    inherited
+                };
+                const CHANGED: &[(&str, fn() -> $crate::Config)] = &[$($((
+                    stringify!($changed),
+                    || $crate::FromConfig::to_config(&$name::inherited().$changed),
+                ),)*)?];
+                const WITHOUT: &[&str] = &[$($($(stringify!($without),)*)?)?];
+                &$crate::inherit::<{ OWN.len() + INHERITED.len() - WITHOUT.len() }>(OWN, INHERITED, CHANGED, WITHOUT)
+            };
 
             /// The required arguments as given, and the defaults of the others.
             #[must_use]
             #[allow(clippy::too_many_arguments, clippy::new_without_default)]
             pub fn new($($($required: $required_type),*)?) -> Self {
-                Self { $($($required,)*)? $($($optional: $default,)*)? }
+                Self { $($($required,)*)? $($($optional: $default,)*)? $($base: Self::inherited(),)? }
             }
+
+            $(fn inherited() -> $base_type {
+                $base_type { $($changed: $changed_default,)* ..$base_type::new() }
+            })?
 
             /// Reads the arguments from the dict that stands at `path`.
             ///
             /// # Errors
             /// All missing keys, unknown keys and values of a wrong type at once.
             pub fn decode(dict: &$crate::Dict, path: &$crate::KeyPath) -> Result<Self, $crate::ConfigError> {
-                #[allow(unused_mut)]
                 let mut decoder = $crate::Decoder::new(dict, path);
+                let read = Self::decode_fields(&mut decoder);
+                decoder.finish(Self::FIELDS.iter().map(|field| field.name))?;
+                Ok(read?)
+            }
+
+            #[doc(hidden)]
+            pub fn decode_fields(decoder: &mut $crate::Decoder<'_>) -> Result<Self, $crate::Recorded> {
                 $($(let $required = decoder.required::<$required_type>(stringify!($required));)*)?
                 $($(let $optional = decoder.optional::<$optional_type>(stringify!($optional), || $default);)*)?
-                decoder.finish(Self::FIELDS.iter().map(|field| field.name))?;
-                Ok(Self { $($($required: $required?,)*)? $($($optional: $optional?,)*)? })
+                $(
+                    $(decoder.set_default(stringify!($changed), || {
+                        $crate::FromConfig::to_config(&Self::inherited().$changed)
+                    });)*
+                    let $base = $base_type::decode_fields(decoder);
+                )?
+                Ok(Self { $($($required: $required?,)*)? $($($optional: $optional?,)*)? $($base: $base?,)? })
             }
         }
 
@@ -112,6 +186,12 @@ macro_rules! config_struct {
                 let mut dict = $crate::Dict::new();
                 $($(dict.insert(stringify!($required), $crate::FromConfig::to_config(&self.$required));)*)?
                 $($(dict.insert(stringify!($optional), $crate::FromConfig::to_config(&self.$optional));)*)?
+                $(
+                    if let $crate::Config::Dict(inherited) = $crate::FromConfig::to_config(&self.$base) {
+                        inherited.iter().for_each(|(key, value)| drop(dict.insert(key, value.clone())));
+                    }
+                    $($(dict.remove(stringify!($without));)*)?
+                )?
                 $crate::Config::Dict(dict)
             }
         }
@@ -241,5 +321,76 @@ mod tests {
         let default = Arguments::FIELDS[2].default.map(|default| default().to_string());
         assert_eq!(default.as_deref(), Some("1e-5"));
         assert_eq!(Arguments::FIELDS[2].doc.trim(), "Small number.");
+    }
+
+    config_struct! {
+        /// Arguments that are inherited.
+        pub struct Common {
+            optional {
+                /// Small number.
+                eps: f64 = 1e-5,
+                /// Sizes.
+                sizes: Option<Vec<i64>> = None,
+                /// A switch.
+                switch: bool = false,
+            }
+        }
+    }
+
+    config_struct! {
+        /// Arguments that inherit.
+        pub struct Heir {
+            required {
+                /// A number.
+                depth: i64,
+            }
+            inherit common: Common { eps = 0.5 } without { switch }
+        }
+    }
+
+    config_struct! {
+        /// Arguments that inherit what inherits.
+        pub struct Grandchild {
+            optional {
+                /// A word.
+                word: String = "a".to_owned(),
+            }
+            inherit heir: Heirless { sizes = Some(vec![1]) }
+        }
+    }
+
+    config_struct! {
+        /// Between both.
+        pub struct Heirless {
+            optional {
+                /// Sizes.
+                sizes: Option<Vec<i64>> = None,
+            }
+            inherit common: Common { switch = true } without { sizes }
+        }
+    }
+
+    #[test]
+    fn inherited_arguments_with_other_defaults() {
+        use crate::{Field, FromConfig};
+        let names = |fields: &[Field]| fields.iter().map(|field| field.name).collect::<Vec<_>>();
+        assert_eq!(names(Heir::FIELDS), ["depth", "eps", "sizes"]);
+        assert_eq!(names(Grandchild::FIELDS), ["word", "sizes", "eps", "switch"]);
+        let default = |field: &Field| field.default.map(|default| default().to_string());
+        assert_eq!(default(&Heir::FIELDS[1]).as_deref(), Some("0.5"));
+        assert_eq!(default(&Grandchild::FIELDS[1]).as_deref(), Some("[1]"));
+        assert_eq!(default(&Grandchild::FIELDS[3]).as_deref(), Some("true"));
+
+        let read = Heir::from_config(&config! { depth: 3, sizes: [2] }, &KeyPath::root()).unwrap();
+        assert_eq!((read.common.eps, read.common.sizes.clone()), (0.5, Some(vec![2])));
+        assert_eq!(Heir::from_config(&read.to_config(), &KeyPath::root()).unwrap(), read);
+        assert_eq!(Grandchild::from_config(&config! {}, &KeyPath::root()).unwrap(), Grandchild::new());
+        assert_eq!(Grandchild::new().heir.sizes, Some(vec![1]));
+
+        let wrong = config! { eps: "x", switch: true };
+        let text = Heir::from_config(&wrong, &KeyPath::root()).unwrap_err().to_string();
+        for part in ["depth: missing", "eps: expected a number", "switch: unknown key"] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }

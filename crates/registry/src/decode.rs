@@ -31,11 +31,71 @@ pub struct Field {
     pub default: Option<fn() -> Config>,
 }
 
+/// The arguments `own`, and those `inherited` that are not among the names `without`, some of them with a `changed` default.
+#[doc(hidden)]
+#[must_use]
+pub const fn inherit<const N: usize>(
+    own: &[Field],
+    inherited: &[Field],
+    changed: &[(&str, fn() -> Config)],
+    without: &[&str],
+) -> [Field; N] {
+    let mut all = [Field { name: "", doc: "", expected: String::new, default: None }; N];
+    let (mut count, mut index) = (0, 0);
+    while index < own.len() {
+        all[count] = own[index];
+        (count, index) = (count + 1, index + 1);
+    }
+    index = 0;
+    while index < inherited.len() {
+        if !contains(without, inherited[index].name) {
+            all[count] = inherited[index];
+            count += 1;
+        }
+        index += 1;
+    }
+    index = 0;
+    while index < changed.len() {
+        let mut position = own.len();
+        while position < N {
+            if same(all[position].name, changed[index].0) {
+                all[position].default = Some(changed[index].1);
+            }
+            position += 1;
+        }
+        index += 1;
+    }
+    assert!(count == N, "an argument that is left out is not among the inherited ones");
+    all
+}
+
+const fn contains(names: &[&str], name: &str) -> bool {
+    let mut index = 0;
+    while index < names.len() {
+        if same(names[index], name) {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+/// `==` of strings, which is not const.
+const fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut index = 0;
+    while index < left.len() && index < right.len() && left[index] == right[index] {
+        index += 1;
+    }
+    index == left.len() && index == right.len()
+}
+
 /// Reads the keys of a dict one by one, and collects every mistake in it.
 #[derive(Debug)]
 pub struct Decoder<'a> {
     dict: &'a Dict,
     path: &'a KeyPath,
+    defaults: Dict,
     errors: Vec<ConfigError>,
 }
 
@@ -47,7 +107,7 @@ impl<'a> Decoder<'a> {
     /// A decoder of the dict that stands at `path`.
     #[must_use]
     pub fn new(dict: &'a Dict, path: &'a KeyPath) -> Self {
-        Self { dict, path, errors: Vec::new() }
+        Self { dict, path, defaults: Dict::new(), errors: Vec::new() }
     }
 
     /// Reads a key that has to be there.
@@ -72,7 +132,17 @@ impl<'a> Decoder<'a> {
     pub fn optional<T: FromConfig>(&mut self, key: &str, default: impl FnOnce() -> T) -> Result<T, Recorded> {
         match self.dict.get(key) {
             Some(value) => self.read(key, value),
-            None => Ok(default()),
+            None => match self.defaults.remove(key) {
+                Some(value) => self.read(key, &value),
+                None => Ok(default()),
+            },
+        }
+    }
+
+    /// Gives a key another default than the one with which it will be read.
+    pub fn set_default(&mut self, key: &str, default: impl FnOnce() -> Config) {
+        if !self.dict.contains_key(key) && !self.defaults.contains_key(key) {
+            self.defaults.insert(key, default());
         }
     }
 

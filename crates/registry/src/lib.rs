@@ -32,6 +32,8 @@ mod text;
 mod value;
 
 pub use declare::one_of;
+#[doc(hidden)]
+pub use decode::inherit;
 pub use decode::{Decoder, Field, FromConfig, Recorded};
 pub use error::{ConfigError, ConfigErrorKind, nearest};
 pub use literal::parse_literal;

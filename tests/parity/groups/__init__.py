@@ -13,8 +13,13 @@ from groups import (
     norm,
     padding,
     plugins,
+    regnet,
+    res2net,
+    resnet,
+    resnext,
     transformer,
     upsample,
+    vgg,
     wrappers,
 )
 
@@ -31,7 +36,12 @@ GROUPS = {
     "wrappers": wrappers,
     "transformer": transformer,
     "mobilenet_v2": mobilenet_v2,
+    "resnet": resnet,
+    "resnext": resnext,
+    "res2net": res2net,
+    "regnet": regnet,
     "classifier": classifier,
     "initialisation": initialisation,
     "containers": containers,
+    "vgg": vgg,
 }

@@ -1,0 +1,141 @@
+//! What the commands that use a trained network have in common: its config, its weights, its device.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use mmcv_checkpoint::{LoadReport, open_checkpoint};
+use mmcv_layers::{Module, ModuleExt};
+use mmcv_models::{CheckpointConfig, Recipe, zoo_entry};
+use mmcv_registry::Config;
+use mmcv_zoo::FetchOptions;
+use tch::Device;
+
+use super::zoo::Verification;
+use crate::progress::Download;
+
+/// The arguments for a network with weights.
+#[derive(Debug, Args)]
+pub(super) struct Weights {
+    /// A config file with model, preprocess, checkpoint and classes; or a name of the zoo: torchvision://NAME,
+    /// open-mmlab://NAME, mmcls://NAME.
+    config: String,
+    /// The weights, in place of the config's: a path, a URL, or a name of the zoo, whose preprocessing then comes with it.
+    #[arg(long, value_name = "SOURCE")]
+    checkpoint: Option<String>,
+    /// How the tensors are named in the file, such as torchvision; without it, what fits best.
+    #[arg(long, value_name = "NAME")]
+    dialect: Option<String>,
+    #[command(flatten)]
+    verification: Verification,
+    /// Where the network runs: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+    /// Changes the config: KEY.KEY=VALUE.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    cfg_options: Vec<String>,
+}
+
+/// A device as it is written on the command line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DeviceName(Device);
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        // An index beyond a byte is cut off by libtorch.
+        match (name, name.strip_prefix("cuda:").map(str::parse::<u8>)) {
+            ("cpu", _) => Ok(Self(Device::Cpu)),
+            ("cuda", _) => Ok(Self(Device::Cuda(0))),
+            (_, Some(Ok(index))) => Ok(Self(Device::Cuda(usize::from(index)))),
+            _ => Err("expected cpu, cuda or cuda:N".to_owned()),
+        }
+    }
+}
+
+/// The config of a file, or of a name of the zoo.
+pub(super) fn read_config(name: &str) -> Result<Config> {
+    let file = Path::new(name);
+    let is_config = |extension: &std::ffi::OsStr| ["yaml", "yml", "json"].iter().any(|known| extension == *known);
+    if !name.contains("://") && (file.exists() || file.extension().is_some_and(is_config)) {
+        return Ok(Config::from_file(file)?);
+    }
+    let entry = zoo_entry(name);
+    let entry = if name.contains("://") { entry? } else { entry.context("there is no such file")? };
+    Ok(entry.config)
+}
+
+impl Weights {
+    pub(super) fn device(&self) -> Device {
+        self.device.0
+    }
+
+    /// The config, with the preprocessing that the weights want.
+    pub(super) fn recipe(&self) -> Result<Recipe> {
+        let read = || {
+            let mut config = read_config(&self.config)?;
+            let stated = config.get("preprocess").is_some();
+            let given = config.get("checkpoint").and_then(|checkpoint| checkpoint.get("source"));
+            let given = given.and_then(Config::as_str).map(str::to_owned);
+            let entry = match self.checkpoint.as_deref().or(given.as_deref()).map(zoo_entry) {
+                Some(Ok(entry)) => Some(entry),
+                // Paths, and files of other places: nothing is known of them.
+                Some(Err(_)) | None => None,
+            };
+            if let (Some(entry), Config::Dict(dict)) = (&entry, &mut config)
+                && (self.checkpoint.is_some() || !stated)
+                && let Some(preprocess) = entry.config.get("preprocess")
+            {
+                dict.insert("preprocess", preprocess.clone());
+            }
+            // What is changed on the command line is meant.
+            if let Some(entry) = entry {
+                entry.check(&Recipe::read(&config)?)?;
+            }
+            config.set_options(&self.cfg_options)?;
+            let mut recipe = Recipe::read(&config)?;
+            if let Some(source) = &self.checkpoint {
+                recipe.checkpoint = Some(self.given_checkpoint(source, recipe.checkpoint.take()));
+            }
+            if let (Some(dialect), Some(checkpoint)) = (&self.dialect, &mut recipe.checkpoint) {
+                checkpoint.dialect = Some(dialect.clone());
+            }
+            Ok::<_, anyhow::Error>(recipe)
+        };
+        read().with_context(|| self.config.clone())
+    }
+
+    /// How weights are loaded that are given in place of the config's: as the zoo says, or as the config does.
+    fn given_checkpoint(&self, source: &str, own: Option<CheckpointConfig>) -> CheckpointConfig {
+        let entry = zoo_entry(source).ok().and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
+        entry.unwrap_or_else(|| CheckpointConfig {
+            source: source.to_owned(),
+            ..own.unwrap_or_else(|| CheckpointConfig::new(String::new()))
+        })
+    }
+
+    /// Loads the weights into `network`, and puts it into evaluation mode on the device.
+    pub(super) fn load(&self, network: &dyn Module, checkpoint: Option<&CheckpointConfig>) -> Result<LoadReport> {
+        let Some(checkpoint) = checkpoint else {
+            bail!("there are no weights: give --checkpoint, or `checkpoint: {{source: ...}}` in the config");
+        };
+        let bar = Download::new();
+        let show = |progress| bar.show(progress);
+        let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
+        let file = open_checkpoint(&checkpoint.source, &fetch)?;
+        drop(bar);
+
+        let report = file.load_into(network, &checkpoint.options()?)?;
+        let device = self.device();
+        network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;
+        network.train(false);
+        Ok(report)
+    }
+
+    /// The config or the name, for errors.
+    pub(super) fn name(&self) -> &str {
+        &self.config
+    }
+}

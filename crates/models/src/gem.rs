@@ -1,0 +1,79 @@
+//! `GeneralizedMeanPooling`. Reference: mmpretrain/models/necks/gem.py; Radenovic et al., Fine-tuning CNN Image Retrieval
+//! with No Human Annotation (2018).
+
+use mmcv_layers::{Error, Module, Output, Parts, Result, init, number};
+use mmcv_registry::{Dict, config_struct};
+use tch::Tensor;
+
+config_struct! {
+    /// Arguments of `GeneralizedMeanPooling`.
+    pub struct GeneralizedMeanPoolingConfig {
+        optional {
+            /// The power whose mean is taken, at least 1: 1 is the mean, and the larger, the nearer to the maximum.
+            p: f64 = 3.0,
+            /// The smallest value that a pixel counts for, where there is `clamp`.
+            eps: f64 = 1e-6,
+            /// Whether pixels below `eps` count as that.
+            clamp: bool = true,
+            /// Whether `p` is trained.
+            p_trainable: bool = true,
+        }
+    }
+}
+
+/// The generalised mean over all pixels, for one or several stages: the p-th root of the mean of p-th powers.
+///
+/// Shapes: input `[N, C, H, W]`, output `[N, C]`. State: `p` `[1]`.
+#[derive(Debug)]
+pub struct GeneralizedMeanPooling {
+    p: Tensor,
+    eps: f64,
+    clamp: bool,
+}
+
+impl GeneralizedMeanPooling {
+    /// A pooling.
+    ///
+    /// # Errors
+    /// Where `p` is less than 1 or not finite.
+    pub fn new(config: &GeneralizedMeanPoolingConfig) -> Result<Self> {
+        let GeneralizedMeanPoolingConfig { p: power, eps, clamp, p_trainable } = *config;
+        if !(power >= 1.0 && power.is_finite()) {
+            return Err(Error::argument("p", power, "expected at least 1"));
+        }
+        let p = init::parameter(&[1])?;
+        init::constant(&p, power)?;
+        Ok(Self { p: p.f_set_requires_grad(p_trainable)?, eps, clamp })
+    }
+}
+
+impl Module for GeneralizedMeanPooling {
+    fn class(&self) -> &'static [&'static str] {
+        &["GeneralizedMeanPooling", "Module"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let (samples, _, height, width) = input.size4().map_err(|_| {
+            let found = if input.defined() { format!("{:?}", input.size()) } else { "an undefined tensor".to_owned() };
+            Error::input("4D input", found)
+        })?;
+        let clamped = match self.clamp {
+            true => input.f_clamp_min_tensor(&number(self.eps, input)?)?,
+            false => input.shallow_clone(),
+        };
+        let powers = clamped.f_pow(&self.p)?;
+        let mean = powers.f_avg_pool2d([height, width], [height, width], [0, 0], false, true, None::<i64>)?;
+        Ok(mean.f_pow(&self.p.f_reciprocal()?)?.f_view([samples, -1])?)
+    }
+
+    fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
+        match inputs {
+            [single] => self.forward(single).map(Output::Tensor),
+            several => several.iter().map(|input| self.forward(input)).collect::<Result<_>>().map(Output::Tensors),
+        }
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.parameter("p", &self.p);
+    }
+}

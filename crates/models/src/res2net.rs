@@ -1,0 +1,200 @@
+//! `Res2Net`: [`ResNet`] whose bottlenecks have a hierarchy of convolutions inside. Gao et al., Res2Net: A New Multi-scale
+//! Backbone Architecture (2019).
+//!
+//! Reference: mmpretrain/models/backbones/res2net.py.
+
+use mmcv_layers::pool::AvgPool2d;
+use mmcv_layers::{Builder, Error, InitCfg, Module, ModuleList, Parts, Result, Sequential, run_child};
+use mmcv_registry::{Config, KeyPath, config_struct};
+use tch::Tensor;
+
+use crate::resnet::{
+    AvgDown, Block, BlockConfig, BlockKind, Bottleneck, ConvNorm, Kernel, Plan, ResNet, ResNetOptions, Shortcut,
+    at_least_one, blocks, norm,
+};
+
+/// Table 1 of the paper: 50, 101 and 152 layers, with the stages of ResNet.
+const LEAST_DEPTH: i64 = 50;
+
+config_struct! {
+    /// Arguments of `Res2Net`.
+    pub struct Res2NetConfig {
+        required {
+            /// Number of layers: 50, 101 or 152.
+            depth: i64,
+        }
+        optional {
+            /// Groups of channels in a block, at least 2: each is convolved with what came out of the one before.
+            scales: i64 = 4,
+            /// Channels of each group in the first stage.
+            base_width: i64 = 26,
+        }
+        inherit options: ResNetOptions { deep_stem = true, avg_down = true, init_cfg = Config::Null }
+    }
+}
+
+/// The kind of Res2Net's blocks.
+#[derive(Debug, Clone, Copy)]
+struct Bottle2neckKind {
+    scales: usize,
+    base_width: i64,
+    base_channels: i64,
+}
+
+/// A bottleneck that splits its channels into scales. Figure 2 of the paper. State: `conv1.*`, `bn1.*`, `conv3.*`, `bn3.*`,
+/// `downsample.*`, `convs.*`, `bns.*`.
+#[derive(Debug)]
+struct Bottle2neck {
+    conv1: ConvNorm,
+    conv3: ConvNorm,
+    shortcut: Shortcut,
+    /// In the first block of a stage: what makes the last scale smaller.
+    pool: Option<AvgPool2d>,
+    convs: ModuleList,
+    bns: ModuleList,
+    width: i64,
+    init_cfg: InitCfg,
+}
+
+impl BlockKind for Bottle2neckKind {
+    fn build(
+        &self,
+        builder: &Builder<'_>,
+        config: &BlockConfig<'_>,
+        downsample: Option<Sequential>,
+    ) -> Result<Box<dyn Block>> {
+        // The reference builds a whole plain bottleneck first and replaces its parts: the draws are the same.
+        drop(Bottleneck.build(builder, config, None)?);
+        let width = (config.inside() as f64 * (self.base_width as f64 / self.base_channels as f64)).floor() as i64;
+        let scales = i64::try_from(self.scales).unwrap_or(i64::MAX);
+        let all = width.saturating_mul(scales);
+        let (first, second) = config.strides();
+        let norm = |channels, postfix| norm(builder, config.norm_cfg, channels, postfix);
+        let (norm1, norm3) = (norm(all, 1)?, norm(config.out_channels, 3)?);
+        let kernel = Kernel { stride: first, ..Kernel::new(1, config.in_channels, all) };
+        let conv1 = ConvNorm::new(1, &kernel, builder, config.conv_cfg, norm1)?;
+        let pool = config.first.then_some(AvgPool2d {
+            kernel_size: 3,
+            stride: second,
+            padding: 1,
+            ceil_mode: false,
+            count_include_pad: true,
+        });
+        let (mut convs, mut bns) = (Vec::new(), Vec::new());
+        for number in 1..scales {
+            let kernel = Kernel { stride: second, dilation: config.dilation, ..Kernel::new(3, width, width) };
+            convs.push(kernel.build(builder, config.conv_cfg)?);
+            bns.push(norm(width, number)?.1);
+        }
+        let conv3 = ConvNorm::new(3, &Kernel::new(1, all, config.out_channels), builder, config.conv_cfg, norm3)?;
+        Ok(Box::new(Bottle2neck {
+            conv1,
+            conv3,
+            shortcut: Shortcut::new(config.drop_path_rate, downsample),
+            pool,
+            convs: ModuleList::new(convs),
+            bns: ModuleList::new(bns),
+            width,
+            init_cfg: InitCfg::default(),
+        }))
+    }
+}
+
+impl Bottle2neck {
+    /// The scales one after the other: each convolution, but the first, is given its scale and what came out before; in the
+    /// first block of a stage, its scale alone. The last scale is not convolved.
+    fn scales(&self, input: &Tensor) -> Result<Tensor> {
+        let mut scales = input.f_split(self.width, 1)?.into_iter();
+        let mut outputs: Vec<Tensor> = Vec::new();
+        for (index, (conv, bn)) in self.convs.iter().zip(self.bns.iter()).enumerate() {
+            let Some(mut scale) = scales.next() else { break };
+            if let (None, Some(before)) = (&self.pool, outputs.last()) {
+                scale = before.f_add(&scale)?;
+            }
+            let output = run_child(format!("convs.{index}"), conv, &scale.f_contiguous()?)?;
+            let output = run_child(format!("bns.{index}"), bn, &output)?;
+            outputs.push(self.shortcut.activate(&output)?);
+        }
+        if let Some(last) = scales.next() {
+            outputs.push(match &self.pool {
+                Some(pool) => run_child("pool", pool, &last)?,
+                None => last,
+            });
+        }
+        Ok(Tensor::f_cat(&outputs, 1)?)
+    }
+}
+
+impl Block for Bottle2neck {
+    fn last_norm(&self) -> Option<&dyn Module> {
+        Some(self.conv3.norm())
+    }
+}
+
+impl Module for Bottle2neck {
+    fn class(&self) -> &'static [&'static str] {
+        &["Bottle2neck", "Bottleneck"]
+    }
+
+    /// As in the reference, paths are not dropped: `drop_path` is there and is not run.
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let output = self.shortcut.activate(&self.conv1.forward(input)?)?;
+        let output = self.conv3.forward(&self.scales(&output)?)?;
+        self.shortcut.add(input, output)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.conv1.parts(parts);
+        self.conv3.parts(parts);
+        self.shortcut.parts(parts);
+        if let Some(pool) = &self.pool {
+            parts.child("pool", pool);
+        }
+        parts.child("convs", &self.convs);
+        parts.child("bns", &self.bns);
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    /// The children, and the norms as `norm1` and `norm3` too, whatever their names.
+    fn attribute(&self, name: &str) -> Option<&dyn Module> {
+        match name {
+            "norm1" => Some(self.conv1.norm()),
+            "norm3" => Some(self.conv3.norm()),
+            _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
+        }
+    }
+}
+
+/// Builds `Res2Net`; `builder`'s path is where the config stands.
+///
+/// # Errors
+/// Where there are fewer than 2 scales, and as [`ResNet::new`].
+pub fn res2net(builder: &Builder<'_>, config: &Res2NetConfig) -> Result<ResNet> {
+    let own = |error: Error| error.below(&builder.path);
+    let Res2NetConfig { depth, scales, base_width, options } = config;
+    let scales = match usize::try_from(*scales) {
+        Ok(scales @ 2..) => scales,
+        _ => return Err(own(Error::argument("scales", scales, "expected at least 2: one scale is a ResNet"))),
+    };
+    for (name, value) in [("base_width", *base_width), ("base_channels", options.base_channels)] {
+        at_least_one(&KeyPath::root().key(name), value).map_err(own)?;
+    }
+    if options.plugins.is_some() {
+        return Err(own(Error::argument("plugins", "some", "Res2Net has no plugins: expected null")));
+    }
+    let kind = Bottle2neckKind { scales, base_width: *base_width, base_channels: options.base_channels };
+    let blocks = blocks(*depth, LEAST_DEPTH).map_err(own)?;
+    let mut plan = Plan::new(&["Res2Net", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION);
+    plan.stage_class = Some(&["Res2Layer", "Sequential"]);
+    if options.avg_down {
+        plan.avg_down = AvgDown::Always;
+    }
+    ResNet::assemble(builder, &plan)
+}

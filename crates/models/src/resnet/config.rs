@@ -1,0 +1,212 @@
+//! The arguments of `ResNet`, `ResNetV1c` and `ResNetV1d`, and what the other networks of the family have of them.
+
+use mmcv_layers::{Error, Result};
+use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, config_struct, config_words, dict};
+
+use super::block::Plugin;
+use crate::backbone::{check_frozen_stages, check_out_indices};
+
+config_words! {
+    /// Which convolution of a bottleneck has the block's stride.
+    pub enum Style {
+        /// The 3x3 convolution.
+        Pytorch = "pytorch",
+        /// The first 1x1 convolution.
+        Caffe = "caffe",
+    }
+}
+
+config_words! {
+    /// Where in a bottleneck a plugin stands.
+    pub enum Position {
+        /// After the first convolution, with its norm and activation.
+        AfterConv1 = "after_conv1",
+        /// After the second convolution, with its norm and activation.
+        AfterConv2 = "after_conv2",
+        /// After the third convolution with its norm, before the addition.
+        AfterConv3 = "after_conv3",
+    }
+}
+
+config_struct! {
+    /// A layer that is put into the bottlenecks of a network, as in mmdetection.
+    pub struct PluginConfig {
+        required {
+            /// The layer: its `in_channels` are given; `postfix` is added to its name.
+            cfg: Dict,
+            /// Where in a bottleneck: `after_conv1`, `after_conv2` or `after_conv3`.
+            position: Position,
+        }
+        optional {
+            /// Whether each stage has it; null for all.
+            stages: Option<Vec<bool>> = None,
+        }
+    }
+}
+
+config_struct! {
+    /// Arguments that all networks of the family have.
+    pub struct ResNetOptions {
+        optional {
+            /// Channels of the input.
+            in_channels: i64 = 3,
+            /// Channels of the stem's output.
+            stem_channels: i64 = 64,
+            /// Channels inside the blocks of the first stage; each stage has twice those of the one before.
+            base_channels: i64 = 64,
+            /// Channels that a block gives for each one inside; null for the block's own: 1 with two convolutions, 4 with
+            /// three.
+            expansion: Option<i64> = None,
+            /// Number of stages, 1 to 4.
+            num_stages: i64 = 4,
+            /// Stride of the first block of each stage.
+            strides: Vec<i64> = vec![1, 2, 2, 2],
+            /// Distance of the elements of the 3x3 kernels of each stage, in pixels.
+            dilations: Vec<i64> = vec![1, 1, 1, 1],
+            /// The stages that are given, from 0.
+            out_indices: Vec<i64> = vec![3],
+            /// Whether the 3x3 convolution (`pytorch`) or the first 1x1 convolution (`caffe`) has the stride of a bottleneck.
+            style: Style = Style::Pytorch,
+            /// Whether the stem has three 3x3 convolutions in place of one 7x7 convolution.
+            deep_stem: bool = false,
+            /// Whether shortcuts with a stride are pooled, in place of a convolution with that stride.
+            avg_down: bool = false,
+            /// The stages whose parameters are not trained: -1 for none, 0 for the stem, up to `num_stages`.
+            frozen_stages: i64 = -1,
+            /// The convolutions; null for `Conv2d`.
+            conv_cfg: Option<Dict> = None,
+            /// The normalisations.
+            norm_cfg: Dict = dict! { type: "BN", requires_grad: true },
+            /// Whether batch norms stay in evaluation mode in training.
+            norm_eval: bool = false,
+            /// Accepted for the reference's configs; it saves memory there, and changes no numbers.
+            with_cp: bool = false,
+            /// Whether `init_weights` sets the last norm of each block to 0, so that the block changes nothing at first.
+            zero_init_residual: bool = true,
+            /// Rules of initialisation.
+            init_cfg: Config = Config::List(vec![
+                config! { type: "Kaiming", layer: ["Conv2d"] },
+                config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
+            ]),
+            /// Probability with which the last block is left out for a sample in training, 0 to 1; it grows from 0 block by
+            /// block.
+            drop_path_rate: f64 = 0.0,
+            /// Layers that are put into the bottlenecks, as in mmdetection; null for none.
+            plugins: Option<Vec<PluginConfig>> = None,
+            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+            pretrained: Option<String> = None,
+            /// Accepted as null for mmdetection's configs: there are no deformable convolutions here.
+            dcn: Config = Config::Null,
+            /// Accepted for mmdetection's configs: the stages in which `dcn` would be used.
+            stage_with_dcn: Vec<bool> = vec![false, false, false, false],
+        }
+    }
+}
+
+config_struct! {
+    /// Arguments of `ResNet`.
+    pub struct ResNetConfig {
+        required {
+            /// Number of layers: 18, 34, 50, 101 or 152.
+            depth: i64,
+        }
+        inherit options: ResNetOptions {}
+    }
+}
+
+config_struct! {
+    /// Arguments of `ResNetV1c`.
+    pub struct ResNetV1cConfig {
+        required {
+            /// Number of layers: 18, 34, 50, 101 or 152.
+            depth: i64,
+        }
+        inherit options: ResNetOptions { deep_stem = true } without { deep_stem, avg_down }
+    }
+}
+
+config_struct! {
+    /// Arguments of `ResNetV1d`.
+    pub struct ResNetV1dConfig {
+        required {
+            /// Number of layers: 18, 34, 50, 101 or 152.
+            depth: i64,
+        }
+        inherit options: ResNetOptions { deep_stem = true, avg_down = true } without { deep_stem, avg_down }
+    }
+}
+
+impl ResNetOptions {
+    /// Checks the arguments of a network that has `stages` stages.
+    pub(crate) fn check(&self, stages: usize) -> Result<()> {
+        let channels = [
+            ("in_channels", self.in_channels),
+            ("stem_channels", self.stem_channels),
+            ("base_channels", self.base_channels),
+        ];
+        let channels = channels.into_iter().chain(self.expansion.map(|expansion| ("expansion", expansion)));
+        for (name, value) in channels {
+            at_least_one(&KeyPath::root().key(name), value)?;
+        }
+        for (name, values) in [("strides", &self.strides), ("dilations", &self.dilations)] {
+            let path = KeyPath::root().key(name);
+            if values.len() != stages {
+                let reason = format!("expected {stages} integers, one for each stage");
+                return Err(ConfigError::invalid(&path, format!("{values:?}"), reason).into());
+            }
+            values.iter().enumerate().try_for_each(|(index, value)| at_least_one(&path.index(index), *value))?;
+        }
+        let stages = i64::try_from(stages).unwrap_or(i64::MAX);
+        if self.out_indices.is_empty() {
+            let reason = format!("expected at least one of the stages from 0 to {}", stages - 1);
+            return Err(Error::argument("out_indices", "[]", reason));
+        }
+        check_out_indices(&self.out_indices, stages)?;
+        check_frozen_stages(self.frozen_stages, stages)?;
+        if !(0.0..=1.0).contains(&self.drop_path_rate) {
+            return Err(Error::argument("drop_path_rate", self.drop_path_rate, "expected a number between 0 and 1"));
+        }
+        if !self.dcn.is_null() {
+            let reason = "deformable convolutions are not supported: expected null";
+            return Err(Error::argument("dcn", &self.dcn, reason));
+        }
+        Ok(())
+    }
+
+    /// The rules of initialisation: those of `init_cfg`, or the loading of `pretrained`.
+    pub(crate) fn rules(&self) -> Result<Config> {
+        let Some(checkpoint) = &self.pretrained else { return Ok(self.init_cfg.clone()) };
+        if !self.init_cfg.is_null() && self.init_cfg != Self::new().init_cfg {
+            let reason = "cannot be given with an init_cfg: expected one of both";
+            return Err(Error::conflict("pretrained", format!("{checkpoint:?}"), reason));
+        }
+        Ok(config! { type: "Pretrained", checkpoint: checkpoint.as_str() })
+    }
+
+    /// The plugins of each of so many stages, in the order of their positions.
+    pub(crate) fn plugins(&self, stages: usize) -> Result<Vec<Vec<Plugin>>> {
+        let mut of_stages = vec![Vec::new(); stages];
+        for (index, PluginConfig { cfg, position, stages: wanted }) in self.plugins.iter().flatten().enumerate() {
+            if let Some(wrong) = wanted.as_ref().filter(|wanted| wanted.len() != stages) {
+                let path = KeyPath::root().key("plugins").index(index).key("stages");
+                let reason = format!("expected {stages} times true or false, one for each stage");
+                return Err(ConfigError::invalid(&path, format!("{wrong:?}"), reason).into());
+            }
+            for (stage, plugins) in of_stages.iter_mut().enumerate() {
+                if wanted.as_ref().is_none_or(|wanted| wanted.get(stage) == Some(&true)) {
+                    plugins.push(Plugin { index, cfg: cfg.clone(), position: *position });
+                }
+            }
+        }
+        of_stages.iter_mut().for_each(|plugins| plugins.sort_by_key(|plugin| plugin.position as usize));
+        Ok(of_stages)
+    }
+}
+
+/// Checks a number of channels, a stride or the like.
+pub(crate) fn at_least_one(path: &KeyPath, value: i64) -> Result<()> {
+    if value >= 1 {
+        return Ok(());
+    }
+    Err(ConfigError::invalid(path, value, "expected at least 1").into())
+}

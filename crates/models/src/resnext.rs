@@ -1,0 +1,97 @@
+//! `ResNeXt`: [`ResNet`] whose bottlenecks have groups. Xie et al., Aggregated Residual Transformations for Deep Neural
+//! Networks (2017).
+//!
+//! Reference: mmpretrain/models/backbones/resnext.py.
+
+use mmcv_layers::{Builder, Error, Result, Sequential};
+use mmcv_registry::{KeyPath, config_struct};
+
+use crate::resnet::{
+    Block, BlockConfig, BlockKind, Bottleneck, Plan, ResNet, ResNetOptions, ResidualBlock, at_least_one, blocks,
+};
+
+/// Table 1 of the paper: 50, 101 and 152 layers, with the stages of ResNet.
+const LEAST_DEPTH: i64 = 50;
+
+config_struct! {
+    /// Arguments of `ResNeXt`.
+    pub struct ResNeXtConfig {
+        required {
+            /// Number of layers: 50, 101 or 152.
+            depth: i64,
+        }
+        optional {
+            /// Groups of the 3x3 convolutions: 32 in `32x4d`.
+            groups: i64 = 32,
+            /// Channels of each group in the first stage: 4 in `32x4d`.
+            width_per_group: i64 = 4,
+            /// mmdetection's name of `width_per_group`; null where that is given.
+            base_width: Option<i64> = None,
+        }
+        inherit options: ResNetOptions {}
+    }
+}
+
+/// A bottleneck whose 3x3 convolution has groups. ResNeXt's, and RegNet's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupedBottleneck {
+    pub groups: i64,
+    pub width_per_group: i64,
+    /// Channels inside for which the width is `width_per_group`; with twice as many it is twice that.
+    pub base_channels: i64,
+}
+
+impl GroupedBottleneck {
+    /// Channels inside of the block.
+    fn inside(&self, config: &BlockConfig<'_>) -> Result<i64> {
+        let plain = config.inside();
+        if self.groups == 1 {
+            return Ok(plain);
+        }
+        if plain % self.base_channels != 0 {
+            let reason = format!("expected a divisor of the {plain} channels inside of a block");
+            return Err(Error::argument("base_channels", self.base_channels, reason));
+        }
+        Ok(self.groups.saturating_mul(self.width_per_group).saturating_mul(plain) / self.base_channels)
+    }
+}
+
+impl BlockKind for GroupedBottleneck {
+    fn build(
+        &self,
+        builder: &Builder<'_>,
+        config: &BlockConfig<'_>,
+        downsample: Option<Sequential>,
+    ) -> Result<Box<dyn Block>> {
+        let inside = self.inside(config).map_err(|error| error.below(&builder.path))?;
+        // The reference builds a whole plain bottleneck first and replaces its parts: the draws are the same.
+        drop(Bottleneck.build(builder, config, None)?);
+        let class = &["Bottleneck", "Bottleneck"];
+        Ok(Box::new(ResidualBlock::bottleneck(class, builder, config, (inside, self.groups), downsample)?))
+    }
+}
+
+/// Builds `ResNeXt`; `builder`'s path is where the config stands.
+///
+/// # Errors
+/// As [`ResNet::new`].
+pub fn resnext(builder: &Builder<'_>, config: &ResNeXtConfig) -> Result<ResNet> {
+    let own = |error: Error| error.below(&builder.path);
+    let ResNeXtConfig { depth, groups, width_per_group, base_width, options } = config;
+    for (name, value) in [("groups", *groups), ("width_per_group", *width_per_group)] {
+        at_least_one(&KeyPath::root().key(name), value).map_err(own)?;
+    }
+    let width_per_group = match base_width {
+        Some(width) if *width_per_group != ResNeXtConfig::new(*depth).width_per_group => {
+            let reason = "is mmdetection's name of width_per_group: expected one of both";
+            return Err(own(Error::conflict("base_width", width, reason)));
+        }
+        Some(width) => *width,
+        None => *width_per_group,
+    };
+    at_least_one(&KeyPath::root().key("base_width"), width_per_group).map_err(own)?;
+    at_least_one(&KeyPath::root().key("base_channels"), options.base_channels).map_err(own)?;
+    let kind = GroupedBottleneck { groups: *groups, width_per_group, base_channels: options.base_channels };
+    let blocks = blocks(*depth, LEAST_DEPTH).map_err(own)?;
+    ResNet::assemble(builder, &Plan::new(&["ResNeXt", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION))
+}
