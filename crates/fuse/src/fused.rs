@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use crate::check::{self, Comparison};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::interpreter::Timing;
 use crate::onednn::Weights;
 use crate::options::FuseOptions;
 use crate::program::Program;
@@ -133,6 +134,11 @@ fn is_float(tensor: &Tensor) -> bool {
 impl State {
     /// The outputs for `inputs`.
     fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        self.program(inputs)?.run(inputs)
+    }
+
+    /// The program for inputs of these shapes.
+    fn program(&mut self, inputs: &[&Tensor]) -> Result<&mut Program> {
         let shapes: Vec<Vec<i64>> = inputs.iter().map(|input| input.size()).collect();
         if let Some(position) = self.programs.iter().position(|(known, _)| *known == shapes) {
             if position + 1 < self.programs.len() {
@@ -142,10 +148,8 @@ impl State {
         } else {
             self.prepare(inputs, shapes)?;
         }
-        match self.programs.last_mut() {
-            Some((_, program)) => program.run(inputs),
-            None => Err(Error::input("a program", "none")),
-        }
+        let program = self.programs.last_mut().map(|(_, program)| program);
+        program.ok_or_else(|| Error::unsupported("", "no program was prepared"))
     }
 
     fn prepare(&mut self, inputs: &[&Tensor], shapes: Vec<Vec<i64>>) -> Result<()> {
@@ -197,6 +201,15 @@ impl Fused {
     #[must_use]
     pub fn summary(&self) -> String {
         self.state().programs.last().map(|(_, program)| program.summary()).unwrap_or_default()
+    }
+
+    /// What each operator takes for these inputs, in order, in one run.
+    ///
+    /// # Errors
+    /// As of the forward pass.
+    pub fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
+        let _guard = tch::no_grad_guard();
+        self.state().program(inputs)?.profile(inputs)
     }
 
     /// The outputs for these inputs, in a list.

@@ -19,5 +19,6 @@ mod trace;
 
 pub use error::{Error, Result};
 pub use fused::{Fused, fuse, fuse_call};
+pub use interpreter::Timing;
 pub use onednn::onednn_version;
 pub use options::{Backend, Dtype, FuseOptions};

@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::interpreter::Interpreter;
+use crate::interpreter::{Interpreter, Timing};
 use crate::onednn::{self, Weights};
 use crate::options::{Backend, FuseOptions};
 
@@ -42,6 +42,10 @@ impl Program {
             return self.interpreter.run(&copies.iter().collect::<Vec<_>>());
         }
         self.interpreter.run(inputs)
+    }
+
+    pub(crate) fn profile(&mut self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
+        self.interpreter.profile(inputs)
     }
 
     pub(crate) fn summary(&self) -> String {

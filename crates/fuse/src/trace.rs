@@ -1,6 +1,6 @@
 //! [`trace`]: the operators that a module's forward pass calls, as a [`Graph`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mmcv_layers::observe::watch;
 use mmcv_layers::{Module, ModuleExt, Output};
@@ -41,6 +41,7 @@ struct Builder {
     nodes: Vec<Node>,
     args: HashMap<ValueId, Arg>,
     tensors: HashMap<ValueId, Tensor>,
+    created: Vec<(ValueId, Tensor)>,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
     next: ValueId,
@@ -86,6 +87,10 @@ impl Visit for Builder {
         self.tensors.insert(value, tensor);
     }
 
+    fn created(&mut self, value: ValueId, tensor: Tensor) {
+        self.created.push((value, tensor));
+    }
+
     fn ends(&mut self, inputs: &[ValueId], outputs: &[ValueId]) {
         self.inputs = inputs.to_vec();
         self.outputs = outputs.to_vec();
@@ -110,6 +115,15 @@ impl Builder {
         let mut graph = Graph { nodes: self.nodes, outputs: self.outputs, next: self.next, ..Graph::default() };
         let (own, parameters) = self.inputs.split_at(inputs.min(self.inputs.len()));
         graph.inputs = own.to_vec();
+        for (value, tensor) in self.created {
+            // It may be what is inside of another operator; what operators wrote into it is in the graph. Otherwise it is as
+            // the program left it.
+            let from_nothing = |node: &Node| node.outputs.contains(&value) && node.inputs().next().is_none();
+            if graph.nodes.iter().any(from_nothing) && !is_changed(&graph, value) {
+                graph.nodes.retain(|node| !node.outputs.contains(&value));
+                graph.constants.insert(value, tensor.f_detach()?);
+            }
+        }
         let read = graph.uses();
         let parameters = parameters.iter().copied().zip(state.iter().map(Tensor::shallow_clone));
         for (value, tensor) in parameters.chain(self.tensors).filter(|(value, _)| read.contains_key(value)) {
@@ -117,6 +131,20 @@ impl Builder {
         }
         Ok(graph)
     }
+}
+
+/// Whether an operator changes the value, or what is made of it, which may be a view.
+fn is_changed(graph: &Graph, value: ValueId) -> bool {
+    let mut derived = HashSet::from([value]);
+    for node in &graph.nodes {
+        if node.inputs().any(|input| derived.contains(&input)) {
+            derived.extend(&node.outputs);
+            if node.changes() && node.value(0).is_some_and(|target| derived.contains(&target)) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// The list of these elements.
