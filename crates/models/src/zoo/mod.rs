@@ -24,6 +24,8 @@ pub struct ZooEntry {
     pub network: String,
     /// The config of an `ImageClassifier`, as a [`Recipe`] reads it.
     pub config: Config,
+    /// The dialect of the network in which the tensors are named; none for the network's own names.
+    pub dialect: Option<String>,
     /// Whether the file may lack the classifier, and hold tensors that the network has not.
     pub partial: bool,
     /// Published figures of the network with its classifier.
@@ -115,7 +117,7 @@ pub fn zoo_entry(name: &str) -> Result<ZooEntry, ZooError> {
         }
     }
     let what = table.others.get(&key).cloned().unwrap_or_else(|| {
-        "it is none of VGG, AlexNet, ResNet, ResNeXt, Res2Net, RegNetX, HRNet and MobileNetV2".to_owned()
+        "it is none of VGG, AlexNet, ResNet, ResNeXt, Res2Net, RegNetX and MobileNetV2".to_owned()
     });
     Err(ZooError::NoNetwork { name: mmcv_zoo::redact(name), what })
 }
@@ -222,11 +224,14 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
         _ => name.to_owned(),
     };
     let mut checkpoint = dict! { source: source };
-    if let Some(dialect) = &row.dialect {
-        checkpoint.insert("dialect", dialect.as_str());
-    }
-    if row.partial {
-        checkpoint.insert("strict", false);
+    match &row.dialect {
+        _ if row.partial => {
+            checkpoint.insert("strict", false);
+        }
+        Some(dialect) => {
+            checkpoint.insert("dialect", dialect.as_str());
+        }
+        None => {}
     }
     let config = config! {
         model: classifier(network),
@@ -238,6 +243,7 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
         name: name.to_owned(),
         network: row.network.clone(),
         config,
+        dialect: row.dialect.clone(),
         partial: row.partial,
         published: network.published.clone(),
     })
