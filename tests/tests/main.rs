@@ -20,3 +20,4 @@ mod resnet;
 mod steps;
 mod training;
 mod weights;
+mod zoo_networks;

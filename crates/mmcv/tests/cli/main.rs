@@ -4,6 +4,7 @@
 mod build;
 mod doctor;
 mod layers;
+mod networks;
 mod predict;
 mod server;
 mod usage;
