@@ -1,48 +1,24 @@
-//! Inference rewriting: modules that give the same numbers with fewer operations.
+//! Inference rewriting: modules that give the same numbers in less time.
 //!
-//! [`FoldedConvModule`] multiplies a batch norm into the convolution before it. A rewritten module is for evaluation only.
+//! [`fuse`] runs a module once, notes the operators that it calls, and makes of them a [`Fused`] module.
+//! `docs/performance.md` says how it works and when to use what.
 
-use mmcv_bricks::{ConvModule, Folded};
-use mmcv_layers::{Error, Module, Parts, Result};
-use tch::Tensor;
+mod check;
+mod error;
+mod ffi;
+mod fused;
+mod graph;
+mod interpreter;
+mod onednn;
+mod ops;
+mod options;
+mod program;
+mod rewrite;
+mod sample;
+mod trace;
 
-/// A [`ConvModule`] whose batch norm is part of its convolution, as it was when this was made.
-///
-/// Shapes: as of the module. Reference: `mmcv.cnn.fuse_conv_bn`.
-#[derive(Debug)]
-pub struct FoldedConvModule {
-    module: ConvModule,
-    folded: Folded,
-}
-
-impl FoldedConvModule {
-    /// Folds `module`. Later changes of its parameters or statistics have no effect.
-    ///
-    /// # Errors
-    /// Where no batch norm with running statistics directly follows a plain convolution, or libtorch fails.
-    pub fn new(module: ConvModule) -> Result<Self> {
-        let _guard = tch::no_grad_guard();
-        match module.folded()? {
-            Some(folded) => Ok(Self { module, folded }),
-            None => Err(Error::unsupported(
-                "nothing to fold: expected Conv1d, Conv2d or Conv3d with a batch norm directly after it that keeps running \
-                 statistics",
-            )),
-        }
-    }
-}
-
-impl Module for FoldedConvModule {
-    fn class(&self) -> &'static [&'static str] {
-        &["FoldedConvModule", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.module.forward_folded(input, &self.folded)
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.buffer("weight", &self.folded.weight);
-        parts.buffer("bias", &self.folded.bias);
-    }
-}
+pub use error::{Error, Result};
+pub use fused::{Fused, fuse, fuse_call};
+pub use interpreter::Timing;
+pub use onednn::onednn_version;
+pub use options::{Backend, Dtype, FuseOptions};

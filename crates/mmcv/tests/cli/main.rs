@@ -1,7 +1,9 @@
 //! The real `mmcv` binary: what it prints, and how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod bench;
 mod build;
+mod ckpt;
 mod doctor;
 mod layers;
 mod networks;

@@ -1,0 +1,79 @@
+//! How far a fused form is from its module.
+
+use tch::{Kind, Tensor};
+
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::interpreter::Interpreter;
+use crate::onednn::Weights;
+use crate::options::{Dtype, FuseOptions};
+use crate::program::Program;
+
+/// The difference between outputs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Comparison {
+    /// The largest absolute difference.
+    pub(crate) difference: f64,
+    /// The largest difference as a share of what is allowed.
+    share: f64,
+}
+
+impl Comparison {
+    /// Compares `found` with `expected`.
+    pub(crate) fn of(found: &[Tensor], expected: &[Tensor], options: &FuseOptions) -> Result<Self> {
+        let mut comparison =
+            Self { difference: 0.0, share: if found.len() == expected.len() { 0.0 } else { f64::INFINITY } };
+        for (found, expected) in found.iter().zip(expected) {
+            if found.size() != expected.size() || found.kind() != expected.kind() {
+                comparison.share = f64::INFINITY;
+                continue;
+            }
+            if expected.numel() == 0 {
+                continue;
+            }
+            let expected = expected.f_to_kind(Kind::Double)?;
+            let difference = found.f_to_kind(Kind::Double)?.f_sub(&expected)?.f_abs()?;
+            // Where the module gives an infinity or no number, the fused form has to give the same.
+            let same = found.f_to_kind(Kind::Double)?.f_isclose(&expected, 0.0, 0.0, true)?;
+            let difference = difference.f_masked_fill(&same, 0.0)?.f_nan_to_num(f64::INFINITY, None, None)?;
+            let size = expected.f_abs()?;
+            let allowed = match options.dtype {
+                Dtype::F32 => size.f_add_scalar(1.0)?,
+                Dtype::Bf16 => size.f_max()?.f_add_scalar(f64::MIN_POSITIVE)?,
+            };
+            let share = difference.f_div(&allowed)?.f_max()?.f_double_value(&[])? / options.allowed();
+            comparison.difference = comparison.difference.max(difference.f_max()?.f_double_value(&[])?);
+            comparison.share = if share.is_nan() { f64::INFINITY } else { comparison.share.max(share) };
+        }
+        Ok(comparison)
+    }
+
+    /// Whether the difference is allowed.
+    pub(crate) fn fits(&self) -> bool {
+        self.share <= 1.0
+    }
+}
+
+/// The module after which the fused form first differs from the operators run one by one.
+pub(crate) fn first_difference(
+    graph: &Graph,
+    simplified: bool,
+    inputs: &[Tensor],
+    options: &FuseOptions,
+) -> Result<String> {
+    let references: Vec<&Tensor> = inputs.iter().collect();
+    let values = Interpreter::new(graph)?.run_all(&references)?;
+    for node in &graph.nodes {
+        for output in &node.outputs {
+            let mut part = graph.clone();
+            part.outputs = vec![*output];
+            part.sweep();
+            let found = Program::new(&part, simplified, inputs, options, &mut Weights::default())?.run(&references)?;
+            let expected = values.get(output).map(Tensor::shallow_clone);
+            if !Comparison::of(&found, expected.as_slice(), options)?.fits() {
+                return Ok(node.module.clone());
+            }
+        }
+    }
+    Ok(String::new())
+}

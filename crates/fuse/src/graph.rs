@@ -1,0 +1,218 @@
+//! [`Graph`]: a forward pass as a list of operators.
+
+use std::collections::HashMap;
+
+use tch::Tensor;
+
+/// The number of a value: of a tensor that an operator gives.
+pub(crate) type ValueId = usize;
+
+/// An argument of an operator.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Arg {
+    None,
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+    Str(String),
+    Ints(Vec<i64>),
+    Doubles(Vec<f64>),
+    Bools(Vec<bool>),
+    Device(String),
+    Value(ValueId),
+    Values(Vec<Option<ValueId>>),
+}
+
+/// One operator and its arguments, in the order of its schema.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    /// `aten::relu`
+    pub(crate) op: String,
+    /// `Tensor` of `aten::add.Tensor`; often empty.
+    pub(crate) overload: String,
+    pub(crate) args: Vec<Arg>,
+    pub(crate) outputs: Vec<ValueId>,
+    /// The module whose forward pass calls it: `layer1.0.conv1`.
+    pub(crate) module: String,
+}
+
+/// A forward pass: the operators in order.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) inputs: Vec<ValueId>,
+    pub(crate) outputs: Vec<ValueId>,
+    /// Values that do not depend on the input.
+    pub(crate) constants: HashMap<ValueId, Tensor>,
+    /// The lowest number that no value has.
+    pub(crate) next: ValueId,
+}
+
+impl Arg {
+    /// The values that the argument holds.
+    pub(crate) fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
+        let (one, many) = match self {
+            Self::Value(value) => (Some(*value), [].as_slice()),
+            Self::Values(values) => (None, values.as_slice()),
+            _ => (None, [].as_slice()),
+        };
+        one.into_iter().chain(many.iter().flatten().copied())
+    }
+
+    /// The same argument with other values.
+    pub(crate) fn replace(&mut self, from: ValueId, to: ValueId) {
+        match self {
+            Self::Value(value) if *value == from => *value = to,
+            Self::Values(values) => {
+                for value in values.iter_mut().filter(|value| **value == Some(from)) {
+                    *value = Some(to);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = ValueId> + '_ {
+        self.args.iter().flat_map(Arg::values)
+    }
+
+    /// The value of argument `index`.
+    pub(crate) fn value(&self, index: usize) -> Option<ValueId> {
+        match self.args.get(index)? {
+            Arg::Value(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The integers of argument `index`; one integer counts as a list.
+    pub(crate) fn ints(&self, index: usize) -> Option<Vec<i64>> {
+        match self.args.get(index)? {
+            Arg::Ints(ints) => Some(ints.clone()),
+            Arg::Int(int) => Some(vec![*int]),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn int(&self, index: usize) -> Option<i64> {
+        match self.args.get(index)? {
+            Arg::Int(int) => Some(*int),
+            _ => None,
+        }
+    }
+
+    /// The number of argument `index`.
+    pub(crate) fn number(&self, index: usize) -> Option<f64> {
+        match self.args.get(index)? {
+            Arg::Int(int) => Some(*int as f64),
+            Arg::Double(double) => Some(*double),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn bool(&self, index: usize) -> Option<bool> {
+        match self.args.get(index)? {
+            Arg::Bool(bool) => Some(*bool),
+            _ => None,
+        }
+    }
+
+    /// The only result.
+    pub(crate) fn output(&self) -> Option<ValueId> {
+        match self.outputs.as_slice() {
+            [output] => Some(*output),
+            _ => None,
+        }
+    }
+
+    /// Whether the operator changes its first argument.
+    pub(crate) fn changes(&self) -> bool {
+        self.op.ends_with('_') && !self.op.ends_with("__")
+    }
+
+    /// The operator's name without its namespace.
+    pub(crate) fn name(&self) -> &str {
+        self.op.strip_prefix("aten::").unwrap_or(&self.op)
+    }
+}
+
+impl Clone for Graph {
+    /// The constants share their memory.
+    fn clone(&self) -> Self {
+        Self {
+            nodes: self.nodes.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            constants: self.constants.iter().map(|(value, tensor)| (*value, tensor.shallow_clone())).collect(),
+            next: self.next,
+        }
+    }
+}
+
+impl Graph {
+    /// Whether the other graph has the same operators, arguments and constants.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        self.nodes == other.nodes
+            && self.outputs == other.outputs
+            && self.constants.len() == other.constants.len()
+            && self.constants.iter().all(|(value, tensor)| {
+                other.constants.get(value).is_some_and(|other| tensor.f_equal(other).unwrap_or(false))
+            })
+    }
+
+    /// A value that nothing has yet.
+    pub(crate) fn fresh(&mut self) -> ValueId {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Adds a constant.
+    pub(crate) fn constant(&mut self, tensor: Tensor) -> ValueId {
+        let value = self.fresh();
+        self.constants.insert(value, tensor);
+        value
+    }
+
+    /// How often each value is read, by nodes and as an output.
+    pub(crate) fn uses(&self) -> HashMap<ValueId, usize> {
+        let mut uses = HashMap::new();
+        for value in self.nodes.iter().flat_map(Node::inputs).chain(self.outputs.iter().copied()) {
+            *uses.entry(value).or_default() += 1;
+        }
+        uses
+    }
+
+    /// Which node gives each value.
+    pub(crate) fn producers(&self) -> HashMap<ValueId, usize> {
+        let numbered = self.nodes.iter().enumerate();
+        numbered.flat_map(|(index, node)| node.outputs.iter().map(move |value| (*value, index))).collect()
+    }
+
+    /// Lets everything that reads `from` read `to`.
+    pub(crate) fn replace(&mut self, from: ValueId, to: ValueId) {
+        for node in &mut self.nodes {
+            for arg in &mut node.args {
+                arg.replace(from, to);
+            }
+        }
+        for output in self.outputs.iter_mut().filter(|output| **output == from) {
+            *output = to;
+        }
+    }
+
+    /// Drops the nodes whose results nothing reads, and constants likewise. Operators that change tensors stay.
+    pub(crate) fn sweep(&mut self) {
+        let mut read: std::collections::HashSet<ValueId> = self.outputs.iter().copied().collect();
+        let mut kept = Vec::new();
+        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
+            if node.changes() || node.outputs.iter().any(|value| read.contains(value)) {
+                read.extend(node.inputs());
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        self.nodes = kept;
+        self.constants.retain(|value, _| read.contains(value));
+    }
+}

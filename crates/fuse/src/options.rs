@@ -1,0 +1,63 @@
+//! [`FuseOptions`]: how a module is rewritten.
+
+/// How a module is rewritten.
+///
+/// ```
+/// use mmcv_fuse::{Dtype, FuseOptions};
+///
+/// let mut options = FuseOptions::default();
+/// options.dtype = Dtype::Bf16;
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FuseOptions {
+    /// The type of weights and activations inside; inputs and outputs stay as they are. F32 by default.
+    pub dtype: Dtype,
+    /// How far outputs may be from the module's: for F32 relative and absolute, 1e-4 by default; for Bf16 a share of the
+    /// largest output, 0.1 by default.
+    pub tolerance: Option<f64>,
+    /// Whether the outputs are compared with the module's on a second input; true by default.
+    pub self_check: bool,
+    /// What runs the operators.
+    pub backend: Backend,
+}
+
+/// The type of weights and activations inside the fused form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Dtype {
+    /// 32 bits, as the module's own.
+    #[default]
+    F32,
+    /// bfloat16: 8 bits of mantissa. Faster on processors that compute with it (AVX-512 BF16, AMX).
+    Bf16,
+}
+
+/// What runs the operators of the fused form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Backend {
+    /// oneDNN where it can be used, else libtorch.
+    #[default]
+    Auto,
+    /// libtorch's own operators.
+    Libtorch,
+    /// oneDNN directly; an error where it cannot be used.
+    OneDnn,
+}
+
+impl Default for FuseOptions {
+    fn default() -> Self {
+        Self { dtype: Dtype::F32, tolerance: None, self_check: true, backend: Backend::Auto }
+    }
+}
+
+impl FuseOptions {
+    /// The tolerance, or the type's own.
+    pub(crate) fn allowed(&self) -> f64 {
+        self.tolerance.unwrap_or(match self.dtype {
+            Dtype::F32 => 1e-4,
+            Dtype::Bf16 => 0.1,
+        })
+    }
+}

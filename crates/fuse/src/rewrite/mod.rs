@@ -1,0 +1,46 @@
+//! Rewrites of a graph that keep its numbers.
+
+mod batch_norm;
+mod constants;
+mod functional;
+mod identity;
+
+use tch::Tensor;
+
+use crate::error::{Error, Result};
+use crate::ffi::is_random;
+use crate::graph::Graph;
+
+/// Simplifies `graph`, in place; gives whether it could. `inputs` are an example; they are not changed.
+pub(crate) fn simplify(graph: &mut Graph, inputs: &[Tensor]) -> Result<bool> {
+    let _guard = tch::no_grad_guard();
+    evaluation_only(graph)?;
+    identity::remove_dropout(graph);
+    if !functional::make(graph, inputs)? {
+        return Ok(false);
+    }
+    identity::remove(graph);
+    constants::fold(graph)?;
+    batch_norm::fold(graph)?;
+    constants::fold(graph)?;
+    graph.sweep();
+    Ok(true)
+}
+
+/// Refuses what only training does: dropout, batch statistics that are written down, random numbers.
+fn evaluation_only(graph: &Graph) -> Result<()> {
+    for node in &graph.nodes {
+        let trains = match node.name() {
+            "batch_norm" => node.value(3).is_some() && node.bool(5) == Some(true),
+            "dropout" | "feature_dropout" | "alpha_dropout" => node.bool(2) == Some(true),
+            _ => false,
+        };
+        if trains {
+            return Err(Error::unsupported(&node.module, "it is in training mode; call train(false) before"));
+        }
+        if !node.name().contains("dropout") && is_random(&node.op, &node.overload) {
+            return Err(Error::unsupported(&node.module, format!("it draws random numbers ({})", node.op)));
+        }
+    }
+    Ok(())
+}
