@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mmcv::checkpoint::CheckpointLoader;
 use mmcv::models::{Recipe, ZooEntry, zoo_entries, zoo_entry};
 use mmcv::prelude::*;
 use mmcv::registry::FromConfig;
+use mmcv::zoo::Zoo;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -98,6 +100,37 @@ fn other_colours_or_another_style_are_told() {
         let error = entry.check(&Recipe::read(&config).unwrap()).unwrap_err().to_string();
         assert!(error.contains(key), "{error}");
     }
+}
+
+/// A file as they are published for detectors: the names of the backbone alone, a bias that no ResNet has, and no classifier.
+#[test]
+fn a_name_is_built_and_loaded() {
+    let entry = zoo_entry("open-mmlab://detectron2/resnet50_caffe").unwrap();
+    let network = build_model(entry.config.get("model").unwrap()).unwrap();
+    let names = |lacking: &str| {
+        let state = network.state_dict().into_iter();
+        let own = state.filter_map(|(name, tensor)| Some((name.strip_prefix("backbone.")?.to_owned(), tensor)));
+        let mut own: Vec<_> = own.filter(|(name, _)| name != lacking).collect();
+        own.push(("conv1.bias".to_owned(), tch::Tensor::ones([64], (tch::Kind::Float, tch::Device::Cpu))));
+        own
+    };
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("open_mmlab.json"), r#"{"detectron2/resnet50_caffe": "a.safetensors"}"#).unwrap();
+    let loader = CheckpointLoader::new().with_zoo(Zoo::new(home.path()).unwrap());
+    let file = home.path().join("a.safetensors");
+
+    tch::Tensor::write_safetensors(&names(""), &file).unwrap();
+    let loaded = entry.load(&loader).unwrap();
+    assert_eq!(loaded.report.missing, ["head.fc.weight", "head.fc.bias"]);
+    assert_eq!(loaded.report.unexpected.len(), 1, "{}", loaded.report);
+    let own = loaded.network.state_dict().into_iter().zip(network.state_dict());
+    for ((name, found), (_, expected)) in own.filter(|((name, _), _)| name.starts_with("backbone.")) {
+        assert!(found.equal(&expected), "{name}");
+    }
+
+    tch::Tensor::write_safetensors(&names("layer3.1.conv2.weight"), &file).unwrap();
+    let error = entry.load(&loader).unwrap_err().to_string();
+    assert!(error.contains("backbone.layer3.1.conv2.weight"), "{error}");
 }
 
 /// The files are the table's, and each network has as many parameters as mmpretrain's and as were published.

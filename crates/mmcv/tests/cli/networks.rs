@@ -86,6 +86,16 @@ fn weights_without_a_classifier_give_features_and_no_classes() {
 }
 
 #[test]
+fn a_config_takes_its_weights_from_a_name() {
+    let home = home(true);
+    let backbone =
+        format!("type: ResNetV1c\ndepth: 18\ninit_cfg: {{type: Pretrained, checkpoint: 'open-mmlab://{NAME}'}}\n");
+    fs::write(home.path().join("my.yaml"), backbone).unwrap();
+    let said = by(&home, &["build", "my.yaml", "--explain"]).done();
+    assert!(said.contains("weight [512x256x3x3]: loaded by init_cfg (Pretrained)"), "{said}");
+}
+
+#[test]
 fn the_colours_are_those_of_the_weights() {
     let home = home(true);
     let config = home.path().join("my.yaml");
