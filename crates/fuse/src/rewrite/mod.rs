@@ -4,6 +4,7 @@ mod batch_norm;
 mod constants;
 mod functional;
 mod identity;
+pub(crate) mod libtorch;
 
 use tch::Tensor;
 
