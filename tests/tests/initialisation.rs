@@ -124,3 +124,25 @@ fn a_program_can_register_an_initializer() {
     module.init_weights().unwrap();
     assert_eq!(weight(&*module, "fc.bias"), [2.0, 2.0]);
 }
+
+#[test]
+fn without_draws_random_values_are_zero_and_the_generator_is_not_used() {
+    let next = || Tensor::rand([1], (tch::Kind::Float, tch::Device::Cpu)).double_value(&[0]);
+    let module = init::without_draws(|| network(config! { type: "TruncNormal", layer: "Linear", std: 0.1, bias: 3 }));
+    let first = next();
+    tch::manual_seed(0);
+    assert_eq!(first, next());
+    assert!(weight(&*module, "fc.weight").iter().all(|value| *value == 0.0));
+    module.init_weights().unwrap();
+    assert!(weight(&*module, "fc.weight").iter().all(|value| *value != 0.0), "drawn outside");
+    assert!(weight(&*module, "fc.bias").iter().all(|value| *value == 3.0));
+}
+
+#[test]
+fn a_network_built_without_draws_has_its_constants() {
+    let module = init::without_draws(|| build_model(&config! { type: "MobileNetV2", widen_factor: 0.1 })).unwrap();
+    for (name, tensor) in module.state_dict() {
+        let constant = name.contains("bn.");
+        assert!(constant || tensor.abs().max().double_value(&[]) == 0.0, "{name}");
+    }
+}

@@ -13,6 +13,7 @@ mod loading;
 mod module;
 mod multiply_adds;
 mod never_panics;
+mod observe;
 mod parity;
 mod registered;
 mod repr;

@@ -1,7 +1,8 @@
-//! `cargo xtask`: set-up, demo, tests, parity and checks of the workspace. It depends on no libtorch, so that it runs
-//! first; the rest it starts as processes.
+//! `cargo xtask`: set-up, demo, tests, parity, benchmarks and checks of the workspace. It depends on no libtorch, so that
+//! it runs first; the rest it starts as processes.
 #![allow(clippy::print_stderr)]
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Set-up, demo, tests, parity and checks of mmcv-rs.
+/// Set-up, demo, tests, parity, benchmarks and checks of mmcv-rs.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
 #[command(after_help = "Examples:
@@ -27,6 +28,7 @@ use clap::{Parser, Subcommand};
   cargo xtask demo cat.jpg          the same with your picture
   cargo xtask test                  sets all up and runs every test
   cargo xtask parity tests/cases    replays cases of the Python reference
+  cargo xtask bench                 compares with PyTorch, ONNX Runtime and OpenVINO
   cargo xtask build --release       builds target/release/mmcv")]
 struct Arguments {
     #[command(subcommand)]
@@ -41,6 +43,7 @@ enum Command {
     Test(test::Test),
     TestGpu(test_gpu::TestGpu),
     Parity(parity::Parity),
+    Bench(bench::Bench),
     Check(check::Check),
     Tidy(tidy::Tidy),
 }
@@ -54,6 +57,7 @@ impl Command {
             Self::Test(command) => command.run()?,
             Self::TestGpu(command) => return command.run(),
             Self::Parity(command) => return command.run(),
+            Self::Bench(command) => command.run()?,
             Self::Check(command) => command.run()?,
             Self::Tidy(command) => command.run()?,
         }

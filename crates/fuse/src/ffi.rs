@@ -274,8 +274,7 @@ impl Call {
         let (name, overload) = (c_string(op)?, c_string(overload)?);
         let mut made = std::ptr::null_mut();
         // SAFETY: the strings and the arguments, with what they point to, live through the call.
-        let message =
-            unsafe { mf_call_new(name.as_ptr(), overload.as_ptr(), raw.as_ptr(), raw.len(), &raw mut made) };
+        let message = unsafe { mf_call_new(name.as_ptr(), overload.as_ptr(), raw.as_ptr(), raw.len(), &raw mut made) };
         check(op, message)?;
         Ok(Self { raw: made, operator: op.to_owned() })
     }

@@ -95,7 +95,16 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
         *constant = constant.f_contiguous()?.copy();
     }
     let shapes: Vec<Vec<i64>> = copies.iter().map(Tensor::size).collect();
-    let mut state = State { graph, simplified, options: options.clone(), shapes, any_size, single, weights: Weights::default(), programs: Vec::new() };
+    let mut state = State {
+        graph,
+        simplified,
+        options: options.clone(),
+        shapes,
+        any_size,
+        single,
+        weights: Weights::default(),
+        programs: Vec::new(),
+    };
     let program = Program::new(&state.graph, simplified, &copies, options, &mut state.weights)?;
     state.programs.push((state.shapes.clone(), program));
     if options.self_check {
@@ -164,7 +173,11 @@ impl State {
     /// Compares with the module on another input.
     fn check(&mut self, module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<()> {
         let other = examples.iter().map(|input| {
-            if is_float(input) { sample::normal(&input.size(), 3, input.kind(), input.device()) } else { Ok(input.copy()) }
+            if is_float(input) {
+                sample::normal(&input.size(), 3, input.kind(), input.device())
+            } else {
+                Ok(input.copy())
+            }
         });
         let inputs: Vec<Tensor> = other.collect::<Result<_>>()?;
         let copies: Vec<Tensor> = inputs.iter().map(Tensor::copy).collect();

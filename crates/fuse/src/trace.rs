@@ -147,8 +147,15 @@ fn is_changed(graph: &Graph, value: ValueId) -> bool {
 
 /// The list of these elements.
 fn list(elements: &[Arg]) -> Option<Arg> {
-    let ints = || elements.iter().map(|arg| if let Arg::Int(int) = arg { Some(*int) } else { None }).collect::<Option<Vec<_>>>();
-    let bools = || elements.iter().map(|arg| if let Arg::Bool(bool) = arg { Some(*bool) } else { None }).collect::<Option<Vec<_>>>();
+    let ints = || {
+        elements.iter().map(|arg| if let Arg::Int(int) = arg { Some(*int) } else { None }).collect::<Option<Vec<_>>>()
+    };
+    let bools = || {
+        elements
+            .iter()
+            .map(|arg| if let Arg::Bool(bool) = arg { Some(*bool) } else { None })
+            .collect::<Option<Vec<_>>>()
+    };
     let doubles = || {
         let double = |arg: &Arg| match arg {
             Arg::Double(double) => Some(*double),
@@ -165,5 +172,9 @@ fn list(elements: &[Arg]) -> Option<Arg> {
         };
         elements.iter().map(value).collect::<Option<Vec<_>>>()
     };
-    ints().map(Arg::Ints).or_else(|| bools().map(Arg::Bools)).or_else(|| doubles().map(Arg::Doubles)).or_else(|| values().map(Arg::Values))
+    ints()
+        .map(Arg::Ints)
+        .or_else(|| bools().map(Arg::Bools))
+        .or_else(|| doubles().map(Arg::Doubles))
+        .or_else(|| values().map(Arg::Values))
 }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use mmcv_registry::KeyPath;
 use tch::Tensor;
@@ -17,7 +18,7 @@ pub struct Log {
     origins: HashMap<(usize, &'static str), Origin>,
     initial: HashMap<usize, Initial>,
     reasons: Vec<String>,
-    running: Vec<String>,
+    running: Vec<Running>,
     /// The forward passes of modules, parents before their children.
     pub calls: Vec<Call>,
     /// Rules of `init_cfg` that matched no module, in words.
@@ -43,7 +44,7 @@ pub struct Initial {
 }
 
 /// The forward pass of one module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Call {
     /// The module's name from the one that was called first.
     pub module: String,
@@ -53,6 +54,18 @@ pub struct Call {
     pub outputs: Vec<Vec<i64>>,
     /// The module's own multiply-adds, see [`Module::multiply_adds`].
     pub multiply_adds: u64,
+    /// How long it took, children included; on a GPU, how long it took to start it.
+    pub time: Duration,
+    /// The same without the children.
+    pub own_time: Duration,
+}
+
+/// A module whose forward pass has begun.
+#[derive(Debug)]
+struct Running {
+    name: String,
+    /// The time of the children that have ended.
+    inside: Duration,
 }
 
 impl Log {
@@ -134,7 +147,7 @@ pub(crate) fn unmatched(rule: &str) {
     note(|log| log.unmatched_rules.push(rule.to_owned()));
 }
 
-/// Runs `module`, which its parent calls `name`, for those who watch or note.
+/// Runs `module`, which its parent calls `name`, for those who watch it, or note shapes and times.
 pub(crate) fn run(
     name: &dyn std::fmt::Display,
     module: &dyn Module,
@@ -161,19 +174,25 @@ fn noted(
 ) -> Result<Output> {
     let inputs: Vec<Vec<i64>> = inputs.iter().map(|input| input.size()).collect();
     let index = LOG.with_borrow_mut(|log| {
-        let module = join(log.running.last().map_or("", String::as_str), &name.to_string());
-        log.running.push(module.clone());
-        log.calls.push(Call { module, inputs: inputs.clone(), outputs: Vec::new(), multiply_adds: 0 });
+        let parent = log.running.last().map_or("", |running| &running.name);
+        let module = join(parent, &name.to_string());
+        log.running.push(Running { name: module.clone(), inside: Duration::ZERO });
+        log.calls.push(Call { module, inputs: inputs.clone(), ..Call::default() });
         log.calls.len() - 1
     });
+    let start = Instant::now();
     let output = forward();
+    let time = start.elapsed();
     let outputs = output.as_ref().map_or_else(|_| Vec::new(), Output::shapes);
     let multiply_adds = if output.is_ok() { module.multiply_adds(&inputs, &outputs) } else { 0 };
     LOG.with_borrow_mut(|log| {
-        log.running.pop();
+        let inside = log.running.pop().map_or(Duration::ZERO, |running| running.inside);
+        if let Some(parent) = log.running.last_mut() {
+            parent.inside += time;
+        }
         if let Some(call) = log.calls.get_mut(index) {
-            call.outputs = outputs;
-            call.multiply_adds = multiply_adds;
+            *call =
+                Call { outputs, multiply_adds, time, own_time: time.saturating_sub(inside), ..std::mem::take(call) };
         }
     });
     output

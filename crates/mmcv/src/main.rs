@@ -24,7 +24,7 @@ use commands::Command;
   mmcv ckpt inspect mobilenet_v2-b0353104.pth
 
 Exit status: 0 done, 1 the work failed, 2 wrong usage.")]
-struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }

@@ -138,8 +138,7 @@ pub(super) fn compile(
     dtype: Dtype,
     weights: &mut Weights,
 ) -> Result<Region, Refusal> {
-    let grouped =
-        |unit: &Unit| matches!(&unit.kernel, Kernel::Convolution(convolution) if convolution.groups > 1);
+    let grouped = |unit: &Unit| matches!(&unit.kernel, Kernel::Convolution(convolution) if convolution.groups > 1);
     let mut last = HashMap::new();
     for (index, unit) in part.units.iter().enumerate() {
         last.extend(unit.inputs().into_iter().map(|value| (value, index)));
@@ -170,7 +169,8 @@ pub(super) fn compile(
     for (slot, value) in slots.zip(&part.outputs) {
         compiler.output(*value, slot).map_err(refused(first))?;
     }
-    let outputs = part.outputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
+    let outputs =
+        part.outputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
     compiler.finish(outputs).map_err(refused(first))
 }
 
@@ -333,8 +333,7 @@ impl Compiler<'_> {
         let op = with(&source, &self.preferred(&output)?)
             .or_else(|_| with(&Desc::any(&shape, self.bf16)?, &Desc::any(&output, self.bf16)?))?;
         let wanted = op.wants(Role::Source)?;
-        let (from, source) =
-            if wanted == native.0 { native } else { self.layout(convolution.input, wanted)? };
+        let (from, source) = if wanted == native.0 { native } else { self.layout(convolution.input, wanted)? };
         let user = Desc::strided(&grouped, &strides, false)?;
         let weights = self.prepacked(convolution.weight, user, op.wants(Role::Weights)?)?;
         let to = op.wants(Role::Result)?;
@@ -527,9 +526,7 @@ impl Compiler<'_> {
                 .iter()
                 .map(|(argument, desc, place)| {
                     let address = match place {
-                        Place::Buffer(buffer) => {
-                            Address::Fixed(base.wrapping_add(self.arena.offset(*buffer)).cast())
-                        }
+                        Place::Buffer(buffer) => Address::Fixed(base.wrapping_add(self.arena.offset(*buffer)).cast()),
                         Place::Slot(slot) => Address::Slot(*slot),
                         Place::Fixed(pointer) => Address::Fixed(*pointer),
                     };
@@ -558,9 +555,9 @@ fn posts<'a>(unit: &Unit, operands: &'a [Operand]) -> Vec<Post<'a>> {
     let mut operands = operands.iter();
     let post = |after: &After| match after {
         After::Eltwise(eltwise) => Some(Post::Eltwise(*eltwise)),
-        After::Binary(..) => operands.next().map(|operand| {
-            if operand.in_place { Post::Sum } else { Post::Binary(operand.algorithm, &operand.desc) }
-        }),
+        After::Binary(..) => operands
+            .next()
+            .map(|operand| if operand.in_place { Post::Sum } else { Post::Binary(operand.algorithm, &operand.desc) }),
     };
     unit.after.iter().filter_map(post).collect()
 }

@@ -50,12 +50,7 @@ unsafe extern "C" {
         bf16: i32,
         made: *mut *mut RawDesc,
     ) -> Message;
-    fn mo_desc_part(
-        whole: *const RawDesc,
-        shape: *const i64,
-        offsets: *const i64,
-        made: *mut *mut RawDesc,
-    ) -> Message;
+    fn mo_desc_part(whole: *const RawDesc, shape: *const i64, offsets: *const i64, made: *mut *mut RawDesc) -> Message;
     fn mo_desc_clone(desc: *const RawDesc, made: *mut *mut RawDesc) -> Message;
     fn mo_desc_free(desc: *mut RawDesc);
     fn mo_desc_equal(one: *const RawDesc, other: *const RawDesc) -> bool;
@@ -118,12 +113,7 @@ unsafe extern "C" {
         result: *const RawDesc,
         made: *mut *mut RawOp,
     ) -> Message;
-    fn mo_resampling(
-        algorithm: i32,
-        source: *const RawDesc,
-        result: *const RawDesc,
-        made: *mut *mut RawOp,
-    ) -> Message;
+    fn mo_resampling(algorithm: i32, source: *const RawDesc, result: *const RawDesc, made: *mut *mut RawOp) -> Message;
     fn mo_reorder(source: *const RawDesc, result: *const RawDesc, made: *mut *mut RawOp) -> Message;
     fn mo_op_free(op: *mut RawOp);
     fn mo_op_desc(op: *const RawOp, which: i32, made: *mut *mut RawDesc) -> Message;

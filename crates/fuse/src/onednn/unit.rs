@@ -50,7 +50,12 @@ pub(super) enum Kernel {
     Convolution(Convolution),
     /// Input, weight, bias.
     Linear(ValueId, ValueId, Option<ValueId>),
-    Pool { algorithm: i32, input: ValueId, kernel: Vec<i64>, window: Window },
+    Pool {
+        algorithm: i32,
+        input: ValueId,
+        kernel: Vec<i64>,
+        window: Window,
+    },
     Eltwise(ValueId, Eltwise),
     Binary(i32, ValueId, ValueId),
     Concat(Vec<ValueId>, usize),
@@ -140,7 +145,8 @@ fn convolution<'a>(graph: &Graph, node: &Node, shape: &impl Fn(ValueId) -> Optio
         && constants.clone().all(|value| graph.constants.contains_key(&value))
         && !graph.constants.contains_key(&convolution.input);
     // One number stands for all axes.
-    let lists = [&mut convolution.stride, &mut convolution.padding, &mut convolution.dilation, &mut convolution.output_padding];
+    let lists =
+        [&mut convolution.stride, &mut convolution.padding, &mut convolution.dilation, &mut convolution.output_padding];
     for list in lists {
         if let ([only], true) = (list.as_slice(), dimensions > 3) {
             *list = vec![*only; dimensions - 2];

@@ -8,6 +8,8 @@ mod initializer;
 mod modules;
 mod rule;
 
+use std::cell::Cell;
+
 use mmcv_registry::{ConfigError, KeyPath, config_words};
 use tch::{Kind, Tensor};
 
@@ -72,12 +74,34 @@ config_words! {
     }
 }
 
+thread_local! {
+    static DRAWS: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Does `work`, in which no random values are drawn: [`uniform`], [`normal`], [`trunc_normal`] and what builds on them leave
+/// tensors as they are, and a new [`parameter`] is zero.
+///
+/// For networks whose weights are then loaded as a whole, for which drawing them is most of the time of building.
+pub fn without_draws<T>(work: impl FnOnce() -> T) -> T {
+    /// Puts the setting back, also where `work` panics.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            DRAWS.set(self.0);
+        }
+    }
+    let _restore = Restore(DRAWS.replace(false));
+    work()
+}
+
 /// A new parameter of the given shape, on the CPU in float32, whose values are not set yet.
 ///
 /// # Errors
 /// Where a size is negative or the memory is not there; the error stands at the dict that is being built.
 pub fn parameter(shape: &[i64]) -> Result<Tensor> {
-    let tensor = Tensor::f_empty(shape, (Kind::Float, tch::Device::Cpu)).map_err(|_| {
+    // Zeros come from the system, and cost nothing until they are written.
+    let new = if DRAWS.get() { Tensor::f_empty } else { Tensor::f_zeros };
+    let tensor = new(shape, (Kind::Float, tch::Device::Cpu)).map_err(|_| {
         let reason = "the sizes in this dict must give a parameter that fits into memory";
         ConfigError::invalid(&KeyPath::root(), format!("a parameter of shape {shape:?}"), reason)
     })?;
@@ -106,7 +130,7 @@ pub fn fans(tensor: &Tensor) -> Result<(i64, i64)> {
 /// # Errors
 /// Where `low` is greater than `high`.
 pub fn uniform(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
-    fill(tensor, |tensor| tensor.f_uniform_(low, high), || format!("uniform({low:.4}, {high:.4})"))
+    fill_randomly(tensor, |tensor| tensor.f_uniform_(low, high), || format!("uniform({low:.4}, {high:.4})"))
 }
 
 /// Draws from a normal distribution.
@@ -114,7 +138,7 @@ pub fn uniform(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
 /// # Errors
 /// Where `std` is negative.
 pub fn normal(tensor: &Tensor, mean: f64, std: f64) -> Result<()> {
-    fill(tensor, |tensor| tensor.f_normal_(mean, std), || format!("normal({mean}, {std:.4})"))
+    fill_randomly(tensor, |tensor| tensor.f_normal_(mean, std), || format!("normal({mean}, {std:.4})"))
 }
 
 /// Sets all values.
@@ -148,7 +172,7 @@ pub fn trunc_normal(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) -
         let _ = tensor.f_add_(&shift)?;
         tensor.f_clamp_tensor_(Some(&least), Some(&greatest))
     };
-    fill(tensor, write, || format!("trunc_normal({mean}, {std:.4}, {low}, {high})"))
+    fill_randomly(tensor, write, || format!("trunc_normal({mean}, {std:.4}, {low}, {high})"))
 }
 
 /// Glorot and Bengio (2010): keeps the variance between layers, for symmetric functions.
@@ -204,6 +228,15 @@ fn draw(tensor: &Tensor, std: f64, distribution: Distribution) -> Result<()> {
             uniform(tensor, -bound, bound)
         }
     }
+}
+
+/// As [`fill`], and nothing within [`without_draws`].
+fn fill_randomly(
+    tensor: &Tensor,
+    write: impl FnOnce(&mut Tensor) -> Result<Tensor, tch::TchError>,
+    values: impl FnOnce() -> String,
+) -> Result<()> {
+    if DRAWS.get() { fill(tensor, write, values) } else { Ok(()) }
 }
 
 fn fill(

@@ -110,10 +110,10 @@ impl Features {
 
     /// The backbone with its weights.
     fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
-        let network = recipe.build_backbone(&MODELS, self.out_indices.as_deref())?;
         // What the file has beyond the backbone does not matter, and all of the backbone does.
         let checkpoint = recipe.checkpoint.clone().map(|own| CheckpointConfig { strict: false, ..own });
-        let report = self.weights.load(&*network, checkpoint.as_ref())?;
+        let build = || recipe.build_backbone(&MODELS, self.out_indices.as_deref());
+        let (network, report) = self.weights.load(checkpoint.as_ref(), build)?;
         ensure!(
             report.missing.is_empty() && report.mismatched.is_empty(),
             "the weights are not those of the backbone, or only of a part of it: {report}"

@@ -1,5 +1,6 @@
 //! The sub-commands, one file each.
 
+mod bench;
 mod build;
 mod ckpt;
 mod config_text;
@@ -10,6 +11,7 @@ mod network;
 mod pictures;
 mod predict;
 mod summary;
+mod table;
 mod weights;
 mod zoo;
 
@@ -38,6 +40,7 @@ pub(crate) enum Command {
     Ckpt(ckpt::Ckpt),
     Predict(predict::Predict),
     Features(features::Features),
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -51,6 +54,7 @@ impl Command {
             Self::Ckpt(command) => command.run(),
             Self::Predict(command) => command.run(),
             Self::Features(command) => command.run(),
+            Self::Bench(command) => command.run(),
         }
     }
 }

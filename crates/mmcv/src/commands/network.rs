@@ -52,14 +52,13 @@ impl Network {
     /// Builds and initialises the network, and runs it where there is an input. Where `needs_input` and none is given, it
     /// is one picture of the size that the config prepares.
     pub(super) fn explain(&self, needs_input: bool) -> Result<Explanation> {
-        let mut config = read_config(&self.config)?;
-        config.set_options(&self.cfg_options)?;
+        let config = read(&self.config, &self.cfg_options)?;
         self.explain_config(&config, needs_input).with_context(|| self.name())
     }
 
     fn explain_config(&self, config: &Config, needs_input: bool) -> Result<Explanation> {
         let mut inputs: Vec<Vec<i64>> = self.input.iter().map(|Shape(sizes)| sizes.clone()).collect();
-        let recipe = config.get("type").is_none() && config.get("model").is_some();
+        let recipe = is_recipe(config);
         if needs_input && inputs.is_empty() {
             let size = if recipe { Recipe::read(config)?.preprocess.crop_size } else { None };
             let Some(size) = size else {
@@ -68,14 +67,30 @@ impl Network {
             inputs.push(vec![1, 3, size, size]);
         }
         tch::manual_seed(self.seed);
-        let builder = Builder::new(&MODELS);
-        let builder = if recipe { builder.at(|path: &KeyPath| path.key("model")) } else { builder };
-        let explanation = Explanation::new(&builder, config, true, &inputs)?;
+        let explanation = Explanation::new(&builder(config), config, true, &inputs)?;
         match explanation.unmatched_rules() {
             unmatched if self.strict_init && !unmatched.is_empty() => bail!("{}", unmatched.join("; ")),
             _ => Ok(explanation),
         }
     }
+}
+
+/// Reads a config file, or the config of a name of the zoo, and changes it by `KEY.KEY=VALUE`.
+pub(super) fn read(name: &str, options: &[String]) -> Result<Config> {
+    let mut config = read_config(name)?;
+    config.set_options(options)?;
+    Ok(config)
+}
+
+/// Whether the network stands under `model`; else it is the whole config.
+pub(super) fn is_recipe(config: &Config) -> bool {
+    config.get("type").is_none() && config.get("model").is_some()
+}
+
+/// A builder for the network of a config.
+pub(super) fn builder(config: &Config) -> Builder<'static> {
+    let builder = Builder::new(&MODELS);
+    if is_recipe(config) { builder.at(|path: &KeyPath| path.key("model")) } else { builder }
 }
 
 /// A number with its thousands apart: `3,504,872`.

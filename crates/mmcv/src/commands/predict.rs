@@ -70,8 +70,7 @@ impl Predict {
 
     /// The network with its weights.
     fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
-        let network = recipe.build(&MODELS)?;
-        let report = self.weights.load(&*network, recipe.checkpoint.as_ref())?;
+        let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS))?;
         if let Some(first) = report.missing.first() {
             let count = report.missing.len();
             bail!(

@@ -8,6 +8,7 @@ use mmcv_layers::explain::{Explanation, ModuleRow};
 use serde_json::{Value, json};
 
 use super::network::{Network, shapes, thousands};
+use super::table::table;
 use super::{Failure, print};
 use crate::svg;
 
@@ -80,7 +81,7 @@ impl Summary {
             return print(&format!("{:#}\n", lines.iter().map(to_json).collect::<Value>()));
         }
         let drawn = self.svg.map_or_else(String::new, |file| format!("\npicture: {}\n", file.display()));
-        print(&format!("{}{drawn}", table(&lines)))
+        print(&format!("{}{drawn}", text(&lines)))
     }
 }
 
@@ -107,19 +108,11 @@ fn lines(explanation: &Explanation, most_depth: usize) -> Vec<Line> {
     rows.iter().map(line).filter(|line| line.depth <= most_depth).collect()
 }
 
-/// The table for people: the first two columns to the left, the numbers to the right.
-fn table(lines: &[Line]) -> String {
+/// The table for people.
+fn text(lines: &[Line]) -> String {
     let rows: Vec<[String; 5]> =
         std::iter::once(COLUMNS.map(str::to_owned)).chain(lines.iter().map(Line::cells)).collect();
-    let mut widths = [0; 5];
-    for (width, column) in widths.iter_mut().zip(0..) {
-        *width = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    }
-    let [layer, output, parameters, multiply_adds, share] = widths;
-    let write = |[name, shape, count, cost, part]: &[String; 5]| {
-        format!("{name:<layer$}  {shape:<output$}  {count:>parameters$}  {cost:>multiply_adds$}  {part:>share$}\n")
-    };
-    rows.iter().map(write).collect()
+    table(&rows, 2)
 }
 
 fn to_json(line: &Line) -> Value {

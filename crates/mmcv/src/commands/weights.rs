@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use mmcv_checkpoint::{LoadReport, open_checkpoint};
-use mmcv_layers::{Module, ModuleExt};
+use mmcv_layers::{Module, ModuleExt, init};
 use mmcv_models::{CheckpointConfig, Recipe, zoo_entry};
 use mmcv_registry::Config;
 use mmcv_zoo::FetchOptions;
@@ -21,20 +21,27 @@ pub(super) struct Weights {
     /// A config file with model, preprocess, checkpoint and classes; or a name of the zoo: torchvision://NAME,
     /// open-mmlab://NAME, mmcls://NAME.
     config: String,
-    /// The weights, in place of the config's: a path, a URL, or a name of the zoo, whose preprocessing then comes with it.
-    #[arg(long, value_name = "SOURCE")]
-    checkpoint: Option<String>,
+    #[command(flatten)]
+    given: GivenWeights,
     /// How the tensors are named in the file, such as torchvision; without it, what fits best.
     #[arg(long, value_name = "NAME")]
     dialect: Option<String>,
-    #[command(flatten)]
-    verification: Verification,
     /// Where the network runs: cpu, cuda or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
     /// Changes the config: KEY.KEY=VALUE.
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     cfg_options: Vec<String>,
+}
+
+/// Weights that are named on the command line.
+#[derive(Debug, Args)]
+pub(super) struct GivenWeights {
+    /// The weights, in place of the config's: a path, a URL, or a name of the zoo, whose preprocessing then comes with it.
+    #[arg(long, value_name = "SOURCE")]
+    checkpoint: Option<String>,
+    #[command(flatten)]
+    verification: Verification,
 }
 
 /// A device as it is written on the command line.
@@ -79,13 +86,13 @@ impl Weights {
             let stated = config.get("preprocess").is_some();
             let given = config.get("checkpoint").and_then(|checkpoint| checkpoint.get("source"));
             let given = given.and_then(Config::as_str).map(str::to_owned);
-            let entry = match self.checkpoint.as_deref().or(given.as_deref()).map(zoo_entry) {
+            let entry = match self.given.checkpoint.as_deref().or(given.as_deref()).map(zoo_entry) {
                 Some(Ok(entry)) => Some(entry),
                 // Paths, and files of other places: nothing is known of them.
                 Some(Err(_)) | None => None,
             };
             if let (Some(entry), Config::Dict(dict)) = (&entry, &mut config)
-                && (self.checkpoint.is_some() || !stated)
+                && (self.given.checkpoint.is_some() || !stated)
                 && let Some(preprocess) = entry.config.get("preprocess")
             {
                 dict.insert("preprocess", preprocess.clone());
@@ -96,9 +103,7 @@ impl Weights {
             }
             config.set_options(&self.cfg_options)?;
             let mut recipe = Recipe::read(&config)?;
-            if let Some(source) = &self.checkpoint {
-                recipe.checkpoint = Some(self.given_checkpoint(source, recipe.checkpoint.take()));
-            }
+            recipe.checkpoint = self.given.chosen(recipe.checkpoint.clone()).or(recipe.checkpoint);
             if let (Some(dialect), Some(checkpoint)) = (&self.dialect, &mut recipe.checkpoint) {
                 checkpoint.dialect = Some(dialect.clone());
             }
@@ -107,35 +112,52 @@ impl Weights {
         read().with_context(|| self.config.clone())
     }
 
-    /// How weights are loaded that are given in place of the config's: as the zoo says, or as the config does.
-    fn given_checkpoint(&self, source: &str, own: Option<CheckpointConfig>) -> CheckpointConfig {
-        let entry = zoo_entry(source).ok().and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
-        entry.unwrap_or_else(|| CheckpointConfig {
-            source: source.to_owned(),
-            ..own.unwrap_or_else(|| CheckpointConfig::new(String::new()))
-        })
-    }
-
-    /// Loads the weights into `network`, and puts it into evaluation mode on the device.
-    pub(super) fn load(&self, network: &dyn Module, checkpoint: Option<&CheckpointConfig>) -> Result<LoadReport> {
+    /// Builds a network, loads its weights, and puts it into evaluation mode on the device.
+    pub(super) fn load(
+        &self,
+        checkpoint: Option<&CheckpointConfig>,
+        build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>,
+    ) -> Result<(Box<dyn Module>, LoadReport)> {
         let Some(checkpoint) = checkpoint else {
             bail!("there are no weights: give --checkpoint, or `checkpoint: {{source: ...}}` in the config");
         };
-        let bar = Download::new();
-        let show = |progress| bar.show(progress);
-        let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
-        let file = open_checkpoint(&checkpoint.source, &fetch)?;
-        drop(bar);
-
-        let report = file.load_into(network, &checkpoint.options()?)?;
+        let (network, report) = self.given.load(checkpoint, build)?;
         let device = self.device();
         network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;
         network.train(false);
-        Ok(report)
+        Ok((network, report))
     }
 
     /// The config or the name, for errors.
     pub(super) fn name(&self) -> &str {
         &self.config
+    }
+}
+
+impl GivenWeights {
+    /// How the weights are loaded that are named, as the zoo says, or as the config says of its own; `None` where none are.
+    pub(super) fn chosen(&self, own: Option<CheckpointConfig>) -> Option<CheckpointConfig> {
+        let source = self.checkpoint.as_ref()?;
+        let entry = zoo_entry(source).ok().and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
+        let source = source.clone();
+        let of_config = || CheckpointConfig { source, ..own.unwrap_or_else(|| CheckpointConfig::new(String::new())) };
+        Some(entry.unwrap_or_else(of_config))
+    }
+
+    /// Builds a network and loads weights into it, which are fetched, with a progress bar, where they are not there yet.
+    pub(super) fn load(
+        &self,
+        checkpoint: &CheckpointConfig,
+        build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>,
+    ) -> Result<(Box<dyn Module>, LoadReport)> {
+        // What is loaded as a whole needs no initial values.
+        let network = if checkpoint.strict { init::without_draws(build) } else { build() }?;
+        let bar = Download::new();
+        let show = |progress| bar.show(progress);
+        let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
+        let file = open_checkpoint(&checkpoint.source, &fetch)?;
+        drop(bar);
+        let report = file.load_into(&*network, &checkpoint.options()?)?;
+        Ok((network, report))
     }
 }

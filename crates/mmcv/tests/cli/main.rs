@@ -1,6 +1,7 @@
 //! The real `mmcv` binary: what it prints, and how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod bench;
 mod build;
 mod ckpt;
 mod doctor;

@@ -19,6 +19,7 @@ fn help_has_examples() {
         &["ckpt", "verify", "--help"],
         &["build", "--help"],
         &["summary", "--help"],
+        &["bench", "--help"],
     ] {
         let help = Said::by(&mut mmcv(Path::new("/"), arguments)).done();
         assert!(help.contains("Example") && help.contains(&format!("mmcv {}", arguments[0])), "{help}");

@@ -1,0 +1,208 @@
+//! `mmcv bench`: how long a network takes.
+
+mod interactive;
+mod profile;
+mod statistics;
+mod subject;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, ValueEnum};
+use serde_json::{Value, json};
+
+use super::table::table;
+use super::weights::GivenWeights;
+use super::{Failure, print};
+use statistics::Summary;
+use subject::{Subject, Task};
+
+/// Measures forward passes, or training steps, of the networks of config files.
+///
+/// Several networks and modes are measured in turns, so that what else the machine does concerns all of them. The weights
+/// are random where --checkpoint names none; the input is random.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv bench model_zoo/configs/mobilenet_v2.yaml
+  mmcv bench model_zoo/configs/*.yaml --batch 8 --threads 2 --json
+  mmcv bench network.yaml --mode eager,fused            both, and how many times as fast
+  mmcv bench network.yaml --profile                     where the time goes, layer by layer
+  mmcv bench network.yaml --train --batch 16            forward pass, backward pass and a step of SGD
+  printf 'run\\nrun\\nquit\\n' | mmcv bench network.yaml --interactive
+
+With --interactive it prints `ready`, and for each line `run` on stdin the milliseconds of one pass; `quit` ends it.")]
+pub(crate) struct Bench {
+    /// The config files, YAML or JSON: the dict of a type or a list of them, or with one under `model`; or names of the zoo.
+    #[arg(required = true, value_name = "CONFIG")]
+    configs: Vec<String>,
+    /// Pictures in one input.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Height and width of a picture; by default what the config prepares, else 224.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    size: Option<u32>,
+    /// Threads of one operator; by default what libtorch takes.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// The type of the numbers in the network; inputs and outputs are f32.
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    dtype: Dtype,
+    /// How the network runs; several with commas between them.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "eager")]
+    mode: Vec<Mode>,
+    /// Passes that are measured.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Passes before these.
+    #[arg(long, default_value_t = 3)]
+    warmup: u32,
+    /// Measures training steps: forward pass, loss, backward pass, and SGD with momentum.
+    #[arg(long, conflicts_with_all = ["mode", "dtype", "profile"])]
+    train: bool,
+    #[command(flatten)]
+    weights: GivenWeights,
+    /// Changes the configs: KEY.KEY=VALUE.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    cfg_options: Vec<String>,
+    /// Shows the time of each layer.
+    #[arg(long)]
+    profile: bool,
+    /// Measures when it is told to on stdin.
+    #[arg(long, conflicts_with_all = ["runs", "warmup", "json", "profile"])]
+    interactive: bool,
+    /// Prints JSON: a list with an object for each network and mode.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The type of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dtype {
+    /// 32 bits.
+    F32,
+    /// 16 bits with the range of 32.
+    Bf16,
+}
+
+/// How a network runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Layer by layer, as it was built.
+    Eager,
+    /// As `mmcv_fuse` rewrites it.
+    Fused,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        self.check_usage();
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(i32::from(threads));
+        }
+        let mut subjects = Vec::new();
+        for config in &self.configs {
+            for task in self.tasks() {
+                subjects.push(Subject::new(config, task, &self)?);
+            }
+        }
+        if let (true, Some(subject)) = (self.interactive, subjects.first_mut()) {
+            return interactive::serve(subject);
+        }
+        let times = self.measure(&mut subjects)?;
+        let summaries: Vec<Summary> = times.iter().map(|times| Summary::of(times)).collect();
+        let profiles = if self.profile { self.profiles(&mut subjects)? } else { Vec::new() };
+        if self.json {
+            return print(&format!("{:#}\n", self.to_json(&subjects, &summaries, &profiles)));
+        }
+        print(&self.report(&subjects, &summaries, &profiles))
+    }
+
+    /// What the arguments cannot say by themselves. Ends the program with status 2.
+    fn check_usage(&self) {
+        let refuse = |message| crate::Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
+        if self.interactive && (self.configs.len() != 1 || self.mode.len() != 1) {
+            refuse("--interactive takes one config and one mode");
+        }
+        if self.weights.chosen(None).is_some() && self.configs.len() != 1 {
+            refuse("--checkpoint takes one config");
+        }
+    }
+
+    /// What is measured of each config.
+    fn tasks(&self) -> Vec<Task> {
+        if self.train {
+            return vec![Task::Training];
+        }
+        self.mode.iter().map(|&mode| Task::Inference(mode, self.dtype)).collect()
+    }
+
+    /// The milliseconds of all runs, for each subject; the subjects take turns, each is first in turns.
+    fn measure(&self, subjects: &mut [Subject]) -> Result<Vec<Vec<f64>>, Failure> {
+        let mut times = vec![Vec::new(); subjects.len()];
+        let count = subjects.len();
+        for run in 0..self.warmup as usize + self.runs as usize {
+            for turn in 0..count {
+                let index = (run + turn) % count;
+                if let (Some(subject), Some(times)) = (subjects.get_mut(index), times.get_mut(index)) {
+                    let time = subject.pass()?;
+                    if run >= self.warmup as usize {
+                        times.push(time);
+                    }
+                }
+            }
+        }
+        Ok(times)
+    }
+
+    fn profiles(&self, subjects: &mut [Subject]) -> Result<Vec<profile::Profile>, Failure> {
+        subjects.iter_mut().map(|subject| subject.profile(self.runs)).collect()
+    }
+
+    fn report(&self, subjects: &[Subject], summaries: &[Summary], profiles: &[profile::Profile]) -> String {
+        let several = self.mode.len() > 1;
+        let columns =
+            ["network", "mode", "input", "median ms", "quartiles", "images/s", if several { "speed" } else { "" }];
+        let mut rows = vec![columns.map(str::to_owned)];
+        for (index, (subject, summary)) in subjects.iter().zip(summaries).enumerate() {
+            let first = summaries.get(index - index % self.tasks().len());
+            let speed = first.filter(|_| several).map(|first| format!("{:.2}x", first.median / summary.median));
+            rows.push([
+                subject.name().to_owned(),
+                subject.task().to_string(),
+                super::network::shape(&subject.shape()),
+                format!("{:.2}", summary.median),
+                format!("{:.2}-{:.2}", summary.lower, summary.upper),
+                format!("{:.1}", summary.per_second(self.batch)),
+                speed.unwrap_or_default(),
+            ]);
+        }
+        let mut text = table(&rows, 3);
+        for (subject, profile) in subjects.iter().zip(profiles) {
+            text.push_str(&format!("\n{}, {}\n\n{}", subject.name(), subject.task(), profile.report()));
+        }
+        text
+    }
+
+    fn to_json(&self, subjects: &[Subject], summaries: &[Summary], profiles: &[profile::Profile]) -> Value {
+        let object = |(index, (subject, summary)): (usize, (&Subject, &Summary))| {
+            let Summary { median, lower, upper, least } = summary;
+            let mut object = json!({
+                "config": subject.name(),
+                "task": if self.train { "training" } else { "inference" },
+                "mode": subject.task().mode(),
+                "dtype": subject.task().dtype(),
+                "input": subject.shape(),
+                "threads": tch::get_num_threads(),
+                "runs": self.runs,
+                "median_ms": median,
+                "lower_quartile_ms": lower,
+                "upper_quartile_ms": upper,
+                "least_ms": least,
+                "images_per_second": summary.per_second(self.batch),
+            });
+            if let (Some(profile), Some(object)) = (profiles.get(index), object.as_object_mut()) {
+                object.insert("profile".to_owned(), profile.to_json());
+            }
+            object
+        };
+        subjects.iter().zip(summaries).enumerate().map(object).collect()
+    }
+}

@@ -1,0 +1,52 @@
+//! The Python that runs the other engines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{Network, Setting};
+use crate::process::{run, stage};
+use crate::workspace::root;
+
+const REQUIREMENTS: &str = include_str!("requirements.txt");
+
+/// The interpreter of a virtual environment in `folder` with all packages; makes it where it is not there.
+pub(super) fn environment(folder: &Path) -> Result<PathBuf> {
+    let venv = folder.join("venv");
+    let python = venv.join("bin/python");
+    let done = venv.join("installed.txt");
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == REQUIREMENTS) {
+        return Ok(python);
+    }
+    stage("Installing PyTorch, ONNX Runtime and OpenVINO");
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(&python).args(pip).arg(root().join("xtask/src/bench/requirements.txt")))?;
+    fs::write(&done, REQUIREMENTS).with_context(|| format!("cannot write {}", done.display()))?;
+    Ok(python)
+}
+
+/// The script of the other engines.
+pub(super) fn peer(setting: &Setting) -> Command {
+    let mut command = Command::new(&setting.python);
+    command.arg(root().join("xtask/src/bench/peer.py"));
+    // Compiled kernels are kept from run to run.
+    command.env("TORCHINDUCTOR_CACHE_DIR", setting.folder.join("inductor"));
+    command
+}
+
+/// Writes the weights of all networks, and the networks for ONNX Runtime and OpenVINO, where they are not there yet.
+pub(super) fn export(setting: &Setting, networks: &[Network], batches: &[u32]) -> Result<()> {
+    let missing = |network: &&Network| {
+        let name = |batch: &u32| format!("{}-{batch}.onnx", network.file);
+        batches.iter().any(|batch| !setting.folder.join(name(batch)).is_file())
+    };
+    let files: Vec<PathBuf> = networks.iter().filter(missing).map(|network| network.path()).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let batches = batches.iter().map(u32::to_string);
+    run(peer(setting).arg("export").args(files).arg("--folder").arg(&setting.folder).arg("--batch").args(batches))
+}
