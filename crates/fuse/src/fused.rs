@@ -87,7 +87,7 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
     }
     let _guard = tch::no_grad_guard();
     let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
-    let Traced { mut graph, single, .. } = trace(module, &copies, arguments)?;
+    let Traced { mut graph, single } = trace(module, &copies, arguments)?;
     let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
     let any_size = takes_any_size(module, &copies, arguments, &graph);
     let simplified = rewrite::simplify(&mut graph, &copies)?;

@@ -234,3 +234,16 @@ fn find<'a>(value: ValueId, values: &'a Values, constants: &'a Values) -> Result
     let found = values.get(&value).or_else(|| constants.get(&value));
     found.ok_or_else(|| Error::unsupported("", format!("value {value} of the graph is missing")))
 }
+
+/// What the node gives, all of whose inputs are constants of `graph`.
+pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Result<Vec<Tensor>> {
+    let constants = node.inputs().filter_map(|value| Some((value, graph.constants.get(&value)?.shallow_clone())));
+    let one = Graph {
+        nodes: vec![node.clone()],
+        inputs: Vec::new(),
+        outputs: node.outputs.clone(),
+        constants: constants.collect(),
+        next: graph.next,
+    };
+    Interpreter::new(&one)?.run(&[])
+}

@@ -11,12 +11,10 @@ use crate::error::{Error, Result};
 use crate::ffi::{Tracing, Visit};
 use crate::graph::{Arg, Graph, Node, ValueId};
 
-/// A forward pass, and what it gave.
+/// A forward pass.
 pub(crate) struct Traced {
     pub(crate) graph: Graph,
-    /// The outputs of the module itself.
-    pub(crate) outputs: Vec<Tensor>,
-    /// Whether they are one tensor and not a list.
+    /// Whether the outputs are one tensor and not a list.
     pub(crate) single: bool,
 }
 
@@ -32,7 +30,7 @@ pub(crate) fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) ->
     let mut builder = Builder::default();
     tracing.end(&outputs, &mut builder)?;
     let graph = builder.finish(inputs.len(), &state)?;
-    Ok(Traced { graph, outputs, single })
+    Ok(Traced { graph, single })
 }
 
 /// Makes a graph of what the tracer tells.

@@ -20,7 +20,7 @@ const FUSED: f64 = 1e-4;
 
 /// In which form a case's module is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     /// As it is, with its inputs in this order in memory.
     Plain(Layout),
     /// Rewritten by [`mmcv::fuse::fuse_call`].

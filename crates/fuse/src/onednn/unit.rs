@@ -9,7 +9,7 @@ use crate::graph::{Arg, Graph, Node, ValueId};
 use crate::ops::Convolution;
 
 /// `dnnl_alg_kind_t` of what is used.
-pub(super) mod algorithm {
+pub(crate) mod algorithm {
     pub(crate) const RELU: i32 = 0x20;
     pub(crate) const TANH: i32 = 0x21;
     pub(crate) const ELU: i32 = 0x22;
@@ -217,7 +217,7 @@ fn pooling<'a>(node: &Node, shape: &impl Fn(ValueId) -> Option<&'a Vec<i64>>) ->
 }
 
 /// The operation on each element that the node is.
-pub(super) fn eltwise(node: &Node) -> Option<Eltwise> {
+pub(crate) fn eltwise(node: &Node) -> Option<Eltwise> {
     let number = |index: usize| node.number(index).map(|number| number as f32);
     let of = |algorithm, alpha, beta| Some(Eltwise { algorithm, alpha, beta });
     match node.name() {
