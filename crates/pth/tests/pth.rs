@@ -3,6 +3,8 @@
 
 #[path = "pth/compared.rs"]
 mod compared;
+#[path = "pth/corpus.rs"]
+mod corpus;
 #[path = "pth/converted.rs"]
 mod converted;
 #[path = "pth/forge.rs"]
