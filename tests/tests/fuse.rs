@@ -1,8 +1,10 @@
 //! Rewritten modules give the numbers of those that they were made from.
 
-use mmcv::fuse::{FuseOptions, fuse};
+use mmcv::fuse::{Backend, Dtype, FuseOptions, fuse, fuse_call};
+use mmcv::layers::{Output, Result};
 use mmcv::prelude::*;
 use mmcv_tests::device;
+use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 fn trained(options: Dict) -> ConvModule {
@@ -16,10 +18,12 @@ fn trained(options: Dict) -> ConvModule {
     module
 }
 
+/// The largest difference, relative and absolute.
 fn difference(module: &dyn Module, other: &dyn Module, shape: [i64; 4]) -> f64 {
     let input = Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_device(device().unwrap());
     let expected = tch::no_grad(|| module.forward(&input.copy())).unwrap();
-    (other.forward(&input).unwrap() - expected).abs().max().double_value(&[])
+    let difference = (other.forward(&input).unwrap() - &expected).abs();
+    (difference / (expected.abs() + 1)).max().double_value(&[])
 }
 
 /// mmcv's `fuse_conv_bn` gives other numbers for the second, and fails for the third.
@@ -76,4 +80,219 @@ fn training_mode_is_refused() {
 fn what_the_module_refuses_is_an_error() {
     let error = fuse(&trained(dict! {}), &[1, 5, 9, 9], &FuseOptions::default()).unwrap_err();
     assert!(error.to_string().contains("in_channels"), "{error}");
+}
+
+/// Its forward pass is given by a function.
+struct Written(fn(&Tensor) -> Result<Vec<Tensor>>);
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Written")
+    }
+}
+
+impl Module for Written {
+    fn class(&self) -> &'static [&'static str] {
+        &["Written"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Output::Tensors((self.0)(input)?).single()
+    }
+
+    fn call(&self, inputs: &[&Tensor], _: &Dict) -> Result<Output> {
+        (self.0)(inputs[0]).map(Output::Tensors)
+    }
+}
+
+/// What a module changes in place, others see: through views, through the input, as outputs.
+#[test]
+fn changes_in_place_are_seen_where_they_were() {
+    let modules: [fn(&Tensor) -> Result<Vec<Tensor>>; 5] = [
+        |x| {
+            let y = x.f_mul_scalar(2.0)?;
+            let view = y.f_narrow(1, 0, 2)?;
+            let before = view.f_sum(None)?;
+            let _ = y.shallow_clone().f_relu_()?;
+            Ok(vec![before, view, y])
+        },
+        |x| {
+            let y = x.f_mul_scalar(2.0)?;
+            let _ = y.f_narrow(1, 1, 2)?.f_add_scalar_(3.0)?;
+            Ok(vec![y.f_relu()?])
+        },
+        |x| Ok(vec![x.shallow_clone().f_relu_()?, x.f_neg()?]),
+        |x| {
+            let zeros = x.f_zeros_like()?;
+            zeros.f_narrow(0, 0, 1)?.f_copy_(&x.f_narrow(0, 0, 1)?)?;
+            Ok(vec![zeros])
+        },
+        |x| {
+            let parts = x.f_chunk(2, 1)?;
+            Ok(vec![Tensor::f_cat(&[parts[1].f_relu()?, parts[0].shallow_clone()], 1)?, x.f_max_dim(1, true)?.1])
+        },
+    ];
+    for (index, function) in modules.into_iter().enumerate() {
+        let module = Written(function);
+        let input = Tensor::randn([2, 4, 5, 5], (Kind::Float, Device::Cpu)).to_device(device().unwrap());
+        let fused = fuse_call(&module, &[&input], &dict! {}, &FuseOptions::default()).unwrap();
+        let kept = input.copy();
+        for _ in 0..2 {
+            let found = fused.call(&[&input], &dict! {}).unwrap().into_vec();
+            assert_eq!(input, kept, "module {index} changes its input");
+            assert_eq!(found, function(&input.copy()).unwrap(), "module {index}");
+        }
+    }
+}
+
+#[test]
+fn what_depends_on_the_size_is_for_that_size() {
+    let module = Written(|x| Ok(vec![x.f_reshape([-1, x.size()[2] * 2])?]));
+    let input = Tensor::randn([2, 4, 6, 6], (Kind::Float, Device::Cpu)).to_device(device().unwrap());
+    let fused = fuse_call(&module, &[&input], &dict! {}, &FuseOptions::default()).unwrap();
+    let error = fused.call(&[&input.narrow(2, 0, 4)], &dict! {}).unwrap_err();
+    assert!(error.to_string().contains("for inputs of shape [[2, 4, 6, 6]] alone, got [[2, 4, 4, 6]]"), "{error}");
+}
+
+#[test]
+fn stages_of_a_backbone_and_other_sizes() {
+    let backbone = build_model(&config! { type: "MobileNetV2", widen_factor: 0.25, out_indices: [1, 4, 7] }).unwrap();
+    backbone.train(false);
+    backbone.to_device(device().unwrap()).unwrap();
+    let fused = fuse(&*backbone, &[1, 3, 64, 64], &FuseOptions::default()).unwrap();
+    for shape in [[1, 3, 64, 64], [2, 3, 96, 64], [1, 3, 64, 64]] {
+        let input = Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_device(device().unwrap());
+        let expected = tch::no_grad(|| backbone.call(&[&input], &dict! {})).unwrap().into_vec();
+        let found = fused.call(&[&input], &dict! {}).unwrap().into_vec();
+        assert_eq!(found.len(), 3);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(found.allclose(expected, 1e-4, 1e-4, false), "{shape:?}");
+        }
+    }
+}
+
+#[test]
+fn a_difference_names_the_first_module_that_differs() {
+    let module = trained(dict! { norm_cfg: { type: "BN" } });
+    let mut options = FuseOptions::default();
+    options.tolerance = Some(0.0);
+    options.dtype = Dtype::Bf16;
+    match fuse(&module, &[1, 4, 9, 9], &options) {
+        Err(error) => assert!(error.to_string().starts_with("conv: the fused form differs"), "{error}"),
+        Ok(fused) => assert!(!fused.summary().contains("oneDNN"), "bfloat16 cannot give the same numbers"),
+    }
+}
+
+#[test]
+fn the_libtorch_backend_and_bfloat16() {
+    let module = trained(dict! { norm_cfg: { type: "BN" } });
+    let mut options = FuseOptions::default();
+    options.backend = Backend::Libtorch;
+    let fused = fuse(&module, &[1, 4, 9, 9], &options).unwrap();
+    assert!(!fused.summary().contains("oneDNN"), "{}", fused.summary());
+    assert!(difference(&module, &fused, [1, 4, 9, 9]) < 1e-4);
+    if device().unwrap() == Device::Cpu {
+        let input = Tensor::zeros([1, 4, 9, 9], (Kind::Float, Device::Cpu));
+        let operators: Vec<String> = fused.profile(&[&input]).unwrap().into_iter().map(|timing| timing.operator).collect();
+        assert_eq!(operators, ["aten::contiguous", "mkldnn::_convolution_pointwise"]);
+    }
+    options = FuseOptions::default();
+    options.dtype = Dtype::Bf16;
+    let fused = fuse(&module, &[1, 4, 9, 9], &options).unwrap();
+    assert_eq!(
+        fused.forward(&Tensor::zeros([1, 4, 9, 9], (Kind::Float, device().unwrap()))).unwrap().kind(),
+        Kind::Float
+    );
+    assert!(difference(&module, &fused, [1, 4, 9, 9]) < 0.05);
+}
+
+/// The options of a random ConvModule and the shape of its input.
+fn conv_modules() -> impl Strategy<Value = (Dict, Vec<i64>)> {
+    let types = prop::sample::select(vec![
+        ("Conv2d", 2),
+        ("Conv2d", 2),
+        ("Conv1d", 1),
+        ("Conv3d", 3),
+        ("ConvWS", 2),
+        ("ConvAWS", 2),
+        ("Conv2dAdaptivePadding", 2),
+        ("deconv", 2),
+        ("deconv3d", 3),
+    ]);
+    let orders = Just(["conv", "norm", "act"]).prop_shuffle();
+    let activations = prop::sample::select(vec![
+        "ReLU",
+        "ReLU6",
+        "LeakyReLU",
+        "SiLU",
+        "Swish",
+        "HSwish",
+        "HSigmoid",
+        "GELU",
+        "Sigmoid",
+        "Tanh",
+        "ELU",
+        "PReLU",
+        "",
+    ]);
+    let norms = prop::sample::select(vec!["BN", "BN", "BN", "SyncBN", "GN", "IN", ""]);
+    let paddings = prop::sample::select(vec!["zeros", "zeros", "zeros", "reflect", "replicate", "circular"]);
+    let numbers = (1..4i64, 1..3i64, 0..3i64, 1..3i64, 1..4i64, 5..12i64);
+    let flags = proptest::array::uniform5(any::<bool>());
+    (types, orders, activations, norms, paddings, numbers, flags).prop_map(
+        |((conv, axes), order, activation, norm, padding_mode, numbers, flags)| {
+            let (kernel, stride, padding, dilation, groups, size) = numbers;
+            let [bias, affine, spectral, inplace, two_images] = flags;
+            let (inputs, outputs) = (4 * groups, 6 * groups);
+            let mut options = dict! {
+                in_channels: inputs, out_channels: outputs, kernel_size: kernel, stride: stride, padding: padding,
+                dilation: dilation, groups: groups, conv_cfg: { type: conv }, order: order.to_vec(), inplace: inplace,
+                with_spectral_norm: spectral, padding_mode: padding_mode, act_cfg: null,
+            };
+            if bias {
+                options.insert("bias", true);
+            }
+            if !activation.is_empty() {
+                options.insert("act_cfg", config! { type: activation });
+            }
+            match norm {
+                "" => {}
+                "GN" => drop(options.insert("norm_cfg", config! { type: "GN", num_groups: 2 })),
+                "BN" | "IN" => {
+                    drop(options.insert("norm_cfg", config! { type: (format!("{norm}{axes}d")), affine: affine }));
+                }
+                _ => drop(options.insert("norm_cfg", config! { type: norm, affine: affine })),
+            }
+            let spatial = vec![size; axes];
+            (options, [&[1 + i64::from(two_images), inputs][..], &spatial].concat())
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Or the module cannot be built, or does not take the input.
+    #[test]
+    fn any_conv_module_gives_the_same_numbers((options, shape) in conv_modules()) {
+        let Ok(module) = build_model(&config_of("ConvModule", options)) else { return Ok(()) };
+        module.to_device(device().unwrap()).unwrap();
+        let input = Tensor::randn(&shape, (Kind::Float, Device::Cpu)).to_device(device().unwrap());
+        for _ in 0..2 {
+            let _ = module.forward(&(&input * 2 + 1));
+        }
+        module.train(false);
+        let Ok(expected) = tch::no_grad(|| module.forward(&input.copy())) else { return Ok(()) };
+        for backend in [Backend::Auto, Backend::Libtorch] {
+            let mut options = FuseOptions::default();
+            options.backend = backend;
+            let found = fuse(&*module, &shape, &options).unwrap().forward(&input).unwrap();
+            prop_assert!(found.allclose(&expected, 1e-4, 1e-4, true), "{}", (found - &expected).abs().max());
+        }
+    }
+}
+
+fn config_of(name: &str, mut options: Dict) -> Config {
+    options.insert("type", name);
+    Config::Dict(options)
 }

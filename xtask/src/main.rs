@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod leaks;
 mod parity;
 mod process;
 mod setup;
@@ -44,6 +45,7 @@ enum Command {
     TestGpu(test_gpu::TestGpu),
     Parity(parity::Parity),
     Bench(bench::Bench),
+    Leaks(leaks::Leaks),
     Check(check::Check),
     Tidy(tidy::Tidy),
 }
@@ -58,6 +60,7 @@ impl Command {
             Self::TestGpu(command) => return command.run(),
             Self::Parity(command) => return command.run(),
             Self::Bench(command) => command.run()?,
+            Self::Leaks(command) => command.run()?,
             Self::Check(command) => command.run()?,
             Self::Tidy(command) => command.run()?,
         }

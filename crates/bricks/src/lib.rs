@@ -13,7 +13,7 @@ use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
 pub use context_block::{ContextBlock, ContextBlockConfig};
-pub use conv_module::{Bias, ConvModule, ConvModuleConfig, Folded, ForwardOptions, Order, Step, conv_module};
+pub use conv_module::{Bias, ConvModule, ConvModuleConfig, ForwardOptions, Order, Step, conv_module};
 pub use depthwise_separable::{DepthwiseSeparableConvModule, DepthwiseSeparableConvModuleConfig, Override};
 pub use generalized_attention::{AttentionType, GeneralizedAttention, GeneralizedAttentionConfig};
 pub use non_local::{Mode, NonLocal, NonLocalConfig};

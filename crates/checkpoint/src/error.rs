@@ -89,6 +89,14 @@ pub enum ErrorKind {
         /// The second tensor's name in the file.
         second: String,
     },
+    /// The dialect that was asked for is none of the network's.
+    #[error("the network has no dialect {name:?}; it has {}", listed(.known))]
+    UnknownDialect {
+        /// The name that was asked for.
+        name: String,
+        /// The dialects of the network.
+        known: Vec<String>,
+    },
     /// A pattern of `revise_keys` is no regular expression.
     #[error("revise_keys: {pattern:?} is no regular expression: {reason}")]
     Pattern {

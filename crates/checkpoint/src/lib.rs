@@ -14,6 +14,7 @@
 
 mod error;
 mod file;
+mod layout;
 mod load;
 mod loader;
 mod options;

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use mmcv_layers::{Module, ModuleExt, Parts, join, named_modules, observe};
+use mmcv_layers::{KeyDialect, Module, ModuleExt, Parts, join, named_modules, observe};
 use tch::{Kind, Tensor};
 
 use crate::error::ErrorKind;
+use crate::layout::{Layout, Renamed};
 use crate::proposal::propose;
 use crate::report::{Difference, TensorType};
 use crate::tensor::can_cast;
@@ -67,16 +68,22 @@ impl<'a, 'v> Matched<'a, 'v> {
     fn new(module: &'a dyn Module, values: Values<'v>, options: &LoadOptions) -> Result<Self, ErrorKind> {
         let described: HashMap<String, TensorType> =
             values.iter().map(|(name, value)| (name.clone(), value.described())).collect();
-        let mut found = rename(values, options)?;
         let modules = named_modules(module);
-        let (mut report, mut pairs, mut absent) = (LoadReport::default(), Vec::new(), Vec::new());
-        let mut expected = HashMap::new();
+        let mut targets = HashMap::new();
+        for (path, module) in &modules {
+            let parts = Parts::of(*module);
+            targets.extend(
+                parts.parameters.into_iter().chain(parts.buffers).map(|(local, own)| (join(path, &local), own)),
+            );
+        }
+        let mut report = LoadReport::default();
+        let mut found = rename(values, module.key_dialects(), &targets, options, &mut report)?;
+        let (mut pairs, mut absent) = (Vec::new(), Vec::new());
         for (path, module) in &modules {
             let parts = Parts::of(*module);
             let mut lacks = Vec::new();
             for (local, target) in parts.parameters.into_iter().chain(parts.buffers) {
                 let name = join(path, &local);
-                expected.insert(name.clone(), TensorType::of(target));
                 let Some(value) = found.remove(&name) else {
                     if module.may_be_absent(&local) {
                         lacks.push(local);
@@ -99,11 +106,10 @@ impl<'a, 'v> Matched<'a, 'v> {
         report.unexpected = found.into_keys().collect();
         report.unexpected.sort();
         if !report.is_complete() {
-            let names = |types: &'_ HashMap<String, TensorType>| types.keys().cloned().collect::<Vec<_>>();
-            let (given, wanted) = (names(&described), names(&expected));
-            let [given, wanted] = [&given, &wanted].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+            let given: Vec<&str> = described.keys().map(String::as_str).collect();
+            let wanted: Vec<&str> = targets.keys().map(String::as_str).collect();
             let same_shape = |name: &str, target: &str| {
-                described.get(name).map(|found| &found.shape) == expected.get(target).map(|wanted| &wanted.shape)
+                described.get(name).map(|found| found.shape.clone()) == targets.get(target).map(|own| own.size())
             };
             report.proposal = propose(&given, &wanted, report.loaded.len(), same_shape);
         }
@@ -142,18 +148,43 @@ impl Matched<'_, '_> {
     }
 }
 
-/// The tensors by the names that the options give them.
-fn rename<'a>(values: Values<'a>, options: &LoadOptions) -> Result<HashMap<String, Value<'a>>, ErrorKind> {
+/// The tensors by the names that the options and the layout that fits best give them.
+fn rename<'v>(
+    values: Values<'v>,
+    dialects: Vec<KeyDialect>,
+    targets: &HashMap<String, &Tensor>,
+    options: &LoadOptions,
+    report: &mut LoadReport,
+) -> Result<HashMap<String, Value<'v>>, ErrorKind> {
     let prefix = with_dot(options.prefix.as_deref());
-    let mut renamed: HashMap<String, (String, Value<'a>)> = HashMap::new();
-    for (key, value) in values {
-        let Some(rest) = key.strip_prefix(&prefix) else { continue };
-        let name = options.revise_keys.apply(rest);
+    let revised = values.into_iter().filter_map(|(key, value)| {
+        let name = options.revise_keys.apply(key.strip_prefix(&prefix)?);
+        Some((key, name, value))
+    });
+    let revised: Vec<(String, String, Value<'v>)> = revised.collect();
+    let names: Vec<&str> = revised.iter().map(|(_, name, _)| name.as_str()).collect();
+    let fits = |index: usize, name: &str| {
+        let value = revised.get(index).map(|(_, _, value)| value);
+        targets.get(name).zip(value).is_some_and(|(target, value)| value.has_shape_of(target))
+    };
+    let layout = Layout::choose(&names, dialects, options.dialect.as_deref(), fits)?;
+    report.layout = layout.description();
+    let mut renamed: HashMap<String, (String, Value<'v>)> = HashMap::new();
+    for (key, revised, value) in revised {
+        let name = match layout.rename(&revised) {
+            Renamed::To(name) => name,
+            Renamed::OfHead => {
+                report.of_head.push(key);
+                continue;
+            }
+        };
+        report.rewritten += usize::from(name != revised);
         let second = key.clone();
         if let Some((first, _)) = renamed.insert(name.clone(), (key, value)) {
             return Err(ErrorKind::SameName { name, first, second });
         }
     }
+    report.of_head.sort();
     Ok(renamed.into_iter().map(|(name, (_, value))| (name, value)).collect())
 }
 

@@ -15,6 +15,11 @@ pub struct LoadOptions {
     pub prefix: Option<String>,
     /// Renaming of the file's tensors. Default: a leading `module.` is removed.
     pub revise_keys: ReviseKeys,
+    /// The names that the file has, after `revise_keys`: one of the module's [`Module::key_dialects`]. Default: our own or a
+    /// dialect, each as it is or under `backbone.`, whichever fits best.
+    ///
+    /// [`Module::key_dialects`]: mmcv_layers::Module::key_dialects
+    pub dialect: Option<String>,
     /// Whether every tensor of the module has to be in the file and the other way round. Where not, what does not fit is
     /// left out and reported. Default: true.
     pub strict: bool,
@@ -31,6 +36,7 @@ impl Default for LoadOptions {
             entry: None,
             prefix: None,
             revise_keys: ReviseKeys::default(),
+            dialect: None,
             strict: true,
             dtype: DtypePolicy::default(),
             device: None,

@@ -27,6 +27,12 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Tensors whose shape or type is another in the state dict, and that were left as they are.
     pub mismatched: Vec<Difference>,
+    /// Tensors of the state dict that belong to what stands on a backbone, where the module is the backbone alone.
+    pub of_head: Vec<String>,
+    /// How the names in the state dict are made, such as `dialect torchvision`; `None` where they are the module's own.
+    pub layout: Option<String>,
+    /// How many names the layout changed.
+    pub rewritten: usize,
     /// Another choice of names with which more tensors would be loaded.
     pub proposal: Option<Proposal>,
 }
@@ -84,9 +90,13 @@ impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.written || self.loaded.is_empty() { "loaded" } else { "would fit" };
         write!(f, "{} of {} {word}", self.loaded.len(), self.total())?;
+        if let Some(layout) = &self.layout {
+            write!(f, "; {layout}, {} names rewritten", self.rewritten)?;
+        }
         if let Some(proposal) = &self.proposal {
             write!(f, "; {proposal}")?;
         }
+        group(f, "of a head that the network does not have", &self.of_head, String::clone)?;
         group(f, "missing", &self.missing, String::clone)?;
         group(f, "unexpected", &self.unexpected, String::clone)?;
         group(f, "mismatched", &self.mismatched, |Difference { name, expected, found, .. }| {

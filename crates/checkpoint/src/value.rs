@@ -45,13 +45,12 @@ impl Value<'_> {
         }
     }
 
-    /// Reads everything once, so that damage is found before anything is written.
+    /// Compares checksums, so that damage is found before anything is written.
     pub(crate) fn verify(&self) -> Result<(), ErrorKind> {
-        let Self::File(raw) = self else { return Ok(()) };
-        // Where checksums were compared, the pages of the file have been given back.
-        raw.for_each_chunk(|_| {})?;
-        raw.release();
-        Ok(())
+        match self {
+            Self::File(raw) => Ok(raw.verify()?),
+            Self::Memory(_) => Ok(()),
+        }
     }
 
     /// Copies the elements into `target`, which has the same shape; libtorch converts where the type is another.
@@ -73,13 +72,13 @@ impl Value<'_> {
 /// A copy of a file's tensor on `device`.
 pub(crate) fn read(raw: &RawTensor<'_>, device: Device) -> Result<Tensor, ErrorKind> {
     let kind = readable(raw)?;
-    let tensor = if device == Device::Cpu && is_row_major(raw) {
-        Tensor::f_from_data_size(&raw.bytes()?, &shape_of(raw), kind)?
-    } else {
+    let mapped = if device == Device::Cpu { raw.mapped()? } else { None };
+    let Some(bytes) = mapped else {
         let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
         copy_pieces(raw, kind, &tensor.f_view([-1_i64])?)?;
-        tensor
+        return Ok(tensor);
     };
+    let tensor = Tensor::f_from_data_size(bytes, &shape_of(raw), kind)?;
     raw.release();
     Ok(tensor)
 }
@@ -92,17 +91,6 @@ fn readable(raw: &RawTensor<'_>) -> Result<Kind, ErrorKind> {
 /// A size beyond `i64` fits no tensor: it becomes one that none has.
 fn shape_of(raw: &RawTensor<'_>) -> Vec<i64> {
     raw.shape().iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect()
-}
-
-/// Whether the elements follow on each other in the file, so that their bytes are borrowed and not gathered (but for
-/// those of a machine of the other byte order, and the like).
-fn is_row_major(raw: &RawTensor<'_>) -> bool {
-    let mut next = 1_u64;
-    raw.shape().iter().zip(raw.strides()).rev().all(|(&size, &stride)| {
-        let follows = size == 1 || stride == next;
-        next = next.saturating_mul(size);
-        follows
-    })
 }
 
 /// Copies the elements into a tensor of one dimension, piece by piece, so that nothing of any size is held twice.

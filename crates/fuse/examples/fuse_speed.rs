@@ -44,5 +44,9 @@ fn main() {
         (times[times.len() / 2], times[0])
     };
     let ((eager, eager_best), (quick, quick_best)) = (median(&mut eager), median(&mut quick));
-    println!("eager {eager:.2} ms (best {eager_best:.2}), fused {quick:.2} ms (best {quick_best:.2}), ratio {:.2} (best {:.2})", eager / quick, eager_best / quick_best);
+    println!(
+        "eager {eager:.2} ms (best {eager_best:.2}), fused {quick:.2} ms (best {quick_best:.2}), ratio {:.2} (best {:.2})",
+        eager / quick,
+        eager_best / quick_best
+    );
 }

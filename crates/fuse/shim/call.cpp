@@ -49,8 +49,14 @@ c10::IValue fixed(const Arg& arg) {
 c10::IValue typed(c10::IValue value, const c10::Argument& wanted) {
     auto type = wanted.type();
     if (auto optional = type->cast<c10::OptionalType>(); optional && !value.isNone()) type = optional->getElementType();
-    if (auto list = type->cast<c10::ListType>(); list && value.isIntList()) {
+    if (auto list = type->cast<c10::ListType>(); list && (value.isIntList() || value.isDoubleList())) {
         auto element = list->getElementType()->kind();
+        if (element == c10::TypeKind::OptionalType) {
+            c10::impl::GenericList numbers(list->getElementType());
+            for (const c10::IValue& number : value.toListRef()) numbers.push_back(number);
+            return numbers;
+        }
+        if (!value.isIntList()) return value;
         auto numbers = value.toIntVector();
         if (element == c10::TypeKind::FloatType) return std::vector<double>(numbers.begin(), numbers.end());
         if (element == c10::TypeKind::BoolType && numbers.empty()) return c10::List<bool>();

@@ -2,6 +2,7 @@
 #include "library.h"
 #include "shim.h"
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -342,14 +343,18 @@ Message mo_plan_add(Plan* plan, Op* op, const Place* places, size_t count) {
     });
 }
 
-// Runs the steps, in order, with these pointers.
-Message mo_plan_run(const Plan* plan, void* const* pointers) {
+// Runs the steps, in order, with these pointers; writes the milliseconds that each took to `times` unless that is null.
+Message mo_plan_run(const Plan* plan, void* const* pointers, double* times) {
     return guarded([&] {
         const auto& dnn = runtime();
         for (auto [memory, slot] : plan->slots) dnn.check(dnn.memory_set_data_handle(memory, pointers[slot]));
         for (const auto& step : plan->steps) {
+            auto start = std::chrono::steady_clock::now();
             dnn.check(dnn.primitive_execute(
                 step.op->primitive, dnn.stream, static_cast<int>(step.arguments.size()), step.arguments.data()));
+            if (!times) continue;
+            dnn.check(dnn.stream_wait(dnn.stream));
+            *times++ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
         }
         dnn.check(dnn.stream_wait(dnn.stream));
     });

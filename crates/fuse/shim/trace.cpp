@@ -2,6 +2,7 @@
 #include "shim.h"
 
 #include <ATen/core/ivalue.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
@@ -21,6 +22,8 @@ struct Visitor {
     void (*constant)(void*, size_t, const Arg*);
     // A constant that is a tensor, which the callee owns.
     void (*tensor)(void*, size_t, at::Tensor*);
+    // A value that an operator made of nothing, as it is now.
+    void (*created)(void*, size_t, at::Tensor*);
     // The numbers of the inputs, and of the outputs.
     void (*ends)(void*, const size_t*, size_t, const size_t*, size_t);
 };
@@ -98,6 +101,25 @@ void visit(const Visitor& visitor, torch::jit::Graph& graph) {
 
 void quiet(const std::string&) {}
 
+// Tensors that operators make of nothing while a trace goes on: a program may write into their memory without an operator,
+// as tch does for `Tensor::from_slice`, which the tracer does not see.
+thread_local std::vector<at::Tensor> created;
+thread_local std::optional<at::CallbackHandle> watching;
+
+void note_created(const at::RecordFunction& function, at::ObserverContext*) {
+    std::string_view name = function.name();
+    if (name != "aten::zeros" && name != "aten::empty") return;
+    for (const auto& output : function.outputs()) {
+        if (output.isTensor()) created.push_back(output.toTensor());
+    }
+}
+
+void stop_watching() {
+    if (watching) at::removeCallback(*watching);
+    watching.reset();
+    created.clear();
+}
+
 } // namespace
 
 extern "C" {
@@ -117,6 +139,8 @@ Message mf_trace_begin(at::Tensor* const* tensors, size_t count) {
             value->setType(c10::TensorType::get());
             state->setValue(*tensors[index], value);
         }
+        watching = at::addThreadLocalCallback(
+            at::RecordFunctionCallback(nullptr, &note_created).needsOutputs(true).scopes({at::RecordScope::FUNCTION}));
         tracer::setTracingState(state);
     });
 }
@@ -148,14 +172,23 @@ Message mf_trace_end(at::Tensor* const* outputs, size_t count, const Visitor* vi
         for (size_t index = 0; index < count; ++index) {
             state->graph->registerOutput(state->getOutput(*outputs[index], index));
         }
+        std::vector<std::pair<size_t, at::Tensor>> made;
+        for (const auto& tensor : created) {
+            if (state->hasValue(tensor)) made.emplace_back(state->getValue(tensor)->unique(), tensor);
+        }
         tracer::setTracingState(nullptr);
+        stop_watching();
         visit(*visitor, *state->graph);
+        for (const auto& [number, tensor] : made) visitor->created(visitor->context, number, new at::Tensor(tensor));
     });
 }
 
 // Ends the trace, whatever has happened.
 void mf_trace_abandon() {
-    guarded([] { tracer::abandon(); });
+    guarded([] {
+        stop_watching();
+        tracer::abandon();
+    });
 }
 
 } // extern "C"

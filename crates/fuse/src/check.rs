@@ -21,7 +21,8 @@ pub(crate) struct Comparison {
 impl Comparison {
     /// Compares `found` with `expected`.
     pub(crate) fn of(found: &[Tensor], expected: &[Tensor], options: &FuseOptions) -> Result<Self> {
-        let mut comparison = Self { difference: 0.0, share: if found.len() == expected.len() { 0.0 } else { f64::INFINITY } };
+        let mut comparison =
+            Self { difference: 0.0, share: if found.len() == expected.len() { 0.0 } else { f64::INFINITY } };
         for (found, expected) in found.iter().zip(expected) {
             if found.size() != expected.size() || found.kind() != expected.kind() {
                 comparison.share = f64::INFINITY;

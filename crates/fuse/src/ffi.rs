@@ -34,6 +34,7 @@ struct Visitor {
     ),
     constant: unsafe extern "C" fn(*mut c_void, usize, *const RawArg),
     tensor: unsafe extern "C" fn(*mut c_void, usize, *mut C_tensor),
+    created: unsafe extern "C" fn(*mut c_void, usize, *mut C_tensor),
     ends: unsafe extern "C" fn(*mut c_void, *const usize, usize, *const usize, usize),
 }
 
@@ -101,6 +102,8 @@ pub(crate) trait Visit {
     fn node(&mut self, op: &str, overload: &str, module: &str, inputs: &[ValueId], outputs: &[ValueId]);
     fn constant(&mut self, value: ValueId, constant: Arg);
     fn tensor(&mut self, value: ValueId, tensor: Tensor);
+    /// A value that an operator made of nothing, as it is at the end.
+    fn created(&mut self, value: ValueId, tensor: Tensor);
     fn ends(&mut self, inputs: &[ValueId], outputs: &[ValueId]);
 }
 
@@ -134,6 +137,7 @@ impl Tracing {
             node: visit_node::<V>,
             constant: visit_constant::<V>,
             tensor: visit_tensor::<V>,
+            created: visit_created::<V>,
             ends: visit_ends::<V>,
         };
         // SAFETY: the pointers are those of live tensors; the functions of the visitor are called only during this call,
@@ -209,6 +213,11 @@ unsafe extern "C" fn visit_tensor<V: Visit>(context: *mut c_void, value: usize, 
     unsafe { (*context.cast::<V>()).tensor(value, Tensor::from_ptr(tensor)) }
 }
 
+unsafe extern "C" fn visit_created<V: Visit>(context: *mut c_void, value: usize, tensor: *mut C_tensor) {
+    // SAFETY: as in `visit_tensor`.
+    unsafe { (*context.cast::<V>()).created(value, Tensor::from_ptr(tensor)) }
+}
+
 unsafe extern "C" fn visit_ends<V: Visit>(
     context: *mut c_void,
     inputs: *const usize,
@@ -265,8 +274,7 @@ impl Call {
         let (name, overload) = (c_string(op)?, c_string(overload)?);
         let mut made = std::ptr::null_mut();
         // SAFETY: the strings and the arguments, with what they point to, live through the call.
-        let message =
-            unsafe { mf_call_new(name.as_ptr(), overload.as_ptr(), raw.as_ptr(), raw.len(), &raw mut made) };
+        let message = unsafe { mf_call_new(name.as_ptr(), overload.as_ptr(), raw.as_ptr(), raw.len(), &raw mut made) };
         check(op, message)?;
         Ok(Self { raw: made, operator: op.to_owned() })
     }

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use crate::check::{self, Comparison};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::interpreter::Timing;
 use crate::onednn::Weights;
 use crate::options::FuseOptions;
 use crate::program::Program;
@@ -86,7 +87,7 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
     }
     let _guard = tch::no_grad_guard();
     let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
-    let Traced { mut graph, single, .. } = trace(module, &copies, arguments)?;
+    let Traced { mut graph, single } = trace(module, &copies, arguments)?;
     let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
     let any_size = takes_any_size(module, &copies, arguments, &graph);
     let simplified = rewrite::simplify(&mut graph, &copies)?;
@@ -94,7 +95,16 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
         *constant = constant.f_contiguous()?.copy();
     }
     let shapes: Vec<Vec<i64>> = copies.iter().map(Tensor::size).collect();
-    let mut state = State { graph, simplified, options: options.clone(), shapes, any_size, single, weights: Weights::default(), programs: Vec::new() };
+    let mut state = State {
+        graph,
+        simplified,
+        options: options.clone(),
+        shapes,
+        any_size,
+        single,
+        weights: Weights::default(),
+        programs: Vec::new(),
+    };
     let program = Program::new(&state.graph, simplified, &copies, options, &mut state.weights)?;
     state.programs.push((state.shapes.clone(), program));
     if options.self_check {
@@ -124,6 +134,11 @@ fn is_float(tensor: &Tensor) -> bool {
 impl State {
     /// The outputs for `inputs`.
     fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        self.program(inputs)?.run(inputs)
+    }
+
+    /// The program for inputs of these shapes.
+    fn program(&mut self, inputs: &[&Tensor]) -> Result<&mut Program> {
         let shapes: Vec<Vec<i64>> = inputs.iter().map(|input| input.size()).collect();
         if let Some(position) = self.programs.iter().position(|(known, _)| *known == shapes) {
             if position + 1 < self.programs.len() {
@@ -133,10 +148,8 @@ impl State {
         } else {
             self.prepare(inputs, shapes)?;
         }
-        match self.programs.last_mut() {
-            Some((_, program)) => program.run(inputs),
-            None => Err(Error::input("a program", "none")),
-        }
+        let program = self.programs.last_mut().map(|(_, program)| program);
+        program.ok_or_else(|| Error::unsupported("", "no program was prepared"))
     }
 
     fn prepare(&mut self, inputs: &[&Tensor], shapes: Vec<Vec<i64>>) -> Result<()> {
@@ -160,7 +173,11 @@ impl State {
     /// Compares with the module on another input.
     fn check(&mut self, module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<()> {
         let other = examples.iter().map(|input| {
-            if is_float(input) { sample::normal(&input.size(), 3, input.kind(), input.device()) } else { Ok(input.copy()) }
+            if is_float(input) {
+                sample::normal(&input.size(), 3, input.kind(), input.device())
+            } else {
+                Ok(input.copy())
+            }
         });
         let inputs: Vec<Tensor> = other.collect::<Result<_>>()?;
         let copies: Vec<Tensor> = inputs.iter().map(Tensor::copy).collect();
@@ -184,6 +201,15 @@ impl Fused {
     #[must_use]
     pub fn summary(&self) -> String {
         self.state().programs.last().map(|(_, program)| program.summary()).unwrap_or_default()
+    }
+
+    /// What each operator takes for these inputs, in order, in one run.
+    ///
+    /// # Errors
+    /// As of the forward pass.
+    pub fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
+        let _guard = tch::no_grad_guard();
+        self.state().program(inputs)?.profile(inputs)
     }
 
     /// The outputs for these inputs, in a list.

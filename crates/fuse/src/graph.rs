@@ -126,6 +126,11 @@ impl Node {
         }
     }
 
+    /// Whether the operator changes its first argument.
+    pub(crate) fn changes(&self) -> bool {
+        self.op.ends_with('_') && !self.op.ends_with("__")
+    }
+
     /// The operator's name without its namespace.
     pub(crate) fn name(&self) -> &str {
         self.op.strip_prefix("aten::").unwrap_or(&self.op)
@@ -201,7 +206,7 @@ impl Graph {
         let mut read: std::collections::HashSet<ValueId> = self.outputs.iter().copied().collect();
         let mut kept = Vec::new();
         for node in std::mem::take(&mut self.nodes).into_iter().rev() {
-            if node.name().ends_with('_') || node.outputs.iter().any(|value| read.contains(value)) {
+            if node.changes() || node.outputs.iter().any(|value| read.contains(value)) {
                 read.extend(node.inputs());
                 kept.push(node);
             }

@@ -26,6 +26,7 @@ struct Step {
     outputs: Vec<ValueId>,
     /// The values that nothing reads after this step.
     dead: Vec<ValueId>,
+    op: String,
     module: String,
 }
 
@@ -34,6 +35,20 @@ struct Step {
 enum Runner {
     Call(Call),
     Region(Region),
+}
+
+/// The time that an operator of a fused module took.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// The module whose forward pass it is part of, from the one that was fused.
+    pub module: String,
+    /// The operator: `convolution`, or libtorch's name.
+    pub operator: String,
+    /// The kernel, where oneDNN runs it: `brgconv:avx512_core`; else empty.
+    pub kernel: String,
+    /// The time in milliseconds.
+    pub milliseconds: f64,
 }
 
 /// The values of a run.
@@ -83,6 +98,16 @@ impl Interpreter {
         self.outputs.iter().map(|value| Ok(find(*value, &values, &self.constants)?.shallow_clone())).collect()
     }
 
+    /// What each operator took for these inputs.
+    pub(crate) fn profile(&mut self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
+        let mut values = self.start(inputs);
+        let mut timings = Vec::new();
+        for step in &mut self.steps {
+            step.profile(&mut values, &self.constants, &mut timings)?;
+        }
+        Ok(timings)
+    }
+
     /// All values for these inputs.
     pub(crate) fn run_all(&mut self, inputs: &[&Tensor]) -> Result<Values> {
         let mut values = self.start(inputs);
@@ -128,7 +153,14 @@ impl Step {
             Some(region) => Runner::Region(region),
             None => Runner::Call(call(node)?),
         };
-        Ok(Self { runner, inputs, outputs: node.outputs.clone(), dead, module: node.module.clone() })
+        Ok(Self {
+            runner,
+            inputs,
+            outputs: node.outputs.clone(),
+            dead,
+            op: node.op.clone(),
+            module: node.module.clone(),
+        })
     }
 
     fn run(&mut self, values: &mut Values, constants: &Values) -> Result<()> {
@@ -142,6 +174,29 @@ impl Step {
             return Err(Error::unsupported(&self.module, "it gives lists of different lengths"));
         }
         values.extend(self.outputs.iter().copied().zip(results));
+        Ok(())
+    }
+}
+
+impl Step {
+    fn profile(&mut self, values: &mut Values, constants: &Values, timings: &mut Vec<Timing>) -> Result<()> {
+        if let Runner::Region(region) = &mut self.runner {
+            let inputs = self.inputs.iter().map(|value| find(*value, values, constants)).collect::<Result<Vec<_>>>()?;
+            let (results, steps) = region.profile(&inputs)?;
+            timings.extend(steps.into_iter().map(|(label, milliseconds)| Timing {
+                module: label.module,
+                operator: label.operator.to_owned(),
+                kernel: label.kernel,
+                milliseconds,
+            }));
+            values.extend(self.outputs.iter().copied().zip(results));
+            return Ok(());
+        }
+        let start = std::time::Instant::now();
+        self.run(values, constants)?;
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        let operator = self.op.clone();
+        timings.push(Timing { module: self.module.clone(), operator, kernel: String::new(), milliseconds });
         Ok(())
     }
 }
@@ -178,4 +233,17 @@ fn in_module(error: Error, module: &str) -> Error {
 fn find<'a>(value: ValueId, values: &'a Values, constants: &'a Values) -> Result<&'a Tensor> {
     let found = values.get(&value).or_else(|| constants.get(&value));
     found.ok_or_else(|| Error::unsupported("", format!("value {value} of the graph is missing")))
+}
+
+/// What the node gives, all of whose inputs are constants of `graph`.
+pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Result<Vec<Tensor>> {
+    let constants = node.inputs().filter_map(|value| Some((value, graph.constants.get(&value)?.shallow_clone())));
+    let one = Graph {
+        nodes: vec![node.clone()],
+        inputs: Vec::new(),
+        outputs: node.outputs.clone(),
+        constants: constants.collect(),
+        next: graph.next,
+    };
+    Interpreter::new(&one)?.run(&[])
 }

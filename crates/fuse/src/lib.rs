@@ -4,6 +4,7 @@
 //! `docs/performance.md` says how it works and when to use what.
 
 mod check;
+mod deviation;
 mod error;
 mod ffi;
 mod fused;
@@ -17,7 +18,10 @@ mod rewrite;
 mod sample;
 mod trace;
 
+pub use deviation::{Deviation, deviation, random_crops};
 pub use error::{Error, Result};
 pub use fused::{Fused, fuse, fuse_call};
+pub use interpreter::Timing;
 pub use onednn::onednn_version;
 pub use options::{Backend, Dtype, FuseOptions};
+pub use rewrite::available_operators;

@@ -4,9 +4,10 @@ use tch::{Device, Tensor};
 
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::interpreter::Interpreter;
+use crate::interpreter::{Interpreter, Timing};
 use crate::onednn::{self, Weights};
-use crate::options::{Backend, FuseOptions};
+use crate::options::{Backend, Dtype, FuseOptions};
+use crate::rewrite::libtorch;
 
 /// A graph prepared for inputs of given shapes.
 #[derive(Debug)]
@@ -26,12 +27,21 @@ impl Program {
         weights: &mut Weights,
     ) -> Result<Self> {
         let mut interpreter = Interpreter::new(graph)?;
-        let on_cpu = inputs.iter().all(|input| input.device() == Device::Cpu);
-        let wanted = options.backend != Backend::Libtorch && simplified && on_cpu;
-        if wanted && usable(options.backend)? {
+        let device = inputs.first().map_or(Device::Cpu, Tensor::device);
+        if simplified {
             let shapes = interpreter.shapes(&inputs.iter().collect::<Vec<_>>())?;
-            let (graph, regions) = onednn::regions(graph, &shapes, options.dtype, weights)?;
-            interpreter = Interpreter::with_regions(&graph, regions)?;
+            interpreter = if device == Device::Cpu && options.backend != Backend::Libtorch && usable(options.backend)? {
+                let (graph, regions) = onednn::regions(graph, &shapes, options.dtype, weights)?;
+                Interpreter::with_regions(&graph, regions)?
+            } else {
+                let mut graph = graph.clone();
+                if options.dtype == Dtype::Bf16 {
+                    libtorch::in_bfloat16(&mut graph, &shapes)?;
+                }
+                let shapes = Interpreter::new(&graph)?.shapes(&inputs.iter().collect::<Vec<_>>())?;
+                libtorch::fuse(&mut graph, &shapes, device)?;
+                Interpreter::new(&graph)?
+            };
         }
         Ok(Self { interpreter, changes_inputs: !simplified })
     }
@@ -42,6 +52,10 @@ impl Program {
             return self.interpreter.run(&copies.iter().collect::<Vec<_>>());
         }
         self.interpreter.run(inputs)
+    }
+
+    pub(crate) fn profile(&mut self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
+        self.interpreter.profile(inputs)
     }
 
     pub(crate) fn summary(&self) -> String {

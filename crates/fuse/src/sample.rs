@@ -20,7 +20,7 @@ pub(crate) fn normal(shape: &[i64], seed: u64, kind: Kind, device: Device) -> Re
 }
 
 /// Steele et al., Fast Splittable Pseudorandom Number Generators (2014).
-fn splitmix(state: &mut u64) -> u64 {
+pub(crate) fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut bits = *state;
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,6 +1,6 @@
 //! [`trace`]: the operators that a module's forward pass calls, as a [`Graph`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mmcv_layers::observe::watch;
 use mmcv_layers::{Module, ModuleExt, Output};
@@ -11,12 +11,10 @@ use crate::error::{Error, Result};
 use crate::ffi::{Tracing, Visit};
 use crate::graph::{Arg, Graph, Node, ValueId};
 
-/// A forward pass, and what it gave.
+/// A forward pass.
 pub(crate) struct Traced {
     pub(crate) graph: Graph,
-    /// The outputs of the module itself.
-    pub(crate) outputs: Vec<Tensor>,
-    /// Whether they are one tensor and not a list.
+    /// Whether the outputs are one tensor and not a list.
     pub(crate) single: bool,
 }
 
@@ -32,7 +30,7 @@ pub(crate) fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) ->
     let mut builder = Builder::default();
     tracing.end(&outputs, &mut builder)?;
     let graph = builder.finish(inputs.len(), &state)?;
-    Ok(Traced { graph, outputs, single })
+    Ok(Traced { graph, single })
 }
 
 /// Makes a graph of what the tracer tells.
@@ -41,6 +39,7 @@ struct Builder {
     nodes: Vec<Node>,
     args: HashMap<ValueId, Arg>,
     tensors: HashMap<ValueId, Tensor>,
+    created: Vec<(ValueId, Tensor)>,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
     next: ValueId,
@@ -86,6 +85,10 @@ impl Visit for Builder {
         self.tensors.insert(value, tensor);
     }
 
+    fn created(&mut self, value: ValueId, tensor: Tensor) {
+        self.created.push((value, tensor));
+    }
+
     fn ends(&mut self, inputs: &[ValueId], outputs: &[ValueId]) {
         self.inputs = inputs.to_vec();
         self.outputs = outputs.to_vec();
@@ -110,6 +113,15 @@ impl Builder {
         let mut graph = Graph { nodes: self.nodes, outputs: self.outputs, next: self.next, ..Graph::default() };
         let (own, parameters) = self.inputs.split_at(inputs.min(self.inputs.len()));
         graph.inputs = own.to_vec();
+        for (value, tensor) in self.created {
+            // It may be what is inside of another operator; what operators wrote into it is in the graph. Otherwise it is as
+            // the program left it.
+            let from_nothing = |node: &Node| node.outputs.contains(&value) && node.inputs().next().is_none();
+            if graph.nodes.iter().any(from_nothing) && !is_changed(&graph, value) {
+                graph.nodes.retain(|node| !node.outputs.contains(&value));
+                graph.constants.insert(value, tensor.f_detach()?);
+            }
+        }
         let read = graph.uses();
         let parameters = parameters.iter().copied().zip(state.iter().map(Tensor::shallow_clone));
         for (value, tensor) in parameters.chain(self.tensors).filter(|(value, _)| read.contains_key(value)) {
@@ -119,10 +131,31 @@ impl Builder {
     }
 }
 
+/// Whether an operator changes the value, or what is made of it, which may be a view.
+fn is_changed(graph: &Graph, value: ValueId) -> bool {
+    let mut derived = HashSet::from([value]);
+    for node in &graph.nodes {
+        if node.inputs().any(|input| derived.contains(&input)) {
+            derived.extend(&node.outputs);
+            if node.changes() && node.value(0).is_some_and(|target| derived.contains(&target)) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
 /// The list of these elements.
 fn list(elements: &[Arg]) -> Option<Arg> {
-    let ints = || elements.iter().map(|arg| if let Arg::Int(int) = arg { Some(*int) } else { None }).collect::<Option<Vec<_>>>();
-    let bools = || elements.iter().map(|arg| if let Arg::Bool(bool) = arg { Some(*bool) } else { None }).collect::<Option<Vec<_>>>();
+    let ints = || {
+        elements.iter().map(|arg| if let Arg::Int(int) = arg { Some(*int) } else { None }).collect::<Option<Vec<_>>>()
+    };
+    let bools = || {
+        elements
+            .iter()
+            .map(|arg| if let Arg::Bool(bool) = arg { Some(*bool) } else { None })
+            .collect::<Option<Vec<_>>>()
+    };
     let doubles = || {
         let double = |arg: &Arg| match arg {
             Arg::Double(double) => Some(*double),
@@ -139,5 +172,9 @@ fn list(elements: &[Arg]) -> Option<Arg> {
         };
         elements.iter().map(value).collect::<Option<Vec<_>>>()
     };
-    ints().map(Arg::Ints).or_else(|| bools().map(Arg::Bools)).or_else(|| doubles().map(Arg::Doubles)).or_else(|| values().map(Arg::Values))
+    ints()
+        .map(Arg::Ints)
+        .or_else(|| bools().map(Arg::Bools))
+        .or_else(|| doubles().map(Arg::Doubles))
+        .or_else(|| values().map(Arg::Values))
 }

@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod containers;
 pub mod conv;
+mod dialect;
 pub mod drop;
 mod error;
 pub mod explain;
@@ -28,6 +29,7 @@ mod state;
 pub mod upsample;
 
 pub use containers::{ModuleDict, ModuleList, Sequential};
+pub use dialect::KeyDialect;
 pub use error::{Error, ErrorKind, Result, first_line};
 pub use identity::Identity;
 pub use init::InitCfg;

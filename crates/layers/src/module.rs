@@ -8,7 +8,7 @@ use std::fmt::{Debug, Display};
 use mmcv_registry::Dict;
 use tch::Tensor;
 
-use crate::{Error, InitCfg, Result, observe};
+use crate::{Error, InitCfg, KeyDialect, Result, observe};
 
 /// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
 ///
@@ -91,6 +91,11 @@ pub trait Module: Any + Debug + Send {
     /// Where libtorch fails.
     fn after_load(&self, _absent: &[&str]) -> Result<()> {
         Ok(())
+    }
+
+    /// The names that other libraries give to the tensors in checkpoints of this network.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        Vec::new()
     }
 
     /// The class name: the first of [`Self::class`].

@@ -1,4 +1,6 @@
-//! Pictures: reading them, and drawing the result of a classification beside them.
+//! Pictures: reading them, and drawing the result of a classification or feature maps beside them.
+
+mod features;
 
 use std::path::Path;
 
@@ -6,7 +8,9 @@ use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::{Context, Result};
 use image::{ImageReader, Rgb, RgbImage, imageops};
 
-use crate::commands::Prediction;
+use crate::commands::{Prediction, make_folder_of};
+
+pub(crate) use features::write_features;
 
 const PHOTO_HEIGHT: u32 = 384;
 const PANEL_WIDTH: u32 = 420;
@@ -27,12 +31,24 @@ pub(crate) fn read(file: &Path) -> Result<RgbImage> {
     Ok(reader.decode().context("cannot read the picture: expected PNG, JPEG, WebP or BMP")?.to_rgb8())
 }
 
+/// The photo at the height of the drawings, and not wider than four times that.
+fn scaled(photo: &RgbImage) -> Result<RgbImage> {
+    let width = u64::from(photo.width()) * u64::from(PHOTO_HEIGHT) / u64::from(photo.height().max(1));
+    let width = u32::try_from(width)?.clamp(1, 4 * PHOTO_HEIGHT);
+    Ok(imageops::resize(photo, width, PHOTO_HEIGHT, imageops::FilterType::Triangle))
+}
+
+/// Writes a PNG; its folder is made where it is missing.
+fn save(file: &Path, canvas: &RgbImage) -> Result<()> {
+    make_folder_of(file)?;
+    canvas.save_with_format(file, image::ImageFormat::Png).with_context(|| format!("cannot write {}", file.display()))
+}
+
 /// Writes a PNG with the photo on the left and its best classes, eight at most, with bars on the right.
 pub(crate) fn write(file: &Path, photo: &RgbImage, predictions: &[Prediction]) -> Result<()> {
     let font = FontRef::try_from_slice(dejavu::sans::regular())?;
-    let width = u64::from(photo.width()) * u64::from(PHOTO_HEIGHT) / u64::from(photo.height().max(1));
-    let width = u32::try_from(width)?.clamp(1, 4 * PHOTO_HEIGHT);
-    let photo = imageops::resize(photo, width, PHOTO_HEIGHT, imageops::FilterType::Triangle);
+    let photo = scaled(photo)?;
+    let width = photo.width();
     let mut canvas = RgbImage::from_pixel(width + PANEL_WIDTH, PHOTO_HEIGHT, BACKGROUND);
     imageops::replace(&mut canvas, &photo, 0, 0);
 
@@ -51,10 +67,7 @@ pub(crate) fn write(file: &Path, photo: &RgbImage, predictions: &[Prediction]) -
         fill(&mut canvas, left, bar_top, length, TRACK);
         fill(&mut canvas, left, bar_top, (f64::from(length) * prediction.score.clamp(0.0, 1.0)).round() as u32, FILL);
     }
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
-    canvas.save_with_format(file, image::ImageFormat::Png).with_context(|| format!("cannot write {}", file.display()))
+    save(file, &canvas)
 }
 
 fn fill(canvas: &mut RgbImage, left: u32, top: u32, length: u32, colour: Rgb<u8>) {

@@ -1,9 +1,11 @@
 //! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`, `MultiLabelLinearClsHead`. Reference: mmpretrain/models.
 
+use std::any::Any;
+
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Linear, LinearConfig, Module, Output, Parts, Result, Size, call_child,
-    run_child,
+    Arguments, Builder, Error, InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Size,
+    call_child, run_child,
 };
 use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
 use tch::Tensor;
@@ -18,8 +20,8 @@ config_struct! {
             backbone: Dict,
         }
         optional {
-            /// What reduces the backbone's last stage to one vector per image; null for none.
-            neck: Option<Dict> = None,
+            /// What reduces the backbone's stages to one vector per image, or a list of such steps; null for none.
+            neck: Config = Config::Null,
             /// What turns the vector into a score for each class; null to give the features.
             head: Option<Dict> = None,
             /// Accepted for the reference's configs; it concerns training alone.
@@ -50,13 +52,12 @@ impl ImageClassifier {
     /// # Errors
     /// Where a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &ImageClassifierConfig) -> Result<Self> {
-        let part = |key: &str, cfg: &Dict| {
-            Builder { path: builder.path.key(key), ..builder.clone() }.model(&Config::Dict(cfg.clone()))
-        };
+        let built = |key: &str, cfg: &Config| builder.at(|path| path.key(key)).model(cfg);
+        let part = |key: &str, cfg: &Dict| built(key, &Config::Dict(cfg.clone()));
         Ok(Self {
             data_preprocessor: TrainingPart::data_preprocessor(&config.data_preprocessor),
             backbone: part("backbone", &config.backbone)?,
-            neck: config.neck.as_ref().map(|cfg| part("neck", cfg)).transpose()?,
+            neck: if config.neck.is_null() { None } else { Some(built("neck", &config.neck)?) },
             head: config.head.as_ref().map(|cfg| part("head", cfg)).transpose()?,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
@@ -107,6 +108,14 @@ impl Module for ImageClassifier {
 
     fn init_weights(&self) -> Result<()> {
         self.init_cfg.init_weights(self)
+    }
+
+    /// Those of the backbone, whose classifier is the head here; and a backbone alone.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        let linear = self.head.as_ref().is_some_and(|head| (&**head as &dyn Any).is::<LinearClsHead>());
+        let head = linear.then_some("head.fc.");
+        let dialects = std::iter::once(KeyDialect::new("backbone")).chain(self.backbone.key_dialects());
+        dialects.map(|dialect| dialect.of_classifier("backbone.", head)).collect()
     }
 }
 
@@ -169,6 +178,77 @@ impl Module for GlobalAveragePooling {
     fn has_init_weights(&self) -> bool {
         true
     }
+}
+
+config_struct! {
+    /// Arguments of `ClsHead`.
+    pub struct ClsHeadConfig {
+        optional {
+            /// Accepted for the reference's configs; the forward pass gives scores.
+            loss: Config = config! { type: "CrossEntropyLoss", loss_weight: 1.0 },
+            /// Accepted for the reference's configs.
+            topk: Config = Config::List(vec![Config::Int(1)]),
+            /// Accepted for the reference's configs.
+            cal_acc: bool = false,
+            /// Rules of initialisation.
+            init_cfg: Config = Config::Null,
+        }
+    }
+}
+
+/// The last of what it is given: for backbones that give scores themselves, such as `VGG` with `num_classes`.
+///
+/// Shapes: any input, and the output as the last input.
+#[derive(Debug)]
+pub struct ClsHead {
+    loss_module: Option<TrainingPart>,
+    init_cfg: InitCfg,
+}
+
+impl ClsHead {
+    /// A head without weights.
+    ///
+    /// # Errors
+    /// Where a rule of `init_cfg` is wrong.
+    pub fn new(config: &ClsHeadConfig) -> Result<Self> {
+        Ok(Self {
+            loss_module: TrainingPart::loss(&config.loss),
+            init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
+        })
+    }
+}
+
+impl Module for ClsHead {
+    fn class(&self) -> &'static [&'static str] {
+        &["ClsHead", "BaseModule"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.shallow_clone())
+    }
+
+    fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
+        last_input(inputs).and_then(|last| self.forward(last)).map(Output::Tensor)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(loss) = &self.loss_module {
+            parts.child("loss_module", loss);
+        }
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+}
+
+/// The last of the stages that a head is given.
+fn last_input<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor> {
+    inputs.last().copied().ok_or_else(|| Error::input("at least one input", "none"))
 }
 
 config_struct! {
@@ -278,8 +358,7 @@ impl Module for LinearClsHead {
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
-        let last = inputs.last().ok_or_else(|| Error::input("at least one input", "none"))?;
-        self.forward(last).map(Output::Tensor)
+        last_input(inputs).and_then(|last| self.forward(last)).map(Output::Tensor)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

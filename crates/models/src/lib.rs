@@ -1,8 +1,10 @@
 //! Backbones and classifiers of the OpenMMLab model zoo.
 
+mod alexnet;
 mod backbone;
 mod classifier;
 mod gem;
+mod hrnet;
 mod mobilenet_v2;
 mod preprocess;
 mod recipe;
@@ -11,17 +13,21 @@ mod res2net;
 mod resnet;
 mod resnext;
 mod training_part;
+mod vgg;
+mod zoo;
 
 use mmcv_layers::{Build, Registry, add_all, build_from};
 use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
+pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::Backbone;
 pub use classifier::{
-    GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig, LinearClsHead,
-    LinearClsHeadConfig, MultiLabelLinearClsHeadConfig,
+    ClsHead, ClsHeadConfig, GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig,
+    LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHeadConfig,
 };
 pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
+pub use hrnet::{HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
@@ -31,6 +37,8 @@ pub use resnet::{
     PluginConfig, Position, ResNet, ResNetConfig, ResNetOptions, ResNetV1cConfig, ResNetV1dConfig, Style,
 };
 pub use resnext::{ResNeXtConfig, resnext};
+pub use vgg::{VGG, VGGConfig};
+pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
 
 /// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
 /// [`mmcv_layers::MODELS`].
@@ -100,6 +108,30 @@ pub const SPECS: &[Spec<Build>] = &[
         ..Spec::new("RegNet", |arguments| resnet::build(arguments, regnet))
     },
     Spec {
+        group: "backbone",
+        doc: "VGG, with or without classifier.",
+        source: "mmpretrain VGG; Simonyan and Zisserman, Very Deep Convolutional Networks (2014)",
+        fields: VGGConfig::FIELDS,
+        aliases: &["mmpretrain.VGG"],
+        ..Spec::new("VGG", vgg::build)
+    },
+    Spec {
+        group: "backbone",
+        doc: "AlexNet, with or without classifier.",
+        source: "mmpretrain AlexNet; Krizhevsky, One weird trick for parallelizing convolutional neural networks (2014)",
+        fields: AlexNetConfig::FIELDS,
+        aliases: &["mmpretrain.AlexNet"],
+        ..Spec::new("AlexNet", |arguments| build_from(arguments, AlexNet::new))
+    },
+    Spec {
+        group: "backbone",
+        doc: "HRNet without classifier.",
+        source: "mmpretrain HRNet; Sun et al., High-Resolution Representations for Labeling Pixels and Regions (2019)",
+        fields: HRNetConfig::FIELDS,
+        aliases: &["mmpretrain.HRNet"],
+        ..Spec::new("HRNet", hrnet::build)
+    },
+    Spec {
         group: "classifier",
         doc: "A backbone, a neck and a head.",
         source: "mmpretrain ImageClassifier",
@@ -122,6 +154,22 @@ pub const SPECS: &[Spec<Build>] = &[
         fields: GeneralizedMeanPoolingConfig::FIELDS,
         aliases: &["mmpretrain.GeneralizedMeanPooling"],
         ..Spec::new("GeneralizedMeanPooling", |arguments| build_from(arguments, GeneralizedMeanPooling::new))
+    },
+    Spec {
+        group: "neck",
+        doc: "Brings the branches of HRNet together at the lowest resolution.",
+        source: "mmpretrain HRFuseScales; Wang et al., Deep High-Resolution Representation Learning (2019)",
+        fields: HRFuseScalesConfig::FIELDS,
+        aliases: &["mmpretrain.HRFuseScales"],
+        ..Spec::new("HRFuseScales", hrnet::build_fuse_scales)
+    },
+    Spec {
+        group: "head",
+        doc: "The scores of a backbone that has its own classifier.",
+        source: "mmpretrain ClsHead",
+        fields: ClsHeadConfig::FIELDS,
+        aliases: &["mmpretrain.ClsHead"],
+        ..Spec::new("ClsHead", |arguments| build_from(arguments, ClsHead::new))
     },
     Spec {
         group: "head",

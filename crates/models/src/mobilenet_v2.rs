@@ -2,7 +2,9 @@
 //! and Linear Bottlenecks (2018).
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Sequential, run_child};
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, KeyDialect, Module, Output, Parts, Result, Sequential, run_child,
+};
 use mmcv_registry::{Config, Dict, config, config_struct, dict};
 use tch::Tensor;
 
@@ -158,6 +160,32 @@ impl Module for MobileNetV2 {
     fn init_weights(&self) -> Result<()> {
         self.init_cfg.init_weights(self)
     }
+
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        vec![torchvision()]
+    }
+}
+
+/// torchvision counts all blocks in one list, `features`. A convolution and its norm are `0` and `1` of a list, but for the
+/// last convolution of a block, which stands with its norm in the block's own list.
+fn torchvision() -> KeyDialect {
+    let pair = |theirs: String, ours: String| {
+        [(format!("{theirs}.0."), format!("{ours}.conv.")), (format!("{theirs}.1."), format!("{ours}.bn."))]
+    };
+    let mut pairs = Vec::from(pair("features.0".to_owned(), "conv1".to_owned()));
+    let mut position = 1;
+    for (stage, (expansion, _, blocks, _)) in (1..).zip(STAGES) {
+        let last = if expansion == 1 { 1 } else { 2 };
+        for block in 0..blocks {
+            let (theirs, ours) = (format!("features.{position}.conv"), format!("layer{stage}.{block}.conv"));
+            pairs.extend((0..last).flat_map(|conv| pair(format!("{theirs}.{conv}"), format!("{ours}.{conv}"))));
+            pairs.push((format!("{theirs}.{last}."), format!("{ours}.{last}.conv.")));
+            pairs.push((format!("{theirs}.{}.", last + 1), format!("{ours}.{last}.bn.")));
+            position += 1;
+        }
+    }
+    pairs.extend(pair(format!("features.{position}"), "conv2".to_owned()));
+    KeyDialect::new("torchvision").with_head("classifier.1.").with(pairs)
 }
 
 /// Builds `MobileNetV2` from a dict.

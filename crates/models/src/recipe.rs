@@ -39,6 +39,8 @@ config_struct! {
             revise_keys: ReviseKeysConfig = ReviseKeysConfig(Vec::new()),
             /// The prefix of the tensors that are taken; it is removed. Null for all.
             prefix: Option<String> = None,
+            /// The names in the file: a dialect of the network, such as `torchvision`; null for what fits best.
+            dialect: Option<String> = None,
             /// Whether every tensor of the network has to be in the file and the other way round.
             strict: bool = true,
         }
@@ -117,6 +119,29 @@ impl Recipe {
         Builder { registry, path: KeyPath::root().key("model") }.model(&Config::Dict(self.model.clone()))
     }
 
+    /// Builds the backbone alone, without the classifier that some have, to give the stages `out_indices`, or those of the
+    /// config; without weights and in training mode.
+    ///
+    /// # Errors
+    /// Where it cannot be built; the error has the key path.
+    pub fn build_backbone(&self, registry: &Registry, out_indices: Option<&[i64]>) -> Result<Box<dyn Module>> {
+        let mut backbone = self.backbone();
+        if let Some(indices) = out_indices {
+            backbone.insert("out_indices", indices.to_vec());
+        }
+        let path = KeyPath::root().key("model");
+        let path = if self.model.contains_key("backbone") { path.key("backbone") } else { path };
+        Builder { registry, path }.model(&Config::Dict(backbone))
+    }
+
+    /// The dict of the backbone, without the classifier that some have: that of an `ImageClassifier`, or the network itself.
+    #[must_use]
+    pub fn backbone(&self) -> Dict {
+        let mut backbone = self.model.get("backbone").and_then(Config::as_dict).unwrap_or(&self.model).clone();
+        backbone.remove("num_classes");
+        backbone
+    }
+
     /// The name of a class: from the list, or its number.
     #[must_use]
     pub fn class_name(&self, index: usize) -> String {
@@ -134,6 +159,12 @@ impl CheckpointConfig {
         let ReviseKeysConfig(pairs) = &self.revise_keys;
         let revise_keys =
             ReviseKeys::new(pairs.iter().map(|(pattern, replacement)| (pattern.as_str(), replacement.as_str())))?;
-        Ok(LoadOptions { revise_keys, prefix: self.prefix.clone(), strict: self.strict, ..LoadOptions::default() })
+        Ok(LoadOptions {
+            revise_keys,
+            prefix: self.prefix.clone(),
+            dialect: self.dialect.clone(),
+            strict: self.strict,
+            ..LoadOptions::default()
+        })
     }
 }

@@ -11,7 +11,8 @@ use crate::json::{self, Json};
 use crate::limits::max_unfolded_bytes;
 use crate::map::Map;
 use crate::pickle::{AllowList, Graph, Node, Value};
-use crate::raw::{RawTensor, Source};
+use crate::raw::RawTensor;
+use crate::source::Source;
 use crate::tensor::Tensor;
 use crate::tree::{self, Budget, Holders, Path};
 use crate::{archive, legacy, safetensors, zip};
@@ -186,6 +187,14 @@ impl Checkpoint {
         Some(found.into_iter().map(|path| self.raw(path.key.into(), path.node)).collect())
     }
 
+    /// The tensors below a top-level entry, also those of a flat file whose keys begin with it and a dot; their keys lack
+    /// that part. Empty where there are none.
+    pub fn below(&self, entry: &str) -> Vec<RawTensor<'_>> {
+        let nested = self.tensors_below(&[entry]).filter(|found| !found.is_empty());
+        let prefix = format!("{entry}.");
+        nested.unwrap_or_else(|| self.tensors().filter_map(|raw| raw.without(&prefix)).collect())
+    }
+
     /// The top-level entries that hold no tensor, as JSON. What JSON does not have is an object with one `$` key:
     /// `$int`, `$float`, `$bytes`, `$set`, `$complex`, `$dtype`, `$device`, `$opaque`.
     pub fn meta(&self) -> JsonValue {
@@ -224,7 +233,22 @@ impl Checkpoint {
         Meta(self)
     }
 
-    fn raw<'a>(&'a self, key: std::borrow::Cow<'a, str>, node: u32) -> RawTensor<'a> {
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.holders
+    }
+
+    /// The top-level entries that hold tensors, and what the keys of a flat file have before their first dot.
+    pub fn entries(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let firsts = self.tensors.iter().filter_map(|path| path.key.split('.').next());
+        firsts.filter(|first| seen.insert(*first)).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn raw<'a>(&'a self, key: std::borrow::Cow<'a, str>, node: u32) -> RawTensor<'a> {
         let tensor = match self.graph.nodes.get(node as usize) {
             Some(Node::Tensor(tensor)) => tensor,
             // Paths lead to tensors only.
@@ -233,7 +257,7 @@ impl Checkpoint {
         RawTensor::new(&self.path, &self.source, key, tensor)
     }
 
-    fn child(&self, value: Value, part: &str) -> Option<Value> {
+    pub(crate) fn child(&self, value: Value, part: &str) -> Option<Value> {
         match self.graph.node(value)? {
             Node::Mapping(mapping) => {
                 let found = mapping.items.iter().find(|&&(key, _)| {

@@ -154,6 +154,20 @@ pub enum ErrorKind {
         /// The word for its kind, such as `sparse_coo`.
         layout: &'static str,
     },
+    /// There is no such top-level entry with tensors.
+    #[error("no tensors below `{entry}`; there are some below {}", listed(.found.iter().map(|name| format!("`{name}`"))))]
+    NoEntry {
+        /// The entry that was asked for.
+        entry: String,
+        /// The entries that hold tensors.
+        found: Vec<String>,
+    },
+    /// A file of the format that was asked for cannot hold something.
+    #[error(
+        "this format cannot hold {}; --entry KEY takes a part of the file, --lossy leaves them out",
+        listed(.0.iter().map(|(path, what)| format!("`{path}` ({what})")))
+    )]
+    Unwritable(Vec<(String, String)>),
     /// What should be written cannot be written.
     #[error("cannot write: {0}")]
     Write(String),
@@ -161,6 +175,17 @@ pub enum ErrorKind {
 
 fn alias(known_as: &Option<String>) -> String {
     known_as.as_ref().map_or_else(String::new, |name| format!(" ({name})"))
+}
+
+/// The first of some texts, and how many there are.
+fn listed(texts: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 5;
+    let more = texts.len().saturating_sub(SHOWN);
+    let mut text = texts.take(SHOWN).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 impl ErrorKind {

@@ -46,6 +46,11 @@ struct Change {
 }
 
 impl Change {
+    fn new(tensor: &Strided, big_endian: bool) -> Self {
+        let &Strided { dtype, conjugate, negative, .. } = tensor;
+        Self { dtype, swap: big_endian && dtype.word() > 1, conjugate, negative }
+    }
+
     fn is_none(self) -> bool {
         !(self.swap || self.conjugate || self.negative)
     }
@@ -64,6 +69,11 @@ impl Change {
     }
 }
 
+/// Whether the elements lie in order and need no change.
+pub(crate) fn is_plain(tensor: &Strided, big_endian: bool) -> bool {
+    Layout::new(tensor).is_row_major() && Change::new(tensor, big_endian).is_none()
+}
+
 /// A tensor's elements within the bytes of its storage slice.
 #[derive(Debug)]
 pub(crate) struct Gather<'a> {
@@ -76,9 +86,7 @@ pub(crate) struct Gather<'a> {
 impl<'a> Gather<'a> {
     /// `bytes` are the tensor's storage slice; `big_endian` is how they are stored.
     pub(crate) fn new(bytes: &'a [u8], tensor: &'a Strided, big_endian: bool) -> Self {
-        let &Strided { dtype, conjugate, negative, .. } = tensor;
-        let change = Change { dtype, swap: big_endian && dtype.word() > 1, conjugate, negative };
-        Self { bytes, tensor, layout: Layout::new(tensor), change }
+        Self { bytes, tensor, layout: Layout::new(tensor), change: Change::new(tensor, big_endian) }
     }
 
     /// The elements where they are, if they need no change; else `None`.

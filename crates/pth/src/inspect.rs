@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::error::{Error, one_line};
 use crate::json::hexadecimal;
-use crate::raw::{RELEASE_BYTES, RawTensor};
+use crate::raw::RawTensor;
+use crate::source::RELEASE_BYTES;
 
 /// Tensors of fewer bytes than this stay in memory after they were hashed.
 const SMALL_BYTES: u64 = 1 << 20;

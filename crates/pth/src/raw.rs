@@ -1,137 +1,15 @@
 //! One tensor of a checkpoint, and the way from it to its bytes.
 
 use std::borrow::Cow;
-use std::ops::Deref;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, StorageProblem};
-use crate::gather::Gather;
-use crate::map::Map;
-use crate::storage::{Place, Storage, StorageTable};
-use crate::tensor::{StorageId, StorageSlice, Strided, Tensor};
-use crate::zip::Archive;
-
-/// Bytes of a storage that are read before its pages are given back.
-pub(crate) const RELEASE_BYTES: usize = 16 << 20;
-
-/// The mapped file, and what is known about the storages in it.
-#[derive(Debug)]
-pub(crate) struct Source {
-    map: Map,
-    storages: StorageTable,
-    archive: Option<Archive>,
-    big_endian: bool,
-    /// Storages whose checksum was found right.
-    verified: Vec<OnceLock<()>>,
-    /// The deflated storage that was used last: tensors that share one follow on each other.
-    inflated: Mutex<Option<(StorageId, Arc<Vec<u8>>)>>,
-}
-
-impl Source {
-    pub(crate) fn new(map: Map, storages: StorageTable, archive: Option<Archive>, big_endian: bool) -> Self {
-        let verified = storages.iter().map(|_| OnceLock::new()).collect();
-        Self { map, storages, archive, big_endian, verified, inflated: Mutex::new(None) }
-    }
-
-    pub(crate) fn file_bytes(&self) -> u64 {
-        self.map.len() as u64
-    }
-
-    /// The bytes of a slice of a storage; the storage's checksum is verified the first time.
-    fn slice(&self, slice: StorageSlice) -> Result<Content<'_>, ErrorKind> {
-        let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
-        let storage = self.storages.get(slice.storage).ok_or_else(missing)?;
-        let whole = self.storage(slice.storage, storage)?;
-        whole.part(slice).ok_or_else(|| storage.error(StorageProblem::Ended))
-    }
-
-    fn storage(&self, id: StorageId, storage: &Storage) -> Result<Content<'_>, ErrorKind> {
-        let ended = || storage.error(StorageProblem::Ended);
-        let (index, start) = match storage.place {
-            Place::Unknown => return Err(ended()),
-            Place::File(start) => {
-                let bytes = crate::bytes::part(&self.map, start, storage.bytes()).ok_or_else(ended)?;
-                return Ok(Content::Mapped(bytes));
-            }
-            Place::Entry { index, start } => (index, start),
-        };
-        let entry = self.archive.as_ref().and_then(|archive| archive.entries.get(index)).ok_or_else(ended)?;
-        let data = crate::bytes::part(&self.map, start, entry.compressed).ok_or_else(ended)?;
-        let verified = self.verified.get(id as usize).ok_or_else(ended)?;
-        if entry.is_stored() {
-            if verified.get().is_none() {
-                let parts = data.chunks(RELEASE_BYTES).inspect(|_| self.release(id));
-                entry.check_crc_of(parts)?;
-                let _ = verified.set(());
-            }
-            return Ok(Content::Mapped(data));
-        }
-        let mut last = self.inflated.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, content)) = last.as_ref().filter(|(last, _)| *last == id) {
-            return Ok(Content::inflated(content));
-        }
-        // The one before is given back before memory is taken for the next.
-        *last = None;
-        let content = Arc::new(entry.inflate(data)?);
-        let _ = verified.set(());
-        *last = Some((id, Arc::clone(&content)));
-        Ok(Content::inflated(&content))
-    }
-
-    /// Reads every storage whose checksum was not verified yet.
-    pub(crate) fn verify(&self) -> Result<(), ErrorKind> {
-        for (id, (storage, verified)) in self.storages.iter().zip(&self.verified).enumerate() {
-            if verified.get().is_none() {
-                self.storage(id as StorageId, storage)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn release(&self, id: StorageId) {
-        let Some(storage) = self.storages.get(id) else { return };
-        let (Place::File(start) | Place::Entry { start, .. }) = storage.place else { return };
-        let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(storage.bytes())) else { return };
-        self.map.release(start..start.saturating_add(length).min(self.map.len()));
-    }
-}
-
-/// Bytes of a storage.
-enum Content<'a> {
-    Mapped(&'a [u8]),
-    Inflated(Arc<Vec<u8>>, std::ops::Range<usize>),
-}
-
-impl Content<'_> {
-    fn inflated(content: &Arc<Vec<u8>>) -> Self {
-        Self::Inflated(Arc::clone(content), 0..content.len())
-    }
-
-    fn part(self, slice: StorageSlice) -> Option<Self> {
-        let StorageSlice { start, length, .. } = slice;
-        match self {
-            Self::Mapped(bytes) => crate::bytes::part(bytes, start, length).map(Self::Mapped),
-            Self::Inflated(content, _) => {
-                crate::bytes::part(&content, start, length)?;
-                let start = usize::try_from(start).ok()?;
-                Some(Self::Inflated(content, start..start + usize::try_from(length).ok()?))
-            }
-        }
-    }
-}
-
-impl Deref for Content<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(bytes) => bytes,
-            Self::Inflated(content, range) => content.get(range.clone()).unwrap_or_default(),
-        }
-    }
-}
+use crate::gather::{Gather, is_plain};
+use crate::source::{Content, Large, Source};
+use crate::tensor::{Strided, Tensor};
+use crate::write::Stored;
 
 /// A tensor of a [`Checkpoint`](crate::Checkpoint): what the file says about it, and its bytes when asked for.
 #[derive(Debug, Clone)]
@@ -209,18 +87,12 @@ impl<'a> RawTensor<'a> {
     }
 
     fn read_bytes(&self) -> Result<Cow<'a, [u8]>, ErrorKind> {
-        let tensor = self.supported()?;
-        let content = self.content(tensor)?;
-        let gather = Gather::new(&content, tensor, self.source.big_endian);
-        if let (Content::Mapped(mapped), true) = (&content, gather.borrowed().is_some()) {
-            let borrowed = Gather::new(mapped, tensor, self.source.big_endian).borrowed();
-            return Ok(Cow::Borrowed(borrowed.unwrap_or_default()));
+        if let Some(mapped) = self.find_mapped()? {
+            return Ok(Cow::Borrowed(mapped));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(tensor.logical_bytes()).unwrap_or(0));
-        let gathered = gather.for_each_chunk(|chunk| bytes.extend_from_slice(chunk));
-        gathered
-            .map(|()| Cow::Owned(bytes))
-            .ok_or(ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
+        let mut bytes = Vec::with_capacity(usize::try_from(self.byte_count()).unwrap_or(0));
+        self.read_chunks(|chunk| bytes.extend_from_slice(chunk))?;
+        Ok(Cow::Owned(bytes))
     }
 
     /// Hands the elements on in chunks, in the same form, without taking memory for all of them.
@@ -228,13 +100,77 @@ impl<'a> RawTensor<'a> {
     /// # Errors
     /// As [`bytes`](Self::bytes).
     pub fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), Error> {
-        let read = || {
-            let tensor = self.supported()?;
-            let content = self.content(tensor)?;
-            let gathered = Gather::new(&content, tensor, self.source.big_endian).for_each_chunk(each);
-            gathered.ok_or_else(|| ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
-        };
-        read().map_err(|kind| self.error(kind))
+        self.read_chunks(each).map_err(|kind| self.error(kind))
+    }
+
+    pub(crate) fn read_chunks(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        let tensor = self.supported()?;
+        if let Some((large, range)) = self.streamed(tensor) {
+            return large.for_each_chunk(within(range, each));
+        }
+        let content = self.content(tensor)?;
+        let gathered = Gather::new(&content, tensor, self.source.is_big_endian()).for_each_chunk(each);
+        gathered.ok_or_else(|| ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
+    }
+
+    /// The elements where they lie in the mapped file, if they lie there as [`bytes`](Self::bytes) gives them.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn mapped(&self) -> Result<Option<&'a [u8]>, Error> {
+        self.find_mapped().map_err(|kind| self.error(kind))
+    }
+
+    fn find_mapped(&self) -> Result<Option<&'a [u8]>, ErrorKind> {
+        let tensor = self.supported()?;
+        if tensor.slice.is_some_and(|slice| self.source.is_deflated(slice.storage)) {
+            return Ok(None);
+        }
+        match self.content(tensor)? {
+            Content::Mapped(bytes) => Ok(Gather::new(bytes, tensor, self.source.is_big_endian()).borrowed()),
+            Content::Inflated(..) => Ok(None),
+        }
+    }
+
+    /// This tensor as a view of its whole storage, where that is stored as it has to be written.
+    pub(crate) fn whole_storage(&self) -> Option<(Strided, Stored<'a>)> {
+        let tensor = self.strided()?;
+        let slice = tensor.slice?;
+        let plain = !(self.source.is_big_endian() || tensor.conjugate || tensor.negative);
+        let (start, size) = (slice.start, tensor.dtype.size() as u64);
+        let length = self.source.length(slice.storage)?;
+        let whole = plain && start.is_multiple_of(size) && length.is_multiple_of(size);
+        let view = Strided { offset: tensor.offset.checked_add(start / size)?, ..tensor.clone() };
+        whole.then_some((view, Stored::Storage(self.source, slice.storage, length)))
+    }
+
+    /// The same tensor with a key that lacks `prefix`; `None` where the key does not begin with it.
+    pub(crate) fn without(&self, prefix: &str) -> Option<Self> {
+        let key = self.key.strip_prefix(prefix)?.to_owned();
+        Some(Self { key: Cow::Owned(key), ..self.clone() })
+    }
+
+    /// The storage, and from which to which byte of it the elements lie; `None` without elements.
+    pub(crate) fn extent(&self) -> Option<(usize, u64, u64)> {
+        let tensor = self.strided().filter(|tensor| tensor.elements() > 0)?;
+        let last: u64 = tensor.shape.iter().zip(&tensor.strides).map(|(size, stride)| (size - 1) * stride).sum();
+        let start = self.storage_offset();
+        Some((self.storage()?, start, start + (last + 1) * tensor.dtype.size() as u64))
+    }
+
+    /// The same for the same tensor of an open file, under whatever key it stands.
+    pub(crate) fn identity(&self) -> usize {
+        std::ptr::from_ref(self.tensor).addr()
+    }
+
+    /// Compares the checksum of the storage in which the elements lie, where the file has one, unless that was done before.
+    /// Memory is not taken for it.
+    ///
+    /// # Errors
+    /// The bytes of the storage are damaged.
+    pub fn verify(&self) -> Result<(), Error> {
+        let slice = self.strided().and_then(|tensor| tensor.slice);
+        slice.map_or(Ok(()), |slice| self.source.verify_storage(slice.storage)).map_err(|kind| self.error(kind))
     }
 
     /// Tells the system that the file's pages of this tensor's storage are not needed for now, which keeps the memory
@@ -245,7 +181,7 @@ impl<'a> RawTensor<'a> {
         }
     }
 
-    fn supported(&self) -> Result<&'a Strided, ErrorKind> {
+    pub(crate) fn supported(&self) -> Result<&'a Strided, ErrorKind> {
         match self.tensor {
             Tensor::Strided(strided) => Ok(strided),
             Tensor::Unsupported(layout) => Err(ErrorKind::Unsupported { key: self.key.to_string(), layout }),
@@ -256,7 +192,32 @@ impl<'a> RawTensor<'a> {
         tensor.slice.map_or(Ok(Content::Mapped(&[])), |slice| self.source.slice(slice))
     }
 
+    /// Where the elements of a tensor lie in a large deflated storage, of which they are the most and lie there in
+    /// order: then they can be handed on while it is inflated. The time for that is bounded by the tensor's own size.
+    fn streamed(&self, tensor: &Strided) -> Option<(Large<'a>, Range<u64>)> {
+        let slice = tensor.slice?;
+        let large = self.source.large(slice.storage)?;
+        let start = slice.start.checked_add(tensor.offset.checked_mul(tensor.dtype.size() as u64)?)?;
+        let end = start.checked_add(tensor.logical_bytes())?;
+        let whole_elements = start.is_multiple_of(tensor.dtype.size() as u64);
+        let most = tensor.logical_bytes() >= large.length() / 2;
+        (whole_elements && most && is_plain(tensor, self.source.is_big_endian())).then_some((large, start..end))
+    }
+
     fn error(&self, kind: ErrorKind) -> Error {
         Error::new(self.path, kind)
+    }
+}
+
+/// Hands on what of all bytes, which come in chunks, lies in `range`.
+fn within(range: Range<u64>, mut each: impl FnMut(&[u8])) -> impl FnMut(&[u8]) {
+    let mut position = 0_u64;
+    move |chunk| {
+        let inside = |at: u64| usize::try_from(at.saturating_sub(position)).unwrap_or(usize::MAX).min(chunk.len());
+        let part = chunk.get(inside(range.start)..inside(range.end)).unwrap_or_default();
+        if !part.is_empty() {
+            each(part);
+        }
+        position += chunk.len() as u64;
     }
 }

@@ -106,7 +106,7 @@ fn is_container(node: &Node) -> bool {
 }
 
 /// The values in a container, keys included.
-fn parts(node: &Node) -> Box<dyn Iterator<Item = Value> + '_> {
+pub(crate) fn parts(node: &Node) -> Box<dyn Iterator<Item = Value> + '_> {
     match node {
         Node::List(items) | Node::Set(items, _) => Box::new(items.iter().copied()),
         Node::Tuple(items) => Box::new(items.iter().copied()),

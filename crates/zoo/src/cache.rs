@@ -58,6 +58,7 @@ impl Entry {
         }
         let path = self.state_file("lock");
         loop {
+            make_way(&path).map_err(|error| Error::io("open the lock", &path, error))?;
             let open = File::options().create(true).truncate(false).write(true).open(&path);
             let file = open.map_err(|error| Error::io("open the lock", &path, error))?;
             if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
@@ -186,9 +187,26 @@ pub(crate) fn is_named(_: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()
 }
 
+/// Removes what stands under the name of a file of this crate and is none: through a link something elsewhere would be
+/// written, and a pipe would never end. A folder stays, and is an error when the file is opened.
+pub(crate) fn make_way(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() || metadata.is_dir() => Ok(()),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The text of a small file of this crate, if there is one.
+pub(crate) fn read_own(path: &Path) -> Option<String> {
+    fs::symlink_metadata(path).ok().filter(Metadata::is_file)?;
+    fs::read_to_string(path).ok()
+}
+
 /// A stamp is one line: what the system says of the file, and the whole digest it had then.
 pub(crate) fn write_stamp(stamp: &Path, metadata: &Metadata, full: &str) {
-    let written = stamp.parent().map_or(Ok(()), fs::create_dir_all);
+    let written = stamp.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| make_way(stamp));
     if let Err(error) = written.and_then(|()| fs::write(stamp, format!("{} {full}\n", identity(metadata)))) {
         log::debug!("cannot write the stamp {}: {error}", stamp.display());
     }
@@ -196,7 +214,7 @@ pub(crate) fn write_stamp(stamp: &Path, metadata: &Metadata, full: &str) {
 
 /// What the system said of the file when it was last hashed, and its digest then.
 pub(crate) fn read_stamp(stamp: &Path) -> Option<(String, String)> {
-    let text = fs::read_to_string(stamp).ok()?;
+    let text = read_own(stamp)?;
     let (seen, full) = text.strip_suffix('\n')?.rsplit_once(' ')?;
     (full.len() == 64).then(|| (seen.to_owned(), full.to_owned()))
 }

@@ -42,6 +42,16 @@ impl Digest {
         text.parse().ok()
     }
 
+    /// The whole digest of everything that `reader` gives.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        feed(&mut reader, &mut hasher)?;
+        Ok(Self(finish(hasher)))
+    }
+
     /// A file name without the digest at the end of its stem.
     pub(crate) fn without(name: &str) -> String {
         let (stem, extension) = name.split_at(name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len()));

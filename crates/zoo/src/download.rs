@@ -19,6 +19,9 @@ use crate::source::SourceUrl;
 /// Most bytes that are taken from a server that does not say how many will come.
 const LARGEST_UNANNOUNCED: u64 = 4 << 30;
 
+/// A server that sends fewer bytes than this in twice the longest time without a byte is as good as stalled.
+const LEAST_BYTES: u64 = 1024;
+
 /// One file on its way from a URL to its place in the cache. The entry's lock must be held.
 pub(crate) struct Download<'a> {
     pub(crate) network: &'a Network,
@@ -116,6 +119,7 @@ impl Download<'_> {
         let mut reader = response.into_body().into_reader();
         let mut buffer = vec![0; BUFFER];
         self.report(partial, total);
+        let (mut since, mut before) = (Instant::now(), partial.length());
         loop {
             let count = match reader.read(&mut buffer) {
                 Ok(0) => break,
@@ -128,6 +132,13 @@ impl Download<'_> {
             }
             partial.append(&buffer[..count])?;
             self.report(partial, total);
+            if since.elapsed() >= 2 * self.network.idle_timeout {
+                if partial.length() - before < LEAST_BYTES {
+                    let reason = format!("only {} bytes came in {:.0?}", partial.length() - before, since.elapsed());
+                    return Err(Error::new("", ErrorKind::TimeOut { reason }).into());
+                }
+                (since, before) = (Instant::now(), partial.length());
+            }
         }
         match total {
             Some(total) if partial.length() < total => {

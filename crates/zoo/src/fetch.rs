@@ -92,7 +92,7 @@ impl Zoo {
                 };
                 match tried {
                     Ok(()) => return Ok(()),
-                    Err(error) => log::warn!("mirror {mirror}: {error}"),
+                    Err(error) => log::warn!("mirror {mirror}: {}", error.report()),
                 }
             }
         }

@@ -11,8 +11,18 @@ use crate::error::{Error, ErrorKind};
 /// A JSON object, key to value.
 pub(crate) type Object = Map<String, Value>;
 
+/// Bytes of the largest file that is read.
+const LARGEST: u64 = 16 << 20;
+
 /// The object in a file; `None` where there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<Object>, Error> {
+    let refuse = |reason| Err(Error::io("read", path, io::Error::other(reason)));
+    match fs::metadata(path) {
+        // Reading a pipe or a device might never end.
+        Ok(metadata) if !metadata.is_file() => return refuse("it is no regular file"),
+        Ok(metadata) if metadata.len() > LARGEST => return refuse("it has over 16 MiB, too many for a table"),
+        _ => {}
+    }
     match fs::read(path) {
         Ok(bytes) => parse(&path.display().to_string(), &bytes).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -22,6 +32,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Object>, Error> {
 
 /// The object in the text of `file`.
 pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Object, Error> {
+    // Where an editor has put a mark at the beginning, nobody sees what is wrong.
+    if let [0xef, 0xbb, 0xbf, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = bytes {
+        let reason = "a byte order mark: save the file as UTF-8 without one".to_owned();
+        return Err(Error::new(file, ErrorKind::MalformedTable { line: 1, column: 1, reason }));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string();
         let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned();

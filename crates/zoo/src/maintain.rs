@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::cache::{BY_URL, Entry, FOLDER, is_named, read_stamp, state_folder, state_key, write_stamp};
+use crate::cache::{BY_URL, Entry, FOLDER, is_named, make_way, read_stamp, state_folder, state_key, write_stamp};
 use crate::digest::{self, Digest};
 use crate::error::{Error, ErrorKind};
 use crate::lock::Lock;
@@ -224,6 +224,7 @@ struct Lease(#[allow(dead_code, reason = "is held until it is dropped")] Option<
 fn try_lock(state: &Path) -> Result<Option<Lease>, Error> {
     let path = state.with_extension("lock");
     let fail = |error| Error::io("open the lock", &path, error);
+    make_way(&path).map_err(fail)?;
     let file = match File::options().write(true).open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Lease(None))),
         open => open.map_err(fail)?,

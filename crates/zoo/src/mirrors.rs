@@ -50,7 +50,10 @@ impl Mirrors {
         if !is_web(prefix) || !(is_web(mirror) || is_file) {
             return Err(invalid_mirror(format!("{}={}", redact(prefix), redact(mirror))));
         }
-        self.0.push((prefix.to_owned(), mirror.to_owned()));
+        // The rest of a URL belongs behind a folder or a host, not to its name.
+        let is_host = is_web(mirror) && !mirror.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        let slash = prefix.ends_with('/') && !mirror.ends_with('/') && (is_file || is_host);
+        self.0.push((prefix.to_owned(), format!("{mirror}{}", if slash { "/" } else { "" })));
         Ok(())
     }
 
@@ -101,6 +104,15 @@ mod tests {
         };
         assert_eq!(sources("https://h/b/c.pth"), ["http://a/x/b/c.pth", "https://b/c.pth", "/d/b/c.pth"]);
         assert_eq!(sources("https://i/c.pth"), [""; 0]);
+        for (pair, expected) in [
+            ("https://h/=https://g", "https://g/b.pth"),
+            ("https://h/=file:///d", "/d/b.pth"),
+            ("https://h/=https://g/x?", "https://g/x?b.pth"),
+            ("https://h=https://g", "https://g/b.pth"),
+        ] {
+            let found = Mirrors::parse(pair).unwrap().of(&SourceUrl::parse("https://h/b.pth").unwrap()).unwrap();
+            assert_eq!(found[0].to_string(), expected, "{pair}");
+        }
     }
 
     #[test]

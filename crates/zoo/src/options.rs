@@ -30,7 +30,8 @@ pub struct Progress {
 pub struct Network {
     /// Longest time for a name look-up and for a connection. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Longest time without a byte, and for the head of an answer. Default: 30 s.
+    /// Longest time without a byte, and for the head of an answer; in twice this time at least 1 kB has to come. Default:
+    /// 30 s.
     pub idle_timeout: Duration,
     /// Attempts after the first one, for failures that may pass. Default: 4.
     pub retries: u32,

@@ -38,6 +38,7 @@ impl<'a> Partial<'a> {
             let path = path.clone();
             move |error| Error::io(action, &path, error)
         };
+        cache::make_way(&path).map_err(fail("open"))?;
         let mut options = File::options();
         options.create(true).truncate(origin.is_none()).read(true).write(true);
         let mut file = options.open(&path).map_err(fail("open"))?;
@@ -63,7 +64,8 @@ impl<'a> Partial<'a> {
         (self.hasher, self.length, self.origin.validator) = (Sha256::new(), 0, validator);
         let text = format!("{}\n{}\n", self.origin.url, self.origin.validator.as_deref().unwrap_or_default());
         let path = self.entry.state_file("origin");
-        fs::write(&path, text).map_err(|error| Error::io("write", &path, error))
+        let write = || cache::make_way(&path).and_then(|()| fs::write(&path, text));
+        write().map_err(|error| Error::io("write", &path, error))
     }
 
     /// Appends bytes.
@@ -132,7 +134,7 @@ impl<'a> Partial<'a> {
 }
 
 fn read_origin(entry: &Entry) -> Option<Origin> {
-    let text = fs::read_to_string(entry.state_file("origin")).ok()?;
+    let text = cache::read_own(&entry.state_file("origin"))?;
     let (url, validator) = text.strip_suffix('\n')?.split_once('\n')?;
     let validator = Some(validator.to_owned()).filter(|validator| !validator.is_empty());
     Some(Origin { url: url.to_owned(), validator })

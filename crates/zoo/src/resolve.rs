@@ -25,7 +25,7 @@ pub(crate) fn resolve(home: &Path, name: &str) -> Result<Resolved, Error> {
         "open-mmlab" | "openmmlab" => open_mmlab(home, name, rest),
         "torchvision" => torchvision(home, name, rest),
         "modelzoo" => {
-            log::warn!("the scheme `modelzoo://` is deprecated, use `torchvision://{rest}`");
+            log::warn!("the scheme `modelzoo://` is deprecated, use `torchvision://{}`", redact(rest));
             torchvision(home, name, rest)
         }
         "mmcls" => lookup(home, name, &tables::mmcls()?, "mmcls", rest),

@@ -110,7 +110,9 @@ pub fn redact(text: &str) -> String {
 
 /// In a text that is no URL, `@` and `/` may belong to the password: the last `@` before a query ends it.
 fn redact_malformed(text: &str) -> String {
-    let start = text.find("://").map_or(0, |at| at + 3);
+    // No scheme has an `@`: what has one before `://` begins with the user.
+    let scheme = text.find("://").filter(|&at| !text[..at].contains('@'));
+    let start = scheme.map_or(0, |at| at + 3);
     let end = text[start..].find(['?', '#']).map_or(text.len(), |at| start + at);
     let Some(at) = text[start..end].rfind('@').map(|at| start + at) else { return text.to_owned() };
     match text[start..at].find(':') {
@@ -156,6 +158,7 @@ mod tests {
             "https://user:se/secret@h/a.pth",
             "ftp://:secret@h",
             "user:secret@h/a.pth",
+            "user:secret@https://h/a.pth",
         ] {
             assert!(!redact(text).contains("ret"), "{}", redact(text));
             assert!(redact(text).contains(":***@"), "{}", redact(text));

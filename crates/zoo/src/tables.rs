@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn malformed_tables_are_named_with_line_and_column() {
         for (text, line, column) in
-            [("{\n  \"a\": \"b\",\n}", 3, 1), ("[1]", 1, 0), ("", 1, 0), ("{\"a\": \"b\"", 1, 9)]
+            [("{\n  \"a\": \"b\",\n}", 3, 1), ("[1]", 1, 0), ("", 1, 0), ("{\"a\": \"b\"", 1, 9), ("\u{feff}{}", 1, 1)]
         {
             let home = tempfile::tempdir().unwrap();
             fs::write(home.path().join("open_mmlab.json"), text).unwrap();

@@ -8,6 +8,7 @@ from groups import (
     conv,
     conv_module,
     dtypes,
+    hrnet,
     initialisation,
     mobilenet_v2,
     norm,
@@ -19,6 +20,7 @@ from groups import (
     resnext,
     transformer,
     upsample,
+    vgg,
     wrappers,
 )
 
@@ -42,4 +44,6 @@ GROUPS = {
     "classifier": classifier,
     "initialisation": initialisation,
     "containers": containers,
+    "vgg": vgg,
+    "hrnet": hrnet,
 }

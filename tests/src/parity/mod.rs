@@ -13,6 +13,7 @@ use tch::Device;
 
 pub use case::Case;
 pub use layout::Layout;
+use replay::Form;
 
 /// The case files below a folder, in the order of their names.
 ///
@@ -46,8 +47,23 @@ pub fn replay(file: &Path, device: Device) -> Result<()> {
 /// # Errors
 /// As [`replay`].
 pub fn replay_as(file: &Path, device: Device, layout: Layout) -> Result<()> {
+    caught(&Case::read(file)?, device, Form::Plain(layout))
+}
+
+/// Replays one case in evaluation mode with the module in fused form, within 1e-4; gives why not, where it is not one.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_fused(file: &Path, device: Device) -> Result<Option<&'static str>> {
     let case = Case::read(file)?;
-    match catch_unwind(AssertUnwindSafe(|| replay::replay(&case, device, layout))) {
+    match replay::not_fused(&case) {
+        None => caught(&case, device, Form::Fused).map(|()| None),
+        reason => Ok(reason),
+    }
+}
+
+fn caught(case: &Case, device: Device, form: Form) -> Result<()> {
+    match catch_unwind(AssertUnwindSafe(|| replay::replay(case, device, form))) {
         Ok(result) => result,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();

@@ -3,20 +3,44 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use mmcv::fuse::{FuseOptions, fuse_call};
 use mmcv::layers::{self, Builder, Module, ModuleExt, Output};
-use mmcv::registry::Config;
+use mmcv::registry::{Config, Dict};
 use tch::{Device, Tensor};
 
-use super::case::{Case, Description, State, dict_or_empty};
+use super::case::{Case, Description, Expect, State, dict_or_empty};
 use super::layout::Layout;
 use super::tensors::{Tolerance, close, digest, same_bits};
 
 const RTOL: f64 = 1.3e-6;
 const ATOL: f64 = 1e-5;
 
+/// Relative and absolute tolerance of fused forms.
+const FUSED: f64 = 1e-4;
+
+/// In which form a case's module is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is, with its inputs in this order in memory.
+    Plain(Layout),
+    /// Rewritten by [`mmcv::fuse::fuse_call`].
+    Fused,
+}
+
+/// Why a case is not replayed in fused form; `None` where it is.
+pub(super) fn not_fused(case: &Case) -> Option<&'static str> {
+    let Description { train, expect, forward, .. } = &case.description;
+    match () {
+        () if expect.error.is_some() => Some("an error is expected"),
+        () if *train => Some("training"),
+        () if forward.is_empty() => Some("nothing is run"),
+        () => None,
+    }
+}
+
 /// Replays one case.
-pub(super) fn replay(case: &Case, device: Device, layout: Layout) -> Result<()> {
-    let outcome = run(case, device, layout);
+pub(super) fn replay(case: &Case, device: Device, form: Form) -> Result<()> {
+    let outcome = run(case, device, form);
     match (&case.description.expect.error, outcome) {
         (None, outcome) => outcome,
         (Some(_), Ok(())) => bail!("succeeded, but an error was expected"),
@@ -47,7 +71,7 @@ impl From<layers::Error> for Refused {
     }
 }
 
-fn run(case: &Case, device: Device, layout: Layout) -> Result<()> {
+fn run(case: &Case, device: Device, form: Form) -> Result<()> {
     let description = &case.description;
     tch::manual_seed(description.seed);
     let (name, module) = build(description).map_err(Refused::from)?;
@@ -67,7 +91,10 @@ fn run(case: &Case, device: Device, layout: Layout) -> Result<()> {
     if description.forward.is_empty() {
         return Ok(());
     }
-    run_forward(&*module, case, device, layout)
+    match form {
+        Form::Plain(layout) => run_forward(&*module, case, device, layout),
+        Form::Fused => run_fused(&*module, case, device),
+    }
 }
 
 fn build(description: &Description) -> layers::Result<(Option<String>, Box<dyn Module>)> {
@@ -174,14 +201,7 @@ fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout)
     let rtol = description.expect.rtol.unwrap_or(RTOL);
     let atol = description.expect.atol.unwrap_or(ATOL);
     let tolerance = Tolerance { rtol, atol, units: layout.units() };
-    let single = matches!(output, Output::Tensor(_));
-    let outputs = output.into_vec();
-    let expected = case.tensors.numbered("out");
-    ensure!(single == case.tensors.get("out").is_some() || expected.is_empty(), "one tensor or several tensors");
-    ensure!(outputs.len() == expected.len(), "{} outputs instead of {}", outputs.len(), expected.len());
-    for (index, (found, expected)) in outputs.iter().zip(&expected).enumerate() {
-        close(found, expected, tolerance).with_context(|| format!("output {index}"))?;
-    }
+    let outputs = compare_outputs(output, case, tolerance)?;
     let cotangents = case.tensors.numbered("cot");
     if !cotangents.is_empty() {
         backpropagate(&outputs, &cotangents, device)?;
@@ -203,6 +223,37 @@ fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout)
         close(found, expected, tolerance).with_context(|| format!("{key} after the forward pass"))?;
     }
     Ok(())
+}
+
+/// Compares the outputs of the fused form with the reference's.
+fn run_fused(module: &dyn Module, case: &Case, device: Device) -> Result<()> {
+    let description = &case.description;
+    let input = |name: &String| {
+        let input = case.tensors.get(&format!("in:{name}")).with_context(|| format!("no tensor in:{name}"))?;
+        Ok(input.to_device(device))
+    };
+    let inputs = description.forward.iter().map(input).collect::<Result<Vec<Tensor>>>()?;
+    let references: Vec<&Tensor> = inputs.iter().collect();
+    let options = dict_or_empty(description.forward_kwargs.as_ref())?;
+    let fused = fuse_call(module, &references, &options, &FuseOptions::default())?;
+    let output = fused.call(&references, &Dict::new()).map_err(Refused::from)?;
+    let at_least = |given: Option<f64>| given.unwrap_or(0.0).max(FUSED);
+    let Expect { rtol, atol, .. } = description.expect;
+    compare_outputs(output, case, Tolerance { rtol: at_least(rtol), atol: at_least(atol), units: 0.0 })?;
+    Ok(())
+}
+
+/// Compares the outputs with the reference's, and gives them.
+fn compare_outputs(output: Output, case: &Case, tolerance: Tolerance) -> Result<Vec<Tensor>> {
+    let single = matches!(output, Output::Tensor(_));
+    let outputs = output.into_vec();
+    let expected = case.tensors.numbered("out");
+    ensure!(single == case.tensors.get("out").is_some() || expected.is_empty(), "one tensor or several tensors");
+    ensure!(outputs.len() == expected.len(), "{} outputs instead of {}", outputs.len(), expected.len());
+    for (index, (found, expected)) in outputs.iter().zip(&expected).enumerate() {
+        close(found, expected, tolerance).with_context(|| format!("output {index}"))?;
+    }
+    Ok(outputs)
 }
 
 fn backpropagate(outputs: &[Tensor], cotangents: &[&Tensor], device: Device) -> Result<()> {

@@ -16,11 +16,11 @@ pub use config::{Bias, ConvModuleConfig, Order, Step};
 
 /// A convolution's weight and bias with its batch norm multiplied in.
 #[derive(Debug)]
-pub struct Folded {
+struct Folded {
     /// `[out_channels, in_channels / groups, *kernel_size]`
-    pub weight: Tensor,
+    weight: Tensor,
     /// `[out_channels]`
-    pub bias: Tensor,
+    bias: Tensor,
 }
 
 /// A convolution, a normalisation and an activation.
@@ -104,23 +104,9 @@ impl ConvModule {
         self.run(input, activate, norm, folded.as_ref())
     }
 
-    /// The forward pass with the convolution and its batch norm as one operation, see [`Self::folded`].
-    ///
-    /// # Errors
-    /// Where the input does not fit.
-    pub fn forward_folded(&self, input: &Tensor, folded: &Folded) -> Result<Tensor> {
-        self.run(input, true, true, Some(folded))
-    }
-
     /// The weight and bias with which the convolution does what it and its batch norm do in evaluation; `None` where no
-    /// batch norm with running statistics directly follows `Conv1d`, `Conv2d` or `Conv3d`.
+    /// batch norm with running statistics directly follows it.
     ///
-    /// # Errors
-    /// Where libtorch fails.
-    pub fn folded(&self) -> Result<Option<Folded>> {
-        downcast(&*self.conv).map_or(Ok(None), |conv| self.fold(conv))
-    }
-
     /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
     fn fold(&self, conv: &Conv) -> Result<Option<Folded>> {
         let Some(norm) = self.batch_norm().filter(|_| self.order.norm_directly_after_conv()) else { return Ok(None) };

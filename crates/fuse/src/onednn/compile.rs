@@ -33,8 +33,8 @@ mod argument {
 pub(crate) struct Region {
     plan: Plan,
     outputs: Vec<Vec<i64>>,
-    steps: usize,
-    reorders: usize,
+    /// What each step is.
+    labels: Vec<Label>,
     /// What the plan has pointers to.
     _memory: Vec<Tensor>,
 }
@@ -42,6 +42,18 @@ pub(crate) struct Region {
 /// Weights in the layouts that kernels want, for all programs of a fused module.
 #[derive(Debug, Default)]
 pub(crate) struct Weights(HashMap<ValueId, Vec<(Desc, Tensor)>>);
+
+/// What a step is, for people.
+#[derive(Debug, Clone)]
+pub(crate) struct Label {
+    pub(crate) operator: &'static str,
+    /// oneDNN's name of it.
+    pub(crate) kernel: String,
+    /// The module whose forward pass it is part of.
+    pub(crate) module: String,
+}
+
+const REORDER: &str = "reorder";
 
 /// A node that oneDNN cannot run after all.
 #[derive(Debug)]
@@ -53,19 +65,30 @@ pub(super) struct Refusal {
 impl Region {
     /// The outputs for these inputs.
     pub(crate) fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        self.run_timed(inputs, None)
+    }
+
+    /// The outputs for these inputs, and what the steps are with the milliseconds that each took.
+    pub(crate) fn profile(&mut self, inputs: &[&Tensor]) -> Result<(Vec<Tensor>, Vec<(Label, f64)>)> {
+        let mut times = vec![0.0; self.labels.len()];
+        let outputs = self.run_timed(inputs, Some(&mut times))?;
+        Ok((outputs, self.labels.iter().cloned().zip(times).collect()))
+    }
+
+    fn run_timed(&mut self, inputs: &[&Tensor], times: Option<&mut [f64]>) -> Result<Vec<Tensor>> {
         let inputs = inputs.iter().map(|input| Ok(input.f_contiguous()?)).collect::<Result<Vec<_>>>()?;
         let outputs = self.outputs.iter().map(|shape| Ok(Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?));
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         let pointers: Vec<*mut c_void> = inputs.iter().chain(&outputs).map(pointer).collect();
         // SAFETY: the slots are those of the inputs, which have the shapes that the region was compiled for, contiguous
         // and of 32 bits, and of the outputs, made above; the program checks the shapes.
-        unsafe { self.plan.run(&pointers)? };
+        unsafe { self.plan.run(&pointers, times)? };
         Ok(outputs)
     }
 
     /// The numbers of primitives and of reorders among them.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.steps, self.reorders)
+        (self.labels.len(), self.labels.iter().filter(|label| label.operator == REORDER).count())
     }
 }
 
@@ -87,6 +110,7 @@ struct Stored {
 /// A primitive with the memory of its arguments.
 struct Step {
     op: Op,
+    label: Label,
     arguments: Vec<(i32, Desc, Place)>,
 }
 
@@ -98,7 +122,8 @@ struct Compiler<'a> {
     weights: &'a mut Weights,
     arena: Arena,
     steps: Vec<Step>,
-    reorders: usize,
+    /// The module of the unit that is being prepared.
+    module: String,
     values: HashMap<ValueId, Vec<Stored>>,
     /// The unit that reads a value last; `usize::MAX` for outputs.
     last: HashMap<ValueId, usize>,
@@ -113,8 +138,7 @@ pub(super) fn compile(
     dtype: Dtype,
     weights: &mut Weights,
 ) -> Result<Region, Refusal> {
-    let grouped =
-        |unit: &Unit| matches!(&unit.kernel, Kernel::Convolution(convolution) if convolution.groups > 1);
+    let grouped = |unit: &Unit| matches!(&unit.kernel, Kernel::Convolution(convolution) if convolution.groups > 1);
     let mut last = HashMap::new();
     for (index, unit) in part.units.iter().enumerate() {
         last.extend(unit.inputs().into_iter().map(|value| (value, index)));
@@ -128,7 +152,7 @@ pub(super) fn compile(
         weights,
         arena: Arena::default(),
         steps: Vec::new(),
-        reorders: 0,
+        module: String::new(),
         values: HashMap::new(),
         last,
         memory: Vec::new(),
@@ -145,7 +169,8 @@ pub(super) fn compile(
     for (slot, value) in slots.zip(&part.outputs) {
         compiler.output(*value, slot).map_err(refused(first))?;
     }
-    let outputs = part.outputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
+    let outputs =
+        part.outputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
     compiler.finish(outputs).map_err(refused(first))
 }
 
@@ -209,12 +234,11 @@ impl Compiler<'_> {
 
     fn reorder(&mut self, (from, source): (Desc, Place), to: Desc, result: Place) -> Result<()> {
         let op = Op::reorder([&from, &to])?;
-        self.reorders += 1;
-        self.step(op, vec![(argument::SOURCE, from, source), (argument::RESULT, to, result)])
+        self.step(REORDER, op, vec![(argument::SOURCE, from, source), (argument::RESULT, to, result)])
     }
 
     /// Adds a step, whose buffers live until it at least.
-    fn step(&mut self, op: Op, mut arguments: Vec<(i32, Desc, Place)>) -> Result<()> {
+    fn step(&mut self, operator: &'static str, op: Op, mut arguments: Vec<(i32, Desc, Place)>) -> Result<()> {
         let scratchpad = op.wants(Role::Scratchpad)?;
         if scratchpad.size() > 0 {
             let place = self.buffer(&scratchpad);
@@ -226,11 +250,13 @@ impl Compiler<'_> {
                 self.arena.keep(*buffer, step);
             }
         }
-        self.steps.push(Step { op, arguments });
+        let label = Label { operator, kernel: op.kernel(), module: self.module.clone() };
+        self.steps.push(Step { op, label, arguments });
         Ok(())
     }
 
     fn unit(&mut self, index: usize, unit: &Unit) -> Result<()> {
+        self.module = self.graph.nodes.get(unit.node).map(|node| node.module.clone()).unwrap_or_default();
         let (desc, place) = match &unit.kernel {
             Kernel::Convolution(convolution) => self.convolution(index, unit, convolution)?,
             Kernel::Linear(input, weight, bias) => self.linear(unit, *input, *weight, *bias)?,
@@ -239,13 +265,13 @@ impl Compiler<'_> {
                 let from = self.typed(*input, (from, source))?;
                 let to = Desc::any(&self.shape(unit.output)?, self.bf16)?;
                 let op = Op::pooling(*algorithm, [&from.0, &to], kernel, window)?;
-                self.simple(op, from)?
+                self.simple("pooling", op, from)?
             }
             Kernel::Eltwise(input, eltwise) => {
                 let from = self.native(*input)?;
                 let from = self.typed(*input, from)?;
                 let op = Op::eltwise(*eltwise, [&from.0, &from.0])?;
-                self.simple(op, from)?
+                self.simple("elementwise", op, from)?
             }
             Kernel::Binary(algorithm, left, right) => self.binary(unit, *algorithm, *left, *right)?,
             Kernel::Concat(inputs, axis) => self.concat(inputs, *axis)?,
@@ -254,7 +280,7 @@ impl Compiler<'_> {
                 let from = self.typed(*input, from)?;
                 let to = Desc::any(&self.shape(unit.output)?, self.bf16)?;
                 let op = Op::resampling(*algorithm, [&from.0, &to])?;
-                self.simple(op, from)?
+                self.simple("resampling", op, from)?
             }
             Kernel::Reshape(input) => {
                 let (_, place) = self.layout(*input, Desc::plain(&self.shape(*input)?, self.bf16)?)?;
@@ -273,10 +299,10 @@ impl Compiler<'_> {
     }
 
     /// Adds an operator with one input, and gives its result.
-    fn simple(&mut self, op: Op, (from, source): (Desc, Place)) -> Result<(Desc, Place)> {
+    fn simple(&mut self, operator: &'static str, op: Op, (from, source): (Desc, Place)) -> Result<(Desc, Place)> {
         let to = op.wants(Role::Result)?;
         let result = self.buffer(&to);
-        self.step(op, vec![(argument::SOURCE, from, source), (argument::RESULT, to.copy()?, result)])?;
+        self.step(operator, op, vec![(argument::SOURCE, from, source), (argument::RESULT, to.copy()?, result)])?;
         Ok((to, result))
     }
 
@@ -288,23 +314,26 @@ impl Compiler<'_> {
         let source = if image { Desc::plain(&shape, self.bf16)? } else { self.preferred(&shape)? };
         let output = self.shape(unit.output)?;
         let operands = self.operands(index, unit)?;
-        let result = match operands.iter().find(|operand| operand.in_place) {
-            Some(operand) => operand.desc.copy()?,
-            None => self.preferred(&output)?,
-        };
         let posts: Vec<Post<'_>> = posts(unit, &operands);
         let weight_shape = self.shape(convolution.weight)?;
         let (grouped, strides) = weight_layout(&weight_shape, convolution);
         let bias = convolution.bias.map(|bias| self.native(bias)).transpose()?;
+        let weights = Desc::any(&grouped, self.bf16)?;
         let window = window(convolution);
-        let descs = [&source, &Desc::any(&grouped, self.bf16)?, &result];
-        let op = Op::convolution(convolution.transposed, descs, bias.as_ref().map(|(desc, _)| desc), &window, &posts)?;
-        if op.kernel().contains("ref") {
-            return Err(Error::unsupported("", format!("oneDNN has only its slow kernel ({})", op.kernel())));
-        }
+        let in_place = operands.iter().find(|operand| operand.in_place);
+        let with = |source: &Desc, result: &Desc| {
+            let result = in_place.map_or(result, |operand| &operand.desc);
+            let bias = bias.as_ref().map(|(desc, _)| desc);
+            let op = Op::convolution(convolution.transposed, [source, &weights, result], bias, &window, &posts)?;
+            if op.kernel().contains("ref") {
+                return Err(Error::unsupported("", format!("oneDNN has only its slow kernel ({})", op.kernel())));
+            }
+            Ok(op)
+        };
+        let op = with(&source, &self.preferred(&output)?)
+            .or_else(|_| with(&Desc::any(&shape, self.bf16)?, &Desc::any(&output, self.bf16)?))?;
         let wanted = op.wants(Role::Source)?;
-        let (from, source) =
-            if wanted == native.0 { native } else { self.layout(convolution.input, wanted)? };
+        let (from, source) = if wanted == native.0 { native } else { self.layout(convolution.input, wanted)? };
         let user = Desc::strided(&grouped, &strides, false)?;
         let weights = self.prepacked(convolution.weight, user, op.wants(Role::Weights)?)?;
         let to = op.wants(Role::Result)?;
@@ -319,7 +348,7 @@ impl Compiler<'_> {
         ];
         arguments.extend(bias.map(|(desc, place)| (argument::BIAS, desc, place)));
         self.with_operands(unit, operands, &mut arguments);
-        self.step(op, arguments)?;
+        self.step("convolution", op, arguments)?;
         Ok((to, result))
     }
 
@@ -340,7 +369,7 @@ impl Compiler<'_> {
             (argument::RESULT, to.copy()?, result),
         ];
         arguments.extend(bias.map(|(desc, place)| (argument::BIAS, desc, place)));
-        self.step(op, arguments)?;
+        self.step("linear", op, arguments)?;
         Ok((to, result))
     }
 
@@ -368,7 +397,7 @@ impl Compiler<'_> {
             (argument::SOURCE_1, right.0, right.1),
             (argument::RESULT, to.copy()?, result),
         ];
-        self.step(op, arguments)?;
+        self.step("binary", op, arguments)?;
         Ok((to, result))
     }
 
@@ -385,7 +414,7 @@ impl Compiler<'_> {
         let numbered = (argument::MULTIPLE_SOURCE..).zip(sources);
         let mut arguments: Vec<_> = numbered.map(|(argument, (desc, place))| (argument, desc, place)).collect();
         arguments.push((argument::RESULT, to.copy()?, result));
-        self.step(op, arguments)?;
+        self.step("concatenation", op, arguments)?;
         Ok((to, result))
     }
 
@@ -435,7 +464,7 @@ impl Compiler<'_> {
                 // large as their descriptions; all live through the run.
                 unsafe {
                     plan.add(op, &[&arguments[..], &with].concat())?;
-                    plan.run(&[])?;
+                    plan.run(&[], None)?;
                 }
                 known.push((wanted.copy()?, packed.shallow_clone()));
                 packed
@@ -490,15 +519,14 @@ impl Compiler<'_> {
         let arena = bytes(self.arena.arrange().max(1))?;
         let base = pointer(&arena).cast::<u8>();
         let mut plan = Plan::new();
-        let steps = self.steps.len();
-        for Step { op, arguments } in self.steps {
+        let mut labels = Vec::new();
+        for Step { op, label, arguments } in self.steps {
+            labels.push(label);
             let arguments: Vec<(i32, &Desc, Address)> = arguments
                 .iter()
                 .map(|(argument, desc, place)| {
                     let address = match place {
-                        Place::Buffer(buffer) => {
-                            Address::Fixed(base.wrapping_add(self.arena.offset(*buffer)).cast())
-                        }
+                        Place::Buffer(buffer) => Address::Fixed(base.wrapping_add(self.arena.offset(*buffer)).cast()),
                         Place::Slot(slot) => Address::Slot(*slot),
                         Place::Fixed(pointer) => Address::Fixed(*pointer),
                     };
@@ -510,7 +538,7 @@ impl Compiler<'_> {
             unsafe { plan.add(op, &arguments)? };
         }
         self.memory.push(arena);
-        Ok(Region { plan, outputs, steps, reorders: self.reorders, _memory: self.memory })
+        Ok(Region { plan, outputs, labels, _memory: self.memory })
     }
 }
 
@@ -527,9 +555,9 @@ fn posts<'a>(unit: &Unit, operands: &'a [Operand]) -> Vec<Post<'a>> {
     let mut operands = operands.iter();
     let post = |after: &After| match after {
         After::Eltwise(eltwise) => Some(Post::Eltwise(*eltwise)),
-        After::Binary(..) => operands.next().map(|operand| {
-            if operand.in_place { Post::Sum } else { Post::Binary(operand.algorithm, &operand.desc) }
-        }),
+        After::Binary(..) => operands
+            .next()
+            .map(|operand| if operand.in_place { Post::Sum } else { Post::Binary(operand.algorithm, &operand.desc) }),
     };
     unit.after.iter().filter_map(post).collect()
 }

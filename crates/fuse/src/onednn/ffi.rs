@@ -50,12 +50,7 @@ unsafe extern "C" {
         bf16: i32,
         made: *mut *mut RawDesc,
     ) -> Message;
-    fn mo_desc_part(
-        whole: *const RawDesc,
-        shape: *const i64,
-        offsets: *const i64,
-        made: *mut *mut RawDesc,
-    ) -> Message;
+    fn mo_desc_part(whole: *const RawDesc, shape: *const i64, offsets: *const i64, made: *mut *mut RawDesc) -> Message;
     fn mo_desc_clone(desc: *const RawDesc, made: *mut *mut RawDesc) -> Message;
     fn mo_desc_free(desc: *mut RawDesc);
     fn mo_desc_equal(one: *const RawDesc, other: *const RawDesc) -> bool;
@@ -118,12 +113,7 @@ unsafe extern "C" {
         result: *const RawDesc,
         made: *mut *mut RawOp,
     ) -> Message;
-    fn mo_resampling(
-        algorithm: i32,
-        source: *const RawDesc,
-        result: *const RawDesc,
-        made: *mut *mut RawOp,
-    ) -> Message;
+    fn mo_resampling(algorithm: i32, source: *const RawDesc, result: *const RawDesc, made: *mut *mut RawOp) -> Message;
     fn mo_reorder(source: *const RawDesc, result: *const RawDesc, made: *mut *mut RawOp) -> Message;
     fn mo_op_free(op: *mut RawOp);
     fn mo_op_desc(op: *const RawOp, which: i32, made: *mut *mut RawDesc) -> Message;
@@ -131,7 +121,7 @@ unsafe extern "C" {
     fn mo_plan_new() -> *mut RawPlan;
     fn mo_plan_free(plan: *mut RawPlan);
     fn mo_plan_add(plan: *mut RawPlan, op: *mut RawOp, places: *const RawPlace, count: usize) -> Message;
-    fn mo_plan_run(plan: *const RawPlan, pointers: *const *mut c_void) -> Message;
+    fn mo_plan_run(plan: *const RawPlan, pointers: *const *mut c_void, times: *mut f64) -> Message;
 }
 
 /// The version of the oneDNN that is used: 31200 is 3.12.0.
@@ -457,13 +447,14 @@ impl Plan {
         check("", unsafe { mo_plan_add(self.0, raw, places.as_ptr(), places.len()) })
     }
 
-    /// Runs all operators.
+    /// Runs all operators; where there are `times`, one for each operator, the milliseconds that it took are written there.
     ///
     /// # Safety
-    /// There is a pointer for each slot, to the memory that the slot's description says.
-    pub(crate) unsafe fn run(&mut self, pointers: &[*mut c_void]) -> Result<()> {
+    /// There is a pointer for each slot, to the memory that the slot's description says, and a time for each operator.
+    pub(crate) unsafe fn run(&mut self, pointers: &[*mut c_void], times: Option<&mut [f64]>) -> Result<()> {
+        let times = times.map_or(std::ptr::null_mut(), <[f64]>::as_mut_ptr);
         // SAFETY: as the caller promises, and as the caller of `add` did.
-        check("", unsafe { mo_plan_run(self.0, pointers.as_ptr()) })
+        check("", unsafe { mo_plan_run(self.0, pointers.as_ptr(), times) })
     }
 }
 

@@ -16,7 +16,8 @@ use crate::graph::{Arg, Graph, Node};
 use crate::options::Dtype;
 
 pub(crate) use compile::{Region, Weights};
-pub(crate) use unit::{Shapes, shape_of};
+pub(crate) use ffi::Eltwise;
+pub(crate) use unit::{Shapes, algorithm, eltwise, shape_of};
 
 /// The operator that stands in a graph for a region.
 pub(crate) const REGION: &str = "mmcv::onednn";

@@ -9,7 +9,7 @@ use crate::graph::{Arg, Graph, Node, ValueId};
 use crate::ops::Convolution;
 
 /// `dnnl_alg_kind_t` of what is used.
-pub(super) mod algorithm {
+pub(crate) mod algorithm {
     pub(crate) const RELU: i32 = 0x20;
     pub(crate) const TANH: i32 = 0x21;
     pub(crate) const ELU: i32 = 0x22;
@@ -50,7 +50,12 @@ pub(super) enum Kernel {
     Convolution(Convolution),
     /// Input, weight, bias.
     Linear(ValueId, ValueId, Option<ValueId>),
-    Pool { algorithm: i32, input: ValueId, kernel: Vec<i64>, window: Window },
+    Pool {
+        algorithm: i32,
+        input: ValueId,
+        kernel: Vec<i64>,
+        window: Window,
+    },
     Eltwise(ValueId, Eltwise),
     Binary(i32, ValueId, ValueId),
     Concat(Vec<ValueId>, usize),
@@ -140,7 +145,8 @@ fn convolution<'a>(graph: &Graph, node: &Node, shape: &impl Fn(ValueId) -> Optio
         && constants.clone().all(|value| graph.constants.contains_key(&value))
         && !graph.constants.contains_key(&convolution.input);
     // One number stands for all axes.
-    let lists = [&mut convolution.stride, &mut convolution.padding, &mut convolution.dilation, &mut convolution.output_padding];
+    let lists =
+        [&mut convolution.stride, &mut convolution.padding, &mut convolution.dilation, &mut convolution.output_padding];
     for list in lists {
         if let ([only], true) = (list.as_slice(), dimensions > 3) {
             *list = vec![*only; dimensions - 2];
@@ -211,7 +217,7 @@ fn pooling<'a>(node: &Node, shape: &impl Fn(ValueId) -> Option<&'a Vec<i64>>) ->
 }
 
 /// The operation on each element that the node is.
-pub(super) fn eltwise(node: &Node) -> Option<Eltwise> {
+pub(crate) fn eltwise(node: &Node) -> Option<Eltwise> {
     let number = |index: usize| node.number(index).map(|number| number as f32);
     let of = |algorithm, alpha, beta| Some(Eltwise { algorithm, alpha, beta });
     match node.name() {

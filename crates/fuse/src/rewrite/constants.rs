@@ -1,16 +1,14 @@
 //! What depends on parameters alone is computed once: standardised weights, spectral norms, masks.
 
-use tch::Tensor;
-
 use crate::error::Result;
-use crate::graph::{Graph, Node};
-use crate::interpreter::Interpreter;
+use crate::graph::Graph;
+use crate::interpreter::evaluate;
 
 pub(crate) fn fold(graph: &mut Graph) -> Result<()> {
     let nodes = std::mem::take(&mut graph.nodes);
     for node in nodes {
         let constant = node.inputs().all(|value| graph.constants.contains_key(&value));
-        if constant && !node.name().ends_with('_') {
+        if constant && !node.changes() {
             let results = evaluate(graph, &node)?;
             graph.constants.extend(node.outputs.iter().copied().zip(results));
         } else {
@@ -18,16 +16,4 @@ pub(crate) fn fold(graph: &mut Graph) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn evaluate(graph: &Graph, node: &Node) -> Result<Vec<Tensor>> {
-    let constants = node.inputs().filter_map(|value| Some((value, graph.constants.get(&value)?.shallow_clone())));
-    let one = Graph {
-        nodes: vec![node.clone()],
-        inputs: Vec::new(),
-        outputs: node.outputs.clone(),
-        constants: constants.collect(),
-        next: graph.next,
-    };
-    Interpreter::new(&one)?.run(&[])
 }

@@ -11,11 +11,11 @@ use crate::interpreter::Interpreter;
 
 /// Rewrites the nodes; gives false, and leaves the graph as it is, where a tensor that is changed has views.
 pub(crate) fn make(graph: &mut Graph, inputs: &[Tensor]) -> Result<bool> {
-    if !graph.nodes.iter().any(changes) {
+    if !graph.nodes.iter().any(Node::changes) {
         return Ok(true);
     }
     let views = shared(graph, inputs)?;
-    for node in graph.nodes.iter().filter(|node| changes(node)) {
+    for node in graph.nodes.iter().filter(|node| node.changes()) {
         let Some(target) = node.value(0) else { return Ok(false) };
         if graph.constants.contains_key(&target) {
             return Err(Error::unsupported(&node.module, format!("it changes its own state ({})", node.op)));
@@ -24,15 +24,10 @@ pub(crate) fn make(graph: &mut Graph, inputs: &[Tensor]) -> Result<bool> {
             return Ok(false);
         }
     }
-    for node in graph.nodes.iter_mut().filter(|node| changes(node)) {
+    for node in graph.nodes.iter_mut().filter(|node| node.changes()) {
         node.op = node.op.trim_end_matches('_').to_owned();
     }
     Ok(true)
-}
-
-/// Whether the node changes its first argument.
-fn changes(node: &Node) -> bool {
-    node.name().ends_with('_') && !node.name().ends_with("__")
 }
 
 /// The values that share memory with a value that is no earlier state of theirs.
@@ -44,7 +39,7 @@ fn shared(graph: &Graph, inputs: &[Tensor]) -> Result<HashSet<ValueId>> {
         by_storage.entry(storage(tensor)).or_default().push(*value);
     }
     let changed: HashSet<ValueId> =
-        graph.nodes.iter().filter(|node| changes(node)).flat_map(|node| node.outputs.clone()).collect();
+        graph.nodes.iter().filter(|node| node.changes()).flat_map(|node| node.outputs.clone()).collect();
     let mut found = HashSet::new();
     for values in by_storage.into_values() {
         // One value is the first, all others have to be later states of it.

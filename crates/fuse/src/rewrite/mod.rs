@@ -4,12 +4,24 @@ mod batch_norm;
 mod constants;
 mod functional;
 mod identity;
+pub(crate) mod libtorch;
 
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::ffi::is_random;
+use crate::ffi::{has_operator, is_random};
 use crate::graph::Graph;
+
+/// The fused operators of libtorch that are used where oneDNN is not used directly, and whether this libtorch has them.
+#[must_use]
+pub fn available_operators() -> Vec<(String, bool)> {
+    let operators = libtorch::OPERATORS.iter().filter(|(.., cuda)| !cuda || tch::Cuda::device_count() > 0);
+    let named = operators.map(|(name, overload, cuda)| {
+        let full = if overload.is_empty() { (*name).to_owned() } else { format!("{name}.{overload}") };
+        (full, has_operator(name, overload, *cuda))
+    });
+    named.collect()
+}
 
 /// Simplifies `graph`, in place; gives whether it could. `inputs` are an example; they are not changed.
 pub(crate) fn simplify(graph: &mut Graph, inputs: &[Tensor]) -> Result<bool> {

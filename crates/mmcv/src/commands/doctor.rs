@@ -44,6 +44,7 @@ fn findings() -> Value {
         "cuda_library_loaded": loaded("libtorch_cuda.so").is_some(),
         "cuda_devices": Cuda::device_count(),
         "cuda_error": cuda_error,
+        "fused_inference": fused_inference(),
         "cache": cache(),
     })
 }
@@ -91,6 +92,21 @@ fn cpu_capability() -> String {
 fn cuda_error() -> String {
     let moved = Tensor::f_zeros([1], (Kind::Float, Device::Cpu)).and_then(|tensor| tensor.f_to_device(Device::Cuda(0)));
     moved.err().map(|error| mmcv_layers::first_line(&error)).unwrap_or_default()
+}
+
+/// What runs fused modules.
+fn fused_inference() -> Value {
+    let (backend, note) = match mmcv_fuse::onednn_version() {
+        Ok(version) => (format!("oneDNN {version}"), None),
+        Err(error) => ("libtorch".to_owned(), Some(error.to_string())),
+    };
+    let operators = mmcv_fuse::available_operators();
+    let missing: Vec<String> = operators.into_iter().filter(|(_, there)| !there).map(|(name, _)| name).collect();
+    json!({
+        "backend": backend,
+        "without_onednn": note,
+        "missing_operators": if missing.is_empty() { Value::Null } else { json!(missing.join(" ")) },
+    })
 }
 
 /// The cache folder and its state.

@@ -3,9 +3,12 @@
 mod bench;
 mod build;
 mod ckpt;
+mod config_text;
 mod doctor;
+mod features;
 mod layers;
 mod network;
+mod pictures;
 mod predict;
 mod summary;
 mod table;
@@ -17,7 +20,10 @@ use std::io::Write;
 use std::path::Path;
 
 use clap::Subcommand;
+use serde_json::Value;
 
+pub(crate) use features::Stage;
+pub(crate) use pictures::make_folder_of;
 pub(crate) use predict::Prediction;
 pub(crate) use summary::{COLUMNS, Line};
 
@@ -33,6 +39,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ckpt(ckpt::Ckpt),
     Predict(predict::Predict),
+    Features(features::Features),
     Bench(bench::Bench),
 }
 
@@ -46,6 +53,7 @@ impl Command {
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),
             Self::Predict(command) => command.run(),
+            Self::Features(command) => command.run(),
             Self::Bench(command) => command.run(),
         }
     }
@@ -94,4 +102,35 @@ fn shown(path: &Path) -> String {
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure(format!("stdout: {error}")))
+}
+
+/// Prints a JSON value over several lines.
+fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = "bytes";
+    for next in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (102_540_417, "102.5 MB")] {
+            assert_eq!(size(bytes), text);
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! What the commands that describe a network have in common: a config file, and how it is built.
 
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
@@ -10,11 +9,13 @@ use mmcv_layers::explain::Explanation;
 use mmcv_models::{MODELS, Recipe};
 use mmcv_registry::{Config, KeyPath};
 
+use super::weights::read_config;
+
 /// The arguments for a network.
 #[derive(Debug, Args)]
 pub(super) struct Network {
-    /// The config file, YAML or JSON: the dict of a type or a list of them, or with one under `model`.
-    config: PathBuf,
+    /// The config file, YAML or JSON: the dict of a type or a list of them, or with one under `model`; or a name of the zoo.
+    config: String,
     /// Changes the config: KEY.KEY=VALUE.
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     cfg_options: Vec<String>,
@@ -43,9 +44,9 @@ impl FromStr for Shape {
 }
 
 impl Network {
-    /// The name of the config file.
+    /// The config file, or the name of the zoo.
     pub(super) fn name(&self) -> String {
-        self.config.display().to_string()
+        self.config.clone()
     }
 
     /// Builds and initialises the network, and runs it where there is an input. Where `needs_input` and none is given, it
@@ -74,9 +75,9 @@ impl Network {
     }
 }
 
-/// Reads a config file, and changes it by `KEY.KEY=VALUE`.
-pub(super) fn read(file: &Path, options: &[String]) -> Result<Config> {
-    let mut config = Config::from_file(file)?;
+/// Reads a config file, or the config of a name of the zoo, and changes it by `KEY.KEY=VALUE`.
+pub(super) fn read(name: &str, options: &[String]) -> Result<Config> {
+    let mut config = read_config(name)?;
     config.set_options(options)?;
     Ok(config)
 }

@@ -1,38 +1,147 @@
-//! The weights of a network: where they come from, and how they are loaded.
+//! What the commands that use a trained network have in common: its config, its weights, its device.
 
-use anyhow::Result;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use mmcv_checkpoint::open_checkpoint;
-use mmcv_layers::{Module, init};
-use mmcv_models::CheckpointConfig;
+use mmcv_checkpoint::{LoadReport, open_checkpoint};
+use mmcv_layers::{Module, ModuleExt, init};
+use mmcv_models::{CheckpointConfig, Recipe, zoo_entry};
+use mmcv_registry::Config;
 use mmcv_zoo::FetchOptions;
+use tch::Device;
 
 use super::zoo::Verification;
 use crate::progress::Download;
 
-/// The arguments for weights.
+/// The arguments for a network with weights.
 #[derive(Debug, Args)]
 pub(super) struct Weights {
-    /// The weights, in place of the config's: a path, a URL, torchvision://NAME or open-mmlab://NAME.
+    /// A config file with model, preprocess, checkpoint and classes; or a name of the zoo: torchvision://NAME,
+    /// open-mmlab://NAME, mmcls://NAME.
+    config: String,
+    #[command(flatten)]
+    given: GivenWeights,
+    /// How the tensors are named in the file, such as torchvision; without it, what fits best.
+    #[arg(long, value_name = "NAME")]
+    dialect: Option<String>,
+    /// Where the network runs: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+    /// Changes the config: KEY.KEY=VALUE.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    cfg_options: Vec<String>,
+}
+
+/// Weights that are named on the command line.
+#[derive(Debug, Args)]
+pub(super) struct GivenWeights {
+    /// The weights, in place of the config's: a path, a URL, or a name of the zoo, whose preprocessing then comes with it.
     #[arg(long, value_name = "SOURCE")]
     checkpoint: Option<String>,
     #[command(flatten)]
     verification: Verification,
 }
 
+/// A device as it is written on the command line.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DeviceName(Device);
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        // An index beyond a byte is cut off by libtorch.
+        match (name, name.strip_prefix("cuda:").map(str::parse::<u8>)) {
+            ("cpu", _) => Ok(Self(Device::Cpu)),
+            ("cuda", _) => Ok(Self(Device::Cuda(0))),
+            (_, Some(Ok(index))) => Ok(Self(Device::Cuda(usize::from(index)))),
+            _ => Err("expected cpu, cuda or cuda:N".to_owned()),
+        }
+    }
+}
+
+/// The config of a file, or of a name of the zoo.
+pub(super) fn read_config(name: &str) -> Result<Config> {
+    let file = Path::new(name);
+    let is_config = |extension: &std::ffi::OsStr| ["yaml", "yml", "json"].iter().any(|known| extension == *known);
+    if !name.contains("://") && (file.exists() || file.extension().is_some_and(is_config)) {
+        return Ok(Config::from_file(file)?);
+    }
+    let entry = zoo_entry(name);
+    let entry = if name.contains("://") { entry? } else { entry.context("there is no such file")? };
+    Ok(entry.config)
+}
+
 impl Weights {
-    /// Whether the command line names weights.
-    pub(super) fn are_given(&self) -> bool {
-        self.checkpoint.is_some()
+    pub(super) fn device(&self) -> Device {
+        self.device.0
     }
 
-    /// The weights of the command line, loaded as the config says, or else those of the config.
-    pub(super) fn chosen(&self, config: Option<&CheckpointConfig>) -> Option<CheckpointConfig> {
-        let mut chosen = config.cloned();
-        if let Some(source) = &self.checkpoint {
-            chosen.get_or_insert_with(|| CheckpointConfig::new(String::new())).source.clone_from(source);
-        }
-        chosen
+    /// The config, with the preprocessing that the weights want.
+    pub(super) fn recipe(&self) -> Result<Recipe> {
+        let read = || {
+            let mut config = read_config(&self.config)?;
+            let stated = config.get("preprocess").is_some();
+            let given = config.get("checkpoint").and_then(|checkpoint| checkpoint.get("source"));
+            let given = given.and_then(Config::as_str).map(str::to_owned);
+            let entry = match self.given.checkpoint.as_deref().or(given.as_deref()).map(zoo_entry) {
+                Some(Ok(entry)) => Some(entry),
+                // Paths, and files of other places: nothing is known of them.
+                Some(Err(_)) | None => None,
+            };
+            if let (Some(entry), Config::Dict(dict)) = (&entry, &mut config)
+                && (self.given.checkpoint.is_some() || !stated)
+                && let Some(preprocess) = entry.config.get("preprocess")
+            {
+                dict.insert("preprocess", preprocess.clone());
+            }
+            // What is changed on the command line is meant.
+            if let Some(entry) = entry {
+                entry.check(&Recipe::read(&config)?)?;
+            }
+            config.set_options(&self.cfg_options)?;
+            let mut recipe = Recipe::read(&config)?;
+            recipe.checkpoint = self.given.chosen(recipe.checkpoint.clone()).or(recipe.checkpoint);
+            if let (Some(dialect), Some(checkpoint)) = (&self.dialect, &mut recipe.checkpoint) {
+                checkpoint.dialect = Some(dialect.clone());
+            }
+            Ok::<_, anyhow::Error>(recipe)
+        };
+        read().with_context(|| self.config.clone())
+    }
+
+    /// Builds a network, loads its weights, and puts it into evaluation mode on the device.
+    pub(super) fn load(
+        &self,
+        checkpoint: Option<&CheckpointConfig>,
+        build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>,
+    ) -> Result<(Box<dyn Module>, LoadReport)> {
+        let Some(checkpoint) = checkpoint else {
+            bail!("there are no weights: give --checkpoint, or `checkpoint: {{source: ...}}` in the config");
+        };
+        let (network, report) = self.given.load(checkpoint, build)?;
+        let device = self.device();
+        network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;
+        network.train(false);
+        Ok((network, report))
+    }
+
+    /// The config or the name, for errors.
+    pub(super) fn name(&self) -> &str {
+        &self.config
+    }
+}
+
+impl GivenWeights {
+    /// How the weights are loaded that are named, as the zoo says, or as the config says of its own; `None` where none are.
+    pub(super) fn chosen(&self, own: Option<CheckpointConfig>) -> Option<CheckpointConfig> {
+        let source = self.checkpoint.as_ref()?;
+        let entry = zoo_entry(source).ok().and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
+        let source = source.clone();
+        let of_config = || CheckpointConfig { source, ..own.unwrap_or_else(|| CheckpointConfig::new(String::new())) };
+        Some(entry.unwrap_or_else(of_config))
     }
 
     /// Builds a network and loads weights into it, which are fetched, with a progress bar, where they are not there yet.
@@ -40,7 +149,7 @@ impl Weights {
         &self,
         checkpoint: &CheckpointConfig,
         build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>,
-    ) -> Result<Box<dyn Module>> {
+    ) -> Result<(Box<dyn Module>, LoadReport)> {
         // What is loaded as a whole needs no initial values.
         let network = if checkpoint.strict { init::without_draws(build) } else { build() }?;
         let bar = Download::new();
@@ -48,7 +157,7 @@ impl Weights {
         let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
         let file = open_checkpoint(&checkpoint.source, &fetch)?;
         drop(bar);
-        file.load_into(&*network, &checkpoint.options()?)?;
-        Ok(network)
+        let report = file.load_into(&*network, &checkpoint.options()?)?;
+        Ok((network, report))
     }
 }

@@ -3,8 +3,10 @@
 
 mod bench;
 mod build;
+mod ckpt;
 mod doctor;
 mod layers;
+mod networks;
 mod predict;
 mod server;
 mod usage;

@@ -2,21 +2,26 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use crate::{Said, mmcv, run};
 
 #[test]
 fn help_has_examples() {
     for arguments in [
-        ["zoo", "--help"],
-        ["doctor", "--help"],
-        ["predict", "--help"],
-        ["ckpt", "--help"],
-        ["build", "--help"],
-        ["summary", "--help"],
-        ["bench", "--help"],
+        &["zoo", "--help"][..],
+        &["doctor", "--help"],
+        &["predict", "--help"],
+        &["ckpt", "--help"],
+        &["ckpt", "inspect", "--help"],
+        &["ckpt", "convert", "--help"],
+        &["ckpt", "diff", "--help"],
+        &["ckpt", "verify", "--help"],
+        &["build", "--help"],
+        &["summary", "--help"],
+        &["bench", "--help"],
     ] {
-        let help = run(arguments).done();
+        let help = Said::by(&mut mmcv(Path::new("/"), arguments)).done();
         assert!(help.contains("Example") && help.contains(&format!("mmcv {}", arguments[0])), "{help}");
     }
     assert!(run(["--version"]).done().starts_with("mmcv "));
@@ -39,6 +44,14 @@ fn wrong_usage_ends_with_2() {
         &["zoo", "where", "a", "b"],
         &["zoo", "prune", "a"],
         &["ckpt", "inspect"],
+        &["ckpt", "convert", "a.pth"],
+        &["ckpt", "convert", "a.pth", "b.xyz"],
+        &["ckpt", "convert", "a.pth", "b.pth", "--to", "onnx"],
+        &["ckpt", "diff", "a.pth"],
+        &["ckpt", "diff", "a.pth", "b.pth", "--rtol", "-1"],
+        &["ckpt", "diff", "a.pth", "b.pth", "--atol", "nan"],
+        &["ckpt", "verify"],
+        &["ckpt", "verify", "a.pth", "--sha256", "abc"],
         &["build"],
         &["build", "a.yaml", "--input", "3xx3"],
         &["summary", "a.yaml", "--depth", "-1"],

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::ErrorKind;
+use crate::write::Progress;
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -14,14 +15,15 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// removed on failure.
 pub(super) fn write_file(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), ErrorKind>,
+    progress: Progress<'_>,
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), ErrorKind>,
 ) -> Result<(), ErrorKind> {
     let (temporary, file) = create_beside(path)?;
     let written = (|| {
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
+        let mut writer = BufWriter::with_capacity(1 << 20, Watched { file, written: 0, progress });
         write(&mut writer)?;
         writer.flush()?;
-        writer.get_ref().sync_all()?;
+        writer.get_ref().file.sync_all()?;
         fs::rename(&temporary, path)?;
         Ok(())
     })();
@@ -33,6 +35,31 @@ pub(super) fn write_file(
         }
     }
     written
+}
+
+/// What a file is written through.
+pub(super) type Writer<'a> = BufWriter<Watched<'a>>;
+
+/// A file whose growth is told.
+pub(super) struct Watched<'a> {
+    file: File,
+    written: u64,
+    progress: Progress<'a>,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written += count as u64;
+        if let Some(progress) = self.progress {
+            progress(self.written);
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {

@@ -4,23 +4,40 @@ mod atomic;
 mod pickle;
 mod pth;
 mod safetensors;
+mod stored;
+mod tree;
 mod zip;
 
 pub use pth::write_pth;
+pub(crate) use pth::{write_flat, write_tree};
 pub use safetensors::write_safetensors;
+pub(crate) use safetensors::write_safetensors_with;
+pub(crate) use stored::Stored;
+pub(crate) use tree::{Loss, Tree, opaque};
 
 use serde_json::Value as JsonValue;
 
 use crate::dtype::Dtype;
 use crate::error::ErrorKind;
+use crate::gather::Gather;
+use crate::raw::RawTensor;
 use crate::tensor::{StorageSlice, Strided, row_major_strides};
 
-/// A tensor to be written: a view of little-endian bytes. Tensors of one type over the very same slice of memory share
-/// one storage in a `.pth` file.
+/// Is told how many bytes have been written.
+pub(crate) type Progress<'a> = Option<&'a dyn Fn(u64)>;
+
+/// A tensor to be written: a view of little-endian bytes. Tensors of one type over the very same slice of memory, or of
+/// one storage of a file, share one storage in a `.pth` file.
 #[derive(Debug, Clone)]
 pub struct TensorData<'a> {
     view: Strided,
-    storage: &'a [u8],
+    data: Data<'a>,
+}
+
+#[derive(Debug, Clone)]
+enum Data<'a> {
+    Memory(&'a [u8]),
+    File(RawTensor<'a>),
 }
 
 impl<'a> TensorData<'a> {
@@ -58,7 +75,43 @@ impl<'a> TensorData<'a> {
             ErrorKind::Write(format!("a {dtype} tensor of {view} does not lie inside its {bytes} bytes"))
         };
         let view = Strided::new(dtype, shape.to_vec(), strides.to_vec(), offset, Some(slice)).ok_or_else(outside)?;
-        Ok(Self { view, storage })
+        Ok(Self { view, data: Data::Memory(storage) })
+    }
+
+    /// A tensor of an open checkpoint, whose bytes are read while they are written.
+    ///
+    /// # Errors
+    /// The tensor is [unsupported](RawTensor::unsupported).
+    pub fn of_file(raw: &RawTensor<'a>) -> Result<Self, ErrorKind> {
+        let view = raw.supported()?.clone();
+        Ok(Self { view, data: Data::File(raw.clone()) })
+    }
+
+    /// The view as it stands in a `.pth` file, and the storage that it is a view of.
+    fn stored(&self) -> (Strided, Stored<'a>) {
+        match &self.data {
+            Data::Memory(bytes) => (self.view.clone(), Stored::Memory(bytes)),
+            Data::File(raw) => raw.whole_storage().unwrap_or_else(|| {
+                let strides = row_major_strides(&self.view.shape).into();
+                let gathered = Strided { strides, offset: 0, conjugate: false, negative: false, ..self.view.clone() };
+                (gathered, Stored::Elements(raw.clone()))
+            }),
+        }
+    }
+
+    /// Hands the elements on in row-major order, in chunks.
+    fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        match &self.data {
+            Data::Memory(bytes) => {
+                let gathered = Gather::new(bytes, &self.view, false).for_each_chunk(each);
+                gathered.ok_or_else(|| ErrorKind::Write("a view outside of its storage".to_owned()))
+            }
+            Data::File(raw) => {
+                raw.read_chunks(each)?;
+                raw.release();
+                Ok(())
+            }
+        }
     }
 }
 

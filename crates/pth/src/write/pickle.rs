@@ -4,35 +4,40 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as JsonValue;
 
+use crate::convert::VERSIONS;
 use crate::dtype::Dtype;
 use crate::error::ErrorKind;
 use crate::limits::MAX_DEPTH;
 use crate::pickle::opcode::*;
+use crate::write::stored::{Identity, Stored};
 use crate::write::{Item, TensorData};
 
 /// A pickle, and the storages that it refers to by number.
 #[derive(Debug)]
 pub(super) struct Pickled<'a> {
     pub(super) pickle: Vec<u8>,
-    pub(super) storages: Vec<&'a [u8]>,
+    pub(super) storages: Vec<Stored<'a>>,
 }
 
-pub(super) fn pickle<'a>(item: &Item<'a>) -> Result<Pickled<'a>, ErrorKind> {
-    let mut writer = Pickler { out: vec![PROTO, 2], storages: Vec::new(), numbers: HashMap::new() };
-    writer.item(item, 0)?;
-    writer.out.push(STOP);
-    Ok(Pickled { pickle: writer.out, storages: writer.storages })
+/// A pickle of one value, which `value` puts on the stack.
+pub(super) fn pickle<'a>(
+    value: impl FnOnce(&mut Pickler<'a>) -> Result<(), ErrorKind>,
+) -> Result<Pickled<'a>, ErrorKind> {
+    let mut pickler = Pickler { out: vec![PROTO, 2], storages: Vec::new(), numbers: HashMap::new() };
+    value(&mut pickler)?;
+    pickler.out.push(STOP);
+    Ok(Pickled { pickle: pickler.out, storages: pickler.storages })
 }
 
-struct Pickler<'a> {
-    out: Vec<u8>,
-    storages: Vec<&'a [u8]>,
-    /// Numbers of storages, by address, length and type.
-    numbers: HashMap<(usize, usize, Dtype), usize>,
+/// A pickle that grows: each method puts a value on the stack.
+pub(super) struct Pickler<'a> {
+    pub(super) out: Vec<u8>,
+    storages: Vec<Stored<'a>>,
+    numbers: HashMap<Identity, usize>,
 }
 
 impl<'a> Pickler<'a> {
-    fn item(&mut self, item: &Item<'a>, depth: u32) -> Result<(), ErrorKind> {
+    pub(super) fn item(&mut self, item: &Item<'a>, depth: u32) -> Result<(), ErrorKind> {
         check_depth(depth)?;
         match item {
             Item::Tensor(tensor) => self.tensor(tensor),
@@ -44,38 +49,51 @@ impl<'a> Pickler<'a> {
                 Ok(())
             }
             Item::Mapping { entries, metadata } => {
-                self.ordered_dict();
-                self.out.push(MARK);
-                let mut keys = HashSet::new();
-                for (key, item) in entries {
-                    if !keys.insert(key) {
-                        return Err(ErrorKind::DuplicateKey(key.clone()));
-                    }
-                    self.text(key)?;
-                    self.item(item, depth + 1)?;
-                }
-                self.out.push(SETITEMS);
-                metadata.as_ref().map_or(Ok(()), |metadata| self.metadata(metadata, depth))
+                let attributes = metadata.iter().map(|metadata| (VERSIONS.to_owned(), metadata.clone())).collect();
+                let entries = entries.iter().map(|(key, item)| (key, item));
+                self.mapping(entries, |pickler, item| pickler.item(item, depth + 1), &attributes, depth)
             }
         }
     }
 
-    /// Sets the attribute `_metadata` of the mapping on top of the stack.
-    fn metadata(&mut self, metadata: &JsonValue, depth: u32) -> Result<(), ErrorKind> {
-        self.out.push(EMPTY_DICT);
-        self.text("_metadata")?;
-        match metadata {
-            JsonValue::Object(entries) => {
-                self.ordered_dict();
-                self.entries(entries, depth)?;
+    /// An `OrderedDict`, with attributes where there are some.
+    pub(super) fn mapping<'i, T: 'i>(
+        &mut self,
+        entries: impl Iterator<Item = (&'i String, &'i T)>,
+        write: impl Fn(&mut Self, &T) -> Result<(), ErrorKind>,
+        attributes: &serde_json::Map<String, JsonValue>,
+        depth: u32,
+    ) -> Result<(), ErrorKind> {
+        self.ordered_dict();
+        self.out.push(MARK);
+        let mut keys = HashSet::new();
+        for (key, value) in entries {
+            if !keys.insert(key) {
+                return Err(ErrorKind::DuplicateKey(key.clone()));
             }
-            other => self.json(other, depth)?,
+            self.text(key)?;
+            write(self, value)?;
         }
-        self.out.extend([SETITEM, BUILD]);
+        self.out.push(SETITEMS);
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        self.out.extend([EMPTY_DICT, MARK]);
+        for (name, value) in attributes {
+            self.text(name)?;
+            match value {
+                JsonValue::Object(entries) => {
+                    self.ordered_dict();
+                    self.entries(entries, depth)?;
+                }
+                other => self.json(other, depth)?,
+            }
+        }
+        self.out.extend([SETITEMS, BUILD]);
         Ok(())
     }
 
-    fn json(&mut self, value: &JsonValue, depth: u32) -> Result<(), ErrorKind> {
+    pub(super) fn json(&mut self, value: &JsonValue, depth: u32) -> Result<(), ErrorKind> {
         check_depth(depth)?;
         match value {
             JsonValue::Null => self.out.push(NONE),
@@ -85,10 +103,7 @@ impl<'a> Pickler<'a> {
             JsonValue::Number(number) => match (number.as_i64(), number.as_u64()) {
                 (Some(value), _) => self.int(value.into()),
                 (None, Some(value)) => self.int(value.into()),
-                (None, None) => {
-                    self.out.push(BINFLOAT);
-                    self.out.extend(number.as_f64().unwrap_or(f64::NAN).to_be_bytes());
-                }
+                (None, None) => self.float(number.as_f64().unwrap_or(f64::NAN)),
             },
             JsonValue::Array(items) => {
                 self.out.extend([EMPTY_LIST, MARK]);
@@ -114,13 +129,13 @@ impl<'a> Pickler<'a> {
     }
 
     /// Types that have a storage class are written for any torch since 0.4, the others as torch 2 does.
-    fn tensor(&mut self, tensor: &TensorData<'a>) -> Result<(), ErrorKind> {
-        let view = &tensor.view;
+    pub(super) fn tensor(&mut self, tensor: &TensorData<'a>) -> Result<(), ErrorKind> {
+        let (view, stored) = tensor.stored();
         let class = view.dtype.storage_class();
         let rebuild = if class.is_some() { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" };
         self.global("torch._utils", rebuild);
         self.out.push(MARK);
-        self.storage(tensor)?;
+        self.storage(stored, view.dtype)?;
         self.int(view.offset.into());
         self.sizes(&view.shape);
         self.sizes(&view.strides);
@@ -133,10 +148,9 @@ impl<'a> Pickler<'a> {
         Ok(())
     }
 
-    fn storage(&mut self, tensor: &TensorData<'a>) -> Result<(), ErrorKind> {
-        let (storage, dtype) = (tensor.storage, tensor.view.dtype);
-        let next = self.storages.len();
-        let number = *self.numbers.entry((storage.as_ptr().addr(), storage.len(), dtype)).or_insert(next);
+    fn storage(&mut self, storage: Stored<'a>, dtype: Dtype) -> Result<(), ErrorKind> {
+        let (next, bytes) = (self.storages.len(), storage.length());
+        let number = *self.numbers.entry(storage.identity(dtype)).or_insert(next);
         if number == next {
             self.storages.push(storage);
         }
@@ -145,20 +159,19 @@ impl<'a> Pickler<'a> {
         let count = match dtype.storage_class() {
             Some(class) => {
                 self.global("torch", &format!("{class}Storage"));
-                storage.len() / dtype.size()
+                bytes / dtype.size() as u64
             }
             None => {
                 self.global("torch.storage", "UntypedStorage");
-                storage.len()
+                bytes
             }
         };
-        if dtype.storage_class().is_some() && storage.len() % dtype.size() != 0 {
-            let bytes = storage.len();
+        if dtype.storage_class().is_some() && !bytes.is_multiple_of(dtype.size() as u64) {
             return Err(ErrorKind::Write(format!("a storage of {bytes} bytes holds no whole number of {dtype}")));
         }
         self.text(&number.to_string())?;
         self.text("cpu")?;
-        self.int(count as i128);
+        self.int(count.into());
         self.out.extend([TUPLE, BINPERSID]);
         Ok(())
     }
@@ -169,17 +182,17 @@ impl<'a> Pickler<'a> {
         self.out.push(TUPLE);
     }
 
-    fn ordered_dict(&mut self) {
+    pub(super) fn ordered_dict(&mut self) {
         self.global("collections", "OrderedDict");
         self.out.extend([EMPTY_TUPLE, REDUCE]);
     }
 
-    fn global(&mut self, module: &str, name: &str) {
+    pub(super) fn global(&mut self, module: &str, name: &str) {
         self.out.push(GLOBAL);
         self.out.extend(module.bytes().chain([b'\n']).chain(name.bytes()).chain([b'\n']));
     }
 
-    fn int(&mut self, value: i128) {
+    pub(super) fn int(&mut self, value: i128) {
         if let Ok(value) = i32::try_from(value) {
             self.out.push(BININT);
             self.out.extend(value.to_le_bytes());
@@ -189,7 +202,12 @@ impl<'a> Pickler<'a> {
         }
     }
 
-    fn text(&mut self, text: &str) -> Result<(), ErrorKind> {
+    pub(super) fn float(&mut self, value: f64) {
+        self.out.push(BINFLOAT);
+        self.out.extend(value.to_be_bytes());
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> Result<(), ErrorKind> {
         let too_long = |_| ErrorKind::Write(format!("a string of {} bytes", text.len()));
         let length = u32::try_from(text.len()).map_err(too_long)?;
         self.out.push(BINUNICODE);
@@ -199,6 +217,6 @@ impl<'a> Pickler<'a> {
     }
 }
 
-fn check_depth(depth: u32) -> Result<(), ErrorKind> {
+pub(super) fn check_depth(depth: u32) -> Result<(), ErrorKind> {
     ErrorKind::check_limit("levels of nesting", depth.into(), MAX_DEPTH.into())
 }

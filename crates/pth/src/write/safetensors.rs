@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind};
-use crate::gather::Gather;
+use crate::limits::MAX_HEADER_BYTES;
 use crate::safetensors::METADATA;
-use crate::write::{TensorData, atomic};
+use crate::write::{Progress, TensorData, atomic};
 
 /// The header ends at a multiple of this many bytes.
 const ALIGNMENT: usize = 8;
@@ -25,10 +25,15 @@ pub fn write_safetensors(
     metadata: &[(String, String)],
 ) -> Result<(), Error> {
     let path = path.as_ref();
-    write(path, tensors, metadata).map_err(|kind| Error::new(path, kind))
+    write_safetensors_with(path, tensors, metadata, None).map_err(|kind| Error::new(path, kind))
 }
 
-fn write(path: &Path, tensors: &[(String, TensorData<'_>)], metadata: &[(String, String)]) -> Result<(), ErrorKind> {
+pub(crate) fn write_safetensors_with(
+    path: &Path,
+    tensors: &[(String, TensorData<'_>)],
+    metadata: &[(String, String)],
+    progress: Progress<'_>,
+) -> Result<(), ErrorKind> {
     // The largest elements first, so that all are aligned; the header keeps the order.
     let mut placed: Vec<_> = tensors.iter().map(|(_, tensor)| (tensor, [0, 0])).collect();
     let mut order: Vec<_> = placed.iter_mut().collect();
@@ -41,18 +46,17 @@ fn write(path: &Path, tensors: &[(String, TensorData<'_>)], metadata: &[(String,
     }
     let ordered: Vec<_> = order.iter().map(|(tensor, _)| *tensor).collect();
     let header = header(tensors, placed.iter().map(|&(_, offsets)| offsets), metadata)?;
-    atomic::write_file(path, |writer| {
+    atomic::write_file(path, progress, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
         for tensor in ordered {
             let mut result = Ok(());
-            let gathered = Gather::new(tensor.storage, &tensor.view, false).for_each_chunk(|chunk| {
+            tensor.for_each_chunk(|chunk| {
                 if result.is_ok() {
                     result = writer.write_all(chunk);
                 }
-            });
+            })?;
             result?;
-            gathered.ok_or_else(|| ErrorKind::Write("a view outside of its storage".to_owned()))?;
         }
         Ok(())
     })
@@ -79,6 +83,8 @@ fn header(
         header.insert(name.clone(), json!({"dtype": dtype, "shape": tensor.view.shape, "data_offsets": offsets}));
     }
     let mut bytes = serde_json::Value::Object(header).to_string().into_bytes();
+    // A larger one is refused by readers.
+    ErrorKind::check_limit("bytes of the safetensors header", bytes.len() as u64, MAX_HEADER_BYTES)?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
     Ok(bytes)
 }

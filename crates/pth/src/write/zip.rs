@@ -4,6 +4,9 @@ use std::io::{self, Write};
 
 use flate2::Crc;
 
+use crate::error::ErrorKind;
+use crate::write::Stored;
+
 /// Data starts at a multiple of this many bytes.
 const ALIGNMENT: u64 = 64;
 /// The extra field that torch pads with.
@@ -31,12 +34,17 @@ impl<W: Write> ZipWriter<W> {
         Self { out, position: 0, entries: 0, directory: Vec::new() }
     }
 
-    /// Appends an entry, stored.
-    pub(super) fn entry(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+    /// Appends a small entry, stored.
+    pub(super) fn entry(&mut self, name: &str, data: &[u8]) -> Result<(), ErrorKind> {
+        self.stored(name, &Stored::Memory(data))
+    }
+
+    /// Appends an entry, stored. Its bytes are read twice: the checksum stands before them.
+    pub(super) fn stored(&mut self, name: &str, data: &Stored<'_>) -> Result<(), ErrorKind> {
         let mut crc = Crc::new();
-        crc.update(data);
+        data.for_each_part(|part| crc.update(part))?;
         let header = self.position;
-        let size = data.len() as u64;
+        let size = data.length();
         let sizes = if size >= ONES { wide_field(&[size, size]) } else { Vec::new() };
         let extra = self.padded(name, sizes);
 
@@ -46,7 +54,13 @@ impl<W: Write> ZipWriter<W> {
         local.extend(name.bytes());
         local.extend(extra);
         self.put(&local)?;
-        self.put(data)?;
+        let mut written = Ok(());
+        data.for_each_part(|part| {
+            if written.is_ok() {
+                written = self.put(part);
+            }
+        })?;
+        written?;
 
         let mut wide = if size >= ONES { vec![size, size] } else { Vec::new() };
         wide.extend((header >= ONES).then_some(header));

@@ -14,6 +14,8 @@ const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 /// Encrypted, patched, strongly encrypted, masked headers.
 const UNREADABLE_FLAGS: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
+/// Bytes that are inflated before they are handed on; a multiple of the size of every type.
+pub(crate) const CHUNK_BYTES: usize = 1 << 16;
 /// The sizes stand behind the data, and may be 0 in the local header.
 const DESCRIPTOR_FLAG: u16 = 1 << 3;
 
@@ -89,38 +91,60 @@ impl Entry {
         }
         let mut crc = Crc::new();
         parts.into_iter().for_each(|part| crc.update(part));
-        if crc.sum() == self.crc { Ok(()) } else { Err(self.error("its checksum is wrong (damaged file?)")) }
+        self.check_sum(&crc)
     }
 
     /// The content of a deflated entry, which has to be exactly as long as declared.
     pub(crate) fn inflate(&self, data: &[u8]) -> Result<Vec<u8>, ErrorKind> {
-        let broken = || self.error("its compressed data is broken");
-        let size = usize::try_from(self.size).map_err(|_| broken())?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         // Memory grows with what is really there, not with what is declared.
         let mut content = Vec::with_capacity(size.min(data.len().saturating_mul(8)));
-        let mut inflater = Decompress::new(false);
-        loop {
-            let read = inflater.total_in() as usize;
-            let rest = data.get(read..).unwrap_or_default();
-            if content.len() == content.capacity() {
-                // One byte more than declared shows that there is more.
-                content.reserve_exact((size + 1).saturating_sub(content.len()).min(content.len().max(4096)));
+        self.inflate_chunks(data, |chunk| {
+            if content.capacity() - content.len() < chunk.len() {
+                content.reserve_exact((size - content.len()).min(content.len().max(chunk.len())));
             }
-            let written = content.len();
-            let status = inflater.decompress_vec(rest, &mut content, FlushDecompress::None).map_err(|_| broken())?;
-            if content.len() > size {
+            content.extend_from_slice(chunk);
+        })?;
+        Ok(content)
+    }
+
+    /// Hands the content of a deflated entry on in chunks, all but the last of them [`CHUNK_BYTES`] long. Never more
+    /// comes than was declared. That it is complete and its checksum right is known at the end only.
+    pub(crate) fn inflate_chunks(&self, data: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        let broken = || self.error("its compressed data is broken");
+        let (mut crc, mut inflater) = (Crc::new(), Decompress::new(false));
+        let (mut chunk, mut total) = (vec![0; CHUNK_BYTES], 0_u64);
+        loop {
+            let mut filled = 0;
+            let ended = loop {
+                let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
+                let rest = data.get(before_in as usize..).unwrap_or_default();
+                let free = chunk.get_mut(filled..).unwrap_or_default();
+                let status = inflater.decompress(rest, free, FlushDecompress::None).map_err(|_| broken())?;
+                let written = inflater.total_out() - before_out;
+                filled += written as usize;
+                match status {
+                    Status::StreamEnd => break true,
+                    _ if filled == chunk.len() => break false,
+                    _ if written == 0 && inflater.total_in() == before_in => return Err(broken()),
+                    _ => {}
+                }
+            };
+            total += filled as u64;
+            let content = chunk.get(..filled).unwrap_or_default();
+            if total > self.size || (ended && (total != self.size || inflater.total_in() != data.len() as u64)) {
                 return Err(broken());
             }
-            match status {
-                Status::StreamEnd => break,
-                _ if content.len() == written && inflater.total_in() as usize == read => return Err(broken()),
-                _ => {}
+            crc.update(content);
+            each(content);
+            if ended {
+                return self.check_sum(&crc);
             }
         }
-        if content.len() != size || inflater.total_in() != data.len() as u64 {
-            return Err(broken());
-        }
-        self.check_crc(&content)?;
-        Ok(content)
+    }
+
+    fn check_sum(&self, crc: &Crc) -> Result<(), ErrorKind> {
+        let right = self.crc == 0 || crc.sum() == self.crc;
+        if right { Ok(()) } else { Err(self.error("its checksum is wrong (damaged file?)")) }
     }
 }

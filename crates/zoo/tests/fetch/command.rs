@@ -186,3 +186,46 @@ pub(crate) fn partial_length(home: &Path) -> u64 {
     let paths = entries.flatten().map(|entry| entry.path()).filter(partial);
     paths.filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
+
+/// Parts of names and URLs, usual ones and odd ones; the first ten are schemes and the like.
+const PARTS: &str = "http:// https:// open-mmlab:// torchvision:// modelzoo:// mmcls:// file:// s3:// :// : / // .. ../ . \
+    %2e%2e %2f %00 % @ 127.0.0.1:1 [::1] example.invalid resnet50 vgg16_caffe -012345.pth _9e5bac.pth _20200130.pth ?a=b \
+    #f ~ \\ \n \u{202e} ü";
+
+#[test]
+fn no_name_ends_but_with_a_path_or_an_error() {
+    let home = tempfile::tempdir().unwrap();
+    let parts: Vec<&str> = PARTS.split(' ').collect();
+    let mut seed = 1_u64;
+    let mut draw = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    for _ in 0..150 {
+        let (scheme, user) = (parts[draw(10)], ["", "user:secret@"][draw(2)]);
+        let rest: String = (0..=draw(6)).map(|_| parts[draw(parts.len())]).collect();
+        let name = format!("{scheme}{user}{rest}");
+        for verb in ["path", "fetch"] {
+            let output = command(home.path(), &[verb, &name]).env("MMCV_OFFLINE", "1").output().unwrap();
+            let said = format!("{verb} {name:?}: {:?} {} {}", output.status, stdout(&output), stderr(&output));
+            assert!(!said.contains("panicked"), "{said}");
+            match output.status.code() {
+                Some(0) if verb == "path" => {
+                    let path = Path::new(stdout(&output).strip_suffix('\n').unwrap());
+                    assert!(path.starts_with(home.path()) && !said.contains(".pth\n/"), "{said}");
+                    assert!(path.components().all(|part| part.as_os_str() != ".."), "{said}");
+                }
+                code => {
+                    assert_eq!((code, stdout(&output)), (Some(1), ""), "{said}");
+                    assert!(stderr(&output).lines().any(|line| line.starts_with("error: ")), "{said}");
+                    assert!(!stderr(&output).contains("secret"), "{said}");
+                }
+            }
+        }
+    }
+    // Locks, and nothing else.
+    let names =
+        |folder: &Path| -> Vec<_> { fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    assert_eq!(names(home.path()), [home.path().join("checkpoints")]);
+    assert!(names(&home.path().join("checkpoints")).iter().all(|path| path.is_dir()));
+}

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output};
 use std::sync::mpsc;
 
 use crate::command::{command, example, partial_length, run, stderr, stdout};
-use crate::server::{Server, content};
+use crate::server::{Server, content, sha256};
 
 /// A user who owns nothing: root itself may write everywhere, so that the command is run as this one.
 const NOBODY: u32 = 65_534;
@@ -80,7 +80,7 @@ const FULL_DISK: &str = r#"
 fn a_full_disk_leaves_no_file_and_the_next_run_recovers() {
     let home = tempfile::tempdir().unwrap();
     let (body, name) = content(2_000_000);
-    let digest = crate::server::sha256(&body);
+    let digest = sha256(&body);
     let server = Server::start(move |request, answer| {
         answer.file_or_range(request, &body);
     });
@@ -160,4 +160,70 @@ fn a_folder_that_is_cleared_meanwhile_is_an_error_and_no_wrong_file() {
     assert!(!file.exists());
     assert_eq!(run(home.path(), &["fetch", &url]).status.code(), Some(0));
     assert_eq!(fs::read(file).unwrap(), body);
+}
+
+/// The file of the cache that belongs to the model `name`.
+fn state_file(home: &Path, name: &str, purpose: &str) -> PathBuf {
+    let key = &sha256(format!("checkpoints/{name}").as_bytes())[..32];
+    home.join("checkpoints/.state").join(format!("{key}.{purpose}"))
+}
+
+#[test]
+fn links_and_pipes_in_the_cache_lead_nowhere() {
+    let (body, name) = content(5000);
+    let served = body.clone();
+    let server = Server::start(move |_, answer| {
+        answer.file(&served);
+    });
+    for purpose in ["part", "origin", "stamp", "lock"] {
+        for link in [true, false] {
+            let home = tempfile::tempdir().unwrap();
+            let precious = home.path().join("precious");
+            fs::write(&precious, "precious").unwrap();
+            let file = state_file(home.path(), &name, purpose);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            match link {
+                true => std::os::unix::fs::symlink(&precious, &file).unwrap(),
+                false => assert!(Command::new("mkfifo").arg(&file).status().unwrap().success()),
+            }
+            let output = run(home.path(), &["fetch", &server.url(&name)]);
+            assert_eq!(output.status.code(), Some(0), "{purpose}: {}", stderr(&output));
+            let fetched = Path::new(stdout(&output).trim_end());
+            assert!(fs::symlink_metadata(fetched).unwrap().is_file(), "{purpose}");
+            assert_eq!(fs::read(fetched).unwrap(), body, "{purpose}");
+            assert_eq!(fs::read(&precious).unwrap(), b"precious", "{purpose}");
+        }
+    }
+}
+
+#[test]
+fn a_link_under_the_final_name_is_followed_if_good_and_replaced_if_not() {
+    let (body, name) = content(5000);
+    let served = body.clone();
+    let server = Server::start(move |_, answer| {
+        answer.file(&served);
+    });
+    let (home, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = home.path().join("checkpoints").join(&name);
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    for (target, content, requests) in [("good", Some(&body[..]), 0), ("bad", Some(b"other"), 1), ("none", None, 2)] {
+        let target = outside.path().join(target);
+        content.map_or(Ok(()), |content| fs::write(&target, content)).unwrap();
+        let _ = fs::remove_file(&file);
+        std::os::unix::fs::symlink(&target, &file).unwrap();
+        assert_eq!(run(home.path(), &["fetch", &server.url(&name)]).status.code(), Some(0));
+        assert_eq!((fs::read(&file).unwrap(), server.requests().len()), (body.clone(), requests));
+        assert_eq!(fs::read(&target).ok().as_deref(), content, "what the link led to stays as it was");
+    }
+}
+
+#[test]
+fn tables_that_are_no_files_are_errors() {
+    for table in ["open_mmlab.json", "config.json", "zoo.lock.json"] {
+        let home = tempfile::tempdir().unwrap();
+        assert!(Command::new("mkfifo").arg(home.path().join(table)).status().unwrap().success());
+        let output = run(home.path(), &["path", "open-mmlab://vgg16_caffe"]);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""));
+        assert!(stderr(&output).contains(table) && stderr(&output).contains("no regular file"), "{}", stderr(&output));
+    }
 }

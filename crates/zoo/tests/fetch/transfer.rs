@@ -204,6 +204,22 @@ fn a_server_that_never_answers_is_a_time_out() {
 }
 
 #[test]
+fn a_trickle_is_a_time_out() {
+    let mut setup = setup(|_, answer| {
+        answer.send(200, &[("Content-Length", "300000")], &[]);
+        while answer.raw(b"x") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let network =
+        Network { idle_timeout: Duration::from_millis(400), proxy_from_environment: false, ..Network::default() };
+    setup.zoo = setup.zoo.with_network(network);
+    let error = setup.fail("model-012345.pth");
+    assert!(matches!(error.kind(), ErrorKind::TimeOut { .. }), "{error}");
+    assert_eq!(setup.request_count(), 1);
+}
+
+#[test]
 fn a_slow_server_is_no_failure() {
     let (body, name) = content(2000);
     let setup = setup(move |_, answer| {

@@ -5,14 +5,12 @@ mod profile;
 mod statistics;
 mod subject;
 
-use std::path::PathBuf;
-
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
 use serde_json::{Value, json};
 
 use super::table::table;
-use super::weights::Weights;
+use super::weights::GivenWeights;
 use super::{Failure, print};
 use statistics::Summary;
 use subject::{Subject, Task};
@@ -32,9 +30,9 @@ use subject::{Subject, Task};
 
 With --interactive it prints `ready`, and for each line `run` on stdin the milliseconds of one pass; `quit` ends it.")]
 pub(crate) struct Bench {
-    /// The config files, YAML or JSON: the dict of a type or a list of them, or with one under `model`.
+    /// The config files, YAML or JSON: the dict of a type or a list of them, or with one under `model`; or names of the zoo.
     #[arg(required = true, value_name = "CONFIG")]
-    configs: Vec<PathBuf>,
+    configs: Vec<String>,
     /// Pictures in one input.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -60,7 +58,7 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with_all = ["mode", "dtype", "profile"])]
     train: bool,
     #[command(flatten)]
-    weights: Weights,
+    weights: GivenWeights,
     /// Changes the configs: KEY.KEY=VALUE.
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     cfg_options: Vec<String>,
@@ -123,7 +121,7 @@ impl Bench {
         if self.interactive && (self.configs.len() != 1 || self.mode.len() != 1) {
             refuse("--interactive takes one config and one mode");
         }
-        if self.weights.are_given() && self.configs.len() != 1 {
+        if self.weights.chosen(None).is_some() && self.configs.len() != 1 {
             refuse("--checkpoint takes one config");
         }
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::hint::black_box;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -68,10 +67,9 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Builds the network of a config file for a task.
-    pub(super) fn new(file: &Path, task: Task, options: &Bench) -> Result<Self, Failure> {
-        let name = file.display().to_string();
-        let config = network::read(file, &options.cfg_options)?;
-        Ok(Self::build(name.clone(), &config, task, options).context(name)?)
+    pub(super) fn new(name: &str, task: Task, options: &Bench) -> Result<Self, Failure> {
+        let config = network::read(name, &options.cfg_options)?;
+        Ok(Self::build(name.to_owned(), &config, task, options).with_context(|| name.to_owned())?)
     }
 
     fn build(name: String, config: &Config, task: Task, options: &Bench) -> Result<Self> {
@@ -79,9 +77,9 @@ impl Subject {
         tch::manual_seed(SEED);
         let builder = network::builder(config);
         let build = || builder.model(builder.path.find(config).unwrap_or(&Config::Null));
-        let checkpoint = recipe.as_ref().and_then(|recipe| recipe.checkpoint.as_ref());
-        let network = match options.weights.chosen(checkpoint).filter(|_| options.weights.are_given()) {
-            Some(checkpoint) => options.weights.load(&checkpoint, build)?,
+        let checkpoint = recipe.as_ref().and_then(|recipe| recipe.checkpoint.clone());
+        let network = match options.weights.chosen(checkpoint) {
+            Some(checkpoint) => options.weights.load(&checkpoint, build)?.0,
             None => initialised(build()?)?,
         };
         let prepared = recipe.and_then(|recipe| recipe.preprocess.crop_size);
@@ -101,7 +99,7 @@ impl Subject {
         Ok(Self { name, task, network, input, training })
     }
 
-    /// The name of the config file.
+    /// The config file, or the name of the zoo.
     pub(super) fn name(&self) -> &str {
         &self.name
     }

@@ -6,8 +6,7 @@ use clap::Args;
 use mmcv_zoo::{FetchOptions, LockedFile, Zoo};
 use serde_json::{Value, json};
 
-use super::{print_json, size};
-use crate::commands::{Failure, print, shown};
+use crate::commands::{Failure, print, print_json, shown, size};
 use crate::progress::Download;
 
 /// Puts verified files into a folder, with a lock file of their whole digests, for machines without internet.

@@ -1,7 +1,10 @@
 //! `mmcv zoo`: names to verified files.
 
 mod bundle;
+mod configs;
+mod networks;
 mod prune;
+mod show;
 mod verify;
 mod whereabouts;
 
@@ -11,13 +14,14 @@ use clap::{Args, Subcommand};
 use mmcv_zoo::{Digest, FetchOptions};
 use serde_json::{Map, Value, json};
 
-use super::{Failure, print, shown};
+use super::{Failure, print, print_json, shown};
 use crate::progress::Download;
 
 /// The model zoo: names, URLs and verified files.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   mmcv zoo list resnet50
+  mmcv zoo show open-mmlab://detectron2/resnet50_caffe
   mmcv zoo fetch torchvision://mobilenet_v2
   mmcv zoo fetch open-mmlab://detectron2/resnet50_caffe
   mmcv zoo where torchvision://mobilenet_v2
@@ -69,6 +73,9 @@ pub(crate) enum Zoo {
         #[arg(long)]
         json: bool,
     },
+    Show(show::Show),
+    Networks(networks::Networks),
+    Configs(configs::Configs),
     Verify(verify::Verify),
     Prune(prune::Prune),
     Where(whereabouts::Where),
@@ -102,6 +109,9 @@ impl Zoo {
             Self::Import { name, file, verification, json } => {
                 print_path(Some(&name), &zoo.import(&name, &file, &verification.options())?, json)
             }
+            Self::Show(command) => command.run(),
+            Self::Networks(command) => command.run(),
+            Self::Configs(command) => command.run(),
             Self::Verify(command) => command.run(&zoo),
             Self::Prune(command) => command.run(&zoo),
             Self::Where(command) => command.run(&zoo),
@@ -136,34 +146,4 @@ fn print_path(name: Option<&str>, path: &Path, json: bool) -> Result<(), Failure
     let mut line = path.as_os_str().as_encoded_bytes().to_vec();
     line.push(b'\n');
     std::io::stdout().write_all(&line).map_err(|error| Failure(format!("stdout: {error}")))
-}
-
-fn print_json(value: &Value) -> Result<(), Failure> {
-    print(&format!("{value:#}\n"))
-}
-
-/// A number of bytes for people.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    let mut value = bytes as f64;
-    let mut unit = "bytes";
-    for next in UNITS {
-        if value < 1000.0 {
-            break;
-        }
-        (value, unit) = (value / 1000.0, next);
-    }
-    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{value:.1} {unit}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, text) in [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (102_540_417, "102.5 MB")] {
-            assert_eq!(size(bytes), text);
-        }
-    }
 }

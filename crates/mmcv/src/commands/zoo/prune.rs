@@ -4,8 +4,7 @@ use clap::Args;
 use mmcv_zoo::{PruneOptions, Zoo};
 use serde_json::{Value, json};
 
-use super::{print_json, size};
-use crate::commands::{Failure, print, shown};
+use crate::commands::{Failure, print, print_json, shown, size};
 
 /// Removes what interrupted downloads and removed files have left; never the user's own files.
 #[derive(Debug, Args)]

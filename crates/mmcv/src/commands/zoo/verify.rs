@@ -4,8 +4,7 @@ use clap::Args;
 use mmcv_zoo::{Status, Verified, Zoo};
 use serde_json::{Value, json};
 
-use super::print_json;
-use crate::commands::{Failure, print, shown};
+use crate::commands::{Failure, print, print_json, shown};
 
 /// Hashes cached files again, whatever is remembered of them. Changes nothing; exit status 1 where one is wrong.
 #[derive(Debug, Args)]

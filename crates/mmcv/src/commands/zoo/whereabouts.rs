@@ -4,8 +4,7 @@ use clap::Args;
 use mmcv_zoo::Zoo;
 use serde_json::{Value, json};
 
-use super::print_json;
-use crate::commands::{Failure, print, shown};
+use crate::commands::{Failure, print, print_json, shown};
 
 /// Tells where a name leads, or which settings hold. Makes no request.
 #[derive(Debug, Args)]

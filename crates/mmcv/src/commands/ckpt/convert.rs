@@ -1,0 +1,117 @@
+//! `mmcv ckpt convert`: a checkpoint in another format.
+
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{Args, ValueEnum};
+use mmcv_pth::{Checkpoint, ConvertOptions, Converted, Target};
+use serde_json::{Map, Value, json};
+
+use crate::commands::{Failure, print, print_json, shown, size};
+use crate::progress::Bytes;
+
+/// Writes a checkpoint as `.pth` or safetensors.
+///
+/// A `.pth` file keeps order, nesting, shared storages and `_metadata`. Safetensors hold tensors under the keys that
+/// `inspect` shows, each with its own copy, and everything else as JSON texts in `__metadata__`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv ckpt convert resnet50-0676ba61.pth resnet50.safetensors
+  mmcv ckpt convert epoch_12.pth weights.safetensors --entry state_dict
+  mmcv ckpt convert model.safetensors pytorch_model.bin
+  mmcv ckpt convert old_format.pth new_format.pth
+  mmcv ckpt convert scripted.pt weights --to pth --force")]
+pub(crate) struct Convert {
+    /// The file to read: `.pth` of any age, TorchScript, safetensors.
+    source: PathBuf,
+    /// The file to write; its suffix tells the format: .safetensors, or .pth, .pt, .bin, .ckpt.
+    destination: PathBuf,
+    /// The format to write, whatever the suffix.
+    #[arg(long, value_name = "FORMAT")]
+    to: Option<To>,
+    /// Takes only what is below this top-level entry, such as `state_dict`.
+    #[arg(long, value_name = "KEY")]
+    entry: Option<String>,
+    /// Leaves out what the format cannot hold, and tells what that is.
+    #[arg(long)]
+    lossy: bool,
+    /// Replaces a file that exists.
+    #[arg(long)]
+    force: bool,
+    /// Prints one JSON object: what was written, and what was left out.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A format that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum To {
+    Pth,
+    Safetensors,
+}
+
+impl To {
+    fn of_suffix(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "pth" | "pt" | "bin" | "ckpt" => Some(Self::Pth),
+            "safetensors" => Some(Self::Safetensors),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        if self == Self::Pth { "pth" } else { "safetensors" }
+    }
+}
+
+impl Convert {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let file = self.destination.display();
+        let Some(to) = self.to.or_else(|| To::of_suffix(&self.destination)) else {
+            let message = format!("{file}: its suffix tells no format; add `--to pth` or `--to safetensors`\n");
+            clap::Error::raw(ErrorKind::MissingRequiredArgument, message).exit();
+        };
+        // Also a link that leads nowhere is something that would be replaced.
+        if !self.force && self.destination.symlink_metadata().is_ok() {
+            return Err(Failure(format!("{file}: there is such a file; `--force` replaces it")));
+        }
+        let checkpoint = Checkpoint::open(&self.source)?;
+        let bar = Bytes::of(checkpoint.tensors().map(|raw| raw.byte_count()).sum());
+        let progress = |written| bar.at(written);
+        let options = ConvertOptions { entry: self.entry.as_deref(), lossy: self.lossy, progress: Some(&progress) };
+        let target = if to == To::Pth { Target::Pth } else { Target::Safetensors };
+        let converted = mmcv_pth::convert(&checkpoint, &self.destination, target, &options)?;
+        drop(bar);
+        let bytes = self.destination.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+        if self.json {
+            let left_out: Map<String, Value> =
+                converted.left_out.iter().map(|(path, what)| (path.clone(), json!(what))).collect();
+            return print_json(&json!({
+                "source": shown(&self.source),
+                "destination": shown(&self.destination),
+                "format": to.name(),
+                "tensors": converted.tensors,
+                "bytes": bytes,
+                "unshared": converted.unshared,
+                "left_out": left_out,
+            }));
+        }
+        print(&format!("{file}: {}, {}\n{}", plural(converted.tensors, "tensor"), size(bytes), notes(&converted)))
+    }
+}
+
+fn notes(converted: &Converted) -> String {
+    let mut text = String::new();
+    if converted.unshared > 0 {
+        let tensors = plural(converted.unshared, "tensor");
+        text.push_str(&format!("{tensors} shared memory with others, and now have copies of their own\n"));
+    }
+    for (path, what) in &converted.left_out {
+        text.push_str(&format!("left out: {path:?} ({what})\n"));
+    }
+    text
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

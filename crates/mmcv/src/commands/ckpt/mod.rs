@@ -1,0 +1,42 @@
+//! `mmcv ckpt`: what is in checkpoints, whether they are whole and equal, and other formats for them.
+
+mod convert;
+mod diff;
+mod inspect;
+mod verify;
+
+use clap::Subcommand;
+
+use super::Failure;
+
+/// Checkpoint files: `.pth` of any age, TorchScript, safetensors. Nothing in them is executed.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  mmcv ckpt inspect resnet50-0676ba61.pth
+  mmcv ckpt inspect --json --digest model.safetensors
+  mmcv ckpt verify resnet50-0676ba61.pth
+  mmcv ckpt convert epoch_12.pth weights.safetensors --entry state_dict
+  mmcv ckpt diff epoch_11.pth epoch_12.pth")]
+pub(crate) enum Ckpt {
+    Inspect(inspect::Inspect),
+    Convert(convert::Convert),
+    Diff(diff::Diff),
+    Verify(verify::Verify),
+}
+
+impl Ckpt {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Inspect(command) => command.run(),
+            Self::Convert(command) => command.run(),
+            Self::Diff(command) => command.run(),
+            Self::Verify(command) => command.run(),
+        }
+    }
+}
+
+impl From<mmcv_pth::Error> for Failure {
+    fn from(error: mmcv_pth::Error) -> Self {
+        Self(error.to_string())
+    }
+}

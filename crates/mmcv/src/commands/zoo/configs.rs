@@ -1,0 +1,29 @@
+//! `mmcv zoo configs`: a config file for each name of the zoo.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use mmcv_models::zoo_entries;
+
+use crate::commands::config_text::recipe_text;
+use crate::commands::{Failure, make_folder_of, print};
+
+/// Writes a config file for each name that has a network here: FOLDER/torchvision/resnet50.yaml and so on.
+#[derive(Debug, Args)]
+pub(crate) struct Configs {
+    /// The folder; files of these names are replaced.
+    folder: PathBuf,
+}
+
+impl Configs {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let entries = zoo_entries().map_err(anyhow::Error::from)?;
+        for entry in &entries {
+            let file = self.folder.join(entry.config_file());
+            make_folder_of(&file)?;
+            std::fs::write(&file, recipe_text(entry)).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        print(&format!("{} files\n", entries.len()))
+    }
+}

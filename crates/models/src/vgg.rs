@@ -1,0 +1,272 @@
+//! `VGG`. Reference: mmpretrain/models/backbones/vgg.py; Simonyan and Zisserman, Very Deep Convolutional Networks for
+//! Large-Scale Image Recognition (2014).
+
+use std::any::Any;
+use std::ops::Range;
+
+use mmcv_bricks::{Bias, ConvModule, ConvModuleConfig};
+use mmcv_layers::activation::{ReLU, ReLUConfig};
+use mmcv_layers::drop::{Dropout, DropoutConfig};
+use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Sequential,
+    Size, run_child,
+};
+use mmcv_registry::{Config, Dict, config, config_struct, dict};
+use tch::Tensor;
+
+use crate::backbone::{Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last};
+
+/// Table 1 of the paper: depth, and the number of convolutions in each of the five stages; three linear layers follow.
+const STAGES: [(i64, [usize; 5]); 4] =
+    [(11, [1, 1, 2, 2, 2]), (13, [2, 2, 2, 2, 2]), (16, [2, 2, 3, 3, 3]), (19, [2, 2, 4, 4, 4])];
+/// Channels of each stage.
+const CHANNELS: [i64; 5] = [64, 128, 256, 512, 512];
+/// Pixels of the last stage's sides for pictures of 224 x 224, and the size of the hidden linear layers.
+const LAST_SIZE: i64 = 7;
+const HIDDEN: i64 = 4096;
+
+config_struct! {
+    /// Arguments of `VGG`.
+    pub struct VGGConfig {
+        required {
+            /// Number of layers with weights: 11, 13, 16 or 19.
+            depth: i64,
+        }
+        optional {
+            /// Number of classes; not positive for a network without classifier.
+            num_classes: i64 = -1,
+            /// Number of stages, 1 to 5.
+            num_stages: i64 = 5,
+            /// Distance of the kernels' elements in each stage, in pixels.
+            dilations: Vec<i64> = vec![1, 1, 1, 1, 1],
+            /// The stages that are given, from 0; null for the last one, or for the scores alone where there is a
+            /// classifier.
+            out_indices: Option<Vec<i64>> = None,
+            /// The number of stages whose parameters are not trained; -1 for none.
+            frozen_stages: i64 = -1,
+            /// The convolutions; null for `Conv2d`.
+            conv_cfg: Option<Dict> = None,
+            /// The normalisations; null for none.
+            norm_cfg: Option<Dict> = None,
+            /// The activations.
+            act_cfg: Option<Dict> = Some(dict! { type: "ReLU" }),
+            /// Whether batch norms stay in evaluation mode in training.
+            norm_eval: bool = false,
+            /// Whether a pooling window that begins inside may end outside.
+            ceil_mode: bool = false,
+            /// Whether the last stage ends with pooling.
+            with_last_pool: bool = true,
+            /// Rules of initialisation.
+            init_cfg: Config = Config::List(vec![
+                config! { type: "Kaiming", layer: ["Conv2d"] },
+                config! { type: "Constant", val: 1.0, layer: ["_BatchNorm"] },
+                config! { type: "Normal", std: 0.01, layer: ["Linear"] },
+            ]),
+        }
+    }
+}
+
+/// Stages of 3x3 convolutions that end with pooling, and perhaps a classifier.
+///
+/// Shapes: input `[N, 3, H, W]`; stage `i`, from 0, gives `[N, 64 * 2^i, H / 2^(i+1), W / 2^(i+1)]` (at most 512 channels); the
+/// classifier, which takes pictures of 224 x 224, `[N, num_classes]`. State: `features.*`, `classifier.*`.
+#[derive(Debug)]
+pub struct VGG {
+    features: Sequential,
+    /// The modules of each stage in `features`.
+    stages: Vec<Range<usize>>,
+    classifier: Option<Sequential>,
+    out_indices: Vec<i64>,
+    frozen_stages: i64,
+    norm_eval: bool,
+    init_cfg: InitCfg,
+}
+
+impl VGG {
+    /// Builds the network; `builder`'s path is where the config stands.
+    ///
+    /// # Errors
+    /// Where there is no such depth, an argument is out of range, or a part cannot be built.
+    pub fn new(builder: &Builder<'_>, config: &VGGConfig) -> Result<Self> {
+        let (counts, out_indices) = check(config).map_err(|error| error.below(&builder.path))?;
+        let mut features = Sequential::default();
+        let mut stages: Vec<Range<usize>> = Vec::new();
+        let (mut in_channels, mut length) = (3, 0);
+        for ((&blocks, &dilation), channels) in counts.iter().zip(&config.dilations).zip(CHANNELS) {
+            for _ in 0..blocks {
+                features.push(conv(builder, config, in_channels, channels, dilation)?);
+                in_channels = channels;
+            }
+            let pool = MaxPoolConfig {
+                stride: Some(Size::All(2)),
+                ceil_mode: config.ceil_mode,
+                ..MaxPoolConfig::new(Size::All(2))
+            };
+            let is_last = stages.len() + 1 == counts.len();
+            let with_pool = !is_last || config.with_last_pool;
+            if with_pool {
+                features.push(MaxPool::new(2, &pool)?);
+            }
+            let end = length + blocks + usize::from(with_pool);
+            stages.push(length..end);
+            length = end;
+        }
+        let classifier = (config.num_classes > 0).then(|| classifier(config.num_classes)).transpose();
+        Ok(Self {
+            features,
+            stages,
+            classifier: classifier.map_err(|error| error.below(&builder.path))?,
+            out_indices,
+            frozen_stages: config.frozen_stages,
+            norm_eval: config.norm_eval,
+            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+        })
+    }
+}
+
+/// Checks the arguments; gives the number of convolutions in each stage, and the stages that are given.
+fn check(config: &VGGConfig) -> Result<(&'static [usize], Vec<i64>)> {
+    let VGGConfig { depth, num_stages, dilations, out_indices, .. } = config;
+    let Some((_, stages)) = STAGES.iter().find(|(known, _)| known == depth) else {
+        let known = STAGES.map(|(known, _)| known.to_string()).join(", ");
+        return Err(Error::argument("depth", depth, format!("expected one of {known}")));
+    };
+    let counts = match usize::try_from(*num_stages).ok().and_then(|count| stages.get(..count)) {
+        Some(counts) if !counts.is_empty() => counts,
+        _ => return Err(Error::argument("num_stages", num_stages, "expected 1 to 5")),
+    };
+    if dilations.len() != counts.len() {
+        let reason = format!("expected {num_stages} of them, as many as num_stages");
+        return Err(Error::argument("dilations", format!("{dilations:?}"), reason));
+    }
+    // Without out_indices the last of five stages is given, or the scores, which count as one.
+    let out_indices = out_indices.clone().unwrap_or_else(|| vec![if config.num_classes > 0 { 5 } else { 4 }]);
+    if out_indices.is_empty() {
+        return Err(Error::argument("out_indices", "[]", "expected at least one stage"));
+    }
+    check_out_indices(&out_indices, num_stages + 1)?;
+    check_frozen_stages(config.frozen_stages, *num_stages)?;
+    Ok((counts, out_indices))
+}
+
+/// One of the 3x3 convolutions.
+fn conv(
+    builder: &Builder<'_>,
+    config: &VGGConfig,
+    in_channels: i64,
+    out_channels: i64,
+    dilation: i64,
+) -> Result<ConvModule> {
+    let config = ConvModuleConfig {
+        dilation: Size::All(dilation),
+        padding: Config::Int(dilation),
+        bias: Bias::Given(true),
+        conv_cfg: config.conv_cfg.clone(),
+        norm_cfg: config.norm_cfg.clone(),
+        act_cfg: config.act_cfg.clone(),
+        ..ConvModuleConfig::new(in_channels, out_channels, Size::All(3))
+    };
+    ConvModule::new(builder, &config)
+}
+
+/// The three linear layers.
+fn classifier(num_classes: i64) -> Result<Sequential> {
+    let inputs = CHANNELS.last().copied().unwrap_or(0) * LAST_SIZE * LAST_SIZE;
+    let linear = |inputs, outputs| Linear::new(&LinearConfig::new(inputs, outputs));
+    let mut layers = Sequential::default();
+    for inputs in [inputs, HIDDEN] {
+        layers.push(linear(inputs, HIDDEN)?);
+        layers.push(ReLU(ReLUConfig { inplace: true }));
+        layers.push(Dropout::new(&DropoutConfig::new())?);
+    }
+    layers.push(linear(HIDDEN, num_classes)?);
+    Ok(layers)
+}
+
+impl Backbone for VGG {
+    /// The stages in `out_indices`, and the scores where there is a classifier.
+    fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        let mut output = input.shallow_clone();
+        let mut given = Vec::new();
+        let layers: Vec<&dyn Module> = self.features.iter().collect();
+        for (index, stage) in (0..).zip(&self.stages) {
+            for (layer, position) in layers.get(stage.clone()).into_iter().flatten().zip(stage.clone()) {
+                output = run_child(format!("features.{position}"), *layer, &output)?;
+            }
+            if self.out_indices.contains(&index) {
+                given.push(output.shallow_clone());
+            }
+        }
+        if let Some(classifier) = &self.classifier {
+            let samples = output.size().first().copied().unwrap_or(0);
+            given.push(run_child("classifier", classifier, &output.f_reshape([samples, -1])?)?);
+        }
+        Ok(given)
+    }
+}
+
+impl Module for VGG {
+    fn class(&self) -> &'static [&'static str] {
+        &["VGG", "BaseBackbone"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        last(self.stages(input)?)
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        self.call_stages(inputs, options)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("features", &self.features);
+        if let Some(classifier) = &self.classifier {
+            parts.child("classifier", classifier);
+        }
+    }
+
+    fn train(&self, training: bool) {
+        for (_, child) in Parts::of(self).children {
+            child.train(training);
+        }
+        let frozen = self.stages.iter().take(usize::try_from(self.frozen_stages).unwrap_or(0)).last();
+        for layer in self.features.iter().take(frozen.map_or(0, |stage| stage.end)) {
+            freeze(layer);
+        }
+        if training && self.norm_eval {
+            evaluate_batch_norms(self);
+        }
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    /// torchvision and `mmcv.cnn` have convolution, norm and activation as neighbours in one list.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        let (mut pairs, mut position) = (Vec::new(), 0);
+        for (index, layer) in self.features.iter().enumerate() {
+            // What stands in their list for this module: a pooling is one, too.
+            for (child, _) in Parts::of(layer).children {
+                if child != "activate" {
+                    pairs.push((format!("features.{position}."), format!("features.{index}.{child}.")));
+                }
+                position += 1;
+            }
+            position += usize::from((layer as &dyn Any).is::<MaxPool>());
+        }
+        let dialect = KeyDialect::new("torchvision").with(pairs);
+        vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
+    }
+}
+
+/// Builds `VGG` from a dict.
+pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<VGGConfig>()?;
+    Ok(Box::new(VGG::new(&arguments.here(), &config)?))
+}
