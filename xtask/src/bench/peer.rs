@@ -69,12 +69,17 @@ impl Peer {
         })
     }
 
-    /// Why it ended: the last line that it wrote to stderr.
+    /// Why it ended: what it wrote to stderr from `error: ` on, or else the last line.
     fn last_words(&mut self) -> String {
         let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        log.lines().rfind(|line| !line.trim().is_empty()).map_or(status, |line| line.trim().to_owned())
+        let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let error = lines.iter().position(|line| line.starts_with("error: ")).unwrap_or(lines.len().saturating_sub(1));
+        match lines.get(error..) {
+            None | Some([]) => status,
+            Some(words) => words.join("; "),
+        }
     }
 }
 
@@ -110,6 +115,8 @@ mod tests {
     fn an_engine_that_fails_says_why() -> Result<(), String> {
         let mut peer = shell("echo trace >&2; echo 'no such network' >&2; exit 1")?;
         assert_eq!(peer.ready(), Err("no such network".to_owned()));
+        let mut peer = shell("echo trace >&2; echo 'error: a.yaml' >&2; echo '  caused by: b' >&2; exit 1")?;
+        assert_eq!(peer.ready(), Err("error: a.yaml; caused by: b".to_owned()));
         let mut peer = shell("echo ready; read word; echo 'error: too large'")?;
         assert_eq!(peer.ready(), Ok(()));
         assert_eq!(peer.pass(), Err("error: too large".to_owned()));

@@ -39,14 +39,25 @@ pub(super) fn peer(setting: &Setting) -> Command {
 
 /// Writes the weights of all networks, and the networks for ONNX Runtime and OpenVINO, where they are not there yet.
 pub(super) fn export(setting: &Setting, networks: &[Network], batches: &[u32]) -> Result<()> {
-    let missing = |network: &&Network| {
-        let name = |batch: &u32| format!("{}-{batch}.onnx", network.file);
-        batches.iter().any(|batch| !setting.folder.join(name(batch)).is_file())
-    };
-    let files: Vec<PathBuf> = networks.iter().filter(missing).map(|network| network.path()).collect();
-    if files.is_empty() {
+    let mut missing = Vec::new();
+    for network in networks {
+        // A copy of the file that was exported tells whether it has changed since.
+        let source =
+            fs::read_to_string(network.path()).with_context(|| format!("cannot read {}", network.path().display()))?;
+        let copy = setting.folder.join(network.file).with_extension("yaml");
+        let exported = |batch: &u32| setting.folder.join(format!("{}-{batch}.onnx", network.file)).is_file();
+        if !batches.iter().all(exported) || fs::read_to_string(&copy).ok().as_ref() != Some(&source) {
+            missing.push((network.path(), copy, source));
+        }
+    }
+    if missing.is_empty() {
         return Ok(());
     }
-    let batches = batches.iter().map(u32::to_string);
-    run(peer(setting).arg("export").args(files).arg("--folder").arg(&setting.folder).arg("--batch").args(batches))
+    let mut export = peer(setting);
+    export.arg("export").args(missing.iter().map(|(path, ..)| path)).arg("--folder").arg(&setting.folder);
+    run(export.arg("--batch").args(batches.iter().map(u32::to_string)))?;
+    for (_, copy, source) in missing {
+        fs::write(&copy, source).with_context(|| format!("cannot write {}", copy.display()))?;
+    }
+    Ok(())
 }
