@@ -193,13 +193,17 @@ fn the_libtorch_backend_and_bfloat16() {
     assert!(difference(&module, &fused, [1, 4, 9, 9]) < 1e-4);
     if device().unwrap() == Device::Cpu {
         let input = Tensor::zeros([1, 4, 9, 9], (Kind::Float, Device::Cpu));
-        let operators: Vec<String> = fused.profile(&[&input]).unwrap().into_iter().map(|timing| timing.operator).collect();
+        let operators: Vec<String> =
+            fused.profile(&[&input]).unwrap().into_iter().map(|timing| timing.operator).collect();
         assert_eq!(operators, ["aten::contiguous", "mkldnn::_convolution_pointwise"]);
     }
     options = FuseOptions::default();
     options.dtype = Dtype::Bf16;
     let fused = fuse(&module, &[1, 4, 9, 9], &options).unwrap();
-    assert_eq!(fused.forward(&Tensor::zeros([1, 4, 9, 9], (Kind::Float, device().unwrap()))).unwrap().kind(), Kind::Float);
+    assert_eq!(
+        fused.forward(&Tensor::zeros([1, 4, 9, 9], (Kind::Float, device().unwrap()))).unwrap().kind(),
+        Kind::Float
+    );
     assert!(difference(&module, &fused, [1, 4, 9, 9]) < 0.05);
 }
 
@@ -218,7 +222,19 @@ fn conv_modules() -> impl Strategy<Value = (Dict, Vec<i64>)> {
     ]);
     let orders = Just(["conv", "norm", "act"]).prop_shuffle();
     let activations = prop::sample::select(vec![
-        "ReLU", "ReLU6", "LeakyReLU", "SiLU", "Swish", "HSwish", "HSigmoid", "GELU", "Sigmoid", "Tanh", "ELU", "PReLU", "",
+        "ReLU",
+        "ReLU6",
+        "LeakyReLU",
+        "SiLU",
+        "Swish",
+        "HSwish",
+        "HSigmoid",
+        "GELU",
+        "Sigmoid",
+        "Tanh",
+        "ELU",
+        "PReLU",
+        "",
     ]);
     let norms = prop::sample::select(vec!["BN", "BN", "BN", "SyncBN", "GN", "IN", ""]);
     let paddings = prop::sample::select(vec!["zeros", "zeros", "zeros", "reflect", "replicate", "circular"]);

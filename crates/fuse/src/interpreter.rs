@@ -153,7 +153,14 @@ impl Step {
             Some(region) => Runner::Region(region),
             None => Runner::Call(call(node)?),
         };
-        Ok(Self { runner, inputs, outputs: node.outputs.clone(), dead, op: node.op.clone(), module: node.module.clone() })
+        Ok(Self {
+            runner,
+            inputs,
+            outputs: node.outputs.clone(),
+            dead,
+            op: node.op.clone(),
+            module: node.module.clone(),
+        })
     }
 
     fn run(&mut self, values: &mut Values, constants: &Values) -> Result<()> {

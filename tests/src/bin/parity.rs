@@ -25,16 +25,14 @@ fn run() -> Result<usize> {
     std::panic::set_hook(Box::new(|_| {}));
     let device = mmcv_tests::device()?;
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    let (options, folders): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|argument| argument == "--fuse");
+    let (options, folders): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument == "--fuse");
     let fuse = !options.is_empty();
     for folder in folders {
         for file in parity::find(Path::new(&folder))? {
             let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let outcome = if fuse {
-                parity::replay_fused(&file, device)
-            } else {
-                parity::replay(&file, device).map(|()| None)
-            };
+            let outcome =
+                if fuse { parity::replay_fused(&file, device) } else { parity::replay(&file, device).map(|()| None) };
             match outcome {
                 Ok(Some(reason)) => {
                     skipped += 1;

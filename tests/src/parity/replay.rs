@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use mmcv::layers::{self, Builder, Module, ModuleExt, Output};
 use mmcv::fuse::{FuseOptions, fuse_call};
+use mmcv::layers::{self, Builder, Module, ModuleExt, Output};
 use mmcv::registry::{Config, Dict};
 use tch::{Device, Tensor};
 
