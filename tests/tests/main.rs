@@ -21,3 +21,4 @@ mod resnet;
 mod steps;
 mod training;
 mod weights;
+mod zoo_networks;

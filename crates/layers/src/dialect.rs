@@ -17,7 +17,8 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDialect {
     name: &'static str,
-    head: Option<&'static str>,
+    /// Beginnings of the classifier's names; the first is that of its linear layer.
+    heads: Vec<&'static str>,
     /// From their beginning, which is empty or ends with a dot, to ours.
     beginnings: HashMap<String, String>,
 }
@@ -26,7 +27,7 @@ impl KeyDialect {
     /// A dialect in which all names are our own.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, head: None, beginnings: HashMap::new() }
+        Self { name, heads: Vec::new(), beginnings: HashMap::new() }
     }
 
     /// The same, with pairs of a beginning in the dialect and ours. Each ends with a dot; of several that fit a name, the
@@ -37,10 +38,11 @@ impl KeyDialect {
         self
     }
 
-    /// The same, where names that begin with `head`, such as `fc.`, are those of the classifier on top of a backbone.
+    /// The same, where names that begin with `head`, such as `fc.`, are those of the classifier on top of a backbone. Of
+    /// several the first is the linear layer that gives the scores.
     #[must_use]
     pub fn with_head(mut self, head: &'static str) -> Self {
-        self.head = Some(head);
+        self.heads.push(head);
         self
     }
 
@@ -53,7 +55,7 @@ impl KeyDialect {
     /// Whether the name, in the dialect, is that of a part of the classifier on top.
     #[must_use]
     pub fn is_of_head(&self, name: &str) -> bool {
-        self.head.is_some_and(|head| name.starts_with(head))
+        self.heads.iter().any(|head| name.starts_with(head))
     }
 
     /// Our name of the tensor that the dialect calls `name`.
@@ -76,14 +78,11 @@ impl KeyDialect {
         let mut beginnings: HashMap<String, String> =
             self.beginnings.iter().map(|(theirs, ours)| (theirs.clone(), format!("{backbone}{ours}"))).collect();
         beginnings.entry(String::new()).or_insert_with(|| backbone.to_owned());
-        let own_head = match (self.head, head) {
-            (Some(theirs), Some(ours)) => {
-                beginnings.insert(theirs.to_owned(), ours.to_owned());
-                None
-            }
-            (theirs, _) => theirs,
-        };
-        Self { name: self.name, head: own_head, beginnings }
+        let mut heads = self.heads.clone();
+        if let (Some(ours), false) = (head, heads.is_empty()) {
+            beginnings.insert(heads.remove(0).to_owned(), ours.to_owned());
+        }
+        Self { name: self.name, heads, beginnings }
     }
 }
 

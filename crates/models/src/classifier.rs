@@ -20,8 +20,8 @@ config_struct! {
             backbone: Dict,
         }
         optional {
-            /// What reduces the backbone's last stage to one vector per image; null for none.
-            neck: Option<Dict> = None,
+            /// What reduces the backbone's stages to one vector per image, or a list of such steps; null for none.
+            neck: Config = Config::Null,
             /// What turns the vector into a score for each class; null to give the features.
             head: Option<Dict> = None,
             /// Accepted for the reference's configs; it concerns training alone.
@@ -52,13 +52,12 @@ impl ImageClassifier {
     /// # Errors
     /// Where a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &ImageClassifierConfig) -> Result<Self> {
-        let part = |key: &str, cfg: &Dict| {
-            Builder { path: builder.path.key(key), ..builder.clone() }.model(&Config::Dict(cfg.clone()))
-        };
+        let built = |key: &str, cfg: &Config| builder.at(|path| path.key(key)).model(cfg);
+        let part = |key: &str, cfg: &Dict| built(key, &Config::Dict(cfg.clone()));
         Ok(Self {
             data_preprocessor: TrainingPart::data_preprocessor(&config.data_preprocessor),
             backbone: part("backbone", &config.backbone)?,
-            neck: config.neck.as_ref().map(|cfg| part("neck", cfg)).transpose()?,
+            neck: if config.neck.is_null() { None } else { Some(built("neck", &config.neck)?) },
             head: config.head.as_ref().map(|cfg| part("head", cfg)).transpose()?,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })

@@ -4,6 +4,7 @@ mod alexnet;
 mod backbone;
 mod classifier;
 mod gem;
+mod hrnet;
 mod mobilenet_v2;
 mod preprocess;
 mod recipe;
@@ -26,6 +27,7 @@ pub use classifier::{
     LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHeadConfig,
 };
 pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
+pub use hrnet::{HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
@@ -122,6 +124,14 @@ pub const SPECS: &[Spec<Build>] = &[
         ..Spec::new("AlexNet", |arguments| build_from(arguments, AlexNet::new))
     },
     Spec {
+        group: "backbone",
+        doc: "HRNet without classifier.",
+        source: "mmpretrain HRNet; Sun et al., High-Resolution Representations for Labeling Pixels and Regions (2019)",
+        fields: HRNetConfig::FIELDS,
+        aliases: &["mmpretrain.HRNet"],
+        ..Spec::new("HRNet", hrnet::build)
+    },
+    Spec {
         group: "classifier",
         doc: "A backbone, a neck and a head.",
         source: "mmpretrain ImageClassifier",
@@ -144,6 +154,14 @@ pub const SPECS: &[Spec<Build>] = &[
         fields: GeneralizedMeanPoolingConfig::FIELDS,
         aliases: &["mmpretrain.GeneralizedMeanPooling"],
         ..Spec::new("GeneralizedMeanPooling", |arguments| build_from(arguments, GeneralizedMeanPooling::new))
+    },
+    Spec {
+        group: "neck",
+        doc: "Brings the branches of HRNet together at the lowest resolution.",
+        source: "mmpretrain HRFuseScales; Wang et al., Deep High-Resolution Representation Learning (2019)",
+        fields: HRFuseScalesConfig::FIELDS,
+        aliases: &["mmpretrain.HRFuseScales"],
+        ..Spec::new("HRFuseScales", hrnet::build_fuse_scales)
     },
     Spec {
         group: "head",

@@ -2,7 +2,7 @@
 //!
 //! Reference: mmpretrain/models/backbones/regnet.py.
 
-use mmcv_layers::{Builder, Error, Result};
+use mmcv_layers::{Builder, Error, KeyDialect, Result};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct, one_of};
 
 use crate::resnet::{AvgDown, Plan, ResNet, ResNetOptions, StagePlan, StemKind, at_least_one};
@@ -188,6 +188,7 @@ pub fn regnet(builder: &Builder<'_>, config: &RegNetConfig) -> Result<ResNet> {
         let reason = "RegNet has no deep stem: expected false";
         return Err(Error::argument("deep_stem", "true", reason).below(&builder.path));
     }
+    let blocks: Vec<usize> = stages.iter().map(|stage| stage.blocks).collect();
     let options = ResNetOptions { num_stages: i64::try_from(stages.len()).unwrap_or(i64::MAX), ..options.clone() };
     let plan = Plan {
         class: &["RegNet", "ResNet"],
@@ -197,7 +198,30 @@ pub fn regnet(builder: &Builder<'_>, config: &RegNetConfig) -> Result<ResNet> {
         avg_down: if options.avg_down { AvgDown::WithStride } else { AvgDown::No },
         stages: stages.into_iter().map(StagePlan::from).collect(),
     };
-    ResNet::assemble(builder, &plan)
+    let mut network = ResNet::assemble(builder, &plan)?;
+    network.key_dialects.push(torchvision(&blocks));
+    Ok(network)
+}
+
+/// torchvision's names: a block of stage 1 is `trunk_output.block1.block1-0`, and the convolutions and norms inside are `a`,
+/// `b` and `c` of `f`.
+fn torchvision(blocks: &[usize]) -> KeyDialect {
+    let pair = |theirs: String, ours: [String; 2]| {
+        ours.into_iter().enumerate().map(move |(part, ours)| (format!("{theirs}.{part}."), ours))
+    };
+    let mut pairs: Vec<(String, String)> = pair("stem".to_owned(), ["conv1.".to_owned(), "bn1.".to_owned()]).collect();
+    for (stage, blocks) in (1..).zip(blocks) {
+        for block in 0..*blocks {
+            let (theirs, ours) =
+                (format!("trunk_output.block{stage}.block{stage}-{block}"), format!("layer{stage}.{block}"));
+            for (part, letter) in ["a", "b", "c"].into_iter().enumerate().map(|(part, letter)| (part + 1, letter)) {
+                let own = [format!("{ours}.conv{part}."), format!("{ours}.bn{part}.")];
+                pairs.extend(pair(format!("{theirs}.f.{letter}"), own));
+            }
+            pairs.push((format!("{theirs}.proj."), format!("{ours}.downsample.")));
+        }
+    }
+    KeyDialect::new("torchvision").with_head("fc.").with(pairs)
 }
 
 impl From<Stage> for StagePlan {

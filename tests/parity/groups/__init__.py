@@ -8,6 +8,7 @@ from groups import (
     conv,
     conv_module,
     dtypes,
+    hrnet,
     initialisation,
     mobilenet_v2,
     norm,
@@ -44,4 +45,5 @@ GROUPS = {
     "initialisation": initialisation,
     "containers": containers,
     "vgg": vgg,
+    "hrnet": hrnet,
 }

@@ -1,9 +1,10 @@
 //! [`Sequential`]: modules that are run one after the other.
 
+use mmcv_registry::Dict;
 use tch::Tensor;
 
 use super::Children;
-use crate::{InitCfg, Module, Parts, Result, run_child};
+use crate::{InitCfg, Module, Output, Parts, Result, call_child, no_options, run_child};
 
 /// Modules that are run one after the other.
 ///
@@ -33,6 +34,11 @@ impl Sequential {
         self.children.push(Box::new(module));
     }
 
+    /// Adds a module that was built from a config at the end.
+    pub fn push_boxed(&mut self, module: Box<dyn Module>) {
+        self.children.push(module);
+    }
+
     /// The modules in order.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Module> {
         self.children.iter().map(|(_, module)| module)
@@ -57,6 +63,21 @@ impl Module for Sequential {
         let mut output = input.shallow_clone();
         for (name, module) in self.children.iter() {
             output = run_child(name, module, &output)?;
+        }
+        Ok(output)
+    }
+
+    /// Each module is given what the one before it gave, be it one tensor or several.
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        if let [input] = inputs {
+            no_options(self.name(), options)?;
+            return self.forward(input).map(Output::Tensor);
+        }
+        let mut output = Output::Tensors(inputs.iter().map(|input| input.shallow_clone()).collect());
+        for (name, module) in self.children.iter() {
+            let tensors = output.into_vec();
+            let inputs: Vec<&Tensor> = tensors.iter().collect();
+            output = call_child(name, module, &inputs, options)?;
         }
         Ok(output)
     }

@@ -6,6 +6,7 @@ mod build;
 mod ckpt;
 mod doctor;
 mod layers;
+mod networks;
 mod predict;
 mod server;
 mod usage;

@@ -12,7 +12,9 @@ mod stem;
 
 use std::sync::Once;
 
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, init, observe, run_child};
+use mmcv_layers::{
+    Arguments, Builder, Error, InitCfg, KeyDialect, Module, Output, Parts, Result, init, observe, run_child,
+};
 use mmcv_registry::{Config, Dict, FromConfig};
 use tch::{Device, Kind, Tensor};
 
@@ -103,6 +105,7 @@ impl<'a> Plan<'a> {
 #[derive(Debug)]
 pub struct ResNet {
     class: &'static [&'static str],
+    pub(crate) key_dialects: Vec<KeyDialect>,
     stem: Stem,
     stages: Vec<ResLayer>,
     out_indices: Vec<i64>,
@@ -191,6 +194,7 @@ impl ResNet {
         }
         let network = Self {
             class: plan.class,
+            key_dialects: vec![key_dialect(plan.class)],
             stem,
             stages,
             out_indices: options.out_indices.clone(),
@@ -286,6 +290,10 @@ impl Module for ResNet {
         if self.zero_init_residual && !loaded { self.silence_blocks() } else { Ok(()) }
     }
 
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        self.key_dialects.clone()
+    }
+
     /// The children, and the stem's norm as `norm1` too, whatever its name.
     fn attribute(&self, name: &str) -> Option<&dyn Module> {
         match (name, self.stem.norm()) {
@@ -293,6 +301,13 @@ impl Module for ResNet {
             _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
         }
     }
+}
+
+/// torchvision has the same names, and its classifier beside them; so have the weights for mmdetection of networks that
+/// torchvision lacks or names otherwise.
+fn key_dialect(class: &[&str]) -> KeyDialect {
+    let is_torchvisions = matches!(class, ["ResNet" | "ResNeXt", ..]);
+    KeyDialect::new(if is_torchvisions { "torchvision" } else { "mmdet" }).with_head("fc.")
 }
 
 fn is_pretrained(rule: &Config) -> bool {

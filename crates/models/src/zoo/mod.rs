@@ -4,7 +4,7 @@
 
 mod table;
 
-use mmcv_checkpoint::{LoadReport, load_checkpoint};
+use mmcv_checkpoint::{CheckpointLoader, LoadReport};
 use mmcv_layers::Module;
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, config, dict};
 use mmcv_zoo::{Resolved, Zoo};
@@ -12,7 +12,7 @@ use mmcv_zoo::{Resolved, Zoo};
 pub use table::Published;
 use table::{NetworkRow, TABLE, Table, WeightsRow};
 
-use crate::{MODELS, Recipe};
+use crate::{CheckpointConfig, MODELS, Recipe};
 
 /// A name of the zoo, and all that is needed to use its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub struct ZooEntry {
     pub network: String,
     /// The config of an `ImageClassifier`, as a [`Recipe`] reads it.
     pub config: Config,
+    /// The dialect of the network in which the tensors are named; none for the network's own names.
+    pub dialect: Option<String>,
     /// Whether the file may lack the classifier, and hold tensors that the network has not.
     pub partial: bool,
     /// Published figures of the network with its classifier.
@@ -114,9 +116,10 @@ pub fn zoo_entry(name: &str) -> Result<ZooEntry, ZooError> {
             }
         }
     }
-    let what = table.others.get(&key).cloned().unwrap_or_else(|| {
-        "it is none of VGG, AlexNet, ResNet, ResNeXt, Res2Net, RegNetX, HRNet and MobileNetV2".to_owned()
-    });
+    let what =
+        table.others.get(&key).cloned().unwrap_or_else(|| {
+            "it is none of VGG, AlexNet, ResNet, ResNeXt, Res2Net, RegNetX and MobileNetV2".to_owned()
+        });
     Err(ZooError::NoNetwork { name: mmcv_zoo::redact(name), what })
 }
 
@@ -140,16 +143,7 @@ pub fn zoo_entries() -> Result<Vec<ZooEntry>, ZooError> {
 /// # Errors
 /// As [`zoo_entry`], and where the file cannot be had, or lacks a tensor of the backbone.
 pub fn from_zoo(name: &str) -> Result<Pretrained, ZooError> {
-    let entry = zoo_entry(name)?;
-    let recipe = Recipe::read(&entry.config)?;
-    let network = recipe.build(&MODELS)?;
-    let checkpoint = recipe.checkpoint.clone().unwrap_or_else(|| crate::CheckpointConfig::new(entry.name.clone()));
-    let report = load_checkpoint(&*network, &checkpoint.source, &checkpoint.options()?)?;
-    if !report.missing.iter().all(|tensor| is_of_classifier(tensor)) || !report.mismatched.is_empty() {
-        return Err(ZooError::Incomplete { name: entry.name, report: Box::new(report) });
-    }
-    network.train(false);
-    Ok(Pretrained { network, recipe, report })
+    zoo_entry(name)?.load(&CheckpointLoader::new())
 }
 
 /// Whether a tensor of an `ImageClassifier` is one that files without a classifier lack.
@@ -158,6 +152,22 @@ fn is_of_classifier(tensor: &str) -> bool {
 }
 
 impl ZooEntry {
+    /// Builds the network and loads its weights with `loader`, which may have another cache folder.
+    ///
+    /// # Errors
+    /// Where the network cannot be built, the file cannot be had, or it lacks a tensor of the backbone.
+    pub fn load(&self, loader: &CheckpointLoader) -> Result<Pretrained, ZooError> {
+        let recipe = Recipe::read(&self.config)?;
+        let network = recipe.build(&MODELS)?;
+        let checkpoint = recipe.checkpoint.clone().unwrap_or_else(|| CheckpointConfig::new(self.name.clone()));
+        let report = loader.load_checkpoint(&*network, &checkpoint.source, &checkpoint.options()?)?;
+        if !report.missing.iter().all(|tensor| is_of_classifier(tensor)) || !report.mismatched.is_empty() {
+            return Err(ZooError::Incomplete { name: self.name.clone(), report: Box::new(report) });
+        }
+        network.train(false);
+        Ok(Pretrained { network, recipe, report })
+    }
+
     /// Where the stride of a block stands: `pytorch`, in the 3x3 convolution, or `caffe`, in the first one. None for networks
     /// without such blocks.
     #[must_use]
@@ -222,11 +232,14 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
         _ => name.to_owned(),
     };
     let mut checkpoint = dict! { source: source };
-    if let Some(dialect) = &row.dialect {
-        checkpoint.insert("dialect", dialect.as_str());
-    }
-    if row.partial {
-        checkpoint.insert("strict", false);
+    match &row.dialect {
+        _ if row.partial => {
+            checkpoint.insert("strict", false);
+        }
+        Some(dialect) => {
+            checkpoint.insert("dialect", dialect.as_str());
+        }
+        None => {}
     }
     let config = config! {
         model: classifier(network),
@@ -238,6 +251,7 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
         name: name.to_owned(),
         network: row.network.clone(),
         config,
+        dialect: row.dialect.clone(),
         partial: row.partial,
         published: network.published.clone(),
     })

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use mmcv_models::{ZooEntry, zoo_entries, zoo_entry};
-use mmcv_registry::Config;
 use serde_json::{Value, json};
 
 use super::print_json;
@@ -62,10 +61,7 @@ fn facts(entry: &ZooEntry) -> Vec<(&'static str, Value)> {
         ("network", entry.network.as_str().into()),
         ("backbone", part(&["model", "backbone"]).map_or(Value::Null, |backbone| flow(backbone).into())),
         ("style", json!(entry.style())),
-        (
-            "dialect",
-            part(&["checkpoint", "dialect"]).and_then(Config::as_str).unwrap_or("the network's own names").into(),
-        ),
+        ("dialect", entry.dialect.as_deref().unwrap_or("the network's own names").into()),
         ("colours", value(&["preprocess", "channel_order"])),
         ("mean", value(&["preprocess", "mean"])),
         ("std", value(&["preprocess", "std"])),

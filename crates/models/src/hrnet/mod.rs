@@ -1,0 +1,202 @@
+//! [`HRNet`]. Reference: mmpretrain/models/backbones/hrnet.py; Sun et al., High-Resolution Representations for Labeling
+//! Pixels and Regions (2019).
+
+mod config;
+mod fuse_scales;
+mod module;
+mod parts;
+
+use mmcv_layers::activation::{ReLU, ReLUConfig};
+use mmcv_layers::containers::Children;
+use mmcv_layers::{
+    Arguments, Builder, InitCfg, KeyDialect, Module, Output, Parts, Result, Sequential, call_child, run_child,
+};
+use mmcv_registry::Dict;
+use tch::Tensor;
+
+use crate::backbone::{Backbone, evaluate_batch_norms, last};
+use crate::resnet::{BasicBlock, BlockKind, Bottleneck, ConvNorm, Kernel, ResLayer, StageConfig, norm};
+
+pub use config::{HRBlock, HRNetConfig, HRNetExtra, HRStageConfig};
+pub(crate) use fuse_scales::build_fuse_scales;
+pub use fuse_scales::{HRFuseScales, HRFuseScalesConfig};
+use module::HRStage;
+use parts::{PlainList, conv_norm};
+
+/// Channels of the stem.
+const STEM_CHANNELS: i64 = 64;
+
+impl HRBlock {
+    fn kind(self) -> &'static dyn BlockKind {
+        match self {
+            Self::Basic => &BasicBlock,
+            Self::Bottleneck => &Bottleneck,
+        }
+    }
+
+    fn expansion(self) -> i64 {
+        match self {
+            Self::Basic => BasicBlock::EXPANSION,
+            Self::Bottleneck => Bottleneck::EXPANSION,
+        }
+    }
+}
+
+/// Branches of several resolutions that run side by side, and exchange what they found after each module.
+///
+/// Shapes: input `[N, in_channels, H, W]`; output `i`, from 0, `[N, C_i, H / 2^(i+2), W / 2^(i+2)]`, where `C_i` are the
+/// channels of the fourth stage's branches; all have to be whole numbers of pixels. State: `conv1.*`, `bn1.*`, `conv2.*`,
+/// `bn2.*`, `layer1.*`, `transition1.*`, `stage2.*`, ... `stage4.*`.
+#[derive(Debug)]
+pub struct HRNet {
+    conv1: ConvNorm,
+    conv2: ConvNorm,
+    relu: ReLU,
+    layer1: ResLayer,
+    /// Each transition, with the stage after it.
+    stages: Vec<(PlainList, HRStage)>,
+    norm_eval: bool,
+    init_cfg: InitCfg,
+}
+
+impl HRNet {
+    /// Builds the network; `builder`'s path is where the config stands.
+    ///
+    /// # Errors
+    /// Where there is no such `arch`, the items of a stage do not agree, or a part cannot be built.
+    pub fn new(builder: &Builder<'_>, config: &HRNetConfig) -> Result<Self> {
+        let extra = config.stages().map_err(|error| error.below(&builder.path))?;
+        let stem = |number, inputs| {
+            let kernel = Kernel { stride: 2, ..Kernel::new(3, inputs, STEM_CHANNELS) };
+            let norm = norm(builder, &config.norm_cfg, STEM_CHANNELS, number)?;
+            ConvNorm::new(number, &kernel, builder, config.conv_cfg.as_ref(), norm)
+        };
+        let (conv1, conv2) = (stem(1, config.in_channels)?, stem(2, STEM_CHANNELS)?);
+        let first = &extra.stage1;
+        let mut channels = first.widths();
+        // The reference builds this stage with its defaults, whatever convolutions and norms were asked for.
+        let batch_norm = HRNetConfig::new().norm_cfg;
+        let layer1 = {
+            let (blocks, width) = (first.blocks(0), channels.first().copied().unwrap_or(0));
+            let stage = StageConfig::new(blocks, STEM_CHANNELS, width, first.block.expansion(), &batch_norm);
+            ResLayer::new(builder, first.block.kind(), &stage)?
+        };
+        let mut stages = Vec::new();
+        for (index, stage) in [&extra.stage2, &extra.stage3, &extra.stage4].into_iter().enumerate() {
+            let widths = stage.widths();
+            let transition = transition(builder, config, &channels, &widths)?;
+            let multiscale = index < 2 || config.multiscale_output;
+            stages.push((transition, HRStage::new(builder, config, stage, multiscale)?));
+            channels = widths;
+        }
+        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+        let relu = ReLU(ReLUConfig { inplace: true });
+        Ok(Self { conv1, conv2, relu, layer1, stages, norm_eval: config.norm_eval, init_cfg })
+    }
+}
+
+/// What makes the branches of a stage of those before: their channels become the stage's, and new ones are made of the last.
+fn transition(builder: &Builder<'_>, config: &HRNetConfig, before: &[i64], after: &[i64]) -> Result<PlainList> {
+    let mut layers = Children::default();
+    let last = before.last().copied().unwrap_or(0);
+    for (index, &channels) in after.iter().enumerate() {
+        layers.push(match before.get(index) {
+            Some(&same) if same == channels => Box::new(mmcv_layers::Identity),
+            Some(&other) => Box::new(conv_norm(builder, config, &Kernel::new(3, other, channels), Some(true))?),
+            None => {
+                let mut halvings = Sequential::default();
+                for step in before.len()..=index {
+                    let outputs = if step == index { channels } else { last };
+                    let kernel = Kernel { stride: 2, ..Kernel::new(3, last, outputs) };
+                    halvings.push(conv_norm(builder, config, &kernel, Some(true))?);
+                }
+                Box::new(halvings)
+            }
+        });
+    }
+    Ok(PlainList(layers))
+}
+
+impl Backbone for HRNet {
+    /// The branches of the last stage.
+    fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        let mut output = input.shallow_clone();
+        for conv in [&self.conv1, &self.conv2] {
+            output = run_child("relu", &self.relu, &conv.forward(&output)?)?;
+        }
+        let mut branches = vec![run_child("layer1", &self.layer1, &output)?];
+        for (index, (transition, stage)) in self.stages.iter().enumerate() {
+            let mut inputs = Vec::new();
+            for (branch, (name, layer)) in transition.0.iter().enumerate() {
+                let Some(source) = branches.get(branch).or(branches.last()) else { continue };
+                inputs.push(run_child(format!("transition{}.{name}", index + 1), layer, source)?);
+            }
+            let inputs: Vec<&Tensor> = inputs.iter().collect();
+            branches = call_child(format!("stage{}", index + 2), stage, &inputs, &Dict::new())?.into_vec();
+        }
+        Ok(branches)
+    }
+}
+
+impl Module for HRNet {
+    fn class(&self) -> &'static [&'static str] {
+        &["HRNet", "BaseModule"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        last(self.stages(input)?)
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        self.call_stages(inputs, options)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.conv1.parts(parts);
+        self.conv2.parts(parts);
+        parts.child("relu", &self.relu);
+        parts.child("layer1", &self.layer1);
+        for (index, (transition, stage)) in self.stages.iter().enumerate() {
+            parts.child(format!("transition{}", index + 1), transition);
+            parts.child(format!("stage{}", index + 2), stage);
+        }
+    }
+
+    fn train(&self, training: bool) {
+        for (_, child) in Parts::of(self).children {
+            child.train(training);
+        }
+        if training && self.norm_eval {
+            evaluate_batch_norms(self);
+        }
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+
+    /// The children, and the norms of the stem as `norm1` and `norm2` too, whatever their names.
+    fn attribute(&self, name: &str) -> Option<&dyn Module> {
+        match name {
+            "norm1" => Some(self.conv1.norm()),
+            "norm2" => Some(self.conv2.norm()),
+            _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
+        }
+    }
+
+    /// The names of the paper's authors are the same; their classifiers have more.
+    fn key_dialects(&self) -> Vec<KeyDialect> {
+        let heads = ["classifier.", "incre_modules.", "downsamp_modules.", "final_layer."];
+        vec![heads.into_iter().fold(KeyDialect::new("msra"), KeyDialect::with_head)]
+    }
+}
+
+/// Builds `HRNet` from a dict.
+pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
+    let config = arguments.decode::<HRNetConfig>()?;
+    Ok(Box::new(HRNet::new(&arguments.here(), &config)?))
+}

@@ -1,0 +1,226 @@
+//! [`HRModule`]: branches that exchange what they found, and [`HRStage`]: modules one after the other.
+
+use mmcv_layers::activation::{ReLU, ReLUConfig};
+use mmcv_layers::containers::Children;
+use mmcv_layers::{
+    Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result, Sequential, call_child, no_options, run_child,
+};
+use mmcv_registry::{Config, Dict, config, dict};
+use tch::Tensor;
+
+use super::parts::{PlainList, conv_norm};
+use super::{HRBlock, HRNetConfig, HRStageConfig, Kernel, ResLayer, StageConfig};
+
+/// Branches of several resolutions, and what brings each of them to the resolutions of the others.
+///
+/// Shapes: one input for each branch, and as many outputs, or one. State: `branches.*`, `fuse_layers.*`.
+#[derive(Debug)]
+pub(super) struct HRModule {
+    branches: ModuleList,
+    fuse_layers: FuseLayers,
+    relu: ReLU,
+    init_cfg: InitCfg,
+}
+
+impl HRModule {
+    fn new(builder: &Builder<'_>, config: &HRNetConfig, stage: &HRStageConfig, multiscale: bool) -> Result<Self> {
+        let widths = stage.widths();
+        let mut branches = Vec::<Box<dyn Module>>::new();
+        for (index, &width) in widths.iter().enumerate() {
+            let layer = StageConfig {
+                conv_cfg: config.conv_cfg.as_ref(),
+                block_init_cfg: silent(config, stage.block),
+                ..StageConfig::new(stage.blocks(index), width, width, stage.block.expansion(), &config.norm_cfg)
+            };
+            branches.push(Box::new(ResLayer::new(builder, stage.block.kind(), &layer)?));
+        }
+        let mut fuse_layers = Vec::new();
+        if widths.len() > 1 {
+            for output in 0..if multiscale { widths.len() } else { 1 } {
+                fuse_layers.push(exchange(builder, config, &widths, output)?);
+            }
+        }
+        Ok(Self {
+            branches: ModuleList::new(branches),
+            fuse_layers: FuseLayers(fuse_layers),
+            relu: ReLU(ReLUConfig { inplace: false }),
+            init_cfg: InitCfg::default(),
+        })
+    }
+
+    fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let mut branches = Vec::new();
+        for (index, branch) in self.branches.iter().enumerate() {
+            let input = inputs.get(index).ok_or_else(|| Error::input("an input for each branch", inputs.len()))?;
+            branches.push(run_child(format!("branches.{index}"), branch, input)?);
+        }
+        if self.fuse_layers.0.is_empty() {
+            return Ok(branches);
+        }
+        let mut outputs = Vec::new();
+        for (output, layers) in self.fuse_layers.0.iter().enumerate() {
+            let mut sum: Option<Tensor> = None;
+            for (index, branch) in branches.iter().enumerate() {
+                let exchanged = match layers.0.get(&index.to_string()) {
+                    Some(layer) => Some(run_child(format!("fuse_layers.{output}.{index}"), layer, branch)?),
+                    None => None,
+                };
+                let branch = exchanged.as_ref().unwrap_or(branch);
+                sum = Some(match sum {
+                    None => branch.shallow_clone(),
+                    Some(sum) => sum.f_add(branch)?,
+                });
+            }
+            let sum = sum.ok_or_else(|| Error::input("at least one branch", "none"))?;
+            outputs.push(run_child("relu", &self.relu, &sum)?);
+        }
+        Ok(outputs)
+    }
+}
+
+/// What the reference passes on to the blocks for `zero_init_residual`. No parent asks them for their initialisation.
+fn silent(config: &HRNetConfig, block: HRBlock) -> Config {
+    let norm = match block {
+        HRBlock::Basic => "norm2",
+        HRBlock::Bottleneck => "norm3",
+    };
+    if config.zero_init_residual {
+        config! { type: "Constant", val: 0, override: { name: norm } }
+    } else {
+        Config::Null
+    }
+}
+
+/// What brings the other branches to the resolution and the channels of the branch `output`.
+fn exchange(builder: &Builder<'_>, config: &HRNetConfig, widths: &[i64], output: usize) -> Result<PlainList> {
+    let mut layers = Children::default();
+    let to = widths.get(output).copied().unwrap_or(0);
+    for (index, &from) in widths.iter().enumerate() {
+        let layer = if index > output {
+            let mut layer = conv_norm(builder, config, &Kernel::new(1, from, to), None)?;
+            let scale = 1_i64 << (index - output);
+            layer.push_boxed(builder.upsample(&config! { type: "nearest", scale_factor: scale }, &dict! {})?);
+            layer
+        } else if index < output {
+            let mut halvings = Sequential::default();
+            for step in index + 1..=output {
+                let last = step == output;
+                let kernel = Kernel { stride: 2, ..Kernel::new(3, from, if last { to } else { from }) };
+                halvings.push(conv_norm(builder, config, &kernel, if last { None } else { Some(false) })?);
+            }
+            halvings
+        } else {
+            continue;
+        };
+        layers.add(&index.to_string(), Box::new(layer))?;
+    }
+    Ok(PlainList(layers))
+}
+
+impl Module for HRModule {
+    fn class(&self) -> &'static [&'static str] {
+        &["HRModule", "BaseModule"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Output::Tensors(self.run(&[input])?).single()
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        no_options(self.name(), options)?;
+        self.run(inputs).map(Output::Tensors)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.child("branches", &self.branches);
+        if !self.fuse_layers.0.is_empty() {
+            parts.child("fuse_layers", &self.fuse_layers);
+        }
+        parts.child("relu", &self.relu);
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+}
+
+/// For each output what is done with the branches that are not its own: a list of lists.
+#[derive(Debug)]
+struct FuseLayers(Vec<PlainList>);
+
+impl Module for FuseLayers {
+    fn class(&self) -> &'static [&'static str] {
+        &["ModuleList", "Module"]
+    }
+
+    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::unsupported("a ModuleList has no forward pass: its parent runs the modules in it"))
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        for (index, list) in self.0.iter().enumerate() {
+            parts.child(index.to_string(), list);
+        }
+    }
+}
+
+/// The modules of a stage. State: `0.*`, `1.*`, ...
+#[derive(Debug)]
+pub(super) struct HRStage {
+    modules: Vec<HRModule>,
+    init_cfg: InitCfg,
+}
+
+impl HRStage {
+    /// Builds the modules; where not `multiscale`, the last one gives the branch with the highest resolution alone.
+    pub(super) fn new(
+        builder: &Builder<'_>,
+        config: &HRNetConfig,
+        stage: &HRStageConfig,
+        multiscale: bool,
+    ) -> Result<Self> {
+        let mut modules = Vec::new();
+        for index in 1..=stage.num_modules {
+            modules.push(HRModule::new(builder, config, stage, multiscale || index < stage.num_modules)?);
+        }
+        Ok(Self { modules, init_cfg: InitCfg::default() })
+    }
+}
+
+impl Module for HRStage {
+    fn class(&self) -> &'static [&'static str] {
+        &["Sequential", "BaseModule", "Sequential"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.call(&[input], &Dict::new())?.single()
+    }
+
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        no_options(self.name(), options)?;
+        let mut branches: Vec<Tensor> = inputs.iter().map(|input| input.shallow_clone()).collect();
+        for (index, module) in self.modules.iter().enumerate() {
+            let inputs: Vec<&Tensor> = branches.iter().collect();
+            branches = call_child(index, module, &inputs, options)?.into_vec();
+        }
+        Ok(Output::Tensors(branches))
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        for (index, module) in self.modules.iter().enumerate() {
+            parts.child(index.to_string(), module);
+        }
+    }
+
+    fn init_cfg(&self) -> Option<&InitCfg> {
+        Some(&self.init_cfg)
+    }
+
+    fn init_weights(&self) -> Result<()> {
+        self.init_cfg.init_weights(self)
+    }
+}
