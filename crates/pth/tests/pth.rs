@@ -3,10 +3,10 @@
 
 #[path = "pth/compared.rs"]
 mod compared;
-#[path = "pth/corpus.rs"]
-mod corpus;
 #[path = "pth/converted.rs"]
 mod converted;
+#[path = "pth/corpus.rs"]
+mod corpus;
 #[path = "pth/forge.rs"]
 mod forge;
 #[path = "pth/good.rs"]
@@ -15,6 +15,8 @@ mod good;
 mod hostile;
 #[path = "pth/limits.rs"]
 mod limits;
+#[path = "pth/sharded.rs"]
+mod sharded;
 #[path = "pth/verified.rs"]
 mod verified;
 #[path = "pth/written.rs"]
