@@ -3,10 +3,10 @@
 
 #[path = "pth/compared.rs"]
 mod compared;
-#[path = "pth/corpus.rs"]
-mod corpus;
 #[path = "pth/converted.rs"]
 mod converted;
+#[path = "pth/corpus.rs"]
+mod corpus;
 #[path = "pth/forge.rs"]
 mod forge;
 #[path = "pth/good.rs"]
