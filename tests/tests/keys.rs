@@ -37,7 +37,7 @@ fn filled(index: i64, name: &str, shape: &[i64]) -> Tensor {
     let count: i64 = shape.iter().product();
     let numbers = units(count, index).reshape(shape);
     let numbers = if kind(name) == Kind::Int64 {
-        numbers * 0
+        numbers.zeros_like()
     } else if shape.len() > 1 {
         (numbers - 0.5) * 2 * (6.0 / (count / shape[0]) as f64).sqrt()
     } else if name.ends_with("weight") || name.ends_with("running_var") {

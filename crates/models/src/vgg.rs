@@ -230,8 +230,9 @@ impl Module for VGG {
         for (_, child) in Parts::of(self).children {
             child.train(training);
         }
-        let frozen = self.stages.iter().take(usize::try_from(self.frozen_stages).unwrap_or(0)).last();
-        for layer in self.features.iter().take(frozen.map_or(0, |stage| stage.end)) {
+        let frozen = usize::try_from(self.frozen_stages).unwrap_or(0);
+        let layers: usize = self.stages.iter().take(frozen).map(ExactSizeIterator::len).sum();
+        for layer in self.features.iter().take(layers) {
             freeze(layer);
         }
         if training && self.norm_eval {
