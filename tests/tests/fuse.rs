@@ -193,7 +193,8 @@ fn the_libtorch_backend_and_bfloat16() {
     assert!(difference(&module, &fused, [1, 4, 9, 9]) < 1e-4);
     if device().unwrap() == Device::Cpu {
         let input = Tensor::zeros([1, 4, 9, 9], (Kind::Float, Device::Cpu));
-        let operators: Vec<String> = fused.profile(&[&input]).unwrap().into_iter().map(|timing| timing.operator).collect();
+        let operators: Vec<String> =
+            fused.profile(&[&input]).unwrap().into_iter().map(|timing| timing.operator).collect();
         assert_eq!(operators, ["aten::contiguous", "mkldnn::_convolution_pointwise"]);
     }
     options = FuseOptions::default();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mmcv::checkpoint::{Error, LoadReport, ReviseKeys, load_file};
 use mmcv::prelude::*;
 use mmcv::pth::{Dtype, Item, TensorData, write_pth, write_safetensors};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A tensor of a file.
 struct Entry {
@@ -200,4 +200,27 @@ fn a_truncated_file_changes_nothing() {
         assert!(message.contains("weights.pth"), "{message}");
         assert_eq!(sum(&module), before, "{length} of {} bytes", whole.len());
     }
+}
+
+#[test]
+fn several_files_with_an_index_are_one_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let conv =
+        build_conv_layer(&config! { type: "Conv2d" }, &dict! { in_channels: 2, out_channels: 3, kernel_size: 1 });
+    let conv = conv.unwrap();
+    let filled = |shape: &[i64], value: f64| Tensor::full(shape, value, (Kind::Float, Device::Cpu));
+    for (file, name, tensor) in [
+        ("model-1.safetensors", "weight", filled(&[3, 2, 1, 1], 0.5)),
+        ("model-2.safetensors", "bias", filled(&[3], 2.0)),
+    ] {
+        Tensor::write_safetensors(&[(name, tensor)], folder.path().join(file)).unwrap();
+    }
+    let index = folder.path().join("model.safetensors.index.json");
+    let map = r#"{"metadata": {}, "weight_map": {"weight": "model-1.safetensors", "bias": "model-2.safetensors"}}"#;
+    std::fs::write(&index, map).unwrap();
+    let report = load_checkpoint(&*conv, index.to_str().unwrap(), &LoadOptions::default()).unwrap();
+    assert!(report.is_complete() && report.loaded.len() == 2, "{report}");
+    assert!(conv.state_dict().iter().all(|(name, tensor)| {
+        f64::from(tensor.min().double_value(&[]) as f32) == if name == "bias" { 2.0 } else { 0.5 }
+    }));
 }

@@ -24,7 +24,7 @@ const OTHERS: [&str; 5] = ["resnest", "se-resnet", "regnet_y", "mmedit", "repvgg
 
 #[test]
 fn every_name_of_the_families_has_a_network() {
-    let families = ["vgg", "alexnet", "resnet", "resnext", "res2net", "regnet", "mobilenet_v2"];
+    let families = ["vgg", "alexnet", "resnet", "resnext", "res2net", "regnet", "mobilenet_v2", "hrnet"];
     let mut checked = 0;
     for (table, scheme) in [("open_mmlab", "open-mmlab"), ("mmcls", "mmcls"), ("torchvision", "torchvision")] {
         let text = std::fs::read_to_string(root().join(format!("model_zoo/{table}.json"))).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mmcv_layers::Module;
-use mmcv_pth::{Checkpoint, RawTensor};
+use mmcv_pth::{Checkpoint, RawTensor, Sharded};
 use serde_json::Value as JsonValue;
 use tch::{Device, Tensor};
 
@@ -20,11 +20,19 @@ const WRAPPERS: [&str; 3] = ["state_dict", "model", "ema"];
 pub struct CheckpointFile {
     source: String,
     prefix: String,
-    checkpoint: Checkpoint,
+    content: Content,
+}
+
+/// What was opened.
+#[derive(Debug)]
+enum Content {
+    File(Box<Checkpoint>),
+    /// Several files with an index.
+    Sharded(Sharded),
 }
 
 impl CheckpointFile {
-    /// Opens a file of any format that [`mmcv_pth`] reads.
+    /// Opens a file of any format that [`mmcv_pth`] reads, or the index `*.index.json` of several.
     ///
     /// # Errors
     /// Where the file cannot be read.
@@ -35,20 +43,28 @@ impl CheckpointFile {
 
     /// Opens `file` for a source; of its state dict only what is under `prefix` counts.
     pub(crate) fn open_part(source: &str, file: &Path, prefix: Option<&str>) -> Result<Self, Error> {
-        let checkpoint = Checkpoint::open(file).map_err(|error| Error::new(source, error))?;
-        Ok(Self { source: source.to_owned(), prefix: with_dot(prefix), checkpoint })
+        let content = if Sharded::is_index(file) {
+            Sharded::open(file).map(Content::Sharded)
+        } else {
+            Checkpoint::open(file).map(|checkpoint| Content::File(Box::new(checkpoint)))
+        };
+        let content = content.map_err(|error| Error::new(source, error))?;
+        Ok(Self { source: source.to_owned(), prefix: with_dot(prefix), content })
     }
 
-    /// The file as the file reader sees it: every tensor, under its path from the root.
+    /// The file as the file reader sees it: every tensor, under its path from the root; `None` where there are several.
     #[must_use]
-    pub fn raw(&self) -> &Checkpoint {
-        &self.checkpoint
+    pub fn raw(&self) -> Option<&Checkpoint> {
+        match &self.content {
+            Content::File(checkpoint) => Some(checkpoint),
+            Content::Sharded(_) => None,
+        }
     }
 
     /// The top-level entries that hold no tensors, such as `meta`; see [`Checkpoint::meta`].
     #[must_use]
     pub fn meta(&self) -> JsonValue {
-        self.checkpoint.meta()
+        self.raw().map_or_else(|| JsonValue::Object(serde_json::Map::new()), Checkpoint::meta)
     }
 
     /// Loads the state dict into `module`.
@@ -84,7 +100,7 @@ impl CheckpointFile {
     /// # Errors
     /// As [`state_dict`](Self::state_dict).
     pub fn tensors_below(&self, path: &[&str], device: Device) -> Result<Vec<(String, Tensor)>, Error> {
-        let found = self.checkpoint.tensors_below(path).unwrap_or_default();
+        let found = self.raw().and_then(|checkpoint| checkpoint.tensors_below(path)).unwrap_or_default();
         self.read(found.into_iter().map(|raw| (raw.key().to_owned(), raw)), device)
     }
 
@@ -114,7 +130,8 @@ impl CheckpointFile {
 
     /// What is under a top-level entry; also in a flat file, whose names have the entry before them.
     fn below(&self, entry: &str) -> Option<Values<'_>> {
-        if let Some(found) = self.checkpoint.tensors_below(&[entry]).filter(|found| !found.is_empty()) {
+        let nested = self.raw().and_then(|checkpoint| checkpoint.tensors_below(&[entry]));
+        if let Some(found) = nested.filter(|found| !found.is_empty()) {
             return Some(found.into_iter().map(|raw| (raw.key().to_owned(), Value::File(raw))).collect());
         }
         // A part of a network may be called `model`, so that only this one says what it is.
@@ -122,7 +139,6 @@ impl CheckpointFile {
             return None;
         }
         let found: Values<'_> = self
-            .checkpoint
             .tensors()
             .filter_map(|raw| {
                 let name = raw.key().strip_prefix(entry)?.strip_prefix('.')?.to_owned();
@@ -132,14 +148,21 @@ impl CheckpointFile {
         Some(found).filter(|found| !found.is_empty())
     }
 
+    fn tensors(&self) -> Box<dyn Iterator<Item = RawTensor<'_>> + '_> {
+        match &self.content {
+            Content::File(checkpoint) => Box::new(checkpoint.tensors()),
+            Content::Sharded(sharded) => Box::new(sharded.tensors()),
+        }
+    }
+
     fn all(&self) -> Values<'_> {
-        self.checkpoint.tensors().map(|raw| (raw.key().to_owned(), Value::File(raw))).collect()
+        self.tensors().map(|raw| (raw.key().to_owned(), Value::File(raw))).collect()
     }
 
     /// The top-level entries that hold tensors.
     fn entries(&self) -> Vec<String> {
         let mut entries: Vec<String> = Vec::new();
-        for raw in self.checkpoint.tensors() {
+        for raw in self.tensors() {
             let first = raw.key().split('.').next().unwrap_or_default();
             if !entries.iter().any(|entry| entry == first) {
                 entries.push(first.to_owned());

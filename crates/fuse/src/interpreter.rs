@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::ffi::Call;
+use crate::ffi::{Call, storage};
 use crate::graph::{Arg, Graph, Node, ValueId};
 use crate::onednn::{Region, Shapes, shape_of};
 
@@ -113,6 +113,25 @@ impl Interpreter {
         let mut values = self.start(inputs);
         self.steps.iter_mut().try_for_each(|step| step.run(&mut values, &self.constants))?;
         Ok(values)
+    }
+
+    /// Whether an operator changes memory in which another value lies that is read later, or a constant.
+    pub(crate) fn changes_what_is_read(&mut self, inputs: &[&Tensor]) -> Result<bool> {
+        let mut values = self.start(inputs);
+        for step in &mut self.steps {
+            if let Some(target) = step.inputs.first().filter(|_| step.op.ends_with('_')) {
+                let changed = storage(find(*target, &values, &self.constants)?);
+                let read_later = values.iter().filter(|(value, _)| !step.dead.contains(value));
+                if read_later.chain(&self.constants).any(|(_, tensor)| storage(tensor) == changed) {
+                    return Ok(true);
+                }
+            }
+            step.run(&mut values, &self.constants)?;
+            for value in &step.dead {
+                values.remove(value);
+            }
+        }
+        Ok(false)
     }
 
     /// The shapes and types of all values for these inputs.

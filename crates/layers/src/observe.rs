@@ -82,9 +82,12 @@ impl Log {
     }
 }
 
+/// Is told the name of a child before its forward pass, and `None` after it.
+pub type Watch = fn(Option<&str>);
+
 thread_local! {
     static ACTIVE: Cell<bool> = const { Cell::new(false) };
-    static WATCH: Cell<Option<fn(Option<&str>)>> = const { Cell::new(None) };
+    static WATCH: Cell<Option<Watch>> = const { Cell::new(None) };
     static LOG: RefCell<Log> = RefCell::default();
 }
 
@@ -97,7 +100,7 @@ pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Log) {
 }
 
 /// Does `work`, and calls `watch` with the name of each child before its forward pass, and with `None` after it.
-pub fn watch<T>(watch: fn(Option<&str>), work: impl FnOnce() -> T) -> T {
+pub fn watch<T>(watch: Watch, work: impl FnOnce() -> T) -> T {
     let outer = WATCH.replace(Some(watch));
     let given = work();
     WATCH.set(outer);

@@ -84,6 +84,23 @@ pub enum ErrorKind {
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotRegularFile,
+    /// The index of a sharded checkpoint is no JSON of the right form.
+    #[error("the index of a sharded checkpoint is malformed: {0}")]
+    Index(String),
+    /// The index of a sharded checkpoint names a file outside of its folder.
+    #[error("the index names the file {file:?}; expected one in the folder of the index or below")]
+    ShardOutside {
+        /// The file, as the index names it.
+        file: String,
+    },
+    /// A file of a sharded checkpoint lacks a tensor.
+    #[error("the file {file:?} lacks the tensor {key:?} that the index has there")]
+    ShardLacks {
+        /// The tensor.
+        key: String,
+        /// The file.
+        file: String,
+    },
     /// The content is in no known format.
     #[error(
         "unknown format: {found}; expected a zip archive or legacy file of torch.save, TorchScript, or safetensors"

@@ -4,6 +4,8 @@
 //! at the content only, maps the file into memory, and checks the whole structure; the [bytes](RawTensor::bytes) of a
 //! tensor are read when they are asked for. [`inspect`] is the same for people and scripts.
 //!
+//! [`Sharded::open`] reads a state dict that is in several of them.
+//!
 //! A pickle in such a file is read by a machine that knows a fixed list of classes and functions by name and gives a
 //! meaning to them itself. All else is an [`Error`] that names it.
 #![deny(clippy::indexing_slicing)]
@@ -29,6 +31,7 @@ mod number;
 mod pickle;
 mod raw;
 mod safetensors;
+mod sharded;
 mod source;
 mod storage;
 mod tensor;
@@ -43,4 +46,5 @@ pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, LegacyProblem, PickleProblem, StorageProblem, TreeProblem, ZipProblem};
 pub use inspect::{Inspection, inspect};
 pub use raw::RawTensor;
+pub use sharded::Sharded;
 pub use write::{Item, TensorData, write_pth, write_safetensors};

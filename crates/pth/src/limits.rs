@@ -43,3 +43,7 @@ pub(crate) const MAX_HEADER_RANK: usize = 4096;
 pub(crate) fn max_unfolded_bytes(file_bytes: u64) -> u64 {
     file_bytes.saturating_mul(MAX_UNFOLDED_FACTOR).max(MIN_UNFOLDED_BYTES)
 }
+/// Bytes of the index of a sharded checkpoint.
+pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// Files of a sharded checkpoint.
+pub(crate) const MAX_SHARDS: u64 = 10_000;

@@ -5,6 +5,8 @@
 mod compared;
 #[path = "pth/converted.rs"]
 mod converted;
+#[path = "pth/corpus.rs"]
+mod corpus;
 #[path = "pth/forge.rs"]
 mod forge;
 #[path = "pth/good.rs"]
@@ -13,6 +15,8 @@ mod good;
 mod hostile;
 #[path = "pth/limits.rs"]
 mod limits;
+#[path = "pth/sharded.rs"]
+mod sharded;
 #[path = "pth/verified.rs"]
 mod verified;
 #[path = "pth/written.rs"]

@@ -31,13 +31,16 @@ pub struct Field {
     pub default: Option<fn() -> Config>,
 }
 
+/// A name, and what makes its default.
+type NewDefault<'a> = (&'a str, fn() -> Config);
+
 /// The arguments `own`, and those `inherited` that are not among the names `without`, some of them with a `changed` default.
 #[doc(hidden)]
 #[must_use]
 pub const fn inherit<const N: usize>(
     own: &[Field],
     inherited: &[Field],
-    changed: &[(&str, fn() -> Config)],
+    changed: &[NewDefault<'_>],
     without: &[&str],
 ) -> [Field; N] {
     let mut all = [Field { name: "", doc: "", expected: String::new, default: None }; N];

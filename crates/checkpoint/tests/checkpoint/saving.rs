@@ -37,7 +37,7 @@ fn weights_meta_and_optimiser_come_back() {
     assert!(optimizer[0].1.equal(&momentum));
     let names: Vec<_> = opened.state_dict(Device::Cpu).unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, saved.state_dict().into_iter().map(|(name, _)| name).collect::<Vec<_>>());
-    let versions = opened.raw().metadata(&["state_dict"]).unwrap();
+    let versions = opened.raw().unwrap().metadata(&["state_dict"]).unwrap();
     assert_eq!((&versions[""]["version"], &versions["1"]["version"]), (&json!(1), &json!(2)));
 }
 
@@ -51,7 +51,7 @@ fn shared_memory_stays_shared_and_strides_do_not_matter() {
     let options = SaveOptions { entries: vec![("extra".to_owned(), state)], ..SaveOptions::default() };
     save_checkpoint(&network(), &file, &options).unwrap();
     let opened = CheckpointFile::open(&file).unwrap();
-    let raws = opened.raw().tensors_below(&["extra"]).unwrap();
+    let raws = opened.raw().unwrap().tensors_below(&["extra"]).unwrap();
     assert_eq!(raws[0].storage(), raws[1].storage());
     let found = opened.tensors_below(&["extra"], Device::Cpu).unwrap();
     assert!(found[2].1.equal(&tensor.transpose(0, 1)));

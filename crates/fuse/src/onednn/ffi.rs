@@ -1,4 +1,6 @@
 //! oneDNN through the shim, safe to call: [`Desc`] says how memory is laid out, [`Op`] is a primitive, [`Plan`] runs them.
+//!
+//! A third of it declares the functions of the shim, which stand beside what makes them safe.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_void};

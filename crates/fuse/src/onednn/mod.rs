@@ -4,20 +4,32 @@
 mod arena;
 mod compile;
 mod ffi;
+mod lower;
+mod program;
 mod region;
 mod unit;
 
 use std::collections::{HashMap, HashSet};
 
-use tch::Tensor;
-
 use crate::error::Result;
 use crate::graph::{Arg, Graph, Node};
 use crate::options::Dtype;
 
-pub(crate) use compile::{Region, Weights};
 pub(crate) use ffi::Eltwise;
+pub(crate) use program::{Region, Weights};
 pub(crate) use unit::{Shapes, algorithm, eltwise, shape_of};
+
+/// `DNNL_ARG_*`.
+mod argument {
+    pub(super) const SOURCE: i32 = 1;
+    pub(super) const SOURCE_1: i32 = 2;
+    pub(super) const RESULT: i32 = 17;
+    pub(super) const WEIGHTS: i32 = 33;
+    pub(super) const BIAS: i32 = 41;
+    pub(super) const SCRATCHPAD: i32 = 80;
+    pub(super) const MULTIPLE_SOURCE: i32 = 1024;
+    pub(super) const POST_OP: i32 = 32768;
+}
 
 /// The operator that stands in a graph for a region.
 pub(crate) const REGION: &str = "mmcv::onednn";
@@ -75,9 +87,4 @@ fn replace(graph: &Graph, compiled: Vec<(region::Part, Region)>) -> (Graph, Hash
     }
     replaced.nodes.extend(graph.nodes.get(next..).into_iter().flatten().cloned());
     (replaced, regions)
-}
-
-/// The pointer to the elements of a contiguous tensor.
-fn pointer(tensor: &Tensor) -> *mut std::ffi::c_void {
-    tensor.data_ptr()
 }

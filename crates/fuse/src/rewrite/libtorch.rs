@@ -128,13 +128,20 @@ fn pointwise(graph: &mut Graph, group: &Group, shapes: &Shapes) -> Result<Option
     reorder.extend(window.clone());
     reorder.extend([Arg::Int(*groups), Arg::Ints(size)]);
     let reordered = graph.fresh();
-    let node = Node { op: REORDER.to_owned(), overload: String::new(), args: reorder, outputs: vec![reordered], module: String::new() };
+    let node = Node {
+        op: REORDER.to_owned(),
+        overload: String::new(),
+        args: reorder,
+        outputs: vec![reordered],
+        module: String::new(),
+    };
     for tensor in evaluate(graph, &node)? {
         graph.constants.insert(reordered, tensor);
     }
     let [padding, stride, dilation] = window;
     let bias = bias.map_or(Arg::None, Arg::Value);
-    let (scalars, variant) = (Arg::Doubles(scalars), variant.map_or(Arg::None, |variant: &str| Arg::Str(variant.to_owned())));
+    let (scalars, variant) =
+        (Arg::Doubles(scalars), variant.map_or(Arg::None, |variant: &str| Arg::Str(variant.to_owned())));
     let mut args = vec![Arg::Value(*input)];
     args.extend(group.other.map(Arg::Value));
     args.extend([Arg::Value(reordered), bias, padding, stride, dilation, Arg::Int(*groups)]);

@@ -119,6 +119,8 @@ impl Weights {
         build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>,
     ) -> Result<(Box<dyn Module>, LoadReport)> {
         let Some(checkpoint) = checkpoint else {
+            // Mistakes in the network come first.
+            let _ = build()?;
             bail!("there are no weights: give --checkpoint, or `checkpoint: {{source: ...}}` in the config");
         };
         let (network, report) = self.given.load(checkpoint, build)?;

@@ -116,10 +116,9 @@ pub fn zoo_entry(name: &str) -> Result<ZooEntry, ZooError> {
             }
         }
     }
-    let what =
-        table.others.get(&key).cloned().unwrap_or_else(|| {
-            "it is none of VGG, AlexNet, ResNet, ResNeXt, Res2Net, RegNetX and MobileNetV2".to_owned()
-        });
+    let what = table.others.get(&key).cloned().unwrap_or_else(|| {
+        "it is none of VGG, AlexNet, ResNet, ResNeXt, Res2Net, RegNetX, HRNet and MobileNetV2".to_owned()
+    });
     Err(ZooError::NoNetwork { name: mmcv_zoo::redact(name), what })
 }
 
