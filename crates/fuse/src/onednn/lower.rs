@@ -14,7 +14,7 @@ use crate::ops::Convolution;
 impl Compiler<'_> {
     /// Adds the steps of a unit, the one at `index`.
     pub(super) fn unit(&mut self, index: usize, unit: &Unit) -> Result<()> {
-        self.module = self.graph.nodes.get(unit.node).map(|node| node.module.clone()).unwrap_or_default();
+        self.module = self.graph.nodes.get(unit.first).map(|node| node.module.clone()).unwrap_or_default();
         let (desc, place) = match &unit.kernel {
             Kernel::Convolution(convolution) => self.convolution(index, unit, convolution)?,
             Kernel::Linear(input, weight, bias) => self.linear(unit, *input, *weight, *bias)?,

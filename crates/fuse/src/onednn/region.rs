@@ -75,7 +75,7 @@ fn merge(kernels: Vec<(Kernel, ValueId, usize)>, uses: &HashMap<ValueId, usize>)
                 unit.output = output;
                 unit.node = node;
             }
-            None => units.push(Unit { kernel, after: Vec::new(), output, node }),
+            None => units.push(Unit { kernel, after: Vec::new(), output, first: node, node }),
         }
     }
     units.sort_by_key(|unit| unit.node);

@@ -40,7 +40,9 @@ pub(super) struct Unit {
     pub(super) kernel: Kernel,
     pub(super) after: Vec<After>,
     pub(super) output: ValueId,
-    /// The last of the nodes that it stands for.
+    /// The first of the nodes that it stands for.
+    pub(super) first: usize,
+    /// The last of them, where it is run.
     pub(super) node: usize,
 }
 
