@@ -1,3 +1,4 @@
+//! The pickle of a file of `torch.save`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

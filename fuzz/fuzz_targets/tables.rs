@@ -1,3 +1,4 @@
+//! A user's `open_mmlab.json`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -108,7 +108,8 @@ impl Module for Written {
 /// What a module changes in place, others see: through views, through the input, as outputs.
 #[test]
 fn changes_in_place_are_seen_where_they_were() {
-    let modules: [fn(&Tensor) -> Result<Vec<Tensor>>; 5] = [
+    type Forward = fn(&Tensor) -> Result<Vec<Tensor>>;
+    let modules: [Forward; 5] = [
         |x| {
             let y = x.f_mul_scalar(2.0)?;
             let view = y.f_narrow(1, 0, 2)?;

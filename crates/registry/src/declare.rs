@@ -138,7 +138,7 @@ macro_rules! config_struct {
 
             /// The required arguments as given, and the defaults of the others.
             #[must_use]
-            #[allow(clippy::too_many_arguments, clippy::new_without_default)]
+            #[allow(dead_code, clippy::too_many_arguments, clippy::new_without_default)]
             pub fn new($($($required: $required_type),*)?) -> Self {
                 Self { $($($required,)*)? $($($optional: $default,)*)? $($base: Self::inherited(),)? }
             }

@@ -38,6 +38,9 @@ pub(crate) struct Label {
     pub(crate) module: String,
 }
 
+/// A step with the milliseconds that it took.
+pub(crate) type Timed = (Label, f64);
+
 pub(super) const REORDER: &str = "reorder";
 impl Region {
     /// The outputs for these inputs.
@@ -46,7 +49,7 @@ impl Region {
     }
 
     /// The outputs for these inputs, and what the steps are with the milliseconds that each took.
-    pub(crate) fn profile(&mut self, inputs: &[&Tensor]) -> Result<(Vec<Tensor>, Vec<(Label, f64)>)> {
+    pub(crate) fn profile(&mut self, inputs: &[&Tensor]) -> Result<(Vec<Tensor>, Vec<Timed>)> {
         let mut times = vec![0.0; self.labels.len()];
         let outputs = self.run_timed(inputs, Some(&mut times))?;
         Ok((outputs, self.labels.iter().cloned().zip(times).collect()))
