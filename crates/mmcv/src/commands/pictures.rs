@@ -56,6 +56,11 @@ impl Pictures {
         Ok(sources)
     }
 
+    /// How many pictures run through the network at once.
+    pub(super) fn batch_size(&self) -> u16 {
+        self.batch_size
+    }
+
     /// Runs the network on all pictures, batch by batch, and hands each with its outputs, `[1, ...]`, to `each`.
     pub(super) fn run(
         &self,

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use mmcv_fuse::{FuseOptions, fuse};
 use mmcv_layers::Module;
 use mmcv_models::{MODELS, Recipe};
 use serde_json::json;
@@ -14,12 +15,16 @@ use super::weights::Weights;
 use super::{Failure, print, shown};
 use crate::picture;
 
+/// From so many pictures on fusing saves more time than it takes: see docs/performance.md.
+const FUSED_FROM: usize = 150;
+
 /// Classifies pictures with the network of a config file or of the zoo.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv predict torchvision://resnet50 cat.jpg
   mmcv predict model_zoo/configs/mobilenet_v2.yaml photos/ --topk 1 --json
   mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg --out result.png
+  mmcv predict torchvision://resnet50 photos/ --fuse
   mmcv predict my.yaml cat.jpg --checkpoint work_dir/epoch_10.pth --cfg-options preprocess.crop_size=192")]
 pub(crate) struct Predict {
     #[command(flatten)]
@@ -32,9 +37,24 @@ pub(crate) struct Predict {
     /// Writes a PNG with the picture and its classes; a folder where there are several pictures.
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
+    /// Whether the network is fused first, which takes some seconds and makes each picture faster. What is fused gives the
+    /// same numbers, or is refused.
+    #[arg(long, value_enum, require_equals = true, num_args = 0..=1, default_missing_value = "always", default_value = "auto")]
+    fuse: Fuse,
     /// Prints JSON: for each picture its classes and scores.
     #[arg(long)]
     json: bool,
+}
+
+/// Whether the network is fused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Fuse {
+    /// Where there are many pictures of one size.
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
 }
 
 /// A class with its score.
@@ -55,6 +75,7 @@ impl Predict {
         };
         let recipe = self.weights.recipe()?;
         let network = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let network = self.fused(network, &recipe, sources.len())?;
         let mut results = Vec::new();
         let forward = |input: &Tensor| Ok(vec![network.forward(input)?]);
         self.pictures.run(&sources, &recipe.preprocess, self.weights.device(), forward, |source, photo, scores| {
@@ -79,6 +100,25 @@ impl Predict {
             );
         }
         Ok(network)
+    }
+
+    /// The network in its fused form, where that is wanted.
+    fn fused(&self, network: Box<dyn Module>, recipe: &Recipe, pictures: usize) -> Result<Box<dyn Module>> {
+        let size = match (self.fuse, recipe.preprocess.crop_size) {
+            (Fuse::Auto, Some(size)) if pictures >= FUSED_FROM => size,
+            (Fuse::Always, Some(size)) => size,
+            (Fuse::Always, None) => bail!("--fuse needs pictures of one size: set preprocess.crop_size"),
+            _ => return Ok(network),
+        };
+        let batch = pictures.min(usize::from(self.pictures.batch_size()));
+        match fuse(&*network, &[i64::try_from(batch)?, 3, size, size], &FuseOptions::default()) {
+            Ok(fused) => Ok(Box::new(fused)),
+            Err(error) if self.fuse == Fuse::Auto => {
+                log::warn!("the network is not fused: {error}");
+                Ok(network)
+            }
+            Err(error) => Err(error).context("--fuse"),
+        }
     }
 
     /// The best classes of one picture.

@@ -74,6 +74,17 @@ fn a_profile_has_every_module_with_its_own_work() {
     assert!(text.contains("Conv2d") && text.contains("GFLOP/s") && text.contains("share"), "{text}");
 }
 
+#[test]
+fn the_fused_form_is_measured_beside_the_eager_one() {
+    let [eager, fused] = json(&["--mode", "eager,fused", "--profile"]).try_into().unwrap();
+    assert_eq!((&eager["mode"], &fused["mode"]), (&"eager".into(), &"fused".into()));
+    let operators = fused["profile"].as_array().unwrap();
+    assert!(!operators.is_empty() && operators.len() < eager["profile"].as_array().unwrap().len(), "{fused}");
+    assert!(operators.iter().any(|part| part["operator"].as_str().unwrap().contains("convolution")), "{fused}");
+    let text = bench(&["--mode", "eager,fused", "--runs", "1"]).done();
+    assert!(text.contains("speed") && text.contains("1.00x"), "{text}");
+}
+
 /// What `--interactive` answers to these lines.
 fn converse(lines: &str) -> Vec<String> {
     let (home, file) = network();

@@ -153,3 +153,20 @@ fn a_picture_whose_name_is_no_text_is_no_panic() {
     let text = Said::by(command.env("MMCV_OFFLINE", "1")).done();
     assert!(text.contains("b\u{fffd}.png"), "{text}");
 }
+
+#[test]
+fn a_fused_network_gives_the_same_classes() {
+    let Some(cache) = cache() else { return };
+    let folder = folder();
+    let classes = |option: &str| {
+        let text = predict(folder.path(), &cache, &config(), &["a.png", "--json", option]).done();
+        let results: Value = serde_json::from_str(&text).unwrap();
+        let predictions = results[0]["predictions"].as_array().unwrap().clone();
+        predictions.iter().map(|entry| (entry["index"].as_u64().unwrap(), entry["score"].as_f64().unwrap())).collect()
+    };
+    let (eager, fused): (Vec<(u64, f64)>, Vec<(u64, f64)>) = (classes("--fuse=never"), classes("--fuse"));
+    for (one, other) in eager.iter().zip(&fused) {
+        assert!(one.0 == other.0 && (one.1 - other.1).abs() < 1e-4, "{eager:?}, {fused:?}");
+    }
+    assert_eq!(eager.len(), 5);
+}

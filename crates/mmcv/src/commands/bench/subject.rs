@@ -1,11 +1,12 @@
 //! What is measured: a network with an input, and what is done with them.
 
+use std::any::Any;
 use std::fmt;
 use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use mmcv_fuse::{FuseOptions, fuse};
+use mmcv_fuse::{FuseOptions, Fused, fuse};
 use mmcv_layers::{Module, ModuleExt, Output};
 use mmcv_models::Recipe;
 use mmcv_registry::{Config, Dict};
@@ -126,7 +127,11 @@ impl Subject {
 
     /// Where the time of a forward pass goes.
     pub(super) fn profile(&mut self, runs: u32) -> Result<Profile, Failure> {
-        Ok(Profile::of_modules(&*self.network, runs, || self.forward().map(drop)).context(self.name.clone())?)
+        let profile = match (&*self.network as &dyn Any).downcast_ref::<Fused>() {
+            Some(fused) => Profile::of_operators(fused, runs, &self.input),
+            None => Profile::of_modules(&*self.network, runs, || self.forward().map(drop)),
+        };
+        Ok(profile.with_context(|| self.name.clone())?)
     }
 
     fn forward(&self) -> Result<Vec<Tensor>> {
