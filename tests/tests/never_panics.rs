@@ -113,7 +113,28 @@ fn smallest(index: usize) -> Dict {
             cfg.insert(name, usual(name));
         }
     }
+    // What is called as in other types, and means something else.
+    match spec.name {
+        "VGG" => drop(cfg.insert("depth", 11)),
+        "HRFuseScales" => drop(cfg.insert("in_channels", vec![4])),
+        "HRNet" => drop(cfg.insert("extra", small_stages())),
+        _ => {}
+    }
     cfg
+}
+
+/// The stages of a small HRNet.
+fn small_stages() -> Config {
+    let stage = |channels: &[i64]| {
+        config! {
+            num_modules: 1,
+            num_branches: channels.len() as i64,
+            block: "BASIC",
+            num_blocks: vec![1; channels.len()],
+            num_channels: channels.to_vec(),
+        }
+    };
+    config! { stage1: stage(&[4]), stage2: stage(&[4, 8]), stage3: stage(&[4, 8, 8]), stage4: stage(&[4, 8, 8, 8]) }
 }
 
 /// A registered type with some of its arguments, now and then with one that it does not have.

@@ -1,6 +1,6 @@
 //! What the cases of ResNet's family cannot say: which parameters are trained, and what `pretrained` does.
 
-use mmcv::checkpoint::{SaveOptions, save_checkpoint};
+use mmcv::checkpoint::{SaveOptions, load_state_dict, save_checkpoint};
 use mmcv::layers::Module;
 use mmcv::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -98,6 +98,27 @@ fn pretrained_weights_stay_as_they_are() {
     let state = listed.state_dict();
     let last_norm = state.iter().find(|(name, _)| name == "layer1.0.bn3.weight").unwrap();
     assert_eq!(last_norm.1.abs().max().double_value(&[]), 0.0);
+}
+
+/// mmdetection puts the convolutions, norms and activations of a deep stem into one row: the weights of
+/// `open-mmlab://resnet50_v1c` and `open-mmlab://res2net101_v1d_26w_4s` have these names.
+#[test]
+fn deep_stems_have_mmdetections_names_too() {
+    for kind in ["ResNetV1c", "ResNetV1d", "Res2Net"] {
+        let row = |name: String| match name.split('.').collect::<Vec<_>>()[..] {
+            ["stem", index, part, tensor] => {
+                let number = 3 * index.parse::<usize>().unwrap() + usize::from(part == "bn");
+                format!("stem.{number}.{tensor}")
+            }
+            _ => name,
+        };
+        let (source, network) = (network(kind, dict! {}), network(kind, dict! {}));
+        let state: Vec<_> = source.state_dict().into_iter().map(|(name, tensor)| (row(name), tensor)).collect();
+        let report = load_state_dict(&*network, &state, &LoadOptions::default()).unwrap();
+        assert!(report.is_complete(), "{kind}: {report}");
+        assert_eq!(report.layout.as_deref(), Some("dialect mmdet"), "{kind}");
+        assert_eq!(network.state_dict(), source.state_dict(), "{kind}");
+    }
 }
 
 /// The same width and groups by parameters as by name; and those that torchvision rounds in another way.

@@ -194,7 +194,7 @@ impl ResNet {
         }
         let network = Self {
             class: plan.class,
-            key_dialects: vec![key_dialect(plan.class)],
+            key_dialects: key_dialects(plan.class, &stem),
             stem,
             stages,
             out_indices: options.out_indices.clone(),
@@ -304,10 +304,19 @@ impl Module for ResNet {
 }
 
 /// torchvision has the same names, and its classifier beside them; so have the weights for mmdetection of networks that
-/// torchvision lacks or names otherwise.
-fn key_dialect(class: &[&str]) -> KeyDialect {
+/// torchvision lacks or names otherwise, but for the parts of a deep stem.
+fn key_dialects(class: &[&str], stem: &Stem) -> Vec<KeyDialect> {
+    let dialect = |name| KeyDialect::new(name).with_head("fc.");
     let is_torchvisions = matches!(class, ["ResNet" | "ResNeXt", ..]);
-    KeyDialect::new(if is_torchvisions { "torchvision" } else { "mmdet" }).with_head("fc.")
+    let row = stem.in_a_row();
+    let mut dialects = Vec::new();
+    if is_torchvisions {
+        dialects.push(dialect("torchvision"));
+    }
+    if !is_torchvisions || !row.is_empty() {
+        dialects.push(dialect("mmdet").with(row));
+    }
+    dialects
 }
 
 fn is_pretrained(rule: &Config) -> bool {

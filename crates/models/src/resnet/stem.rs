@@ -88,6 +88,16 @@ impl Stem {
         }
     }
 
+    /// How mmdetection names the parts of a deep stem: its convolutions, norms and activations stand in one row. Pairs of
+    /// its beginning of a name and ours; none for one convolution, which has the same names.
+    pub(super) fn in_a_row(&self) -> Vec<(String, String)> {
+        let Convs::Deep(stem) = &self.convs else { return Vec::new() };
+        let parts = stem.iter().enumerate().flat_map(|(index, conv)| {
+            Parts::of(conv).children.into_iter().map(move |(name, _)| format!("stem.{index}.{name}."))
+        });
+        parts.enumerate().map(|(number, ours)| (format!("stem.{number}."), ours)).collect()
+    }
+
     /// Stops the training.
     pub(super) fn freeze(&self) {
         match &self.convs {
