@@ -298,3 +298,90 @@ fn config_of(name: &str, mut options: Dict) -> Config {
     options.insert("type", name);
     Config::Dict(options)
 }
+
+/// Networks of random layers, also on maps of one element, with branches that are added or concatenated.
+fn networks() -> impl Strategy<Value = (Vec<(usize, i64)>, i64, i64)> {
+    (prop::collection::vec((0..9usize, 0..4i64), 2..8), 1..10i64, 1..20i64)
+}
+
+#[derive(Debug)]
+struct Random {
+    layers: Vec<(usize, Box<dyn Module>)>,
+}
+
+impl Random {
+    fn new(layers: &[(usize, i64)], mut channels: i64) -> Self {
+        let built = layers.iter().map(|(kind, number)| {
+            let to = 4 * number + 3;
+            let cfg = match kind {
+                0 => config! { type: "ConvModule", in_channels: channels, out_channels: to, kernel_size: 1, norm_cfg: { type: "BN" } },
+                1 => config! { type: "ConvModule", in_channels: channels, out_channels: to, kernel_size: 3, padding: 1, act_cfg: { type: "SiLU" } },
+                2 => config! { type: "ConvModule", in_channels: channels, out_channels: channels, kernel_size: 3, padding: 1, stride: 2, groups: channels },
+                3 => config! { type: "nearest", scale_factor: 2 },
+                4 => config! { type: "bilinear", scale_factor: 2 },
+                5 => config! { type: "MaxPool2d", kernel_size: 3, stride: 2, padding: 1, ceil_mode: (number % 2 == 0) },
+                6 => config! { type: "GN", num_channels: channels, num_groups: 1 },
+                _ => config! { type: "ReLU" },
+            };
+            if *kind < 2 {
+                channels = to;
+            } else if *kind == 7 {
+                channels *= 2;
+            }
+            (*kind, build_model(&cfg).unwrap())
+        });
+        Self { layers: built.collect() }
+    }
+}
+
+impl Module for Random {
+    fn class(&self) -> &'static [&'static str] {
+        &["Random"]
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let mut output = input.shallow_clone();
+        for (kind, layer) in &self.layers {
+            output = match kind {
+                7 => {
+                    let half = (output.size()[1] / 2).max(1);
+                    let parts =
+                        [output.f_narrow(1, 0, half)?, output.f_narrow(1, half - 1, output.size()[1] - half + 1)?];
+                    let changed = [parts[1].f_relu()?, parts[0].f_mul_scalar(2.0)?, output.shallow_clone()];
+                    Tensor::f_cat(&changed, 1)?.f_narrow(1, 0, 2 * output.size()[1])?
+                }
+                8 => {
+                    layer.forward(&output)?.f_add(&output)?.f_add(&output.f_mean_dim(&[2i64, 3][..], true, None)?)?
+                }
+                _ => layer.forward(&output)?,
+            };
+        }
+        Ok(output)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut mmcv::layers::Parts<'a>) {
+        for (index, (_, layer)) in self.layers.iter().enumerate() {
+            parts.child(index.to_string(), &**layer);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_network_gives_the_same_numbers((layers, size, channels) in networks()) {
+        tch::manual_seed(0);
+        let module = Random::new(&layers, channels);
+        module.train(false);
+        module.to_device(device().unwrap()).unwrap();
+        let input = Tensor::randn([2, channels, size, size], (Kind::Float, Device::Cpu)).to_device(device().unwrap());
+        let Ok(expected) = tch::no_grad(|| module.forward(&input.copy())) else { return Ok(()) };
+        for backend in [Backend::Auto, Backend::Libtorch] {
+            let mut options = FuseOptions::default();
+            options.backend = backend;
+            let found = fuse(&module, &[2, channels, size, size], &options).unwrap().forward(&input).unwrap();
+            prop_assert!(found.allclose(&expected, 1e-4, 1e-4, true), "{}", (found - &expected).abs().max());
+        }
+    }
+}

@@ -36,9 +36,10 @@ impl Comparison {
             // Where the module gives an infinity or no number, the fused form has to give the same.
             let same = found.f_to_kind(Kind::Double)?.f_isclose(&expected, 0.0, 0.0, true)?;
             let difference = difference.f_masked_fill(&same, 0.0)?.f_nan_to_num(f64::INFINITY, None, None)?;
-            let size = expected.f_abs()?;
+            let size = expected.f_abs()?.f_nan_to_num(0.0, 0.0, 0.0)?;
             let allowed = match options.dtype {
-                Dtype::F32 => size.f_add_scalar(1.0)?,
+                // Sums round by the size of their terms, of which the largest output tells.
+                Dtype::F32 => size.f_add(&size.f_max()?.f_clamp_min(1.0)?)?,
                 Dtype::Bf16 => size.f_max()?.f_add_scalar(f64::MIN_POSITIVE)?,
             };
             let share = difference.f_div(&allowed)?.f_max()?.f_double_value(&[])? / options.allowed();

@@ -117,6 +117,11 @@ impl Compiler<'_> {
         if self.blocked && shape.len() > 2 { Desc::blocked(shape, self.bf16) } else { Desc::any(shape, self.bf16) }
     }
 
+    /// A layout in which the channels of an element lie side by side: in blocks, or all.
+    pub(super) fn interleaved(&self, shape: &[i64]) -> Result<Desc> {
+        if self.blocked { Desc::blocked(shape, self.bf16) } else { Desc::channels_last(shape, self.bf16) }
+    }
+
     pub(super) fn store(&mut self, value: ValueId, desc: Desc, place: Place) {
         self.values.entry(value).or_default().push(Stored { desc, place });
     }

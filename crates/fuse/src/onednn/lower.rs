@@ -34,9 +34,10 @@ impl Compiler<'_> {
             Kernel::Binary(algorithm, left, right) => self.binary(unit, *algorithm, *left, *right)?,
             Kernel::Concat(inputs, axis) => self.concat(inputs, *axis)?,
             Kernel::Resample(algorithm, input) => {
-                let from = self.native(*input)?;
-                let from = self.typed(*input, from)?;
-                let to = Desc::any(&self.shape(unit.output)?, self.bf16)?;
+                // The layouts are given: for inputs of one element along an axis oneDNN may take two different ones.
+                let wanted = self.interleaved(&self.shape(*input)?)?;
+                let from = self.layout(*input, wanted)?;
+                let to = self.interleaved(&self.shape(unit.output)?)?;
                 let op = Op::resampling(*algorithm, [&from.0, &to])?;
                 self.simple("resampling", op, from)?
             }
@@ -193,7 +194,7 @@ impl Compiler<'_> {
                 (whole.part(&shape, &offsets)?, place)
             }
         };
-        let to = if self.blocked { Desc::blocked(&shape, self.bf16)? } else { Desc::channels_last(&shape, self.bf16)? };
+        let to = self.interleaved(&shape)?;
         let result = self.buffer(&to);
         self.reorder((part, place), to.copy()?, result)?;
         Ok((to, result))
