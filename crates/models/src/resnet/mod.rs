@@ -304,16 +304,17 @@ impl Module for ResNet {
 }
 
 /// torchvision has the same names, and its classifier beside them; so have the weights for mmdetection of networks that
-/// torchvision lacks or names otherwise, but for the parts of a deep stem.
+/// torchvision lacks or names otherwise. mmdetection has the parts of a deep stem in one row.
 fn key_dialects(class: &[&str], stem: &Stem) -> Vec<KeyDialect> {
     let dialect = |name| KeyDialect::new(name).with_head("fc.");
-    let is_torchvisions = matches!(class, ["ResNet" | "ResNeXt", ..]);
     let row = stem.in_a_row();
-    let mut dialects = Vec::new();
-    if is_torchvisions {
-        dialects.push(dialect("torchvision"));
-    }
-    if !is_torchvisions || !row.is_empty() {
+    let same = match (class, row.is_empty()) {
+        (["ResNet" | "ResNeXt", ..], _) => "torchvision",
+        (_, true) => "mmdet",
+        (_, false) => "mmpretrain",
+    };
+    let mut dialects = vec![dialect(same)];
+    if !row.is_empty() {
         dialects.push(dialect("mmdet").with(row));
     }
     dialects
