@@ -20,7 +20,7 @@ pub enum Error {
     },
     /// The rewritten form gives other numbers than the module.
     #[error(
-        "{}the fused form differs from the module by {difference:.3e} at most, and {tolerance:.1e} (relative and absolute) is allowed",
+        "{}the fused form differs from the module by {difference:.3e} at most, and {tolerance:.1e} (relative and absolute) is allowed (FuseOptions::tolerance)",
         prefix(.module)
     )]
     Differs {

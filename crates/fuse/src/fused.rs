@@ -39,7 +39,7 @@ struct State {
     simplified: bool,
     options: FuseOptions,
     shapes: Vec<Vec<i64>>,
-    any_size: bool,
+    sizes: Sizes,
     single: bool,
     weights: Weights,
     /// For each input shape, the last used at the end.
@@ -89,7 +89,7 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
     let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
     let Traced { mut graph, single } = trace(module, &copies, arguments)?;
     let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
-    let any_size = takes_any_size(module, &copies, arguments, &graph);
+    let sizes = Sizes::of(module, &copies, arguments, &graph);
     let simplified = rewrite::simplify(&mut graph, &copies)?;
     for constant in graph.constants.values_mut() {
         *constant = constant.f_contiguous()?.copy();
@@ -100,7 +100,7 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
         simplified,
         options: options.clone(),
         shapes,
-        any_size,
+        sizes,
         single,
         weights: Weights::default(),
         programs: Vec::new(),
@@ -113,18 +113,47 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
     Ok(Fused { state: Arc::new(Mutex::new(state)) })
 }
 
-/// Whether the forward pass calls the same operators for an input with one more image, or of another size.
-fn takes_any_size(module: &dyn Module, inputs: &[Tensor], arguments: &Dict, graph: &Graph) -> bool {
-    let larger = |change: &dyn Fn(usize, i64) -> i64| -> Option<Graph> {
-        let inputs = inputs.iter().map(|input| {
-            let shape: Vec<i64> = input.size().into_iter().enumerate().map(|(axis, size)| change(axis, size)).collect();
-            sample::normal(&shape, 2, input.kind(), input.device())
-        });
-        Some(trace(module, &inputs.collect::<Result<Vec<_>>>().ok()?, arguments).ok()?.graph)
-    };
-    let more_images = larger(&|axis, size| if axis == 0 { size + 1 } else { size });
-    let larger_images = larger(&|axis, size| if axis >= 2 { size + 32 } else { size });
-    more_images.is_some_and(|other| other.same_as(graph)) && larger_images.is_none_or(|other| other.same_as(graph))
+/// Which sizes other than those of the example are known to give the same operators.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// Other numbers of images: of the first axis.
+    batch: bool,
+    /// Other heights and widths: of the axes after the second.
+    spatial: bool,
+}
+
+impl Sizes {
+    /// Tries an input with one more image, and a larger one. What does not run is not known.
+    fn of(module: &dyn Module, inputs: &[Tensor], arguments: &Dict, graph: &Graph) -> Self {
+        let same = |change: &dyn Fn(usize, i64) -> i64| -> Option<bool> {
+            let inputs = inputs.iter().map(|input| {
+                let sizes = input.size().into_iter().enumerate();
+                let shape: Vec<i64> = sizes.map(|(axis, size)| change(axis, size)).collect();
+                sample::normal(&shape, 2, input.kind(), input.device())
+            });
+            let other = trace(module, &inputs.collect::<Result<Vec<_>>>().ok()?, arguments).ok()?;
+            Some(other.graph.same_as(graph))
+        };
+        // A small map is doubled at most: attention takes memory with the square of its elements.
+        let larger = |size: i64| size + size.clamp(1, 32);
+        Self {
+            batch: same(&|axis, size| if axis == 0 { size + 1 } else { size }) == Some(true),
+            spatial: same(&|axis, size| if axis >= 2 { larger(size) } else { size }) == Some(true),
+        }
+    }
+
+    /// Whether inputs of these shapes are known to give the same operators as the example's.
+    fn allow(self, example: &[Vec<i64>], shapes: &[Vec<i64>]) -> bool {
+        let sizes =
+            |shape: &[i64]| (shape.first().copied(), shape.get(1).copied(), shape.get(2..).map(<[i64]>::to_vec));
+        example.iter().zip(shapes).all(|(example, shape)| {
+            let ((batch, channels, spatial), (other_batch, other_channels, other_spatial)) =
+                (sizes(example), sizes(shape));
+            (self.batch || batch == other_batch)
+                && channels == other_channels
+                && (self.spatial || spatial == other_spatial)
+        })
+    }
 }
 
 fn is_float(tensor: &Tensor) -> bool {
@@ -158,7 +187,7 @@ impl State {
             let wanted = format!("{} inputs with {:?} dimensions", self.shapes.len(), ranks(&self.shapes));
             return Err(Error::input(wanted, format!("{shapes:?}")));
         }
-        if !self.any_size {
+        if !self.sizes.allow(&self.shapes, &shapes) {
             return Err(Error::Shape { expected: self.shapes.clone(), found: shapes });
         }
         let inputs: Vec<Tensor> = inputs.iter().map(|input| input.copy()).collect();

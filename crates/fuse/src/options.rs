@@ -13,8 +13,8 @@
 pub struct FuseOptions {
     /// The type of weights and activations inside; inputs and outputs stay as they are. F32 by default.
     pub dtype: Dtype,
-    /// How far outputs may be from the module's: for F32 relative and absolute, 1e-4 by default; for Bf16 a share of the
-    /// largest output, 0.1 by default.
+    /// How far an output may be from the module's: for F32 this share of itself and of the largest output (of 1 at least), 1e-4
+    /// by default; for Bf16 this share of the largest output, 0.1 by default.
     pub tolerance: Option<f64>,
     /// Whether the outputs are compared with the module's on a second input; true by default.
     pub self_check: bool,

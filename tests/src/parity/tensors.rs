@@ -101,7 +101,7 @@ pub(super) fn close(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> 
     if units > 0.0 && expected.numel() > 0 {
         atol += units
             * epsilon(expected.f_kind()?)
-            * expected.f_to_kind(Kind::Double)?.f_abs()?.f_max()?.f_double_value(&[])?;
+            * expected.f_to_kind(Kind::Double)?.f_abs()?.f_nan_to_num(0.0, 0.0, 0.0)?.f_max()?.f_double_value(&[])?;
     }
     let found = found.detach().to_device(tch::Device::Cpu);
     // In float64, so that the comparison itself rounds nothing.
