@@ -35,4 +35,4 @@ macro_rules! groups {
     };
 }
 
-groups! { activation bricks classifier containers conv conv_module dtypes initialisation mobilenet_v2 norm padding plugins regnet res2net resnet resnext transformer upsample wrappers }
+groups! { activation bricks classifier containers conv conv_module dtypes hrnet initialisation mobilenet_v2 norm padding plugins regnet res2net resnet resnext transformer upsample vgg wrappers }
