@@ -158,13 +158,13 @@ fn a_picture_whose_name_is_no_text_is_no_panic() {
 fn a_fused_network_gives_the_same_classes() {
     let Some(cache) = cache() else { return };
     let folder = folder();
-    let classes = |option: &str| {
+    let classes = |option: &str| -> Vec<(u64, f64)> {
         let text = predict(folder.path(), &cache, &config(), &["a.png", "--json", option]).done();
         let results: Value = serde_json::from_str(&text).unwrap();
         let predictions = results[0]["predictions"].as_array().unwrap().clone();
         predictions.iter().map(|entry| (entry["index"].as_u64().unwrap(), entry["score"].as_f64().unwrap())).collect()
     };
-    let (eager, fused): (Vec<(u64, f64)>, Vec<(u64, f64)>) = (classes("--fuse=never"), classes("--fuse"));
+    let (eager, fused) = (classes("--fuse=never"), classes("--fuse"));
     for (one, other) in eager.iter().zip(&fused) {
         assert!(one.0 == other.0 && (one.1 - other.1).abs() < 1e-4, "{eager:?}, {fused:?}");
     }
