@@ -25,8 +25,8 @@ pub(crate) fn read(file: &[u8], allowed: AllowList<'_>) -> Result<Contents, Erro
     let archive = Archive::parse(file)?;
     let (folder, pickle) = archive.data_pickle()?;
     let mut reader = Reader { file, archive: &archive, used: Vec::new(), inflated: 0 };
-    let torchscript = archive.find(&format!("{folder}constants.pkl")).is_some();
-    let big_endian = match archive.find(&format!("{folder}byteorder")) {
+    let torchscript = archive.find(folder, "constants.pkl").is_some();
+    let big_endian = match archive.find(folder, "byteorder") {
         None => false,
         Some(index) => is_big_endian(&reader.content(index)?)?,
     };
@@ -39,7 +39,7 @@ pub(crate) fn read(file: &[u8], allowed: AllowList<'_>) -> Result<Contents, Erro
         let problem = PickleProblem::Trailing(pickle.len() - length);
         return Err(ErrorKind::Pickle { offset: length, problem });
     }
-    reader.place_storages(&folder, &mut storages)?;
+    reader.place_storages(folder, &mut storages)?;
     reader.check_overlaps()?;
     Ok(Contents { graph, storages, torchscript, big_endian, archive })
 }
@@ -94,13 +94,13 @@ impl<'a> Reader<'a> {
         entry.inflate(data).map(Cow::Owned)
     }
 
-    fn place_storages(&mut self, folder: &str, storages: &mut StorageTable) -> Result<(), ErrorKind> {
-        let folder = format!("{folder}data/");
+    fn place_storages(&mut self, folder: &[u8], storages: &mut StorageTable) -> Result<(), ErrorKind> {
+        let folder = [folder, b"data/"].concat();
         let keys = |(index, entry): (usize, &'a Entry)| Some((entry.name.strip_prefix(&*folder)?, index));
         let by_key: HashMap<_, _> = self.archive.entries.iter().enumerate().filter_map(keys).collect();
         for storage in storages.iter_mut() {
-            let missing = || ZipProblem::Missing(format!("{folder}{}", storage.key));
-            let index = *by_key.get(&*storage.key).ok_or_else(missing)?;
+            let missing = || ZipProblem::Missing(format!("{}{}", String::from_utf8_lossy(&folder), storage.key));
+            let index = *by_key.get(storage.key.as_bytes()).ok_or_else(missing)?;
             let entry = self.entry(index)?;
             if entry.size != storage.bytes() {
                 let problem = StorageProblem::Size { found: entry.size, declared: storage.bytes() };

@@ -149,9 +149,14 @@ impl Dtype {
         same.or_else(|| look_up(ALIASES, name))
     }
 
-    /// Whether several elements lie in one byte.
-    pub(crate) fn shares_bytes(self) -> bool {
-        matches!(self, Self::Quint4x2 | Self::Quint2x4) || self.unsupported() == SUB_BYTE
+    /// Elements that a byte can hold at most.
+    pub(crate) fn elements_per_byte(self) -> u64 {
+        match self {
+            Self::Quint4x2 | Self::Int3 | Self::Uint3 | Self::Int4 | Self::Uint4 => 2,
+            Self::Quint2x4 | Self::Int2 | Self::Uint2 => 4,
+            Self::Int1 | Self::Uint1 => 8,
+            _ => 1,
+        }
     }
 
     /// Whether an element has a real and an imaginary part.

@@ -15,13 +15,13 @@ pub(crate) const MAX_UNFOLDED_FACTOR: u64 = 16;
 /// An entry that inflates to more than [`MIN_UNFOLDED_BYTES`] may do so by this factor.
 pub(crate) const MAX_DEFLATE_RATIO: u64 = 100;
 /// Bytes of the central directory of a zip archive.
-pub(crate) const MAX_DIRECTORY_BYTES: u64 = 96 << 20;
+pub(crate) const MAX_DIRECTORY_BYTES: u64 = 80 << 20;
 /// Entries of a zip archive.
 pub(crate) const MAX_ZIP_ENTRIES: u64 = 1 << 20;
 /// Bytes of one pickle.
 pub(crate) const MAX_PICKLE_BYTES: usize = 128 << 20;
 /// Bytes that the values of one pickle may take in memory, an estimate from above.
-pub(crate) const MAX_PICKLE_MEMORY: u64 = 224 << 20;
+pub(crate) const MAX_PICKLE_MEMORY: u64 = 256 << 20;
 /// Values on the stack of the pickle machine.
 pub(crate) const MAX_STACK: usize = 2 << 20;
 /// Bytes of one line of a text opcode.
@@ -38,12 +38,12 @@ pub(crate) const MAX_ALL_KEY_PARTS: usize = 2 << 20;
 pub(crate) const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// Dimensions of a tensor in a safetensors file.
 pub(crate) const MAX_HEADER_RANK: usize = 4096;
+/// Bytes of the index of a sharded checkpoint.
+pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// Files of a sharded checkpoint.
+pub(crate) const MAX_SHARDS: u64 = 10_000;
 
 /// Bytes that a file of `file_bytes` may unfold to.
 pub(crate) fn max_unfolded_bytes(file_bytes: u64) -> u64 {
     file_bytes.saturating_mul(MAX_UNFOLDED_FACTOR).max(MIN_UNFOLDED_BYTES)
 }
-/// Bytes of the index of a sharded checkpoint.
-pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
-/// Files of a sharded checkpoint.
-pub(crate) const MAX_SHARDS: u64 = 10_000;

@@ -1,6 +1,7 @@
 //! What can be said only when a pickle is read to its end: which keys of mappings are the same to Python.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::dtype::Dtype;
 use crate::error::TreeProblem;
@@ -72,27 +73,28 @@ impl Graph {
     /// The pairs with each key once, or `None` when that is so already.
     fn unique(
         &self,
-        pairs: impl ExactSizeIterator<Item = (Value, Value)>,
+        pairs: impl ExactSizeIterator<Item = (Value, Value)> + Clone,
         parts: &mut usize,
     ) -> Result<Option<Vec<(Value, Value)>>, TreeProblem> {
-        let mut unique: Vec<(Value, Value)> = Vec::new();
         let mut seen = HashMap::with_capacity(pairs.len());
-        let mut repeated = false;
-        for (key, value) in pairs {
+        // Made when the first key comes again, which is rare.
+        let mut unique: Option<Vec<(Value, Value)>> = None;
+        for (index, (key, value)) in pairs.clone().enumerate() {
+            let place = unique.as_ref().map_or(index, Vec::len);
             match seen.entry(self.key(key, parts)?) {
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(unique.len());
-                    unique.push((key, value));
+                Entry::Vacant(entry) => {
+                    entry.insert(place);
+                    unique.iter_mut().for_each(|unique| unique.push((key, value)));
                 }
-                std::collections::hash_map::Entry::Occupied(entry) => {
-                    repeated = true;
+                Entry::Occupied(entry) => {
+                    let unique = unique.get_or_insert_with(|| pairs.clone().take(index).collect());
                     if let Some(pair) = unique.get_mut(*entry.get()) {
                         pair.1 = value;
                     }
                 }
             }
         }
-        Ok(repeated.then_some(unique))
+        Ok(unique)
     }
 
     fn key(&self, value: Value, allowed: &mut usize) -> Result<Key<'_>, TreeProblem> {

@@ -158,6 +158,12 @@ pub(crate) fn unicode_line(line: &[u8]) -> Result<String, PickleProblem> {
         let digits = match (byte, source.peek()) {
             (b'\\', Some(b'u')) => 4,
             (b'\\', Some(b'U')) => 8,
+            (b'\\', Some(&other)) => {
+                // A backslash and what follows it are one: the second of two starts no escape.
+                text.extend(['\\', char::from(other)]);
+                source.next();
+                continue;
+            }
             _ => {
                 text.push(char::from(byte));
                 continue;
@@ -212,6 +218,7 @@ mod tests {
         assert!(string_line(b"'a").is_err());
         assert!(string_line(b"'").is_err());
         assert_eq!(unicode_line(b"\xe9\\u20ac\\U0001f600\\n"), Ok("é€😀\\n".into()));
+        assert_eq!(unicode_line(br"\\u20ac\\\u20ac"), Ok(r"\\u20ac\\€".into()));
         assert!(unicode_line(b"\\ud800").is_err());
     }
 }

@@ -39,13 +39,13 @@ impl Machine<'_> {
                 let view = self.view(storage, offset, size, stride, None)?;
                 view.filter(|_| known).map(|_| Tensor::Unsupported("quantized"))
             }
-            (F::RebuildSparse, &[layout, data]) => self.sparse(layout, data),
+            (F::RebuildSparse, &[layout, data]) => self.sparse(layout, data)?,
             (F::RebuildNested, &[buffer, sizes, strides, offsets]) => {
                 let tensors = [buffer, sizes, strides, offsets].iter().all(|&value| self.is_tensor(value));
                 tensors.then_some(Tensor::Unsupported("nested"))
             }
             (F::RebuildMeta, &[dtype, size, stride, Value::Bool(_)]) => {
-                let (size, stride) = (self.sizes(size), self.sizes(stride));
+                let (size, stride) = (self.sizes(size)?, self.sizes(stride)?);
                 let same = size.zip(stride).is_some_and(|(size, stride)| size.len() == stride.len());
                 self.dtype(dtype).filter(|_| same).map(|_| Tensor::Unsupported("meta"))
             }
@@ -157,9 +157,9 @@ impl Machine<'_> {
     }
 
     /// `(indices, values, size[, is_coalesced])`, or for compressed layouts `(compressed, plain, values, size)`.
-    fn sparse(&self, layout: Value, data: Value) -> Option<Tensor> {
-        let &Node::Layout(layout) = self.graph.node(layout)? else { return None };
-        let (tensors, size) = match (layout, self.graph.tuple(data)?) {
+    fn sparse(&mut self, layout: Value, data: Value) -> Result<Option<Tensor>, Fault> {
+        let Some(&Node::Layout(layout)) = self.graph.node(layout) else { return Ok(None) };
+        let (tensors, &size) = match (layout, self.graph.tuple(data).unwrap_or_default()) {
             ("sparse_coo", [tensors @ .., size] | [tensors @ .., size, Value::Bool(_) | Value::None])
                 if tensors.len() == 2 =>
             {
@@ -168,10 +168,10 @@ impl Machine<'_> {
             ("sparse_csr" | "sparse_csc" | "sparse_bsr" | "sparse_bsc", [tensors @ .., size]) if tensors.len() == 3 => {
                 (tensors, size)
             }
-            _ => return None,
+            _ => return Ok(None),
         };
-        let right = tensors.iter().all(|&tensor| self.is_tensor(tensor)) && self.sizes(*size).is_some();
-        right.then_some(Tensor::Unsupported(layout))
+        let right = tensors.iter().all(|&tensor| self.is_tensor(tensor)) && self.sizes(size)?.is_some();
+        Ok(right.then_some(Tensor::Unsupported(layout)))
     }
 
     fn dtype(&self, value: Value) -> Option<Dtype> {
@@ -187,8 +187,12 @@ impl Machine<'_> {
         if matches!(gradient, Value::Bool(_)) && hooks { Ok(()) } else { Err(self.wrong_arguments(global)) }
     }
 
-    fn sizes(&self, value: Value) -> Option<Vec<u64>> {
-        self.graph.sequence(value)?.iter().map(|&size| non_negative(size)).collect()
+    fn sizes(&mut self, value: Value) -> Result<Option<Vec<u64>>, Fault> {
+        let count = self.graph.sequence(value).map_or(0, <[Value]>::len);
+        // Many tensors may share one list, which takes time each time, whatever is made of it.
+        self.charge(8 * count as u64)?;
+        let sizes = self.graph.sequence(value).map(|items| items.iter().map(|&size| non_negative(size)).collect());
+        Ok(sizes.flatten())
     }
 
     /// A view of a storage; `None` when the values are not of the right types.
@@ -201,7 +205,7 @@ impl Machine<'_> {
         dtype: Option<Dtype>,
     ) -> Result<Option<Tensor>, Fault> {
         let Some(&Node::Storage(slice, global)) = self.graph.node(storage) else { return Ok(None) };
-        let (Some(offset), Some(size), Some(stride)) = (non_negative(offset), self.sizes(size), self.sizes(stride))
+        let (Some(offset), Some(size), Some(stride)) = (non_negative(offset), self.sizes(size)?, self.sizes(stride)?)
         else {
             return Ok(None);
         };
@@ -225,17 +229,17 @@ impl Machine<'_> {
             strides: strides.iter().take(8).copied().collect(),
             offset,
         };
-        // Where several elements share a byte, there is no bound to check in elements.
-        if dtype.shares_bytes() && shape.len() == strides.len() {
-            return Ok(Tensor::Unsupported("sub_byte"));
-        }
+        // Several elements may share a byte.
+        let slice = StorageSlice { length: slice.length.saturating_mul(dtype.elements_per_byte()), ..slice };
         let tensor = Strided::new(dtype, shape, strides, offset, Some(slice)).ok_or(error)?;
         Ok(dtype.unsupported().map_or_else(|| Tensor::Strided(Box::new(tensor)), Tensor::Unsupported))
     }
 
     /// Applies the last argument of `_rebuild_tensor_v2` and `_v3`: `{"conj": True, "neg": True}`.
-    fn with_metadata(&self, tensor: Tensor, metadata: &[Value], global: Global) -> Result<Tensor, Fault> {
+    fn with_metadata(&mut self, tensor: Tensor, metadata: &[Value], global: Global) -> Result<Tensor, Fault> {
         let Some(&metadata) = metadata.first().filter(|&&metadata| metadata != Value::None) else { return Ok(tensor) };
+        // As with sizes, it may be shared.
+        self.charge(8 * self.graph.mapping(metadata).map_or(0, |bits| bits.items.len()) as u64)?;
         let bits = self.graph.mapping(metadata).ok_or_else(|| self.wrong_arguments(global))?;
         let mut tensor = tensor;
         for &(name, value) in &bits.items {

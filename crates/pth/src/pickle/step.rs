@@ -14,7 +14,7 @@ const ENTRY_BYTES: usize = 40;
 /// Bytes of an entry of the memo, growth included.
 const MEMO_BYTES: usize = 64;
 /// Bytes of an entry of a mapping or set, with those that finding equal keys takes in the end.
-pub(super) const KEYED_BYTES: usize = 192;
+pub(super) const KEYED_BYTES: usize = 160;
 
 /// How many bytes of memory the time for one decimal digit stands for.
 const BIG_INTEGER_FACTOR: usize = 8;

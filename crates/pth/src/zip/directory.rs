@@ -19,9 +19,8 @@ const MAX_COMMENT: usize = 0xffff;
 /// One entry, as the central directory describes it.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) name: Box<str>,
-    /// The name's own bytes, where they are not UTF-8.
-    pub(crate) raw_name: Option<Box<[u8]>>,
+    /// In any encoding.
+    pub(crate) name: Box<[u8]>,
     pub(crate) flags: u16,
     pub(crate) method: u16,
     pub(crate) crc: u32,
@@ -33,11 +32,12 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn error(&self, problem: &'static str) -> ErrorKind {
-        ZipProblem::Entry { name: self.name.to_string(), problem }.into()
+        ZipProblem::Entry { name: self.name_text(), problem }.into()
     }
 
-    pub(crate) fn name_bytes(&self) -> &[u8] {
-        self.raw_name.as_deref().unwrap_or(self.name.as_bytes())
+    /// The name for errors.
+    pub(crate) fn name_text(&self) -> String {
+        String::from_utf8_lossy(&self.name).into_owned()
     }
 }
 
@@ -164,15 +164,12 @@ fn read_entry(cursor: &mut Cursor<'_>) -> Result<Entry, ErrorKind> {
     let disk = cursor.u16().map_err(ended)?;
     let _attributes = cursor.take(6).map_err(ended)?;
     let header = cursor.u32().map_err(ended)?;
-    let raw_name = cursor.take(name_length.into()).map_err(ended)?;
+    let name = cursor.take(name_length.into()).map_err(ended)?;
     let extra = cursor.take(extra_length.into()).map_err(ended)?;
     cursor.take(comment_length.into()).map_err(ended)?;
 
-    let name = String::from_utf8_lossy(raw_name);
-    let raw_name = (name.as_bytes() != raw_name).then(|| raw_name.into());
     let mut entry = Entry {
         name: name.into(),
-        raw_name,
         flags,
         method,
         crc,

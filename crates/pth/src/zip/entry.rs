@@ -44,7 +44,7 @@ impl Archive {
         let extra_length = cursor.u16().map_err(|_| broken())?;
         let name = cursor.take(name_length.into()).map_err(|_| broken())?;
         let extra = cursor.take(extra_length.into()).map_err(|_| broken())?;
-        if name != entry.name_bytes() || method != entry.method {
+        if name != &*entry.name || method != entry.method {
             return Err(entry.error("its local header has another name or method"));
         }
         if (flags | entry.flags) & UNREADABLE_FLAGS != 0 {

@@ -25,30 +25,40 @@ impl Archive {
         let archive = directory::parse(file)?;
         let mut names = HashSet::with_capacity(archive.entries.len());
         for entry in &archive.entries {
-            if !names.insert(entry.name.to_lowercase()) {
-                return Err(ZipProblem::Duplicate(entry.name.to_string()).into());
+            if !names.insert(lowercase(&entry.name)) {
+                return Err(ZipProblem::Duplicate(entry.name_text()).into());
             }
         }
         Ok(archive)
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|entry| &*entry.name == name)
+    /// The entry `name` in `folder`, which ends with a slash.
+    pub(crate) fn find(&self, folder: &[u8], name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.name.strip_prefix(folder) == Some(name.as_bytes()))
     }
 
     /// The folder of the one `FOLDER/data.pkl`, with the slash, and the index of that entry.
-    pub(crate) fn data_pickle(&self) -> Result<(String, usize), ZipProblem> {
+    pub(crate) fn data_pickle(&self) -> Result<(&[u8], usize), ZipProblem> {
         let folder = |entry: &Entry| {
-            let (folder, file) = entry.name.split_once('/')?;
-            (file.eq_ignore_ascii_case("data.pkl") && !folder.is_empty()).then_some(folder.len() + 1)
+            let slash = entry.name.iter().position(|&byte| byte == b'/').filter(|&slash| slash > 0)?;
+            let file = entry.name.get(slash + 1..)?;
+            file.eq_ignore_ascii_case(b"data.pkl").then_some(slash + 1)
         };
         let mut found = self.entries.iter().enumerate().filter_map(|(index, entry)| Some((index, folder(entry)?)));
         let (index, length) = found.next().ok_or(ZipProblem::DataPickles(0))?;
         let others = found.count();
         let name = self.entries.get(index).map(|entry| &*entry.name).unwrap_or_default();
         match name.split_at_checked(length) {
-            Some((folder, "data.pkl")) if others == 0 => Ok((folder.to_owned(), index)),
+            Some((folder, b"data.pkl")) if others == 0 => Ok((folder, index)),
             _ => Err(ZipProblem::DataPickles(others + 1)),
         }
+    }
+}
+
+/// The name without the difference of upper and lower case.
+fn lowercase(name: &[u8]) -> Box<[u8]> {
+    match std::str::from_utf8(name) {
+        Ok(text) => text.to_lowercase().into_bytes().into(),
+        Err(_) => name.to_ascii_lowercase().into(),
     }
 }

@@ -110,4 +110,5 @@ def main():
     write_json("plain.safetensors", "safetensors", tensors(named), {"__metadata__": {"format": "pt"}})
 
 
-main()
+if __name__ == "__main__":
+    main()

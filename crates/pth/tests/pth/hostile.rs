@@ -259,6 +259,11 @@ fn views_lie_inside_their_storage() {
         unpickle_error(&root(&tensor(&float, offset, shape, strides)));
     }
     unpickle_error(&root(&tensor(&storage("QInt8Storage", "0", 16), 0, &[17], &[1])));
+    // Two and four elements in a byte.
+    for (class, most) in [("QUInt4x2Storage", 32), ("QUInt2x4Storage", 64)] {
+        assert!(unpickle(&root(&tensor(&storage(class, "0", 16), 0, &[most], &[1]))).is_ok());
+        unpickle_error(&root(&tensor(&storage(class, "0", 16), 0, &[most + 1], &[1])));
+    }
     let wrong = [text("a"), b"\x88".to_vec(), b"G\0\0\0\0\0\0\0\0".to_vec(), b"N".to_vec()];
     for size in wrong {
         let call = [

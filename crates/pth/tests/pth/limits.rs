@@ -96,3 +96,61 @@ fn deflate_bombs_are_refused() {
     let file = zip(&[vec![Entry::new("a/data.pkl", &pickle)], several].concat());
     assert!(forge::error(&file).contains("inflate to"));
 }
+
+#[test]
+fn what_many_calls_share_is_counted_each_time() {
+    // A list of sizes of 2^16 entries, and a call that reads it and makes little of it.
+    let many = [b"(".to_vec(), b"K\x01".repeat(1 << 16), b"tq\x01".to_vec()].concat();
+    let quantized = storage("QInt8Storage", "0", 16);
+    let calls = [
+        [
+            global("torch._utils", "_rebuild_meta_tensor_no_storage"),
+            b"q\0(".to_vec(),
+            global("torch", "float32"),
+            b"h\x01h\x01\x89tq\x02".to_vec(),
+        ],
+        [
+            global("torch._utils", "_rebuild_tensor_v2"),
+            b"q\0(".to_vec(),
+            quantized,
+            b"K\0h\x01h\x01\x89Ntq\x02".to_vec(),
+        ],
+    ];
+    for call in calls {
+        let pickle = [many.clone(), call.concat(), b"h\0h\x02R0".repeat(1 << 16), b"N.".to_vec()].concat();
+        assert!(unpickle_error(&pickle).contains("memory"));
+    }
+    let bits = [b"}(".to_vec(), [text("conj"), b"\x89".to_vec()].concat().repeat(1 << 14), b"uq\x01".to_vec()].concat();
+    let call = [
+        global("torch._utils", "_rebuild_tensor_v2"),
+        b"q\0(".to_vec(),
+        storage("FloatStorage", "0", 4),
+        b"K\0K\x04\x85K\x01\x85\x89Nh\x01tq\x02".to_vec(),
+    ];
+    let pickle = [bits, call.concat(), b"h\0h\x02R0".repeat(1 << 16), b"N.".to_vec()].concat();
+    assert!(unpickle_error(&pickle).contains("memory"));
+}
+
+#[test]
+fn results_just_below_the_limits_are_read() {
+    // Keys of 60 bytes: close to both limits.
+    let items = (0..990_000).flat_map(|index| [text(&format!("{index:060}")), b"N".to_vec()].concat());
+    let pickle = [b"}(".to_vec(), items.collect(), b"u.".to_vec()].concat();
+    assert_eq!(unpickle(&pickle).unwrap()["meta"].as_object().unwrap().len(), 990_000);
+}
+
+#[test]
+fn names_of_entries_are_bytes() {
+    // Two names that are no UTF-8, which would be the same with the usual mark for that.
+    let pickle = Entry::new("a/data.pkl", b"N.");
+    let mut file = zip(&[pickle, Entry::new("a/1", b""), Entry::new("a/2", b"")]);
+    let start = file.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+    for byte in &mut file[start..] {
+        match byte {
+            b'1' => *byte = 0xe9,
+            b'2' => *byte = 0xe8,
+            _ => {}
+        }
+    }
+    assert!(forge::read(&file).is_ok());
+}

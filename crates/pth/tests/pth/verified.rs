@@ -39,7 +39,7 @@ fn memory_for_finding_equal_keys_is_counted() {
             (0..500_000).flat_map(|key: i32| [b"J".as_slice(), &(batch * 500_000 + key).to_le_bytes()].concat());
         [b"(".to_vec(), items.collect(), b"\x90".to_vec()].concat()
     };
-    let set = [b"\x8f".to_vec(), (0..3).flat_map(batch).collect(), b"0N.".to_vec()].concat();
+    let set = [b"\x8f".to_vec(), (0..4).flat_map(batch).collect(), b"0N.".to_vec()].concat();
     assert!(unpickle_error(&set).contains("memory"));
 }
 
