@@ -137,4 +137,20 @@ fn the_page_of_the_networks_is_in_step() {
     let written = fs::read_to_string(page).unwrap_or_default();
     let made = run(["zoo", "networks", "--markdown"]).done();
     assert!(written == made, "run `mmcv zoo networks --markdown > docs/networks.md`");
+    let rows = made.lines().filter(|line| line.contains("://"));
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let &[_, _, _, _, all, of_kernels, published, ..] = cells.as_slice() else { panic!("{row}") };
+        assert!(published == "-" || agrees(published, all) || agrees(published, of_kernels), "{row}");
+    }
+}
+
+/// Whether a published number of multiply-adds, such as `4.09 G`, is one that was counted: up to one of its last digits, or 0.1 %.
+fn agrees(published: &str, counted: &str) -> bool {
+    let (number, unit) = published.split_once(' ').unwrap();
+    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let scale = if unit == "Gi" { f64::from(1 << 30) / 1e9 } else { 1.0 };
+    let (number, counted): (f64, f64) = (number.parse().unwrap(), counted.trim_end_matches(" G").parse().unwrap());
+    let error = (number - counted / scale).abs();
+    error <= 0.1_f64.powi(decimals as i32) || error <= 0.001 * number
 }
