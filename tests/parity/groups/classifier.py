@@ -31,6 +31,8 @@ def fixed():
     yield make("multi_label_head_init", {**head(3, 6), "type": "MultiLabelLinearClsHead"}, init_weights=True, seed=4)
     yield make("head", head(3, 6), seed=4)
     yield make("head_init", head(3, 6), init_weights=True, seed=4)
+    seesaw = {"type": "SeesawLoss", "num_classes": 3}
+    yield make("head_seesaw", head(3, 6, loss=seesaw), seed=5)
     yield make(
         "head_init_cfg",
         head(3, 6, init_cfg={"type": "Constant", "layer": "Linear", "val": 0.5, "bias": 1.0}),
