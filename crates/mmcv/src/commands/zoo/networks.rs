@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use mmcv_layers::Builder;
 use mmcv_layers::explain::{Explanation, ModuleRow};
@@ -32,6 +32,10 @@ NAME PICTURE` use a network, and `model_zoo/configs/` has a file for each name. 
 
 /// Builds the networks of the zoo, and counts their parameters and multiply-adds. Makes no request.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo networks resnet50
+  mmcv zoo networks --json
+  mmcv zoo networks --markdown > docs/networks.md")]
 pub(crate) struct Networks {
     /// Only networks whose name contains this.
     pattern: Option<String>,
@@ -64,6 +68,9 @@ impl Networks {
                 networks.entry(entry.network.clone()).or_insert_with(|| (entry, Vec::new())).1.push(name);
             }
         }
+        if networks.is_empty() {
+            return Err(anyhow!("no network's name contains {pattern:?}: `mmcv zoo show` lists them").into());
+        }
         let bar = progress::networks(networks.len());
         let mut rows = Vec::new();
         for (entry, names) in networks.into_values() {
@@ -81,7 +88,8 @@ impl Networks {
                         | --- | --- | --- | --- | --- | --- | --- | --- |\n";
             return print(&format!("{PAGE}\n{head}{lines}"));
         }
-        print(&rows.iter().map(Row::to_text).collect::<String>())
+        let head = columns(["network", "parameters", "published", "multiply-adds", "of kernels", "published", "by"]);
+        print(&rows.iter().map(Row::to_text).fold(head, |text, line| text + &line))
     }
 }
 
@@ -93,6 +101,11 @@ fn of_kernels(module: &ModuleRow<'_>) -> u64 {
         kernel.numel() as u64 / kernel.size().first().map_or(1, |outputs| outputs.unsigned_abs().max(1));
     let outputs = module.calls.iter().flat_map(|call| &call.outputs);
     outputs.map(|shape| shape.iter().product::<i64>().unsigned_abs() * of_each_output).sum()
+}
+
+/// A line of the table for people.
+fn columns([name, parameters, published, all, of_kernels, published_too, source]: [&str; 7]) -> String {
+    format!("{name:<23} {parameters:>11} {published:>11} {all:>14} {of_kernels:>11} {published_too:>10}  {source}\n")
 }
 
 impl Row {
@@ -123,8 +136,8 @@ impl Row {
 
     fn to_text(&self) -> String {
         let [parameters, multiply_adds, source] = self.published();
-        let (name, counted, [all, of_kernels]) = (&self.entry.network, thousands(self.parameters), self.giga());
-        format!("{name:<24} {counted:>12} ({parameters:>11}) {all:>9} {of_kernels:>9} ({multiply_adds:>8}) {source}\n")
+        let (counted, [all, of_kernels]) = (thousands(self.parameters), self.giga());
+        columns([&self.entry.network, &counted, parameters, &all, &of_kernels, multiply_adds, source])
     }
 
     fn to_markdown(&self) -> String {
