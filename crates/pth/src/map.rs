@@ -11,6 +11,7 @@ use crate::error::ErrorKind;
 /// The bytes of a regular file.
 #[derive(Debug)]
 pub(crate) struct Map {
+    file: File,
     bytes: Mmap,
 }
 
@@ -30,7 +31,21 @@ impl Map {
         // structure (sizes, offsets, text) is held in own memory and is bounds-checked again at each use.
         #[allow(unsafe_code)]
         let bytes = unsafe { Mmap::map(&file)? };
-        Ok(Self { bytes })
+        Ok(Self { file, bytes })
+    }
+
+    /// Reads bytes from `position` of the file without mapping its pages, which costs neither their memory nor the time
+    /// to map them.
+    pub(crate) fn read_at(&self, position: u64, target: &mut [u8]) -> Result<(), ErrorKind> {
+        #[cfg(unix)]
+        return Ok(std::os::unix::fs::FileExt::read_exact_at(&self.file, target, position)?);
+        #[cfg(not(unix))]
+        {
+            let bytes = crate::bytes::part(&self.bytes, position, target.len() as u64);
+            let ended = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+            target.copy_from_slice(bytes.ok_or_else(ended)?);
+            Ok(())
+        }
     }
 
     /// Tells the system that the pages of `range` are not needed for now, so that hashing a large file does not keep
