@@ -22,8 +22,8 @@ const PAGE: &str = "# Networks
 The networks of the zoo's names, with their classifier of 1,000 classes, counted here and as published; `-` where nobody did.
 Multiply-adds are for one picture of 224 x 224 pixels, and come twice: all of them by the conventions of MMCV's
 `get_model_complexity_info`, where norms, activations, pooling and biases count too; and those of the kernels of convolutions and
-linear layers alone. mmpretrain publishes the first, torchvision and HRNet's authors the second, these in units of 2^30 (Gi). They
-round, the paper of ResNet cuts.
+linear layers alone. mmpretrain publishes the first (for HRNet without the 2,048,000 of the last layer), torchvision the second,
+HRNet's authors the second in units of 2^30 (Gi). They round; the paper of ResNet cuts.
 
 `mmcv zoo show NAME` tells how pictures are prepared and how tensors are named; `mmcv predict NAME PICTURE` and `mmcv features
 NAME PICTURE` use a network, and `model_zoo/configs/` has a file for each name. How a network is added:
