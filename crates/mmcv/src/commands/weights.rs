@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use mmcv_checkpoint::{LoadReport, open_checkpoint};
 use mmcv_layers::{Module, ModuleExt, init};
-use mmcv_models::{CheckpointConfig, Recipe, zoo_entry};
+use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entries, zoo_entry};
 use mmcv_registry::Config;
-use mmcv_zoo::FetchOptions;
+use mmcv_zoo::{FetchOptions, Zoo};
 use tch::Device;
 
 use super::zoo::Verification;
@@ -37,7 +37,8 @@ pub(super) struct Weights {
 /// Weights that are named on the command line.
 #[derive(Debug, Args)]
 pub(super) struct GivenWeights {
-    /// The weights, in place of the config's: a path, a URL, or a name of the zoo, whose preprocessing then comes with it.
+    /// The weights, in place of the config's: a path, a URL, or a name of the zoo. The preprocessing of published weights comes
+    /// with them.
     #[arg(long, value_name = "SOURCE")]
     checkpoint: Option<String>,
     #[command(flatten)]
@@ -74,6 +75,28 @@ pub(super) fn read_config(name: &str) -> Result<Config> {
     Ok(entry.config)
 }
 
+/// What is known of weights: by their name in the zoo or their URL, or of a file by its own name, which has its digest.
+/// `None` for files of other places.
+fn known(source: &str) -> Option<ZooEntry> {
+    if let Ok(entry) = zoo_entry(source) {
+        return Some(entry);
+    }
+    let file = Path::new(source).file_name().filter(|_| !source.contains("://"))?;
+    let zoo = Zoo::from_env().ok()?;
+    let is_file = |entry: &ZooEntry| {
+        let source = entry.config.get("checkpoint").and_then(|checkpoint| checkpoint.get("source"));
+        let path = source.and_then(Config::as_str).and_then(|source| zoo.path(source).ok());
+        path.is_some_and(|path| path.file_name() == Some(file))
+    };
+    let mut entry = zoo_entries().ok()?.into_iter().find(is_file)?;
+    if let Config::Dict(config) = &mut entry.config
+        && let Some(Config::Dict(checkpoint)) = config.get_mut("checkpoint")
+    {
+        checkpoint.insert("source", source);
+    }
+    Some(entry)
+}
+
 impl Weights {
     pub(super) fn device(&self) -> Device {
         self.device.0
@@ -86,11 +109,7 @@ impl Weights {
             let stated = config.get("preprocess").is_some();
             let given = config.get("checkpoint").and_then(|checkpoint| checkpoint.get("source"));
             let given = given.and_then(Config::as_str).map(str::to_owned);
-            let entry = match self.given.checkpoint.as_deref().or(given.as_deref()).map(zoo_entry) {
-                Some(Ok(entry)) => Some(entry),
-                // Paths, and files of other places: nothing is known of them.
-                Some(Err(_)) | None => None,
-            };
+            let entry = self.given.checkpoint.as_deref().or(given.as_deref()).and_then(known);
             if let (Some(entry), Config::Dict(dict)) = (&entry, &mut config)
                 && (self.given.checkpoint.is_some() || !stated)
                 && let Some(preprocess) = entry.config.get("preprocess")
@@ -140,7 +159,7 @@ impl GivenWeights {
     /// How the weights are loaded that are named, as the zoo says, or as the config says of its own; `None` where none are.
     pub(super) fn chosen(&self, own: Option<CheckpointConfig>) -> Option<CheckpointConfig> {
         let source = self.checkpoint.as_ref()?;
-        let entry = zoo_entry(source).ok().and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
+        let entry = known(source).and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
         let source = source.clone();
         let of_config = || CheckpointConfig { source, ..own.unwrap_or_else(|| CheckpointConfig::new(String::new())) };
         Some(entry.unwrap_or_else(of_config))

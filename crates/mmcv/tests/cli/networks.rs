@@ -137,6 +137,10 @@ fn the_colours_are_those_of_the_weights() {
     let other = show.replace("channel_order: rgb", "channel_order: bgr").replace(NAME, "no_such_name");
     assert_eq!(json(predict(&other, &["--checkpoint", NAME])), expected);
     assert_ne!(json(predict(&show, &["--cfg-options", "preprocess.channel_order=bgr"])), expected);
+    // A copy of the file is known by its name.
+    fs::create_dir(home.path().join("copies")).unwrap();
+    fs::copy(home.path().join("v1c.safetensors"), home.path().join("copies/v1c.safetensors")).unwrap();
+    assert_eq!(json(predict(&other, &["--checkpoint", "copies/v1c.safetensors"])), expected);
 }
 
 #[test]
