@@ -377,6 +377,7 @@ fn safetensors_are_strict() {
         r#"{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},"__metadata__":{"a":"1","a":"2"}}"#,
         r#"{"a":{"dtype":"F64","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,9]}}"#,
         r#"{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}} x"#,
+        r#"{"a":["U8",[9],[0,9]]}"#,
         "{",
     ] {
         forge::error(&safetensors(header, &[0; 9]));
@@ -393,6 +394,7 @@ fn other_formats_are_refused_in_words() {
         (b"\x1f\x8b\x08\0\0\0\0\0", "gzip"),
         (b"7z\xbc\xaf\x27\x1c", "7z"),
         (b"<!DOCTYPE html><html></html>", "HTML"),
+        (br#"{"weight_map": {}}"#, "index of a sharded checkpoint"),
         (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "zip"),
         (b"hello, world", "neither"),
     ] {
