@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use mmcv_pth::{Checkpoint, ConvertOptions, Converted, Target};
+use mmcv_pth::{AnyCheckpoint, ConvertOptions, Converted, Target};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{Failure, print, print_json, shown, size};
@@ -20,9 +20,10 @@ use crate::progress::Bytes;
   mmcv ckpt convert epoch_12.pth weights.safetensors --entry state_dict
   mmcv ckpt convert model.safetensors pytorch_model.bin
   mmcv ckpt convert old_format.pth new_format.pth
+  mmcv ckpt convert model.safetensors.index.json model.safetensors
   mmcv ckpt convert scripted.pt weights --to pth --force")]
 pub(crate) struct Convert {
-    /// The file to read: `.pth` of any age, TorchScript, safetensors.
+    /// The file to read: `.pth` of any age, TorchScript, safetensors, or the index `*.index.json` of several.
     source: PathBuf,
     /// The file to write; its suffix tells the format: .safetensors, or .pth, .pt, .bin, .ckpt.
     destination: PathBuf,
@@ -75,7 +76,7 @@ impl Convert {
         if !self.force && self.destination.symlink_metadata().is_ok() {
             return Err(Failure(format!("{file}: there is such a file; `--force` replaces it")));
         }
-        let checkpoint = Checkpoint::open(&self.source)?;
+        let checkpoint = AnyCheckpoint::open(&self.source)?;
         let bar = Bytes::of(checkpoint.tensors().map(|raw| raw.byte_count()).sum());
         let progress = |written| bar.at(written);
         let options = ConvertOptions { entry: self.entry.as_deref(), lossy: self.lossy, progress: Some(&progress) };

@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::Failure;
 
-/// Checkpoint files: `.pth` of any age, TorchScript, safetensors. Nothing in them is executed.
+/// Checkpoint files: `.pth` of any age, TorchScript, safetensors, several with an index. Nothing in them is executed.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   mmcv ckpt inspect resnet50-0676ba61.pth
