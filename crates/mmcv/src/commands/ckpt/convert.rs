@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use mmcv_pth::{AnyCheckpoint, ConvertOptions, Converted, Target};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{Failure, print, print_json, shown, size};
+use crate::commands::{Failure, plural, print, print_json, shown, size};
 use crate::progress::Bytes;
 
 /// Writes a checkpoint as `.pth` or safetensors.
@@ -69,7 +69,8 @@ impl Convert {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let file = self.destination.display();
         let Some(to) = self.to.or_else(|| To::of_suffix(&self.destination)) else {
-            let message = format!("{file}: its suffix tells no format; add `--to pth` or `--to safetensors`\n");
+            let message =
+                format!("{file}: its suffix tells no format that is written; add `--to pth` or `--to safetensors`\n");
             clap::Error::raw(ErrorKind::MissingRequiredArgument, message).exit();
         };
         // Also a link that leads nowhere is something that would be replaced.
@@ -111,8 +112,4 @@ fn notes(converted: &Converted) -> String {
         text.push_str(&format!("left out: {path:?} ({what})\n"));
     }
     text
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

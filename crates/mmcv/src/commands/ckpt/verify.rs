@@ -8,7 +8,7 @@ use mmcv_pth::{AnyCheckpoint, Checkpoint};
 use mmcv_zoo::Digest;
 use serde_json::{Value, json};
 
-use crate::commands::{Failure, print, print_json, shown, size};
+use crate::commands::{Failure, plural, print, print_json, shown, size};
 use crate::progress::Bytes;
 
 /// Reads a file to its last byte: structure, checksums, and the SHA-256 that its name or `--sha256` tells.
@@ -93,8 +93,11 @@ impl Verify {
             Some(expected) => format!("as {whence} tells ({expected})"),
             None => "nothing tells what it should be".to_owned(),
         };
-        let mut text =
-            format!("good: {file}: {format}, {tensors} tensors, {}\nSHA-256 {found}, {told}\n", size(read.bytes));
+        let mut text = format!(
+            "good: {file}: {format}, {}, {}\nSHA-256 {found}, {told}\n",
+            plural(tensors, "tensor"),
+            size(read.bytes)
+        );
         for (shard, read) in shards {
             text.push_str(&format!("SHA-256 {}, {}, {}\n", read.sha256, shard.path().display(), size(read.bytes)));
         }

@@ -31,6 +31,9 @@ NAME PICTURE` use a network, and `model_zoo/configs/` has a file for each name. 
 
 /// Builds the networks of the zoo, and counts their parameters and multiply-adds. Makes no request.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo networks resnet
+  mmcv zoo networks --json")]
 pub(crate) struct Networks {
     /// Only networks whose name contains this.
     pattern: Option<String>,

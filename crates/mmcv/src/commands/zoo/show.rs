@@ -10,6 +10,10 @@ use crate::commands::{Failure, print};
 
 /// Shows which network a name's weights belong to, how pictures are prepared for it, and how its tensors are named.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo show
+  mmcv zoo show open-mmlab://detectron2/resnet50_caffe
+  mmcv zoo show torchvision://resnet50 --config")]
 pub(crate) struct Show {
     /// A name or a URL; without one, all names that have a network here.
     name: Option<String>,
