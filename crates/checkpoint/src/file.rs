@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mmcv_layers::Module;
-use mmcv_pth::{Checkpoint, RawTensor, Sharded};
+use mmcv_pth::{AnyCheckpoint, Checkpoint, RawTensor};
 use serde_json::Value as JsonValue;
 use tch::{Device, Tensor};
 
@@ -20,15 +20,7 @@ const WRAPPERS: [&str; 3] = ["state_dict", "model", "ema"];
 pub struct CheckpointFile {
     source: String,
     prefix: String,
-    content: Content,
-}
-
-/// What was opened.
-#[derive(Debug)]
-enum Content {
-    File(Box<Checkpoint>),
-    /// Several files with an index.
-    Sharded(Sharded),
+    content: AnyCheckpoint,
 }
 
 impl CheckpointFile {
@@ -43,22 +35,14 @@ impl CheckpointFile {
 
     /// Opens `file` for a source; of its state dict only what is under `prefix` counts.
     pub(crate) fn open_part(source: &str, file: &Path, prefix: Option<&str>) -> Result<Self, Error> {
-        let content = if Sharded::is_index(file) {
-            Sharded::open(file).map(Content::Sharded)
-        } else {
-            Checkpoint::open(file).map(|checkpoint| Content::File(Box::new(checkpoint)))
-        };
-        let content = content.map_err(|error| Error::new(source, error))?;
+        let content = AnyCheckpoint::open(file).map_err(|error| Error::new(source, error))?;
         Ok(Self { source: source.to_owned(), prefix: with_dot(prefix), content })
     }
 
     /// The file as the file reader sees it: every tensor, under its path from the root; `None` where there are several.
     #[must_use]
     pub fn raw(&self) -> Option<&Checkpoint> {
-        match &self.content {
-            Content::File(checkpoint) => Some(checkpoint),
-            Content::Sharded(_) => None,
-        }
+        self.content.file()
     }
 
     /// The top-level entries that hold no tensors, such as `meta`; see [`Checkpoint::meta`].
@@ -118,58 +102,32 @@ impl CheckpointFile {
     fn values(&self, options: &LoadOptions) -> Result<Values<'_>, ErrorKind> {
         let found = match &options.entry {
             Some(entry) => {
-                self.below(entry).ok_or_else(|| ErrorKind::NoEntry { entry: entry.clone(), found: self.entries() })?
+                let found = self.content.below(entry);
+                if found.is_empty() {
+                    return Err(ErrorKind::NoEntry { entry: entry.clone(), found: self.content.entries() });
+                }
+                found
             }
-            None => WRAPPERS.iter().find_map(|entry| self.below(entry)).unwrap_or_else(|| self.all()),
+            None => {
+                let mut wrapped = WRAPPERS.iter().map(|entry| self.wrapped(entry));
+                let found = wrapped.find(|found| !found.is_empty());
+                found.unwrap_or_else(|| self.content.tensors().collect())
+            }
         };
-        let own = found.into_iter().filter_map(|(name, value)| {
-            let name = name.strip_prefix(&self.prefix)?.to_owned();
-            Some((name, value))
+        let own = found.into_iter().filter_map(|raw| {
+            let name = raw.key().strip_prefix(&self.prefix)?.to_owned();
+            Some((name, Value::File(raw)))
         });
         Ok(own.collect())
     }
 
-    /// What is under a top-level entry; also in a flat file, whose names have the entry before them.
-    fn below(&self, entry: &str) -> Option<Values<'_>> {
-        let nested = self.raw().and_then(|checkpoint| checkpoint.tensors_below(&[entry]));
-        if let Some(found) = nested.filter(|found| !found.is_empty()) {
-            return Some(found.into_iter().map(|raw| (raw.key().to_owned(), Value::File(raw))).collect());
+    /// What is under one of the usual entries.
+    fn wrapped(&self, entry: &str) -> Vec<RawTensor<'_>> {
+        // In a flat file a part of a network may be called `model`, so that only this one says what it is.
+        if entry == "state_dict" {
+            return self.content.below(entry);
         }
-        // A part of a network may be called `model`, so that only this one says what it is.
-        if entry != "state_dict" {
-            return None;
-        }
-        let found: Values<'_> = self
-            .tensors()
-            .filter_map(|raw| {
-                let name = raw.key().strip_prefix(entry)?.strip_prefix('.')?.to_owned();
-                Some((name, Value::File(raw)))
-            })
-            .collect();
-        Some(found).filter(|found| !found.is_empty())
-    }
-
-    fn tensors(&self) -> Box<dyn Iterator<Item = RawTensor<'_>> + '_> {
-        match &self.content {
-            Content::File(checkpoint) => Box::new(checkpoint.tensors()),
-            Content::Sharded(sharded) => Box::new(sharded.tensors()),
-        }
-    }
-
-    fn all(&self) -> Values<'_> {
-        self.tensors().map(|raw| (raw.key().to_owned(), Value::File(raw))).collect()
-    }
-
-    /// The top-level entries that hold tensors.
-    fn entries(&self) -> Vec<String> {
-        let mut entries: Vec<String> = Vec::new();
-        for raw in self.tensors() {
-            let first = raw.key().split('.').next().unwrap_or_default();
-            if !entries.iter().any(|entry| entry == first) {
-                entries.push(first.to_owned());
-            }
-        }
-        entries
+        self.raw().and_then(|file| file.tensors_below(&[entry])).unwrap_or_default()
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

@@ -50,3 +50,39 @@ fn start_logging() {
     });
     builder.init();
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "the way in which a test fails")]
+
+    use clap::{CommandFactory, Parser};
+
+    use super::Arguments;
+
+    /// The (inner) command of an example, without what is set before it, pipes, and the words beside it.
+    fn arguments(example: &str) -> impl Iterator<Item = &str> {
+        let command = example.rfind("mmcv ").map_or("", |start| &example[start..]);
+        let end = ["  ", " && ", " | ", ")"].iter().filter_map(|end| command.find(end)).min();
+        command[..end.unwrap_or(command.len())].split(' ')
+    }
+
+    fn check(command: &clap::Command, path: &str) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
+        let examples: Vec<_> = lines.filter(|line| line.contains("mmcv ")).collect();
+        assert!(examples.iter().any(|example| example.contains(path)), "{path}: {help}");
+        for example in examples {
+            if let Err(error) = Arguments::try_parse_from(arguments(example)) {
+                panic!("{path}: {example}: {error}");
+            }
+        }
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            check(sub, &format!("{path} {}", sub.get_name()));
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_are_right_usage() {
+        check(&Arguments::command(), "mmcv");
+    }
+}

@@ -19,7 +19,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use memmap2::Mmap;
-use mmcv_pth::{Checkpoint, ConvertOptions, Target, convert, read_all};
+use mmcv_pth::{AnyCheckpoint, Checkpoint, ConvertOptions, Target, convert, read_all};
 use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
 use sha2::{Digest as _, Sha256};
@@ -83,7 +83,7 @@ fn make(python: &Path, kind: &str, megabytes: usize, tensors: usize, folder: &Pa
     }
     let twin = file.with_extension("safetensors");
     if !twin.exists() {
-        convert(&Checkpoint::open(&file).unwrap(), &twin, Target::Safetensors, &ConvertOptions::default()).unwrap();
+        convert(&AnyCheckpoint::open(&file).unwrap(), &twin, Target::Safetensors, &ConvertOptions::default()).unwrap();
     }
     file
 }

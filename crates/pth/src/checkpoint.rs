@@ -6,6 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use serde_json::Value as JsonValue;
 
+use crate::any::with_prefix;
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Json};
 use crate::limits::max_unfolded_bytes;
@@ -178,6 +179,11 @@ impl Checkpoint {
         self.tensors.iter().map(|path| self.raw(path.key.as_str().into(), path.node))
     }
 
+    /// The tensor at this place among [`tensors`](Self::tensors).
+    pub(crate) fn tensor(&self, place: usize) -> Option<RawTensor<'_>> {
+        self.tensors.get(place).map(|path| self.raw(path.key.as_str().into(), path.node))
+    }
+
     /// The tensors below `path`, a chain of mapping keys or list indices from the root, with keys that start there:
     /// `tensors_below(&["state_dict"])` gives `conv1.weight`. `None` when there is nothing at that path; an empty list
     /// when there is something without tensors.
@@ -192,8 +198,7 @@ impl Checkpoint {
     /// that part. Empty where there are none.
     pub fn below(&self, entry: &str) -> Vec<RawTensor<'_>> {
         let nested = self.tensors_below(&[entry]).filter(|found| !found.is_empty());
-        let prefix = format!("{entry}.");
-        nested.unwrap_or_else(|| self.tensors().filter_map(|raw| raw.without(&prefix)).collect())
+        nested.unwrap_or_else(|| with_prefix(self.tensors(), entry))
     }
 
     /// The top-level entries that hold no tensor, as JSON. What JSON does not have is an object with one `$` key:
@@ -240,13 +245,6 @@ impl Checkpoint {
 
     pub(crate) fn holders(&self) -> &Holders {
         &self.holders
-    }
-
-    /// The top-level entries that hold tensors, and what the keys of a flat file have before their first dot.
-    pub fn entries(&self) -> Vec<String> {
-        let mut seen = HashSet::new();
-        let firsts = self.tensors.iter().filter_map(|path| path.key.split('.').next());
-        firsts.filter(|first| seen.insert(*first)).map(str::to_owned).collect()
     }
 
     pub(crate) fn raw<'a>(&'a self, key: std::borrow::Cow<'a, str>, node: u32) -> RawTensor<'a> {
@@ -312,6 +310,9 @@ fn looks_like(file: &[u8]) -> &'static str {
         [0x80, 1..=5, ..] => "a bare pickle",
         _ if file.get(257..262) == Some(b"ustar") => "tar",
         _ if text.starts_with(b"<") => "HTML or XML (an error page of a server?)",
+        _ if text.starts_with(b"{") => {
+            "JSON (the index of a sharded checkpoint? its files are checkpoints, it is none)"
+        }
         _ if text.starts_with(b"version https://git-lfs") => "a Git LFS pointer",
         _ => "neither of the known first bytes",
     }

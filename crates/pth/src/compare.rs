@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::checkpoint::Checkpoint;
+use crate::any::AnyCheckpoint;
 use crate::dtype::Dtype;
 use crate::error::Error;
 use crate::number::Number;
@@ -77,11 +77,11 @@ pub struct Values {
 
 /// Compares the tensors of two open checkpoints by key: which are in one only, then shapes, types and elements.
 ///
-/// Formats, strides and everything that is no tensor make no difference.
+/// Formats, strides, the number of files, and everything that is no tensor make no difference.
 ///
 /// # Errors
 /// The bytes of a tensor are damaged.
-pub fn compare(a: &Checkpoint, b: &Checkpoint, options: &CompareOptions<'_>) -> Result<Comparison, Error> {
+pub fn compare(a: &AnyCheckpoint, b: &AnyCheckpoint, options: &CompareOptions<'_>) -> Result<Comparison, Error> {
     let (left, right) = (tensors(a, options.entry), tensors(b, options.entry));
     let mut by_key: HashMap<&str, &RawTensor<'_>> = right.iter().map(|raw| (raw.key(), raw)).collect();
     let mut comparison = Comparison::default();
@@ -107,7 +107,7 @@ pub fn compare(a: &Checkpoint, b: &Checkpoint, options: &CompareOptions<'_>) -> 
 }
 
 /// All tensors, or those below an entry where there are some.
-fn tensors<'a>(checkpoint: &'a Checkpoint, entry: Option<&str>) -> Vec<RawTensor<'a>> {
+fn tensors<'a>(checkpoint: &'a AnyCheckpoint, entry: Option<&str>) -> Vec<RawTensor<'a>> {
     let below = entry.map(|entry| checkpoint.below(entry)).filter(|found| !found.is_empty());
     below.unwrap_or_else(|| checkpoint.tensors().collect())
 }

@@ -1,16 +1,18 @@
 //! From one file format to another.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Map, Value as JsonValue};
 
+use crate::any::AnyCheckpoint;
 use crate::checkpoint::{Checkpoint, Format};
 use crate::error::{Error, ErrorKind};
 use crate::json::Json;
 use crate::pickle::{Graph, Mapping, Value};
 use crate::raw::RawTensor;
 use crate::safetensors::METADATA;
+use crate::sharded::Sharded;
 use crate::tree::{Budget, Holders};
 use crate::write::{self, Loss, TensorData, Tree, opaque};
 
@@ -52,7 +54,7 @@ pub struct Converted {
 /// Writes what an open checkpoint holds as another file, which appears under its name only when it is complete.
 ///
 /// A `.pth` file keeps order, nesting, shared storages, strides and the attribute `_metadata` of one that is converted;
-/// of a TorchScript archive the tensors are taken, as a flat state dict. Safetensors have the keys that
+/// of a TorchScript archive, and of several files with an index, the tensors are taken, as a flat state dict. Safetensors have the keys that
 /// [`Checkpoint::tensors`] gives, and hold everything that is no tensor as JSON texts under its path in `__metadata__`;
 /// back in a `.pth` file these are Python attributes of the state dict, which loading it does not see.
 ///
@@ -60,7 +62,7 @@ pub struct Converted {
 /// There is nothing below the entry, the source is damaged, the target cannot be written, or it cannot hold something
 /// and `lossy` is not set.
 pub fn convert(
-    checkpoint: &Checkpoint,
+    checkpoint: &AnyCheckpoint,
     path: impl AsRef<Path>,
     target: Target,
     options: &ConvertOptions<'_>,
@@ -83,45 +85,43 @@ type Named<'a> = Vec<(String, TensorData<'a>)>;
 
 /// What of a checkpoint is converted.
 struct Part<'a> {
-    checkpoint: &'a Checkpoint,
-    /// The value in the pickle of a `.pth` file, whose nesting is kept.
-    root: Option<Value>,
+    checkpoint: &'a AnyCheckpoint,
+    /// A `.pth` file and the value in its pickle whose nesting is kept.
+    root: Option<(&'a Checkpoint, Value)>,
     /// What the keys begin with that is left off.
     prefix: String,
     tensors: Vec<RawTensor<'a>>,
 }
 
 impl<'a> Part<'a> {
-    fn find(checkpoint: &'a Checkpoint, entry: Option<&str>) -> Result<Self, ErrorKind> {
-        let nested = matches!(checkpoint.format(), Format::PthZip | Format::PthLegacy);
+    fn find(checkpoint: &'a AnyCheckpoint, entry: Option<&str>) -> Result<Self, ErrorKind> {
+        let nested = checkpoint.file().filter(|file| is_nested(file));
         let Some(entry) = entry else {
-            let root = nested.then_some(checkpoint.graph().root);
+            let root = nested.map(|file| (file, file.graph().root));
             return Ok(Self { checkpoint, root, prefix: String::new(), tensors: checkpoint.tensors().collect() });
         };
         let tensors = checkpoint.below(entry);
         if tensors.is_empty() {
             return Err(ErrorKind::NoEntry { entry: entry.to_owned(), found: checkpoint.entries() });
         }
-        let root = checkpoint.child(checkpoint.graph().root, entry).filter(|_| nested);
-        Ok(Self {
-            checkpoint,
-            root: root.filter(|root| checkpoint.holders().holds_tensor(*root)),
-            prefix: format!("{entry}."),
-            tensors,
-        })
+        let root = nested.and_then(|file| Some((file, file.child(file.graph().root, entry)?)));
+        let root = root.filter(|(file, root)| file.holders().holds_tensor(*root));
+        Ok(Self { checkpoint, root, prefix: format!("{entry}."), tensors })
     }
 
     fn write_pth(&self, path: &Path, options: &ConvertOptions<'_>) -> Result<Converted, ErrorKind> {
         let mut converted = Converted { tensors: self.tensors.len(), ..Converted::default() };
-        let Some(root) = self.root else {
-            let (tensors, losses) = self.writable(|_| None)?;
+        let Some((file, root)) = self.root else {
+            let (tensors, mut losses) = self.writable(|_| None)?;
+            let (texts, lost) = self.texts();
+            losses.extend(lost);
             converted.left_out = allowed(losses, options)?;
             converted.tensors = tensors.len();
-            write::write_flat(path, &tensors, &attributes(self.texts().0), options.progress)?;
+            write::write_flat(path, &tensors, &attributes(texts), options.progress)?;
             return Ok(converted);
         };
-        let raw = |node| self.checkpoint.raw("".into(), node);
-        let tree = Tree { graph: self.checkpoint.graph(), root, raw };
+        let raw = |node| file.raw("".into(), node);
+        let tree = Tree { graph: file.graph(), root, raw };
         converted.left_out = write::write_tree(path, &tree, !options.lossy, options.progress)?;
         converted.tensors -= self.tensors.iter().filter(|raw| raw.unsupported().is_some()).count();
         Ok(converted)
@@ -166,23 +166,64 @@ impl<'a> Part<'a> {
 
     /// What is no tensor, as texts by path, and what of it is lost.
     fn texts(&self) -> (Vec<(String, String)>, Vec<Loss>) {
-        let graph = self.checkpoint.graph();
-        if let Some(root) = self.root {
-            let mut texts = Texts { graph, holders: self.checkpoint.holders(), found: Vec::new(), losses: Vec::new() };
-            texts.visit(root, "");
-            return (texts.found, texts.losses);
+        match (self.root, self.checkpoint) {
+            (Some((file, root)), _) => Texts::of(file, root),
+            (None, AnyCheckpoint::File(file)) => (self.metadata(file), Vec::new()),
+            (None, AnyCheckpoint::Sharded(sharded)) => self.texts_of_shards(sharded),
         }
+    }
+
+    /// What the files of an index say, taken together; where two differ, the first is kept and the other one lost.
+    fn texts_of_shards(&self, sharded: &Sharded) -> (Vec<(String, String)>, Vec<Loss>) {
+        let unlisted = sharded.unlisted().filter(|(_, raw)| raw.key().starts_with(&self.prefix));
+        let loss = |(file, raw): (&Checkpoint, RawTensor<'_>)| {
+            (raw.key().to_owned(), format!("a tensor of {} that the index lacks", file.path().display()))
+        };
+        let (mut texts, mut losses): (Vec<(String, String)>, Vec<Loss>) = (Vec::new(), unlisted.map(loss).collect());
+        let mut known = HashMap::new();
+        for file in sharded.shards() {
+            let (found, lost) = if is_nested(file) {
+                let (found, lost) = Texts::of(file, file.graph().root);
+                (found.into_iter().map(|(key, text)| (self.without_prefix(&key), text)).collect(), lost)
+            } else {
+                (self.metadata(file), Vec::new())
+            };
+            losses.extend(lost);
+            for (key, text) in found {
+                match known.get(&key) {
+                    Some(known) if *known == text => {}
+                    Some(_) => losses.push((key, format!("another value in {}", file.path().display()))),
+                    None => {
+                        known.insert(key.clone(), text.clone());
+                        texts.push((key, text));
+                    }
+                }
+            }
+        }
+        (texts, losses)
+    }
+
+    /// The texts of a safetensors file.
+    fn metadata(&self, file: &Checkpoint) -> Vec<(String, String)> {
+        let graph = file.graph();
         let metadata = graph.mapping(graph.root).and_then(|root| {
             root.items.iter().find(|(key, _)| graph.text(*key) == Some(METADATA)).map(|&(_, value)| value)
         });
-        let metadata = metadata.filter(|_| self.checkpoint.format() == Format::Safetensors);
+        let metadata = metadata.filter(|_| file.format() == Format::Safetensors);
         let pairs = metadata.and_then(|value| graph.mapping(value)).into_iter().flat_map(|texts| &texts.items);
-        let pair = |&(key, text): &(Value, Value)| {
-            let key = graph.text(key)?;
-            Some((key.strip_prefix(&self.prefix).unwrap_or(key).to_owned(), graph.text(text)?.to_owned()))
-        };
-        (pairs.filter_map(pair).collect(), Vec::new())
+        let pair =
+            |&(key, text): &(Value, Value)| Some((self.without_prefix(graph.text(key)?), graph.text(text)?.to_owned()));
+        pairs.filter_map(pair).collect()
     }
+
+    fn without_prefix(&self, key: &str) -> String {
+        key.strip_prefix(&self.prefix).unwrap_or(key).to_owned()
+    }
+}
+
+/// Whether a file holds a tree, not only tensors by name.
+fn is_nested(file: &Checkpoint) -> bool {
+    matches!(file.format(), Format::PthZip | Format::PthLegacy)
 }
 
 /// What is left out, if that is allowed.
@@ -215,7 +256,14 @@ struct Texts<'a> {
     losses: Vec<Loss>,
 }
 
-impl Texts<'_> {
+impl<'a> Texts<'a> {
+    /// The texts below `root`, and what is lost.
+    fn of(file: &'a Checkpoint, root: Value) -> (Vec<(String, String)>, Vec<Loss>) {
+        let mut texts = Self { graph: file.graph(), holders: file.holders(), found: Vec::new(), losses: Vec::new() };
+        texts.visit(root, "");
+        (texts.found, texts.losses)
+    }
+
     fn visit(&mut self, value: Value, path: &str) {
         let graph = self.graph;
         if !self.holders.holds_tensor(value) {

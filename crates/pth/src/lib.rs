@@ -4,7 +4,7 @@
 //! at the content only, maps the file into memory, and checks the whole structure; the [bytes](RawTensor::bytes) of a
 //! tensor are read when they are asked for. [`inspect`] is the same for people and scripts.
 //!
-//! [`Sharded::open`] reads a state dict that is in several of them.
+//! [`Sharded::open`] reads a state dict that is in several of them, and [`AnyCheckpoint::open`] either.
 //!
 //! A pickle in such a file is read by a machine that knows a fixed list of classes and functions by name and gives a
 //! meaning to them itself. All else is an [`Error`] that names it.
@@ -14,6 +14,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod any;
 mod archive;
 mod bytes;
 mod checkpoint;
@@ -28,6 +29,7 @@ mod legacy;
 mod limits;
 mod map;
 mod number;
+mod object;
 mod pickle;
 mod raw;
 mod read;
@@ -40,6 +42,7 @@ mod tree;
 mod write;
 mod zip;
 
+pub use any::AnyCheckpoint;
 pub use checkpoint::{Checkpoint, Format, Options};
 pub use compare::{CompareOptions, Comparison, Different, Values, compare};
 pub use convert::{ConvertOptions, Converted, Target, convert};

@@ -150,12 +150,13 @@ impl<'a> RawTensor<'a> {
         Some(Self { key: Cow::Owned(key), ..self.clone() })
     }
 
-    /// The storage, and from which to which byte of it the elements lie; `None` without elements.
-    pub(crate) fn extent(&self) -> Option<(usize, u64, u64)> {
+    /// The file and the storage, and from which to which byte of it the elements lie; `None` without elements.
+    pub(crate) fn extent(&self) -> Option<([usize; 2], u64, u64)> {
         let tensor = self.strided().filter(|tensor| tensor.elements() > 0)?;
         let last: u64 = tensor.shape.iter().zip(&tensor.strides).map(|(size, stride)| (size - 1) * stride).sum();
         let start = self.storage_offset();
-        Some((self.storage()?, start, start + (last + 1) * tensor.dtype.size() as u64))
+        let storage = [std::ptr::from_ref(self.source).addr(), self.storage()?];
+        Some((storage, start, start + (last + 1) * tensor.dtype.size() as u64))
     }
 
     /// The same for the same tensor of an open file, under whatever key it stands.

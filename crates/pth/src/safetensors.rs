@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use crate::dtype::Dtype;
 use crate::error::ErrorKind;
 use crate::limits::{MAX_HEADER_BYTES, MAX_HEADER_RANK, MAX_TEXT_BYTES, MAX_VALUES};
+use crate::object::Object;
 use crate::pickle::{Graph, Mapping, Node, Value};
 use crate::storage::{Place, StorageTable};
 use crate::tensor::{StorageSlice, Strided, Tensor, element_count, row_major_strides};
@@ -223,7 +224,7 @@ impl<'de> Deserialize<'de> for Header {
                         }
                         continue;
                     }
-                    let info: Info = map.next_value()?;
+                    let Object(info): Object<Info> = map.next_value()?;
                     counter.add::<A::Error>(&key, 1 + info.shape.0.len())?;
                     header.tensors.push((key, info));
                 }

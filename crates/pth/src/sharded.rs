@@ -10,6 +10,7 @@ use serde::{Deserialize, de};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{MAX_INDEX_BYTES, MAX_SHARDS, MAX_VALUES};
+use crate::object::Object;
 use crate::raw::RawTensor;
 
 /// The end of an index's name: `pytorch_model.bin.index.json`, `model.safetensors.index.json`.
@@ -84,7 +85,18 @@ impl Sharded {
 
     /// All tensors in the order of the index.
     pub fn tensors(&self) -> impl Iterator<Item = RawTensor<'_>> {
-        self.tensors.iter().filter_map(|&(shard, place)| self.shards.get(shard)?.tensors().nth(place))
+        self.tensors.iter().filter_map(|&(shard, place)| self.shards.get(shard)?.tensor(place))
+    }
+
+    /// The tensors of the files that the index does not name, with their file.
+    pub(crate) fn unlisted(&self) -> impl Iterator<Item = (&Checkpoint, RawTensor<'_>)> {
+        let listed: HashSet<_> = self.tensors.iter().copied().collect();
+        let files = self.shards.iter().enumerate();
+        let tensors = files
+            .flat_map(|(shard, file)| file.tensors().enumerate().map(move |(place, raw)| (shard, file, place, raw)));
+        tensors
+            .filter(move |&(shard, _, place, _)| !listed.contains(&(shard, place)))
+            .map(|(_, file, _, raw)| (file, raw))
     }
 }
 
@@ -95,7 +107,7 @@ fn read(path: &Path) -> Result<Index, ErrorKind> {
         return Err(ErrorKind::NotRegularFile);
     }
     ErrorKind::check_limit("bytes of an index", metadata.len(), MAX_INDEX_BYTES)?;
-    let index: Index =
+    let Object(index): Object<Index> =
         serde_json::from_slice(&std::fs::read(path)?).map_err(|error| ErrorKind::Index(error.to_string()))?;
     ErrorKind::check_limit("tensors of an index", index.weight_map.0.len() as u64, MAX_VALUES)?;
     Ok(index)

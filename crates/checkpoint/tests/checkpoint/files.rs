@@ -48,6 +48,29 @@ fn a_converted_file_keeps_its_entry_as_a_prefix() {
     write_safetensors(&file, &tensors, &[]).unwrap();
     load_file(&module, &file, &LoadOptions::default()).unwrap();
     assert_eq!(sum(&module), LOADED);
+    // Any other one has to be asked for: a part of the network may have that name.
+    let (file, module) = (write(folder.path(), &entries("model."), None), network());
+    assert!(load_file(&module, &file, &LoadOptions::default()).is_err());
+    load_file(&module, &file, &LoadOptions { entry: Some("model".to_owned()), ..LoadOptions::default() }).unwrap();
+    assert_eq!(sum(&module), LOADED);
+}
+
+#[test]
+fn several_files_with_an_index_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = entries("state_dict.");
+    let (first, second) = all.split_at(3);
+    write(folder.path(), first, None);
+    let tensors: Vec<_> = second.iter().map(|entry| (entry.name.clone(), entry.data())).collect();
+    write_safetensors(folder.path().join("rest.safetensors"), &tensors, &[]).unwrap();
+    let is_first = |name: &str| first.iter().any(|entry| entry.name == name);
+    let place = |name: &str| if is_first(name) { "weights.pth" } else { "rest.safetensors" };
+    let map: serde_json::Map<_, _> = all.iter().map(|entry| (entry.name.clone(), place(&entry.name).into())).collect();
+    let index = folder.path().join("weights.index.json");
+    std::fs::write(&index, serde_json::json!({"weight_map": map}).to_string()).unwrap();
+    let module = network();
+    let report = load_file(&module, &index, &LoadOptions::default()).unwrap();
+    assert_eq!((report.loaded.len(), sum(&module)), (7, LOADED));
 }
 
 #[test]

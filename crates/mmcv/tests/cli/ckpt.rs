@@ -111,3 +111,36 @@ fn verify_reads_all_of_a_file() {
     }
     assert!(!folder.path().join("b.safetensors").exists());
 }
+
+#[test]
+fn files_with_an_index_are_one_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, "1.pth", 1.0);
+    ckpt(folder, ["convert", "1.pth", "1.bin", "--entry", "state_dict"]).done();
+    ckpt(folder, ["convert", "1.bin", "2.safetensors"]).done();
+    let index = json!({"weight_map": {"weight": "1.bin", "tied": "2.safetensors"}}).to_string();
+    fs::write(folder.join("model.index.json"), index).unwrap();
+    // Each file has one more than the index names in it.
+    let error = ckpt(folder, ["convert", "model.index.json", "one.pth"]).failed();
+    assert!(error.starts_with("error: model.index.json: ") && error.contains("`tied`"), "{error}");
+    for name in ["one.pth", "one.safetensors"] {
+        let told = parsed(&ckpt(folder, ["convert", "model.index.json", name, "--lossy", "--json"]).done());
+        assert_eq!((&told["tensors"], &told["unshared"]), (&json!(2), &json!(0)), "{told}");
+        assert_eq!(ckpt(folder, ["diff", "model.index.json", name]).done(), "2 the same\n");
+        assert_eq!(ckpt(folder, ["diff", name, "model.index.json"]).done(), "2 the same\n");
+    }
+    let told = parsed(&ckpt(folder, ["verify", "model.index.json", "--json"]).done());
+    assert_eq!((&told["format"], &told["tensors"]), (&json!("index"), &json!(2)));
+    let part = parsed(&ckpt(folder, ["verify", "2.safetensors", "--json"]).done());
+    assert_eq!((&told["files"][1]["sha256"], &told["files"][1]["bytes"]), (&part["sha256"], &part["bytes"]));
+    assert_eq!(ckpt(folder, ["verify", "model.index.json"]).done().lines().count(), 4);
+    let error = ckpt(folder, ["inspect", "model.index.json"]).failed();
+    assert!(error.contains("index of a sharded checkpoint"), "{error}");
+
+    fs::write(folder.join("2.safetensors"), "cut").unwrap();
+    for arguments in [["verify", "model.index.json"].as_slice(), &["diff", "model.index.json", "one.pth"]] {
+        let error = Said::by(mmcv(folder, ["ckpt"]).args(arguments).current_dir(folder)).failed();
+        assert!(error.starts_with("error: 2.safetensors: "), "{error}");
+    }
+}

@@ -206,3 +206,13 @@ fn a_bundle_serves_another_machine_offline() {
     assert_eq!(fs::read(file.trim_end()).unwrap(), BODY);
     assert_eq!(server.requests(), requests);
 }
+
+#[test]
+fn a_pattern_is_found_in_any_case_and_nothing_is_told_as_such() {
+    let home = tempfile::tempdir().unwrap();
+    let told = zoo(home.path(), &["list", "resNEst50"]).done();
+    assert!(told.contains("resnest50_d2-7497a55b.pth"), "{told}");
+    let said = zoo(home.path(), &["list", "resnet51", "--json"]);
+    assert_eq!((said.code, said.stdout.trim()), (0, "{}"), "{said:?}");
+    assert!(said.stderr.contains("no name contains \"resnet51\""), "{said:?}");
+}

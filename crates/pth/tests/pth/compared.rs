@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use mmcv_pth::{
-    Checkpoint, CompareOptions, Comparison, ConvertOptions, Dtype, Item, Target, TensorData, Values, compare, convert,
-    write_pth,
+    AnyCheckpoint, CompareOptions, Comparison, ConvertOptions, Dtype, Item, Target, TensorData, Values, compare,
+    convert, write_pth,
 };
 
 type Tensors<'a> = &'a [(&'a str, Dtype, &'a [u64], Vec<u8>)];
@@ -26,7 +26,7 @@ fn compared(a: Tensors<'_>, b: Tensors<'_>, options: &CompareOptions<'_>) -> Com
     let files = ["a.pth", "b.pth"].map(|name| folder.path().join(name));
     write(&files[0], a, None);
     write(&files[1], b, None);
-    compare(&Checkpoint::open(&files[0]).unwrap(), &Checkpoint::open(&files[1]).unwrap(), options).unwrap()
+    compare(&AnyCheckpoint::open(&files[0]).unwrap(), &AnyCheckpoint::open(&files[1]).unwrap(), options).unwrap()
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {
@@ -88,14 +88,14 @@ fn formats_and_strides_make_no_difference() {
     let turned = TensorData::view(Dtype::Float32, &[3, 2], &[1, 3], 0, &bytes).unwrap();
     let inner = Item::mapping([("turned", Item::from(turned))]);
     write_pth(file("a.pth"), &Item::mapping([("state_dict", inner)])).unwrap();
-    let a = Checkpoint::open(file("a.pth")).unwrap();
+    let a = AnyCheckpoint::open(file("a.pth")).unwrap();
     convert(&a, file("b.safetensors"), Target::Safetensors, &ConvertOptions::default()).unwrap();
-    let b = Checkpoint::open(file("b.safetensors")).unwrap();
+    let b = AnyCheckpoint::open(file("b.safetensors")).unwrap();
     assert!(compare(&a, &b, &CompareOptions::default()).unwrap().is_same());
 
     let gathered = floats(&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     write(&file("c.pth"), &[("turned", Dtype::Float32, &[3, 2], gathered)], None);
-    let c = Checkpoint::open(file("c.pth")).unwrap();
+    let c = AnyCheckpoint::open(file("c.pth")).unwrap();
     assert_eq!(compare(&a, &c, &CompareOptions::default()).unwrap().same, 0);
     let entry = CompareOptions { entry: Some("state_dict"), ..CompareOptions::default() };
     for nested in [&a, &b] {

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mmcv_pth::{
-    Checkpoint, ConvertOptions, Converted, Dtype, Error, ErrorKind, Format, Item, Target, TensorData, convert,
-    write_pth,
+    AnyCheckpoint, Checkpoint, ConvertOptions, Converted, Dtype, Error, ErrorKind, Format, Item, Target, TensorData,
+    convert, write_pth,
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn floats(values: &[f32]) -> Vec<u8> {
 }
 
 fn convert_with(from: &Path, to: &Path, target: Target, options: &ConvertOptions<'_>) -> Result<Converted, Error> {
-    convert(&Checkpoint::open(from).unwrap(), to, target, options)
+    convert(&AnyCheckpoint::open(from).unwrap(), to, target, options)
 }
 
 fn keys(file: &Path) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Files that were made to do harm, and files that are damaged: an error each time, never a panic.
 
 use std::fs;
+use std::io::{Seek, SeekFrom, Write};
 
 use crate::forge::{
     self, global, int, legacy, root, safetensors, sizes, storage, tensor, text, unpickle, unpickle_error,
@@ -15,8 +16,10 @@ fn a_file_cut_anywhere_is_refused() {
         let bytes = fs::read(file).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut");
-        for length in 0..bytes.len() {
-            fs::write(&path, &bytes[..length]).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        let cut = fs::File::options().write(true).open(&path).unwrap();
+        for length in (0..bytes.len()).rev() {
+            cut.set_len(length as u64).unwrap();
             let result = mmcv_pth::inspect(&path, &mmcv_pth::Options::new(), true);
             assert!(result.is_err(), "{} cut to {length} bytes", file.display());
         }
@@ -27,17 +30,21 @@ fn a_file_cut_anywhere_is_refused() {
 fn a_changed_byte_never_panics() {
     // One file of each kind; every byte once.
     for name in ["root.pth-zip.2.pth", "views.pth-legacy.2.pth", "checkpoint.pth-legacy.4.pth", "plain.safetensors"] {
-        let mut bytes = fs::read(forge::data_folder().join(name)).unwrap();
+        let bytes = fs::read(forge::data_folder().join(name)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("changed");
-        for index in 0..bytes.len() {
-            let byte = bytes[index];
-            bytes[index] = [byte ^ 1, byte ^ 0x80, 0xff, b'R', b'.'][index % 5];
-            fs::write(&path, &bytes).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        let mut file = fs::File::options().write(true).open(&path).unwrap();
+        let mut put = |index: usize, byte: u8| {
+            file.seek(SeekFrom::Start(index as u64)).unwrap();
+            file.write_all(&[byte]).unwrap();
+        };
+        for (index, &byte) in bytes.iter().enumerate() {
+            put(index, [byte ^ 1, byte ^ 0x80, 0xff, b'R', b'.'][index % 5]);
             if let Err(error) = mmcv_pth::inspect(&path, &mmcv_pth::Options::new(), true) {
                 assert!(!error.to_string().contains('\n'));
             }
-            bytes[index] = byte;
+            put(index, byte);
         }
     }
 }
@@ -377,6 +384,7 @@ fn safetensors_are_strict() {
         r#"{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},"__metadata__":{"a":"1","a":"2"}}"#,
         r#"{"a":{"dtype":"F64","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,9]}}"#,
         r#"{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}} x"#,
+        r#"{"a":["U8",[9],[0,9]]}"#,
         "{",
     ] {
         forge::error(&safetensors(header, &[0; 9]));
@@ -393,6 +401,7 @@ fn other_formats_are_refused_in_words() {
         (b"\x1f\x8b\x08\0\0\0\0\0", "gzip"),
         (b"7z\xbc\xaf\x27\x1c", "7z"),
         (b"<!DOCTYPE html><html></html>", "HTML"),
+        (br#"{"weight_map": {}}"#, "index of a sharded checkpoint"),
         (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "zip"),
         (b"hello, world", "neither"),
     ] {

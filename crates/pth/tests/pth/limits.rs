@@ -1,6 +1,8 @@
 //! Small files that would unfold to large ones.
 
-use crate::forge::{self, Entry, global, root, storage, tensor, text, unpickle, unpickle_error, zip};
+use crate::forge::{
+    self, Entry, global, int, legacy, root, safetensors, storage, tensor, text, unpickle, unpickle_error, zip,
+};
 
 fn nested(levels: usize) -> Vec<u8> {
     [b"]".repeat(levels), b"a".repeat(levels - 1), b".".to_vec()].concat()
@@ -153,4 +155,40 @@ fn names_of_entries_are_bytes() {
         }
     }
     assert!(forge::read(&file).is_ok());
+}
+
+/// Kilobytes of mapped files that are in memory.
+#[cfg(target_os = "linux")]
+fn mapped_in_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_a_file_touches_its_index_only() {
+    let bytes = 64 << 20;
+    let record = [(bytes as u64).to_le_bytes().to_vec(), vec![1; bytes]].concat();
+    let view = |key: &str, persistence: &[u8]| {
+        let id = [text("storage"), global("torch", "ByteStorage"), text(key), text("cpu"), int(bytes as i64)].concat();
+        let storage = [b"(".to_vec(), id, persistence.to_vec(), b"tQ".to_vec()].concat();
+        root(&tensor(&storage, 0, &[bytes as i64], &[1]))
+    };
+    let header = format!(r#"{{"w":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
+    let zipped = [Entry::new("a/data.pkl", &view("0", b"")), Entry::new("a/data/0", &record[8..])];
+    let files = [zip(&zipped), legacy(&view("k", b"N"), &["k"], &record), safetensors(&header, &record[8..])];
+    for file in files {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&path, file).unwrap();
+        let before = mapped_in_memory();
+        let checkpoint = mmcv_pth::Checkpoint::open(&path).unwrap();
+        let opened = mapped_in_memory() - before;
+        // The system may map 2 MB around each place that is touched.
+        assert!(opened < 8 << 10, "{}: {opened} kB", checkpoint.format());
+        let digests = mmcv_pth::inspect(&path, &mmcv_pth::Options::new(), true).unwrap();
+        assert_eq!(digests.checkpoint().tensors().next().unwrap().byte_count(), bytes as u64);
+        let read = mapped_in_memory() - before;
+        assert!(read < 40 << 10, "{}: {read} kB stay after hashing", checkpoint.format());
+    }
 }

@@ -152,6 +152,10 @@ fn a_folder_that_is_cleared_meanwhile_is_an_error_and_no_wrong_file() {
     let url = server.url(&name);
     let child = command(home.path(), &["fetch", &url]).spawn().unwrap();
     wait.recv().unwrap();
+    // By then it has made all the files that it makes before the end.
+    while partial_length(home.path()) < 100_000 {
+        std::thread::yield_now();
+    }
     fs::remove_dir_all(home.path().join("checkpoints")).unwrap();
     go_on.send(()).unwrap();
     let output = child.wait_with_output().unwrap();

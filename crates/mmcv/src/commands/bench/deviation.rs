@@ -62,21 +62,29 @@ impl Photo {
 }
 
 impl Deviations {
-    /// The cells of a row: same class on the photo, on how many crops, largest and mean difference of the scores.
-    pub(super) fn cells(&self) -> [String; 4] {
+    /// The cells of a row: same class on the photo, on how many crops, largest and mean difference of the scores, and the
+    /// largest score.
+    pub(super) fn cells(&self) -> [String; 5] {
         let Self { photo, crops } = self;
         [
             if photo.agree == photo.images { "yes" } else { "no" }.to_owned(),
             format!("{}/{}", crops.agree, crops.images),
             format!("{:.2e}", crops.largest.max(photo.largest)),
             format!("{:.2e}", crops.mean),
+            format!("{:.2e}", crops.scale.max(photo.scale)),
         ]
     }
 
     pub(super) fn to_json(self) -> Value {
         let object = |found: Deviation| {
-            let Deviation { images, agree, largest, mean, .. } = found;
-            json!({ "images": images, "same_class": agree, "largest_difference": largest, "mean_difference": mean })
+            let Deviation { images, agree, largest, mean, scale, .. } = found;
+            json!({
+                "images": images,
+                "same_class": agree,
+                "largest_difference": largest,
+                "mean_difference": mean,
+                "largest_score": scale,
+            })
         };
         json!({ "photo": object(self.photo), "crops": object(self.crops) })
     }

@@ -106,6 +106,7 @@ impl Bench {
         if let Some(threads) = self.threads {
             tch::set_num_threads(i32::from(threads));
         }
+        let photo = self.deviation.as_deref().map(Photo::read).transpose()?;
         let mut subjects = Vec::new();
         for config in &self.configs {
             for task in self.tasks() {
@@ -118,7 +119,6 @@ impl Bench {
         let times = self.measure(&mut subjects)?;
         let summaries: Vec<Summary> = times.iter().map(|times| Summary::of(times)).collect();
         let profiles = if self.profile { self.profiles(&mut subjects)? } else { Vec::new() };
-        let photo = self.deviation.as_deref().map(Photo::read).transpose()?;
         let deviations = photo.map_or_else(|| Ok(Vec::new()), |photo| Self::deviations(&subjects, &photo))?;
         if self.json {
             return print(&format!("{:#}\n", self.to_json(&subjects, &summaries, &profiles, &deviations)));
@@ -200,11 +200,13 @@ impl Bench {
             ]);
         }
         let mut text = table(&rows, 3);
-        let columns = ["network", "mode", "same class", "of crops", "largest difference", "mean difference"];
+        let columns = ["network", "mode", "same class", "of crops", "largest difference", "mean", "largest score"];
         let mut rows = vec![columns.map(str::to_owned)];
         for (subject, deviations) in subjects.iter().zip(deviations) {
-            let Some([photo, crops, largest, mean]) = deviations.as_ref().map(Deviations::cells) else { continue };
-            rows.push([subject.name().to_owned(), subject.task().to_string(), photo, crops, largest, mean]);
+            let Some([photo, crops, largest, mean, scale]) = deviations.as_ref().map(Deviations::cells) else {
+                continue;
+            };
+            rows.push([subject.name().to_owned(), subject.task().to_string(), photo, crops, largest, mean, scale]);
         }
         if rows.len() > 1 {
             text.push_str(&format!("\nScores, compared with the network itself in f32\n\n{}", table(&rows, 3)));

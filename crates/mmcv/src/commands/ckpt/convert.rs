@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use mmcv_pth::{Checkpoint, ConvertOptions, Converted, Target};
+use mmcv_pth::{AnyCheckpoint, ConvertOptions, Converted, Target};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{Failure, print, print_json, shown, size};
+use crate::commands::{Failure, plural, print, print_json, shown, size};
 use crate::progress::Bytes;
 
 /// Writes a checkpoint as `.pth` or safetensors.
@@ -20,9 +20,10 @@ use crate::progress::Bytes;
   mmcv ckpt convert epoch_12.pth weights.safetensors --entry state_dict
   mmcv ckpt convert model.safetensors pytorch_model.bin
   mmcv ckpt convert old_format.pth new_format.pth
+  mmcv ckpt convert model.safetensors.index.json model.safetensors
   mmcv ckpt convert scripted.pt weights --to pth --force")]
 pub(crate) struct Convert {
-    /// The file to read: `.pth` of any age, TorchScript, safetensors.
+    /// The file to read: `.pth` of any age, TorchScript, safetensors, or the index `*.index.json` of several.
     source: PathBuf,
     /// The file to write; its suffix tells the format: .safetensors, or .pth, .pt, .bin, .ckpt.
     destination: PathBuf,
@@ -68,14 +69,15 @@ impl Convert {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let file = self.destination.display();
         let Some(to) = self.to.or_else(|| To::of_suffix(&self.destination)) else {
-            let message = format!("{file}: its suffix tells no format; add `--to pth` or `--to safetensors`\n");
+            let message =
+                format!("{file}: its suffix tells no format that is written; add `--to pth` or `--to safetensors`\n");
             clap::Error::raw(ErrorKind::MissingRequiredArgument, message).exit();
         };
         // Also a link that leads nowhere is something that would be replaced.
         if !self.force && self.destination.symlink_metadata().is_ok() {
             return Err(Failure(format!("{file}: there is such a file; `--force` replaces it")));
         }
-        let checkpoint = Checkpoint::open(&self.source)?;
+        let checkpoint = AnyCheckpoint::open(&self.source)?;
         let bar = Bytes::of(checkpoint.tensors().map(|raw| raw.byte_count()).sum());
         let progress = |written| bar.at(written);
         let options = ConvertOptions { entry: self.entry.as_deref(), lossy: self.lossy, progress: Some(&progress) };
@@ -110,8 +112,4 @@ fn notes(converted: &Converted) -> String {
         text.push_str(&format!("left out: {path:?} ({what})\n"));
     }
     text
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

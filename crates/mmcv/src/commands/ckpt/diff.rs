@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mmcv_pth::{Checkpoint, CompareOptions, Comparison, Different};
+use mmcv_pth::{AnyCheckpoint, CompareOptions, Comparison, Different};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{Failure, print, print_json};
@@ -14,7 +14,7 @@ const SHOWN: usize = 4;
 
 /// Compares the tensors of two files: names, shapes, types, values.
 ///
-/// The files may be of different formats. What is no tensor is not compared. Without tolerances only the same bits are
+/// The files may be of different formats, or the index `*.index.json` of several. What is no tensor is not compared. Without tolerances only the same bits are
 /// the same.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -22,6 +22,7 @@ const SHOWN: usize = 4;
   mmcv ckpt diff model.pth model.safetensors && echo same
   mmcv ckpt diff training.pth weights.safetensors --entry state_dict --json
   mmcv ckpt diff full.pth half.pth --rtol 1e-3
+  mmcv ckpt diff pytorch_model.bin.index.json model.safetensors
 
 Exit status: 0 the tensors are the same, 1 they differ or a file cannot be read, 2 wrong
 usage. Where they differ, stdout tells how; where a file cannot be read, it has nothing.")]
@@ -54,7 +55,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 
 impl Diff {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let (a, b) = (Checkpoint::open(&self.a)?, Checkpoint::open(&self.b)?);
+        let (a, b) = (AnyCheckpoint::open(&self.a)?, AnyCheckpoint::open(&self.b)?);
         let bar = Bytes::unknown();
         let progress = |done, total| bar.of_total(done, total);
         let options = CompareOptions {

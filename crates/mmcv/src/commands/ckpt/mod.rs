@@ -5,11 +5,14 @@ mod diff;
 mod inspect;
 mod verify;
 
+use std::io;
+
 use clap::Subcommand;
+use mmcv_pth::ErrorKind;
 
 use super::Failure;
 
-/// Checkpoint files: `.pth` of any age, TorchScript, safetensors. Nothing in them is executed.
+/// Checkpoint files: `.pth` of any age, TorchScript, safetensors, several with an index. Nothing in them is executed.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   mmcv ckpt inspect resnet50-0676ba61.pth
@@ -37,6 +40,9 @@ impl Ckpt {
 
 impl From<mmcv_pth::Error> for Failure {
     fn from(error: mmcv_pth::Error) -> Self {
-        Self(error.to_string())
+        let is_missing = matches!(error.kind(), ErrorKind::Io(io) if io.kind() == io::ErrorKind::NotFound);
+        let is_name = is_missing && error.path().to_string_lossy().contains("://");
+        let hint = if is_name { "; `mmcv zoo fetch NAME` prints the file of a name or URL" } else { "" };
+        Self(format!("{error}{hint}"))
     }
 }

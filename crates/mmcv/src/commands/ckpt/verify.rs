@@ -1,14 +1,14 @@
 //! `mmcv ckpt verify`: whether a file is whole, and the one that it should be.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmcv_pth::Checkpoint;
+use mmcv_pth::{AnyCheckpoint, Checkpoint};
 use mmcv_zoo::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::commands::{Failure, print, print_json, shown, size};
+use crate::commands::{Failure, plural, print, print_json, shown, size};
 use crate::progress::Bytes;
 
 /// Reads a file to its last byte: structure, checksums, and the SHA-256 that its name or `--sha256` tells.
@@ -16,30 +16,44 @@ use crate::progress::Bytes;
 #[command(after_help = "Examples:
   mmcv ckpt verify resnet50-0676ba61.pth
   mmcv ckpt verify model.safetensors --sha256 2cf24dba5fb0a30e
+  mmcv ckpt verify pytorch_model.bin.index.json --json
 
 Files of the zip format have a checksum for each tensor; in the others only the SHA-256
 tells that an element was changed.")]
 pub(crate) struct Verify {
-    /// The file. A name such as `resnet50-0676ba61.pth` tells how its SHA-256 begins.
+    /// The file, or the index `*.index.json` of several, which are read, too. A name such as `resnet50-0676ba61.pth` tells
+    /// how its SHA-256 begins.
     file: PathBuf,
     /// The file's SHA-256, or its beginning (at least 6 hex digits); the name is then not asked.
     #[arg(long, value_name = "HEX")]
     sha256: Option<Digest>,
-    /// Prints one JSON object: format, number of tensors, size, and digests.
+    /// Prints one JSON object: format, number of tensors, size, digests, and the files of an index.
     #[arg(long)]
     json: bool,
+}
+
+/// A file that was read to its end.
+struct Read {
+    sha256: Digest,
+    bytes: u64,
+}
+
+impl Read {
+    fn whole(path: &Path) -> Result<Self, Failure> {
+        let fail = |error: std::io::Error| Failure(format!("{}: {error}", path.display()));
+        let file = File::open(path).map_err(fail)?;
+        let bytes = file.metadata().map_err(fail)?.len();
+        let bar = Bytes::of(bytes);
+        Ok(Self { sha256: Digest::of_reader(bar.watch(file)).map_err(fail)?, bytes })
+    }
 }
 
 impl Verify {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let file = self.file.display();
-        let checkpoint = Checkpoint::open(&self.file)?;
-        let fail = |error: std::io::Error| Failure(format!("{file}: {error}"));
-        let opened = File::open(&self.file).map_err(fail)?;
-        let bytes = opened.metadata().map_err(fail)?.len();
-        let bar = Bytes::of(bytes);
-        let found = Digest::of_reader(bar.watch(opened)).map_err(fail)?;
-        drop(bar);
+        let checkpoint = AnyCheckpoint::open(&self.file)?;
+        let read = Read::whole(&self.file)?;
+        let found = &read.sha256;
         checkpoint.verify()?;
         let (expected, whence) = match &self.sha256 {
             Some(given) => (Some(given.clone()), "--sha256"),
@@ -51,21 +65,52 @@ impl Verify {
         if let Some(expected) = expected.as_ref().filter(|expected| !expected.is_prefix_of(found.as_str())) {
             return Err(Failure(format!("{file}: wrong SHA-256: expected {expected} ({whence}), found {found}")));
         }
-        let (format, tensors) = (checkpoint.format().to_string(), checkpoint.tensors().len());
+        let tensors = checkpoint.tensors().count();
+        let shards = match checkpoint.file() {
+            Some(_) => Vec::new(),
+            None => checkpoint
+                .files()
+                .iter()
+                .map(|shard| Ok((shard, Read::whole(shard.path())?)))
+                .collect::<Result<_, Failure>>()?,
+        };
+        let format = checkpoint.file().map_or("index".to_owned(), |one| one.format().to_string());
         if self.json {
-            return print_json(&json!({
+            let mut told = json!({
                 "file": shown(&self.file),
                 "format": format,
                 "tensors": tensors,
-                "bytes": bytes,
+                "bytes": read.bytes,
                 "sha256": found.as_str(),
                 "expected": expected.as_ref().map(Digest::as_str),
-            }));
+            });
+            if checkpoint.file().is_none() {
+                told["files"] = shards.iter().map(|(shard, read)| shard_json(shard, read)).collect();
+            }
+            return print_json(&told);
         }
         let told = match expected {
             Some(expected) => format!("as {whence} tells ({expected})"),
             None => "nothing tells what it should be".to_owned(),
         };
-        print(&format!("good: {file}: {format}, {tensors} tensors, {}\nSHA-256 {found}, {told}\n", size(bytes)))
+        let mut text = format!(
+            "good: {file}: {format}, {}, {}\nSHA-256 {found}, {told}\n",
+            plural(tensors, "tensor"),
+            size(read.bytes)
+        );
+        for (shard, read) in shards {
+            text.push_str(&format!("SHA-256 {}, {}, {}\n", read.sha256, shard.path().display(), size(read.bytes)));
+        }
+        print(&text)
     }
+}
+
+fn shard_json(shard: &Checkpoint, read: &Read) -> Value {
+    json!({
+        "file": shown(shard.path()),
+        "format": shard.format().to_string(),
+        "tensors": shard.tensors().len(),
+        "bytes": read.bytes,
+        "sha256": read.sha256.as_str(),
+    })
 }

@@ -14,6 +14,9 @@ use crate::progress::Download;
 /// There the folder is the cache folder (MMCV_HOME=FOLDER MMCV_OFFLINE=1), or a mirror
 /// (MMCV_MIRRORS=https://=file:///FOLDER/).
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo bundle /mnt/stick torchvision://resnet50 open-mmlab://resnet50_v1c
+  MMCV_HOME=/mnt/stick MMCV_OFFLINE=1 mmcv zoo fetch torchvision://resnet50")]
 pub(crate) struct Bundle {
     /// The folder; what is in it stays.
     folder: PathBuf,

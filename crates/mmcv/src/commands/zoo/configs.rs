@@ -11,8 +11,8 @@ use crate::commands::{Failure, make_folder_of, print};
 
 /// Writes a config file for each name that has a network here: FOLDER/torchvision/resnet50.yaml and so on.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  mmcv zoo configs configs")]
+#[command(after_help = "Examples:
+  mmcv zoo configs model_zoo/configs")]
 pub(crate) struct Configs {
     /// The folder; files of these names are replaced.
     folder: PathBuf,

@@ -36,14 +36,24 @@ An open_mmlab.json there adds names, or replaces them. A config.json there may h
 MMCV_MIRRORS=\"PREFIX=MIRROR ...\" comes before these mirrors; MMCV_OFFLINE=1 forbids requests.")]
 pub(crate) enum Zoo {
     /// Lists the names and where they lead.
+    #[command(after_help = "Examples:
+  mmcv zoo list
+  mmcv zoo list resnet50
+  mmcv zoo list --json")]
     List {
-        /// Only names that contain this.
+        /// Only names that contain this, in upper or lower case.
         pattern: Option<String>,
         /// Prints one JSON object: name to URL or path.
         #[arg(long)]
         json: bool,
     },
     /// Downloads a file where it is not cached, verifies it, and prints its path.
+    #[command(after_help = "Examples:
+  mmcv zoo fetch torchvision://mobilenet_v2
+  mmcv zoo fetch open-mmlab://detectron2/resnet50_caffe --json
+  mmcv zoo fetch https://example.org/resnet50-0676ba61.pth
+  mmcv zoo fetch https://example.org/model.pth --sha256 2cf24dba5fb0a30e
+  mmcv ckpt inspect $(mmcv zoo fetch torchvision://resnet18)")]
     Fetch {
         /// A URL, a name of the list, or open-mmlab://NAME, torchvision://NAME.
         name: String,
@@ -54,6 +64,10 @@ pub(crate) enum Zoo {
         json: bool,
     },
     /// Prints the cache folder, or where `fetch NAME` puts or finds the file. Makes no request.
+    #[command(after_help = "Examples:
+  mmcv zoo path
+  mmcv zoo path torchvision://mobilenet_v2
+  mmcv zoo path https://example.org/resnet50-0676ba61.pth --json")]
     Path {
         /// A URL or a name.
         name: Option<String>,
@@ -62,6 +76,9 @@ pub(crate) enum Zoo {
         json: bool,
     },
     /// Puts a local file into the cache, as if it had been fetched; its digest has to be right.
+    #[command(after_help = "Examples:
+  mmcv zoo import torchvision://mobilenet_v2 Downloads/mobilenet_v2-b0353104.pth
+  mmcv zoo import https://example.org/model.pth model.pth --sha256 2cf24dba5fb0a30e")]
     Import {
         /// A URL or a name.
         name: String,
@@ -127,13 +144,17 @@ impl Verification {
 }
 
 fn list(zoo: &mmcv_zoo::Zoo, pattern: &str, json: bool) -> Result<(), Failure> {
-    let entries = zoo.list()?.into_iter().filter(|(name, _)| name.contains(pattern));
+    let wanted = pattern.to_lowercase();
+    let entries: Map<_, _> =
+        zoo.list()?.into_iter().filter(|(name, _)| name.to_lowercase().contains(&wanted)).collect();
+    if entries.is_empty() {
+        log::warn!("no name contains {pattern:?}; `mmcv zoo list` has all of them");
+    }
     if json {
-        let map: Map<_, _> = entries.collect();
-        return print_json(&Value::Object(map));
+        return print_json(&Value::Object(entries));
     }
     let text: String =
-        entries.map(|(name, target)| format!("{name:<32} {}\n", target.as_str().unwrap_or("no URL"))).collect();
+        entries.iter().map(|(name, target)| format!("{name:<32} {}\n", target.as_str().unwrap_or("no URL"))).collect();
     print(&text)
 }
 

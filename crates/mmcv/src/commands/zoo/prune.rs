@@ -4,10 +4,14 @@ use clap::Args;
 use mmcv_zoo::{PruneOptions, Zoo};
 use serde_json::{Value, json};
 
-use crate::commands::{Failure, print, print_json, shown, size};
+use crate::commands::{Failure, plural, print, print_json, shown, size};
 
 /// Removes what interrupted downloads and removed files have left; never the user's own files.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo prune --dry-run
+  mmcv zoo prune
+  mmcv zoo prune --all --json")]
 pub(crate) struct Prune {
     /// Also removes all cached files.
     #[arg(long)]
@@ -31,7 +35,7 @@ impl Prune {
         }
         let mut text: String = files.iter().map(|file| format!("{}\n", file.file.display())).collect();
         let done = if self.dry_run { "would be removed" } else { "removed" };
-        text.push_str(&format!("{} files, {} {done}\n", files.len(), size(bytes)));
+        text.push_str(&format!("{}, {} {done}\n", plural(files.len(), "file"), size(bytes)));
         print(&text)
     }
 }

@@ -8,6 +8,10 @@ use crate::commands::{Failure, print, print_json, shown};
 
 /// Hashes cached files again, whatever is remembered of them. Changes nothing; exit status 1 where one is wrong.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo verify
+  mmcv zoo verify torchvision://mobilenet_v2 open-mmlab://resnet50_v1c
+  mmcv zoo verify --json")]
 pub(crate) struct Verify {
     /// URLs or names; all cached files where there are none.
     names: Vec<String>,

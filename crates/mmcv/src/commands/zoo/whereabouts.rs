@@ -8,6 +8,10 @@ use crate::commands::{Failure, print, print_json, shown};
 
 /// Tells where a name leads, or which settings hold. Makes no request.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo where
+  mmcv zoo where torchvision://mobilenet_v2
+  mmcv zoo where --json")]
 pub(crate) struct Where {
     /// A URL or a name; where there is none, the cache folder, the mirrors and so on are told.
     name: Option<String>,
