@@ -192,3 +192,18 @@ fn opening_a_file_touches_its_index_only() {
         assert!(read < 40 << 10, "{}: {read} kB stay after hashing", checkpoint.format());
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_long_pickle_does_not_stay_in_memory() {
+    let pickle = [b"N0".repeat(32 << 20), b"N.".to_vec()].concat();
+    let files = [zip(&[Entry::new("a/data.pkl", &pickle)]), legacy(&pickle, &[], &[])];
+    for file in files {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&path, file).unwrap();
+        let before = mapped_in_memory();
+        let checkpoint = mmcv_pth::Checkpoint::open(&path).unwrap();
+        let opened = mapped_in_memory() - before;
+        assert!(opened < 32 << 10, "{}: {opened} kB", checkpoint.format());
+    }
+}
