@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::error::{ErrorKind, PickleProblem, StorageProblem, ZipProblem};
 use crate::limits::{MAX_PICKLE_BYTES, max_unfolded_bytes};
-use crate::map::{Map, RELEASE_BYTES};
+use crate::map::Map;
 use crate::pickle::{AllowList, Graph, Machine, Persistence};
 use crate::storage::{Place, StorageTable};
 use crate::zip::{Archive, Entry};
@@ -92,9 +92,7 @@ impl<'a> Reader<'a> {
         let data = self.file.get(range).unwrap_or_default();
         if entry.is_stored() {
             entry.check_crc(data)?;
-            if data.len() > RELEASE_BYTES {
-                self.file.release_part(data);
-            }
+            self.file.release_part(data);
             return Ok(Cow::Borrowed(data));
         }
         entry.inflate(data).map(Cow::Owned)

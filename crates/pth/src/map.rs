@@ -56,8 +56,11 @@ impl Map {
         }
     }
 
-    /// As [`release`](Self::release), for a part of the mapped bytes; nothing happens to other bytes.
+    /// As [`release`](Self::release), for a part of the mapped bytes that was read once, if it is so long that it matters.
     pub(crate) fn release_part(&self, part: &[u8]) {
+        if part.len() < RELEASE_BYTES {
+            return;
+        }
         if let Some(start) = part.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr()) {
             self.release(start..start.saturating_add(part.len()));
         }
