@@ -45,6 +45,27 @@ fn loaded_weights_are_never_initialised_again() {
     assert!(weight(&*module, "fc.weight").iter().all(|value| *value == 1.0));
 }
 
+/// mmdetection's and mmpretrain's old key, in place of an `init_cfg`.
+#[test]
+fn pretrained_is_a_key_of_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let backbone = dict! { type: "MobileNetV2", widen_factor: 0.1, out_indices: [0] };
+    let classifier = dict! { type: "ImageClassifier", backbone: backbone.clone() };
+    for (index, config) in [dict! { type: "HRNet", arch: "w18" }, classifier, backbone].into_iter().enumerate() {
+        let with = |more: Dict| build_model(&config.clone().into_iter().chain(more).collect::<Dict>().into());
+        let file = folder.path().join(format!("{index}.pth"));
+        let donor = with(dict! { pretrained: null }).unwrap();
+        save_checkpoint(&*donor, &file, &SaveOptions::default()).unwrap();
+        let module = with(dict! { pretrained: file.to_str().unwrap() }).unwrap();
+        module.init_weights().unwrap();
+        assert_eq!(module.state_dict(), donor.state_dict(), "{config}");
+        // mmpretrain's classifier prefers it, mmdetection's networks want one of both.
+        let both = with(dict! { pretrained: "a.pth", init_cfg: { type: "Kaiming", layer: "Conv2d" } });
+        let refused = both.err().is_some_and(|error| error.to_string().contains("pretrained"));
+        assert_eq!(refused, config.get("backbone").is_none(), "{config}");
+    }
+}
+
 #[test]
 fn pretrained_weights_come_last_and_stay() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 //! A test runs on the device of `MMCV_TEST_DEVICE`, the CPU where it is not set.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod checkpoints;
 mod custom_layer;
 mod downstream;
 mod fuse;

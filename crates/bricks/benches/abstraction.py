@@ -1,9 +1,10 @@
-"""Builds stacks of ConvModules; abstraction.rs starts it.
+"""Builds and trains ConvModules; abstraction.rs starts it.
 
     python abstraction.py STACKS
 
-STACKS is a JSON list of lists of [in_channels, out_channels, kernel_size, stride]. For each line of stdin, the number of
-a stack, the stack is built and its seconds are printed.
+STACKS is a JSON list of lists of [in_channels, out_channels, kernel_size, stride]. For each line of stdin the seconds of
+what it says are printed: `build N` builds a stack, `train 0` is a forward and a backward pass of modules with batch norm in
+evaluation, `train 1` the same with efficient_conv_bn_eval.
 """
 
 import json
@@ -19,14 +20,33 @@ def build(stack):
         yield ConvModule(inputs, outputs, kernel, stride=stride, padding=kernel // 2, norm_cfg=dict(type="BN"))
 
 
-def seconds(stack):
+def trained(efficient):
+    modules = [
+        ConvModule(64, 64, 3, padding=1, norm_cfg=dict(type="BN"), efficient_conv_bn_eval=efficient) for _ in range(4)
+    ]
+    return torch.nn.Sequential(*modules).eval()
+
+
+def step(network, images):
+    network(images).sum().backward()
+    network.zero_grad(set_to_none=False)
+
+
+def seconds(work, *arguments):
     start = perf_counter()
-    list(build(stack))
+    work(*arguments)
     return perf_counter() - start
 
 
 torch.set_num_threads(1)
+torch.manual_seed(0)
 stacks = json.loads(sys.argv[1])
+networks = [trained(False), trained(True)]
+images = torch.randn(8, 64, 28, 28)
 print("ready", flush=True)
 for line in sys.stdin:
-    print(seconds(stacks[int(line)]), flush=True)
+    task, index = line.split()
+    if task == "build":
+        print(seconds(lambda stack: list(build(stack)), stacks[int(index)]), flush=True)
+    else:
+        print(seconds(step, networks[int(index)], images), flush=True)

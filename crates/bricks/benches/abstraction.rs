@@ -1,11 +1,11 @@
-//! What the abstraction costs: a forward pass of `ConvModule` against the same calls of tch, and building against Python.
+//! What the abstraction costs: a forward pass of `ConvModule` against the same calls of tch, and building and training
+//! against Python.
 //!
 //! ```sh
 //! MMCV_PYTHON=~/mmcv-reference/bin/python cargo bench -p mmcv-bricks --bench abstraction
 //! ```
 //!
-//! Prints two tables in Markdown. `MMCV_PYTHON` is a Python with torch and mmcv; without it the second table has no
-//! comparison.
+//! Prints tables in Markdown. `MMCV_PYTHON` is a Python with torch and mmcv; without it there is no comparison with it.
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -22,12 +22,24 @@ use tch::{Device, Kind, Tensor};
 const FORWARD_ROUNDS: usize = 301;
 /// Forward passes in one measurement.
 const FORWARD_PASSES: usize = 100;
+/// Training steps of each side.
+const TRAINING_ROUNDS: usize = 41;
 
 fn main() {
     tch::set_num_threads(1);
     forward();
+    let stacks = [
+        ("53 layers as in ResNet-50, 1/64 of its channels", resnet50(64), 101),
+        ("53 layers of ResNet-50", resnet50(1), 9),
+    ];
+    let mut python = Python::start(&stacks.each_ref().map(|(_, stack, _)| stack));
     println!();
-    building();
+    building(&stacks, &mut python);
+    println!();
+    training(&mut python);
+    if let Err(reason) = python {
+        println!("\nNot compared with Python: {reason}");
+    }
 }
 
 /// The same input through `ConvModule` and through three calls, in turns.
@@ -89,19 +101,14 @@ fn build(stack: &[Layer]) -> Vec<ConvModule> {
 }
 
 /// Every stack in Rust and in Python, in turns.
-fn building() {
-    let stacks = [
-        ("53 layers as in ResNet-50, 1/64 of its channels", resnet50(64), 101),
-        ("53 layers of ResNet-50", resnet50(1), 9),
-    ];
-    let mut python = Python::start(&stacks.each_ref().map(|(_, stack, _)| stack));
+fn building(stacks: &[(&str, Vec<Layer>, usize)], python: &mut Result<Python, String>) {
     println!("| building, initial weights included | layers per second | in Python | ratio |");
     println!("| --- | ---: | ---: | ---: |");
     for (index, (name, stack, rounds)) in stacks.iter().enumerate() {
         let (mut here, mut there) = (Vec::new(), Vec::new());
         for _ in 0..*rounds {
             here.push(measure(|| drop(black_box(build(stack)))));
-            there.extend(python.as_mut().ok().map(|python| python.seconds(index)));
+            there.extend(python.as_mut().ok().map(|python| python.seconds(&format!("build {index}"))));
         }
         let rate = |seconds| stack.len() as f64 / median(seconds);
         let here = rate(here);
@@ -114,12 +121,50 @@ fn building() {
         };
         println!("| {name} | {here:.0} | {rate} | {ratio} |");
     }
-    if let Err(reason) = python {
-        println!("\nNot compared with Python: {reason}");
+}
+
+/// Forward and backward pass of 4 ConvModules whose batch norms are in evaluation, with and without
+/// `efficient_conv_bn_eval`, in Rust and in Python, in turns.
+fn training(python: &mut Result<Python, String>) {
+    tch::manual_seed(0);
+    let input = Tensor::randn([8, 64, 28, 28], (Kind::Float, Device::Cpu));
+    let sides = [false, true].map(|efficient| {
+        let options = dict! { padding: 1, norm_cfg: { type: "BN" }, efficient_conv_bn_eval: efficient };
+        let modules = [(); 4].map(|()| conv_module(64, 64, 3, options.clone()).unwrap());
+        modules.iter().for_each(|module| module.train(false));
+        modules
+    });
+    let step = |modules: &[ConvModule]| {
+        let forward = |input: Tensor, module: &ConvModule| module.forward(&input).unwrap();
+        let output = modules.iter().fold(input.shallow_clone(), forward);
+        output.f_sum(Kind::Float).and_then(|sum| sum.f_backward()).unwrap();
+        modules.iter().flat_map(ModuleExt::state_dict).for_each(|(_, mut tensor)| tensor.zero_grad());
+    };
+    let mut times = [const { Vec::new() }; 4];
+    for _ in 0..TRAINING_ROUNDS {
+        for (index, modules) in sides.iter().enumerate() {
+            times[index].push(measure(|| step(modules)));
+            times[2 + index].extend(python.as_mut().ok().map(|python| python.seconds(&format!("train {index}"))));
+        }
+    }
+    println!("| forward and backward pass, batch norm in evaluation | milliseconds | in Python | ratio |");
+    println!("| --- | ---: | ---: | ---: |");
+    let [plain, efficient, python_plain, python_efficient] = times;
+    for (name, here, there) in [("plain", plain, python_plain), ("efficient_conv_bn_eval", efficient, python_efficient)]
+    {
+        let here = median(here);
+        let (there, ratio) = match there.is_empty() {
+            true => (String::new(), String::new()),
+            false => {
+                let there = median(there);
+                (format!("{:.2}", 1e3 * there), format!("{:.2}", there / here))
+            }
+        };
+        println!("| {name} | {:.2} | {there} | {ratio} |", 1e3 * here);
     }
 }
 
-/// `abstraction.py`, which builds a stack and prints the seconds for each line that it is given.
+/// `abstraction.py`, which does what the line says that it is given, and prints the seconds.
 struct Python {
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -140,8 +185,8 @@ impl Python {
         }
     }
 
-    fn seconds(&mut self, stack: usize) -> f64 {
-        writeln!(self.input, "{stack}").unwrap();
+    fn seconds(&mut self, task: &str) -> f64 {
+        writeln!(self.input, "{task}").unwrap();
         self.output.next().unwrap().unwrap().parse().unwrap()
     }
 }

@@ -17,6 +17,7 @@ mod file;
 mod layout;
 mod load;
 mod loader;
+mod memory;
 mod options;
 mod pretrained;
 mod proposal;

@@ -18,6 +18,8 @@ pub struct Deviation {
     pub largest: f64,
     /// The mean difference of the logits.
     pub mean: f64,
+    /// The largest logit of the first of the two, without its sign.
+    pub scale: f64,
 }
 
 /// Compares the logits that two classifiers give for the same images, batch by batch.
@@ -28,7 +30,7 @@ pub struct Deviation {
 /// Where one of them does not run, or gives something else.
 pub fn deviation(reference: &dyn Module, other: &dyn Module, batches: &[Tensor]) -> Result<Deviation> {
     let _guard = tch::no_grad_guard();
-    let mut found = Deviation { images: 0, agree: 0, largest: 0.0, mean: 0.0 };
+    let mut found = Deviation { images: 0, agree: 0, largest: 0.0, mean: 0.0, scale: 0.0 };
     let mut logits = 0;
     for batch in batches {
         let expected = reference.forward(batch).map_err(Error::Module)?;
@@ -42,6 +44,7 @@ pub fn deviation(reference: &dyn Module, other: &dyn Module, batches: &[Tensor])
         found.images += same.numel();
         found.agree += usize::try_from(same.f_sum(Kind::Int64)?.f_int64_value(&[])?).unwrap_or(0);
         found.largest = found.largest.max(difference.f_max()?.f_double_value(&[])?);
+        found.scale = found.scale.max(expected.f_to_kind(Kind::Double)?.f_abs()?.f_max()?.f_double_value(&[])?);
         found.mean += difference.f_sum(Kind::Double)?.f_double_value(&[])?;
         logits += difference.numel();
     }

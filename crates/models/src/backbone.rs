@@ -4,7 +4,7 @@ use std::any::Any;
 
 use mmcv_layers::norm::BatchNorm;
 use mmcv_layers::{Error, Module, ModuleExt, Output, Result, named_modules, single_input};
-use mmcv_registry::Dict;
+use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
 
 /// A network that gives the feature maps of several stages.
@@ -44,6 +44,16 @@ pub(crate) fn check_frozen_stages(frozen_stages: i64, most: i64) -> Result<()> {
         return Ok(());
     }
     Err(Error::argument("frozen_stages", frozen_stages, format!("expected -1 to {most}")))
+}
+
+/// The rules of initialisation: those of `init_cfg`, or the loading of `pretrained`, as in mmdetection.
+pub(crate) fn rules(init_cfg: &Config, default: &Config, pretrained: Option<&str>) -> Result<Config> {
+    let Some(checkpoint) = pretrained else { return Ok(init_cfg.clone()) };
+    if !init_cfg.is_null() && init_cfg != default {
+        let reason = "cannot be given with an init_cfg: expected one of both";
+        return Err(Error::conflict("pretrained", format!("{checkpoint:?}"), reason));
+    }
+    Ok(config! { type: "Pretrained", checkpoint: checkpoint })
 }
 
 /// Stops the training of `module`: evaluation mode, and no gradients for its parameters.

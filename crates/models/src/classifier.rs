@@ -24,6 +24,8 @@ config_struct! {
             neck: Config = Config::Null,
             /// What turns the vector into a score for each class; null to give the features.
             head: Option<Dict> = None,
+            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`.
+            pretrained: Option<String> = None,
             /// Accepted for the reference's configs; it concerns training alone.
             train_cfg: Config = Config::Null,
             /// Accepted for the reference's configs; pictures are prepared by [`Preprocess`](crate::Preprocess).
@@ -54,12 +56,16 @@ impl ImageClassifier {
     pub fn new(builder: &Builder<'_>, config: &ImageClassifierConfig) -> Result<Self> {
         let built = |key: &str, cfg: &Config| builder.at(|path| path.key(key)).model(cfg);
         let part = |key: &str, cfg: &Dict| built(key, &Config::Dict(cfg.clone()));
+        let rules = match &config.pretrained {
+            Some(checkpoint) => config! { type: "Pretrained", checkpoint: checkpoint.as_str() },
+            None => config.init_cfg.clone(),
+        };
         Ok(Self {
             data_preprocessor: TrainingPart::data_preprocessor(&config.data_preprocessor),
             backbone: part("backbone", &config.backbone)?,
             neck: if config.neck.is_null() { None } else { Some(built("neck", &config.neck)?) },
             head: config.head.as_ref().map(|cfg| part("head", cfg)).transpose()?,
-            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+            init_cfg: InitCfg::decode(&rules, &builder.path.key("init_cfg"))?,
         })
     }
 }
@@ -209,10 +215,10 @@ impl ClsHead {
     /// A head without weights.
     ///
     /// # Errors
-    /// Where a rule of `init_cfg` is wrong.
+    /// Where a rule of `init_cfg` or the loss is wrong.
     pub fn new(config: &ClsHeadConfig) -> Result<Self> {
         Ok(Self {
-            loss_module: TrainingPart::loss(&config.loss),
+            loss_module: TrainingPart::loss(&config.loss)?,
             init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
         })
     }
@@ -311,7 +317,7 @@ impl LinearClsHead {
     /// A head with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where the number of classes is not positive, `in_channels` is negative, or a rule of `init_cfg` is wrong.
+    /// Where the number of classes is not positive, `in_channels` is negative, or a rule of `init_cfg` or the loss is wrong.
     pub fn new(config: &LinearClsHeadConfig) -> Result<Self> {
         let LinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
         Self::of_class(&["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
@@ -341,7 +347,7 @@ impl LinearClsHead {
         }
         Ok(Self {
             class,
-            loss_module: TrainingPart::loss(loss),
+            loss_module: TrainingPart::loss(loss)?,
             fc: Linear::new(&LinearConfig::new(in_channels, num_classes))?,
             init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?,
         })

@@ -9,7 +9,7 @@ use mmcv_registry::{Config, Dict, config, config_struct, dict};
 use tch::Tensor;
 
 use crate::backbone::{
-    Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last, stop_gradients,
+    Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last, rules, stop_gradients,
 };
 
 /// Table 2 of the paper: expansion of the hidden channels, output channels, blocks, stride of the first block.
@@ -44,6 +44,8 @@ config_struct! {
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
             ]),
+            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+            pretrained: Option<String> = None,
         }
     }
 }
@@ -90,7 +92,9 @@ impl MobileNetV2 {
         }
         let last_channels = (LAST_CHANNELS as f64 * widen_factor.max(1.0)) as i64;
         let conv2 = conv_modules.build(channels, last_channels, Kernel { size: 1, stride: 1, groups: 1 }, true)?;
-        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+        let rules = rules(&config.init_cfg, &MobileNetV2Config::new().init_cfg, config.pretrained.as_deref());
+        let rules = rules.map_err(|error| error.below(&builder.path))?;
+        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?;
         let out_indices = config.out_indices.clone();
         Ok(Self { conv1, layers, conv2, out_indices, frozen_stages, norm_eval, init_cfg })
     }

@@ -35,8 +35,9 @@ config_struct! {
             source: String,
         }
         optional {
-            /// Pairs of a regular expression and what replaces it in the names of the tensors, applied in order.
-            revise_keys: ReviseKeysConfig = ReviseKeysConfig(Vec::new()),
+            /// Pairs of a regular expression and what replaces it in the names of the tensors, applied in order. Without any, a
+            /// leading `module.` is removed, which training on several devices leaves there.
+            revise_keys: ReviseKeysConfig = ReviseKeysConfig(vec![(r"^module\.".to_owned(), String::new())]),
             /// The prefix of the tensors that are taken; it is removed. Null for all.
             prefix: Option<String> = None,
             /// The names in the file: a dialect of the network, such as `torchvision`; null for what fits best.

@@ -116,6 +116,7 @@ impl Checkpoint {
         if let Some(&Node::Module(Some(attributes))) = graph.node(graph.root) {
             graph.root = attributes;
         }
+        source.release_all();
         Self::check(path, format, graph, source)
     }
 

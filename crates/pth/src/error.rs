@@ -84,6 +84,16 @@ pub enum ErrorKind {
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotRegularFile,
+    /// Memory of another size than a tensor that was to be copied there.
+    #[error("tensor {key:?}: {found} bytes of memory for its {wanted} bytes")]
+    Target {
+        /// The tensor.
+        key: String,
+        /// Bytes of its elements.
+        wanted: u64,
+        /// Bytes of the memory.
+        found: usize,
+    },
     /// The index of a sharded checkpoint is no JSON of the right form.
     #[error("the index of a sharded checkpoint is malformed: {0}")]
     Index(String),

@@ -14,6 +14,7 @@ pub(crate) const RELEASE_BYTES: usize = 16 << 20;
 /// The bytes of a regular file.
 #[derive(Debug)]
 pub(crate) struct Map {
+    file: File,
     bytes: Mmap,
 }
 
@@ -33,7 +34,23 @@ impl Map {
         // structure (sizes, offsets, text) is held in own memory and is bounds-checked again at each use.
         #[allow(unsafe_code)]
         let bytes = unsafe { Mmap::map(&file)? };
-        Ok(Self { bytes })
+        Ok(Self { file, bytes })
+    }
+
+    /// Reads bytes from `position` of the file without mapping its pages, which costs neither their memory nor the time
+    /// to map them.
+    pub(crate) fn read_at(&self, position: u64, target: &mut [u8]) -> Result<(), ErrorKind> {
+        #[cfg(target_os = "linux")]
+        populate(target);
+        #[cfg(unix)]
+        return Ok(std::os::unix::fs::FileExt::read_exact_at(&self.file, target, position)?);
+        #[cfg(not(unix))]
+        {
+            let bytes = crate::bytes::part(&self.bytes, position, target.len() as u64);
+            let ended = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+            target.copy_from_slice(bytes.ok_or_else(ended)?);
+            Ok(())
+        }
     }
 
     /// Tells the system that the pages of `range` are not needed for now, so that hashing a large file does not keep
@@ -64,6 +81,27 @@ impl Map {
         if let Some(start) = part.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr()) {
             self.release(start..start.saturating_add(part.len()));
         }
+    }
+}
+
+/// Has the system provide the pages of `target` in one go, where it has not yet. Without it they are provided one by one
+/// while they are written to, which takes longer.
+#[cfg(target_os = "linux")]
+fn populate(target: &mut [u8]) {
+    // SAFETY: this function only tells a number.
+    #[allow(unsafe_code)]
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let Ok(page @ 1..) = usize::try_from(page) else { return };
+    let (start, end) = (target.as_mut_ptr().addr(), target.as_mut_ptr_range().end.addr());
+    let (first, end) = (start.next_multiple_of(page), end / page * page);
+    if first < end {
+        // SAFETY: the pages from `first` to `end` belong to `target` alone, which may be written to, and what is in them
+        // stays as it is. It is a hint: where it is not taken, nothing is lost.
+        #[allow(unsafe_code)]
+        let _ = unsafe {
+            let pages = target.as_mut_ptr().add(first - start);
+            libc::madvise(pages.cast(), end - first, libc::MADV_POPULATE_WRITE)
+        };
     }
 }
 

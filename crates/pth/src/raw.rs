@@ -189,6 +189,16 @@ impl<'a> RawTensor<'a> {
         }
     }
 
+    /// Reads the elements from the file into `target`, which has their size, if they lie there as they have to.
+    pub(crate) fn read_in_place(&self, target: &mut [u8]) -> Result<bool, ErrorKind> {
+        let tensor = self.supported()?;
+        let Some(slice) = tensor.slice.filter(|_| is_plain(tensor, self.source.is_big_endian())) else {
+            return Ok(false);
+        };
+        let start = tensor.offset.saturating_mul(tensor.dtype.size() as u64);
+        self.source.read_stored(slice, start, target)
+    }
+
     fn content(&self, tensor: &Strided) -> Result<Content<'a>, ErrorKind> {
         tensor.slice.map_or(Ok(Content::Mapped(&[])), |slice| self.source.slice(slice))
     }
@@ -205,7 +215,7 @@ impl<'a> RawTensor<'a> {
         (whole_elements && most && is_plain(tensor, self.source.is_big_endian())).then_some((large, start..end))
     }
 
-    fn error(&self, kind: ErrorKind) -> Error {
+    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
         Error::new(self.path, kind)
     }
 }

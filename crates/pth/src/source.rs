@@ -9,6 +9,8 @@ use crate::storage::{Place, Storage, StorageTable};
 use crate::tensor::{StorageId, StorageSlice};
 use crate::zip::{Archive, Entry};
 
+/// Bytes that are read and then summed up while they are in the processor's cache.
+const READ_BYTES: usize = 256 << 10;
 /// Bytes of a deflated storage that are inflated at once and kept for the next tensor; a larger one is inflated piece by
 /// piece for each tensor that takes up most of it.
 const MAX_KEPT_BYTES: u64 = 32 << 20;
@@ -69,23 +71,66 @@ impl Source {
         Ok(Content::inflated(&content))
     }
 
+    /// Reads bytes of a storage slice from its byte `start` into `target`, and compares the storage's checksum, unless
+    /// that was done before. `false` when the storage is deflated.
+    pub(crate) fn read_stored(&self, slice: StorageSlice, start: u64, target: &mut [u8]) -> Result<bool, ErrorKind> {
+        let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
+        let storage = self.storages.get(slice.storage).ok_or_else(missing)?;
+        let ended = || storage.error(StorageProblem::Ended);
+        let (first, length, entry) = self.extent(storage)?;
+        if entry.is_some_and(|entry| !entry.is_stored()) {
+            return Ok(false);
+        }
+        let bytes = target.len() as u64;
+        let inside = |inner: u64, outer: u64| start.checked_add(inner).is_some_and(|end| end <= outer);
+        if !inside(bytes, slice.length) || !inside(slice.start.saturating_add(bytes), length) {
+            return Err(ended());
+        }
+        let verified = self.verified.get(slice.storage as usize).ok_or_else(ended)?;
+        let unverified = entry.filter(|_| verified.get().is_none());
+        let position = first + slice.start + start;
+        match unverified {
+            Some(entry) if bytes == length => {
+                let mut position = position;
+                let parts = target.chunks_mut(READ_BYTES).map(|part| {
+                    self.map.read_at(position, part)?;
+                    position += part.len() as u64;
+                    Ok::<_, ErrorKind>(&*part)
+                });
+                entry.check_crc_while(parts)?;
+                let _ = verified.set(());
+            }
+            _ => {
+                self.verify_storage(slice.storage)?;
+                self.map.read_at(position, target)?;
+            }
+        }
+        Ok(true)
+    }
+
     pub(crate) fn is_deflated(&self, id: StorageId) -> bool {
         let entry = self.storages.get(id).and_then(|storage| self.place(storage).ok()?.1);
         entry.is_some_and(|entry| !entry.is_stored())
     }
 
-    /// Where a storage lies in the file, and its zip entry where it has one.
+    /// The bytes of a storage as they lie in the file, and its zip entry where it has one.
     fn place(&self, storage: &Storage) -> Result<(&[u8], Option<&Entry>), ErrorKind> {
+        let (start, length, entry) = self.extent(storage)?;
+        let bytes = crate::bytes::part(&self.map, start, length);
+        Ok((bytes.ok_or_else(|| storage.error(StorageProblem::Ended))?, entry))
+    }
+
+    /// From which byte of the file, and how many, with the zip entry where there is one.
+    fn extent(&self, storage: &Storage) -> Result<(u64, u64, Option<&Entry>), ErrorKind> {
         let ended = || storage.error(StorageProblem::Ended);
-        let (start, length, entry) = match storage.place {
-            Place::Unknown => return Err(ended()),
-            Place::File(start) => (start, storage.bytes(), None),
+        match storage.place {
+            Place::Unknown => Err(ended()),
+            Place::File(start) => Ok((start, storage.bytes(), None)),
             Place::Entry { index, start } => {
                 let entry = self.archive.as_ref().and_then(|archive| archive.entries.get(index)).ok_or_else(ended)?;
-                (start, entry.compressed, Some(entry))
+                Ok((start, entry.compressed, Some(entry)))
             }
-        };
-        Ok((crate::bytes::part(&self.map, start, length).ok_or_else(ended)?, entry))
+        }
     }
 
     /// The data of a deflated storage that is too large to be inflated at once.
@@ -134,6 +179,11 @@ impl Source {
             Some(large) => large.for_each_chunk(|_| {}),
             None => self.storage(id, storage).map(drop),
         }
+    }
+
+    /// Gives all pages of the file back.
+    pub(crate) fn release_all(&self) {
+        self.map.release(0..self.map.len());
     }
 
     pub(crate) fn release(&self, id: StorageId) {

@@ -31,6 +31,8 @@ def fixed():
     yield make("multi_label_head_init", {**head(3, 6), "type": "MultiLabelLinearClsHead"}, init_weights=True, seed=4)
     yield make("head", head(3, 6), seed=4)
     yield make("head_init", head(3, 6), init_weights=True, seed=4)
+    seesaw = {"type": "SeesawLoss", "num_classes": 3}
+    yield make("head_seesaw", head(3, 6, loss=seesaw), seed=5)
     yield make(
         "head_init_cfg",
         head(3, 6, init_cfg={"type": "Constant", "layer": "Linear", "val": 0.5, "bias": 1.0}),
@@ -58,7 +60,41 @@ def fixed():
     yield make("error_backbone_type", classifier(backbone={"type": "MobileNetV9"}), error=["MobileNetV9"])
 
 
+def draw_whole(rng):
+    """A narrow network with neck and head; the widths of some do not fit."""
+    few = {"base_channels": 8, "stem_channels": 8, "num_stages": 2, "strides": [1, 2], "dilations": [1, 1]}
+    few["out_indices"] = rng.choice([[1], [0, 1]])
+    arch = {"w0": 8, "wa": 8.0, "wm": 2.0, "group_w": 8, "depth": 6, "bot_mul": 1.0}
+    backbone, channels = rng.choice(
+        [
+            ({"type": "ResNet", "depth": 18, **few}, 16),
+            ({"type": "ResNet", "depth": 50, "style": "caffe", "norm_eval": True, "frozen_stages": 1, **few}, 64),
+            ({"type": rng.choice(["ResNetV1c", "ResNetV1d"]), "depth": 18, **few}, 16),
+            ({"type": "ResNeXt", "depth": 50, "groups": 2, "width_per_group": 4, **few}, 64),
+            ({"type": "Res2Net", "depth": 50, "base_width": 4, **few}, 64),
+            ({"type": "RegNet", "arch": arch}, 64),
+            ({**NARROW, "out_indices": rng.choice([[7], [3, 7]])}, 1280),
+            ({"type": "VGG", "depth": 11, "num_stages": 2, "dilations": [1, 1], "out_indices": [1]}, 128),
+        ]
+    )
+    cfg = {"type": "ImageClassifier", "backbone": backbone}
+    maybe(rng, cfg, "neck", [NECK, [NECK], GEM, {**NECK, "dim": 2}, None], 0.9)
+    layer = head(rng.randint(0, 6), channels + rng.choice([0, 0, 0, 0, 1]))
+    losses = ["CrossEntropyLoss", "FocalLoss", "AsymmetricLoss", "SeesawLoss"]
+    maybe(rng, layer, "loss", [{"type": name} for name in losses], 0.3)
+    maybe(rng, layer, "topk", [1, 3], 0.3)
+    cfg["head"] = rng.choice([layer, layer, {**layer, "type": "MultiLabelLinearClsHead"}, {"type": "ClsHead"}, None])
+    maybe(rng, cfg, "init_cfg", [{"type": "Kaiming", "layer": "Conv2d"}, {"type": "Xavier", "layer": "Linear"}], 0.2)
+    maybe(rng, cfg, "train_cfg", [{"augments": {"type": "Mixup", "alpha": 0.2}}], 0.2)
+    maybe(rng, cfg, "data_preprocessor", [{"mean": [1, 2, 3], "std": [1, 1, 1]}], 0.2)
+    settings = {"digest": True, "largest": 24, "rtol": 1e-4, "atol": 1e-4, "backward": rng.random() < 0.4}
+    shape = (rng.choice([1, 2]), 3, 32, rng.choice([32, 48]))
+    return make("", cfg, shape, seed=rng.randrange(10**6), train=rng.random() < 0.5, init_weights=rng.random() < 0.5, **settings)
+
+
 def draw(rng):
+    if rng.random() < 0.5:
+        return draw_whole(rng)
     if rng.random() < 0.5:
         cfg, dimensions = dict(rng.choice([NECK, GEM])), 2
         if cfg["type"] == GEM["type"]:

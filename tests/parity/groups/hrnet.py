@@ -56,16 +56,29 @@ def fixed():
     yield Case("classifier", "model", cfg, inputs={"x": (1, 3, 32, 32)}, init_weights=True, train=False, **SETTINGS)
 
 
+def draw_extra(rng):
+    """Stages of which each has its own block, and branches of which each has its own length and width."""
+    stages = {"stage1": stage(rng.choice([1, 2]), "BOTTLENECK", [rng.choice([1, 2])], [rng.choice([4, 8])])}
+    width = rng.choice([2, 4, 6])
+    for number in (2, 3, 4):
+        ragged = rng.random() < 0.2
+        widths = [rng.choice([2, 4, 6]) if ragged else width * 2**branch for branch in range(number)]
+        blocks = [rng.choice([1, 1, 2]) for _ in range(number)]
+        stages[f"stage{number}"] = stage(rng.choice([1, 1, 2]), rng.choice(["BASIC", "BOTTLENECK"]), blocks, widths)
+    return stages
+
+
 def draw(rng):
-    cfg = {"type": "HRNet", "extra": small(rng.choice(["BASIC", "BOTTLENECK"]), rng.choice([4, 6]), rng.choice([1, 2]))}
+    cfg = {"type": "HRNet", "extra": draw_extra(rng)}
     maybe(rng, cfg, "norm_eval", [True, False])
     maybe(rng, cfg, "with_cp", [True, False], 0.2)
     maybe(rng, cfg, "zero_init_residual", [True, False])
     maybe(rng, cfg, "multiscale_output", [True, False])
     maybe(rng, cfg, "in_channels", [1, 3, 4], 0.3)
-    norms = [{"type": "BN", "momentum": 0.3}, {"type": "SyncBN"}, {"type": "GN", "num_groups": 2}]
-    maybe(rng, cfg, "norm_cfg", norms + [{"type": "BN", "requires_grad": False}])
-    maybe(rng, cfg, "conv_cfg", [{"type": "Conv2d"}, {"type": "ConvWS"}], 0.3)
+    batch_norms = [{"type": "BN", "momentum": 0.3}, {"type": "BN", "requires_grad": False}, {"type": "BN", "affine": False}]
+    maybe(rng, cfg, "norm_cfg", batch_norms + [{"type": "SyncBN"}, {"type": "GN", "num_groups": 2}])
+    maybe(rng, cfg, "conv_cfg", [{"type": name} for name in ("Conv2d", "ConvWS", "Conv2dAdaptivePadding")], 0.3)
+    maybe(rng, cfg, "init_cfg", [None, {"type": "Normal", "layer": "Conv2d", "std": 0.02}], 0.2)
     return Case(
         "",
         "model",

@@ -43,7 +43,8 @@ def build(network, weights=None):
         from mmengine.runner import load_checkpoint
 
         load_checkpoint(model, weights, map_location="cpu", strict=True)
-    return model.eval()
+    model.eval()  # which does not always give the model back
+    return model
 
 
 def randomise_norms(model):

@@ -307,8 +307,10 @@ fn build_norm(builder: &Builder<'_>, cfg: &Dict, config: &ConvModuleConfig) -> R
     let channels = if config.order.norm_after_conv() { config.out_channels } else { config.in_channels };
     let (name, norm) = builder.norm(&cfg.clone().into(), channels, "")?;
     let is_batch_or_instance = norm.class().iter().any(|class| matches!(*class, "_BatchNorm" | "_InstanceNorm"));
+    // Said once, as in Python: VGG with batch norms has one such convolution after the other.
     if config.bias == Bias::Given(true) && is_batch_or_instance {
-        log::warn!("{}: unnecessary conv bias before batch/instance norm", builder.path);
+        static SAID: Once = Once::new();
+        SAID.call_once(|| log::warn!("{}: unnecessary conv bias before batch/instance norm", builder.path));
     }
     Ok((name, norm))
 }

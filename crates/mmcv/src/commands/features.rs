@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::network::shape;
-use super::pictures::{self, Pictures, make_folder_of};
+use super::pictures::{self, Pictures, Source, make_folder_of};
 use super::weights::Weights;
 use super::{Failure, print, shown};
 use crate::picture;
@@ -72,7 +72,7 @@ impl Features {
             Some(out) => pictures::outputs(out, &sources, extension),
             None => Ok(Vec::new()),
         };
-        let format = self.format();
+        let format = self.format(&sources)?;
         let extension = if format == Format::Npy { "npy" } else { "safetensors" };
         let files = to(self.out.as_deref(), extension)?;
         let drawings = to(self.picture.as_deref(), "png")?;
@@ -83,28 +83,31 @@ impl Features {
             let stages = network.call(&[input], &Dict::new())?.into_vec();
             Ok(stages)
         };
-        self.pictures.run(&sources, &recipe.preprocess, self.weights.device(), forward, |source, photo, stages| {
+        let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
+        let all = self.pictures.run(&sources, preprocess, device, forward, |number, source, photo, stages| {
             let stages = self.stages(&recipe, &stages)?;
-            let position = results.len();
-            if let Some(file) = drawings.get(position) {
+            if let Some(file) = drawings.get(number) {
                 picture::write_features(file, photo, &stages)?;
             }
-            let written = match files.get(position) {
+            let written = match files.get(number) {
                 Some(file) => write(file, format, &stages)?,
                 None => Vec::new(),
             };
             results.push((shown(&source.file), self.described(&stages, &written)?));
             Ok(())
         })?;
-        self.report(&results)
+        self.report(&results)?;
+        Ok(all.check()?)
     }
 
-    /// The format: that of the file's name, where it tells one.
-    fn format(&self) -> Format {
-        match self.out.as_ref().and_then(|out| out.extension()).and_then(|extension| extension.to_str()) {
-            Some("npy") => Format::Npy,
-            Some("safetensors") => Format::Safetensors,
-            _ => self.format,
+    /// The format: that of the file's name, where it tells one. A single picture's file has to.
+    fn format(&self, sources: &[Source]) -> Result<Format> {
+        let Some(out) = &self.out else { return Ok(self.format) };
+        match out.extension().and_then(|extension| extension.to_str()) {
+            Some("npy") => Ok(Format::Npy),
+            Some("safetensors") => Ok(Format::Safetensors),
+            _ if sources.len() > 1 || out.is_dir() => Ok(self.format),
+            _ => bail!("--out: {}: expected FILE.safetensors, FILE.npy, or a folder that exists", out.display()),
         }
     }
 

@@ -9,6 +9,7 @@ use image::RgbImage;
 use mmcv_models::Preprocess;
 use tch::{Device, Tensor};
 
+use super::Failure;
 use crate::{picture, progress};
 
 /// What the names of pictures in folders end with.
@@ -61,43 +62,70 @@ impl Pictures {
         self.batch_size
     }
 
-    /// Runs the network on all pictures, batch by batch, and hands each with its outputs, `[1, ...]`, to `each`.
+    /// Runs the network on all pictures, batch by batch, and hands each with its number and its outputs, `[1, ...]`, to `each`.
+    /// Of several pictures those that cannot be read are left out, with a warning; what is returned then fails.
     pub(super) fn run(
         &self,
         sources: &[Source],
         preprocess: &Preprocess,
         device: Device,
         forward: impl Fn(&Tensor) -> Result<Vec<Tensor>>,
-        mut each: impl FnMut(&Source, &RgbImage, Vec<Tensor>) -> Result<()>,
-    ) -> Result<()> {
+        mut each: impl FnMut(usize, &Source, &RgbImage, Vec<Tensor>) -> Result<()>,
+    ) -> Result<AllRead> {
         let _guard = tch::no_grad_guard();
         let bar = progress::pictures(sources.len());
-        for sources in sources.chunks(usize::from(self.batch_size)) {
+        let numbered: Vec<_> = sources.iter().enumerate().collect();
+        let mut unreadable = 0;
+        for sources in numbered.chunks(usize::from(self.batch_size)) {
             let mut batch = Vec::new();
-            for source in sources {
+            for &(number, source) in sources {
                 let prepare = || {
                     let photo = picture::read(&source.file)?;
                     let (width, height) = (i64::from(photo.width()), i64::from(photo.height()));
                     let pixels = Tensor::f_from_slice(photo.as_raw())?.f_view([height, width, 3])?;
-                    Ok::<_, anyhow::Error>((source, preprocess.apply(&pixels)?, photo))
+                    Ok::<_, anyhow::Error>(((number, source), preprocess.apply(&pixels)?, photo))
                 };
-                batch.push(prepare().with_context(|| source.file.display().to_string())?);
+                match prepare().with_context(|| source.file.display().to_string()) {
+                    Ok(prepared) => batch.push(prepared),
+                    Err(error) if numbered.len() == 1 => return Err(error),
+                    Err(error) => {
+                        bar.suspend(|| log::warn!("{}", Failure::from(error)));
+                        unreadable += 1;
+                    }
+                }
             }
             // Where pictures are not cut to one size, only neighbours of the same size run together.
             for batch in batch.chunk_by(|left, right| left.1.size() == right.1.size()) {
                 let inputs: Vec<&Tensor> = batch.iter().map(|(_, input, _)| input).collect();
-                let named = || batch.first().map_or_else(String::new, |(source, ..)| source.file.display().to_string());
+                let named =
+                    || batch.first().map_or_else(String::new, |((_, source), ..)| source.file.display().to_string());
                 let outputs = Tensor::f_cat(&inputs, 0)?.f_to_device(device).map_err(anyhow::Error::from);
                 let outputs = outputs.and_then(|input| forward(&input)).with_context(named)?;
-                for (index, (source, _, photo)) in (0..).zip(batch) {
+                for (index, ((number, source), _, photo)) in (0..).zip(batch) {
                     let own: Vec<Tensor> =
                         outputs.iter().map(|output| output.f_narrow(0, index, 1)).collect::<Result<_, _>>()?;
-                    each(source, photo, own).with_context(|| source.file.display().to_string())?;
+                    each(*number, source, photo, own).with_context(|| source.file.display().to_string())?;
                     bar.inc(1);
                 }
             }
         }
         bar.finish_and_clear();
+        ensure!(unreadable < sources.len(), "none of the {} pictures can be read", sources.len());
+        Ok(AllRead { unreadable, of: sources.len() })
+    }
+}
+
+/// Whether all pictures were read: for after the results of those that were.
+#[must_use]
+pub(super) struct AllRead {
+    unreadable: usize,
+    of: usize,
+}
+
+impl AllRead {
+    /// Fails where a picture was left out.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(self.unreadable == 0, "{} of {} pictures cannot be read", self.unreadable, self.of);
         Ok(())
     }
 }

@@ -78,15 +78,17 @@ impl Predict {
         let network = self.fused(network, &recipe, sources.len())?;
         let mut results = Vec::new();
         let forward = |input: &Tensor| Ok(vec![network.forward(input)?]);
-        self.pictures.run(&sources, &recipe.preprocess, self.weights.device(), forward, |source, photo, scores| {
+        let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
+        let all = self.pictures.run(&sources, preprocess, device, forward, |number, source, photo, scores| {
             let predictions = self.best(&recipe, &scores)?;
-            if let Some(drawing) = drawings.get(results.len()) {
+            if let Some(drawing) = drawings.get(number) {
                 picture::write(drawing, photo, &predictions)?;
             }
             results.push((shown(&source.file), predictions));
             Ok(())
         })?;
-        self.report(&results)
+        self.report(&results)?;
+        Ok(all.check()?)
     }
 
     /// The network with its weights.

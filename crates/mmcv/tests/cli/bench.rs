@@ -85,6 +85,42 @@ fn the_fused_form_is_measured_beside_the_eager_one() {
     assert!(text.contains("speed") && text.contains("1.00x"), "{text}");
 }
 
+#[test]
+fn deviations_are_those_of_the_type() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("classifier.yaml");
+    let classifier = "
+type: ImageClassifier
+backbone: {type: MobileNetV2, widen_factor: 0.25}
+neck: {type: GlobalAveragePooling}
+head: {type: LinearClsHead, num_classes: 10, in_channels: 1280}
+";
+    std::fs::write(&file, classifier).unwrap();
+    let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/chelsea.png");
+    let run = |arguments: &[&str]| {
+        let size = ["bench", "--threads", "1", "--size", "32", "--batch", "20", "--runs", "1"];
+        let command = [&size, &["--mode", "eager,fused", "--deviation", photo][..], arguments].concat();
+        Said::by(mmcv(home.path(), &command).arg(&file)).done()
+    };
+    let found = |dtype| -> Vec<Value> {
+        let said = run(&["--json", "--dtype", dtype]);
+        let results: Vec<Value> = serde_json::from_str(&said).unwrap();
+        assert!(results[0].get("deviation").is_none(), "the network is not compared with itself: {said}");
+        ["photo", "crops"].map(|pictures| results[1]["deviation"][pictures].clone()).to_vec()
+    };
+    let number = |found: &Value, name: &str| found[name].as_f64().unwrap();
+    let exact = found("f32");
+    assert_eq!(exact[1]["images"], 200);
+    for (exact, rounded) in exact.iter().zip(found("bf16")) {
+        let share = |found: &Value| number(found, "largest_difference") / number(found, "largest_score");
+        assert!(share(exact) < 1e-4 && share(&rounded) > 1e-4 && share(&rounded) < 0.1, "{exact} {rounded}");
+        assert_eq!(exact["same_class"], exact["images"]);
+        assert!(number(exact, "mean_difference") <= number(exact, "largest_difference"));
+    }
+    let text = run(&[]);
+    assert!(text.contains("same class") && text.contains("200/200"), "{text}");
+}
+
 /// What `--interactive` answers to these lines.
 fn converse(lines: &str) -> Vec<String> {
     let (home, file) = network();
@@ -122,6 +158,7 @@ fn mistakes_are_named_before_anything_runs() {
         &["bench", &file, "--train", "--dtype", "bf16"],
         &["bench", &file, "--interactive", "--json"],
         &["bench", &file, &file, "--interactive"],
+        &["bench", &file, "--deviation", "cat.png"],
         &["bench", &file, &file, "--checkpoint", "a.pth"],
     ] {
         let said = Said::by(&mut mmcv(home.path(), arguments));

@@ -59,6 +59,29 @@ fn a_folder_is_classified_with_a_name_alone() {
     assert!((score(&alone) - score(&results)).abs() < 1e-6);
 }
 
+/// What training on several devices wrote, and a picture that is none beside those that are.
+#[test]
+fn prefixes_and_broken_pictures_do_no_harm() {
+    let home = home(true);
+    let state = tch::Tensor::read_safetensors(home.path().join("v1c.safetensors")).unwrap();
+    let prefixed: Vec<_> = state.into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();
+    tch::Tensor::write_safetensors(&prefixed, home.path().join("parallel.safetensors")).unwrap();
+    let arguments = ["predict", NAME, "pictures", "--json", "--topk", "1"];
+    let expected = json(by(&home, &arguments));
+    assert_eq!(json(by(&home, &[&arguments[..], &["--checkpoint", "parallel.safetensors"]].concat())), expected);
+
+    fs::write(home.path().join("pictures/a2.jpg"), "no picture").unwrap();
+    let said = by(&home, &[&arguments[..], &["--out", "drawn"]].concat());
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("a2.jpg") && said.stderr.contains("1 of 3 pictures"), "{}", said.stderr);
+    assert_eq!(serde_json::from_str::<Value>(&said.stdout).unwrap(), expected);
+    assert!(home.path().join("drawn/b/c.png").is_file() && !home.path().join("drawn/a2.png").exists());
+    let error = by(&home, &["predict", NAME, "pictures/a2.jpg"]).failed();
+    assert!(error.contains("expected PNG, JPEG, WebP or BMP"), "{error}");
+    let error = by(&home, &["features", NAME, "pictures/a.png", "--out", "features.txt"]).failed();
+    assert!(error.contains("FILE.safetensors"), "{error}");
+}
+
 #[test]
 fn weights_without_a_classifier_give_features_and_no_classes() {
     let home = home(false);
@@ -124,6 +147,8 @@ fn a_name_is_shown_with_all_that_belongs_to_it() {
     assert_eq!(shown["config"]["model"]["backbone"]["depth"], 50);
     let text = run(["zoo", "show", "torchvision://resnet50.default"]).done();
     assert!(text.contains("torchvision://resnet50.imagenet1k_v2") && text.contains("232"), "{text}");
+    let error = run(["zoo", "networks", "darknet53"]).failed();
+    assert!(error.contains("darknet53"), "{error}");
     let error = run(["zoo", "show", "darknet53"]).failed();
     assert!(error.contains("there is no network for it here"), "{error}");
     let error = run(["predict", "resnet50_v1", "a.png"]).failed();
@@ -137,4 +162,20 @@ fn the_page_of_the_networks_is_in_step() {
     let written = fs::read_to_string(page).unwrap_or_default();
     let made = run(["zoo", "networks", "--markdown"]).done();
     assert!(written == made, "run `mmcv zoo networks --markdown > docs/networks.md`");
+    let rows = made.lines().filter(|line| line.contains("://"));
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let &[_, _, _, _, all, of_kernels, published, ..] = cells.as_slice() else { panic!("{row}") };
+        assert!(published == "-" || agrees(published, all) || agrees(published, of_kernels), "{row}");
+    }
+}
+
+/// Whether a published number of multiply-adds, such as `4.09 G`, is one that was counted: up to one of its last digits, or 0.1 %.
+fn agrees(published: &str, counted: &str) -> bool {
+    let (number, unit) = published.split_once(' ').unwrap();
+    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let scale = if unit == "Gi" { f64::from(1 << 30) / 1e9 } else { 1.0 };
+    let (number, counted): (f64, f64) = (number.parse().unwrap(), counted.trim_end_matches(" G").parse().unwrap());
+    let error = (number - counted / scale).abs();
+    error <= 0.1_f64.powi(decimals as i32) || error <= 0.001 * number
 }

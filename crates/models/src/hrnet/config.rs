@@ -87,6 +87,8 @@ config_struct! {
                 config! { type: "Kaiming", layer: "Conv2d" },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
             ]),
+            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+            pretrained: Option<String> = None,
         }
     }
 }

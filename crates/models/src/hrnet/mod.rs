@@ -14,7 +14,7 @@ use mmcv_layers::{
 use mmcv_registry::Dict;
 use tch::Tensor;
 
-use crate::backbone::{Backbone, evaluate_batch_norms, last};
+use crate::backbone::{Backbone, evaluate_batch_norms, last, rules};
 use crate::resnet::{BasicBlock, BlockKind, Bottleneck, ConvNorm, Kernel, ResLayer, StageConfig, norm};
 
 pub use config::{HRBlock, HRNetConfig, HRNetExtra, HRStageConfig};
@@ -89,7 +89,9 @@ impl HRNet {
             stages.push((transition, HRStage::new(builder, config, stage, multiscale)?));
             channels = widths;
         }
-        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+        let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref());
+        let rules = rules.map_err(|error| error.below(&builder.path))?;
+        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?;
         let relu = ReLU(ReLUConfig { inplace: true });
         Ok(Self { conv1, conv2, relu, layer1, stages, norm_eval: config.norm_eval, init_cfg })
     }

@@ -4,7 +4,7 @@ use mmcv_layers::{Error, Result};
 use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, config_struct, config_words, dict};
 
 use super::block::Plugin;
-use crate::backbone::{check_frozen_stages, check_out_indices};
+use crate::backbone::{check_frozen_stages, check_out_indices, rules};
 
 config_words! {
     /// Which convolution of a bottleneck has the block's stride.
@@ -175,12 +175,7 @@ impl ResNetOptions {
 
     /// The rules of initialisation: those of `init_cfg`, or the loading of `pretrained`.
     pub(crate) fn rules(&self) -> Result<Config> {
-        let Some(checkpoint) = &self.pretrained else { return Ok(self.init_cfg.clone()) };
-        if !self.init_cfg.is_null() && self.init_cfg != Self::new().init_cfg {
-            let reason = "cannot be given with an init_cfg: expected one of both";
-            return Err(Error::conflict("pretrained", format!("{checkpoint:?}"), reason));
-        }
-        Ok(config! { type: "Pretrained", checkpoint: checkpoint.as_str() })
+        rules(&self.init_cfg, &Self::new().init_cfg, self.pretrained.as_deref())
     }
 
     /// The plugins of each of so many stages, in the order of their positions.

@@ -94,6 +94,21 @@ impl Entry {
         self.check_sum(&crc)
     }
 
+    /// The same for parts that are read one after the other.
+    pub(crate) fn check_crc_while<'a>(
+        &self,
+        parts: impl Iterator<Item = Result<&'a [u8], ErrorKind>>,
+    ) -> Result<(), ErrorKind> {
+        let mut crc = Crc::new();
+        for part in parts {
+            let part = part?;
+            if self.crc != 0 {
+                crc.update(part);
+            }
+        }
+        self.check_sum(&crc)
+    }
+
     /// The content of a deflated entry, which has to be exactly as long as declared.
     pub(crate) fn inflate(&self, data: &[u8]) -> Result<Vec<u8>, ErrorKind> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mmcv_pth::{Checkpoint, Dtype, Format, Options};
+use mmcv_pth::{Checkpoint, Dtype, Format, Options, TensorData};
 use serde_json::{Value, json};
 
 use crate::forge;
@@ -32,6 +32,57 @@ fn files_of_torch_are_read_as_torch_reads_them() {
             assert_eq!(keys(&found), keys(&expected), "{}", file.display());
         }
     }
+}
+
+#[test]
+fn tensors_are_copied_into_memory_as_they_are_lent() {
+    for file in files() {
+        let checkpoint = Checkpoint::open(&file).unwrap();
+        let tensors: Vec<_> = checkpoint.tensors().filter(|raw| raw.unsupported().is_none()).collect();
+        let mut memory: Vec<_> = tensors.iter().map(|raw| vec![0xaa; raw.byte_count() as usize]).collect();
+        let targets = memory.iter_mut().map(Vec::as_mut_slice);
+        mmcv_pth::read_all(tensors.iter().cloned().zip(targets).collect()).unwrap();
+        for (raw, memory) in tensors.iter().zip(memory) {
+            assert_eq!(*raw.bytes().unwrap(), memory, "{}: {}", file.display(), raw.key());
+        }
+    }
+}
+
+#[test]
+fn large_tensors_are_copied_by_several_threads_and_damage_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let data: Vec<u8> = (0..12_u32 << 20).map(|index| (index / 7) as u8).collect();
+    let item = |part: &'static str, range: std::ops::Range<usize>| {
+        let bytes = &data[range];
+        (part.to_owned(), TensorData::new(Dtype::Uint8, &[bytes.len() as u64], bytes).unwrap())
+    };
+    let file = folder.path().join("large.pth");
+    let parts = [0..5 << 20, 5 << 20..11 << 20, 11 << 20..12 << 20];
+    let items = ["a", "b", "c"].into_iter().zip(parts.clone()).map(|(name, range)| item(name, range));
+    mmcv_pth::write_pth(&file, &mmcv_pth::Item::mapping(items.map(|(name, data)| (name, data.into())))).unwrap();
+    let read = |file: &std::path::Path| {
+        let checkpoint = Checkpoint::open(file).unwrap();
+        let mut memory: Vec<_> = checkpoint.tensors().map(|raw| vec![0; raw.byte_count() as usize]).collect();
+        let targets = memory.iter_mut().map(Vec::as_mut_slice);
+        mmcv_pth::read_all(checkpoint.tensors().zip(targets).collect()).map(|()| memory)
+    };
+    let memory = read(&file).unwrap();
+    assert!(memory.iter().zip(parts).all(|(memory, part)| *memory == data[part]));
+
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let error = read(&file).unwrap_err().to_string();
+    assert!(error.contains("its checksum is wrong"), "{error}");
+}
+
+#[test]
+fn memory_of_another_size_is_refused() {
+    let checkpoint = Checkpoint::open(forge::data_folder().join("views.pth-zip.2.pth")).unwrap();
+    let raw = checkpoint.tensors().find(|raw| raw.key() == "transposed").unwrap();
+    let error = raw.read_into(&mut [0; 40]).unwrap_err().to_string();
+    assert!(error.ends_with("tensor \"transposed\": 40 bytes of memory for its 48 bytes"), "{error}");
 }
 
 #[test]

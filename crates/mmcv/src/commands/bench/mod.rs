@@ -1,9 +1,12 @@
 //! `mmcv bench`: how long a network takes.
 
+mod deviation;
 mod interactive;
 mod profile;
 mod statistics;
 mod subject;
+
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
@@ -12,6 +15,7 @@ use serde_json::{Value, json};
 use super::table::table;
 use super::weights::GivenWeights;
 use super::{Failure, print};
+use deviation::{Deviations, Photo};
 use statistics::Summary;
 use subject::{Subject, Task};
 
@@ -25,6 +29,7 @@ use subject::{Subject, Task};
   mmcv bench model_zoo/configs/*.yaml --batch 8 --threads 2 --json
   mmcv bench network.yaml --mode eager,fused            both, and how many times as fast
   mmcv bench network.yaml --profile                     where the time goes, layer by layer
+  mmcv bench mobilenet_v2.yaml --mode fused --dtype bf16 --deviation cat.jpg
   mmcv bench network.yaml --train --batch 16            forward pass, backward pass and a step of SGD
   printf 'run\\nrun\\nquit\\n' | mmcv bench network.yaml --interactive
 
@@ -65,8 +70,12 @@ pub(crate) struct Bench {
     /// Shows the time of each layer.
     #[arg(long)]
     profile: bool,
+    /// Compares the scores of the fused network with those of the network itself in f32, on a picture and on 200 random
+    /// crops of it.
+    #[arg(long, value_name = "PICTURE", conflicts_with = "train")]
+    deviation: Option<PathBuf>,
     /// Measures when it is told to on stdin.
-    #[arg(long, conflicts_with_all = ["runs", "warmup", "json", "profile"])]
+    #[arg(long, conflicts_with_all = ["runs", "warmup", "json", "profile", "deviation"])]
     interactive: bool,
     /// Prints JSON: a list with an object for each network and mode.
     #[arg(long)]
@@ -97,6 +106,7 @@ impl Bench {
         if let Some(threads) = self.threads {
             tch::set_num_threads(i32::from(threads));
         }
+        let photo = self.deviation.as_deref().map(Photo::read).transpose()?;
         let mut subjects = Vec::new();
         for config in &self.configs {
             for task in self.tasks() {
@@ -109,10 +119,11 @@ impl Bench {
         let times = self.measure(&mut subjects)?;
         let summaries: Vec<Summary> = times.iter().map(|times| Summary::of(times)).collect();
         let profiles = if self.profile { self.profiles(&mut subjects)? } else { Vec::new() };
+        let deviations = photo.map_or_else(|| Ok(Vec::new()), |photo| Self::deviations(&subjects, &photo))?;
         if self.json {
-            return print(&format!("{:#}\n", self.to_json(&subjects, &summaries, &profiles)));
+            return print(&format!("{:#}\n", self.to_json(&subjects, &summaries, &profiles, &deviations)));
         }
-        print(&self.report(&subjects, &summaries, &profiles))
+        print(&self.report(&subjects, &summaries, &profiles, &deviations))
     }
 
     /// What the arguments cannot say by themselves. Ends the program with status 2.
@@ -120,6 +131,9 @@ impl Bench {
         let refuse = |message| crate::Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
         if self.interactive && (self.configs.len() != 1 || self.mode.len() != 1) {
             refuse("--interactive takes one config and one mode");
+        }
+        if self.deviation.is_some() && !self.mode.contains(&Mode::Fused) {
+            refuse("--deviation needs --mode fused: it compares the fused network with the network itself");
         }
         if self.weights.chosen(None).is_some() && self.configs.len() != 1 {
             refuse("--checkpoint takes one config");
@@ -156,7 +170,18 @@ impl Bench {
         subjects.iter_mut().map(|subject| subject.profile(self.runs)).collect()
     }
 
-    fn report(&self, subjects: &[Subject], summaries: &[Summary], profiles: &[profile::Profile]) -> String {
+    /// `None` for what is not fused.
+    fn deviations(subjects: &[Subject], photo: &Photo) -> Result<Vec<Option<Deviations>>, Failure> {
+        subjects.iter().map(|subject| subject.deviations(photo)).collect()
+    }
+
+    fn report(
+        &self,
+        subjects: &[Subject],
+        summaries: &[Summary],
+        profiles: &[profile::Profile],
+        deviations: &[Option<Deviations>],
+    ) -> String {
         let several = self.mode.len() > 1;
         let columns =
             ["network", "mode", "input", "median ms", "quartiles", "images/s", if several { "speed" } else { "" }];
@@ -175,13 +200,30 @@ impl Bench {
             ]);
         }
         let mut text = table(&rows, 3);
+        let columns = ["network", "mode", "same class", "of crops", "largest difference", "mean", "largest score"];
+        let mut rows = vec![columns.map(str::to_owned)];
+        for (subject, deviations) in subjects.iter().zip(deviations) {
+            let Some([photo, crops, largest, mean, scale]) = deviations.as_ref().map(Deviations::cells) else {
+                continue;
+            };
+            rows.push([subject.name().to_owned(), subject.task().to_string(), photo, crops, largest, mean, scale]);
+        }
+        if rows.len() > 1 {
+            text.push_str(&format!("\nScores, compared with the network itself in f32\n\n{}", table(&rows, 3)));
+        }
         for (subject, profile) in subjects.iter().zip(profiles) {
             text.push_str(&format!("\n{}, {}\n\n{}", subject.name(), subject.task(), profile.report()));
         }
         text
     }
 
-    fn to_json(&self, subjects: &[Subject], summaries: &[Summary], profiles: &[profile::Profile]) -> Value {
+    fn to_json(
+        &self,
+        subjects: &[Subject],
+        summaries: &[Summary],
+        profiles: &[profile::Profile],
+        deviations: &[Option<Deviations>],
+    ) -> Value {
         let object = |(index, (subject, summary)): (usize, (&Subject, &Summary))| {
             let Summary { median, lower, upper, least } = summary;
             let mut object = json!({
@@ -200,6 +242,9 @@ impl Bench {
             });
             if let (Some(profile), Some(object)) = (profiles.get(index), object.as_object_mut()) {
                 object.insert("profile".to_owned(), profile.to_json());
+            }
+            if let (Some(Some(deviations)), Some(object)) = (deviations.get(index), object.as_object_mut()) {
+                object.insert("deviation".to_owned(), deviations.to_json());
             }
             object
         };

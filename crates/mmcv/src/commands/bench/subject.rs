@@ -8,11 +8,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use mmcv_fuse::{FuseOptions, Fused, fuse};
 use mmcv_layers::{Module, ModuleExt, Output};
-use mmcv_models::Recipe;
+use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict};
 use tch::nn::{Optimizer, OptimizerConfig, Sgd};
 use tch::{Device, Kind, Tensor};
 
+use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode};
 use crate::commands::{Failure, network};
@@ -64,6 +65,8 @@ pub(super) struct Subject {
     network: Box<dyn Module>,
     input: Tensor,
     training: Option<Training>,
+    /// What a fused network was made from, and how pictures are prepared for it; where deviations are asked for.
+    original: Option<(Box<dyn Module>, Preprocess)>,
 }
 
 impl Subject {
@@ -83,21 +86,27 @@ impl Subject {
             Some(checkpoint) => options.weights.load(&checkpoint, build)?.0,
             None => initialised(build()?)?,
         };
-        let prepared = recipe.and_then(|recipe| recipe.preprocess.crop_size);
+        let preprocess = recipe.map_or_else(preprocess, |recipe| recipe.preprocess);
+        let prepared = preprocess.crop_size;
         let size = options.size.map(i64::from).or(prepared).unwrap_or(SIZE);
         let input = Tensor::f_randn([i64::from(options.batch), 3, size, size], (Kind::Float, Device::Cpu))?;
         let training = matches!(task, Task::Training);
         network.train(training);
         let training = if training { Some(Training::new(&*network, &input)?) } else { None };
+        let mut original = None;
         let network = match task {
-            Task::Inference(Mode::Fused, dtype) => Box::new(fuse(&*network, &input.size(), &fuse_options(dtype))?),
+            Task::Inference(Mode::Fused, dtype) => {
+                let fused = fuse(&*network, &input.size(), &fuse_options(dtype))?;
+                original = options.deviation.as_ref().map(|_| (network, preprocess));
+                Box::new(fused)
+            }
             Task::Inference(Mode::Eager, Dtype::Bf16) => {
                 network.to_kind(Kind::BFloat16)?;
                 network
             }
             _ => network,
         };
-        Ok(Self { name, task, network, input, training })
+        Ok(Self { name, task, network, input, training, original })
     }
 
     /// The config file, or the name of the zoo.
@@ -134,6 +143,15 @@ impl Subject {
         Ok(profile.with_context(|| self.name.clone())?)
     }
 
+    /// How far the scores are from those of the network itself; `None` where it is not fused.
+    pub(super) fn deviations(&self, photo: &Photo) -> Result<Option<Deviations>, Failure> {
+        let fused = (&*self.network as &dyn Any).downcast_ref::<Fused>();
+        let (Some(fused), Some((network, preprocess))) = (fused, &self.original) else { return Ok(None) };
+        let (batch, _, size, _) = self.input.size4().map_err(anyhow::Error::from)?;
+        let deviations = photo.compare(&**network, fused, preprocess, (batch, size));
+        Ok(Some(deviations.with_context(|| self.name.clone())?))
+    }
+
     fn forward(&self) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
         let bf16 = matches!(self.task, Task::Inference(Mode::Eager, Dtype::Bf16));
@@ -143,6 +161,17 @@ impl Subject {
             return Ok(outputs);
         }
         outputs.iter().map(|output| Ok(output.f_to_kind(Kind::Float)?)).collect()
+    }
+}
+
+/// How pictures are prepared where the config does not say: as for ImageNet.
+fn preprocess() -> Preprocess {
+    Preprocess {
+        resize_edge: Some(SIZE + SIZE / 7),
+        crop_size: Some(SIZE),
+        mean: vec![123.675, 116.28, 103.53],
+        std: vec![58.395, 57.12, 57.375],
+        ..Preprocess::new()
     }
 }
 

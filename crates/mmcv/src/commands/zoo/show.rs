@@ -13,7 +13,7 @@ use crate::commands::{Failure, print};
 #[command(after_help = "Examples:
   mmcv zoo show
   mmcv zoo show open-mmlab://detectron2/resnet50_caffe
-  mmcv zoo show torchvision://resnet50 --config")]
+  mmcv zoo show torchvision://resnet50 --config > resnet50.yaml")]
 pub(crate) struct Show {
     /// A name or a URL; without one, all names that have a network here.
     name: Option<String>,
@@ -38,7 +38,7 @@ impl Show {
             object["config"] = serde_json::from_str(&entry.config.to_json()).unwrap_or_default();
             return print_json(&object);
         }
-        let line = |(key, value): &(&str, Value)| format!("{key:<12} {}\n", text(value));
+        let line = |(key, value): &(&str, Value)| format!("{key:<13} {}\n", text(value));
         print(&facts.iter().map(line).collect::<String>())
     }
 
@@ -73,6 +73,7 @@ fn facts(entry: &ZooEntry) -> Vec<(&'static str, Value)> {
         ("crop_size", value(&["preprocess", "crop_size"])),
         ("partial", entry.partial.into()),
         ("parameters", json!(published.map(|published| &published.parameters))),
+        ("multiply-adds", json!(published.map(|published| &published.multiply_adds))),
         ("published by", json!(published.map(|published| &published.source))),
         ("file", format!("model_zoo/configs/{}", entry.config_file()).into()),
     ]
