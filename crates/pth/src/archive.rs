@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::error::{ErrorKind, PickleProblem, StorageProblem, ZipProblem};
 use crate::limits::{MAX_PICKLE_BYTES, max_unfolded_bytes};
+use crate::map::Map;
 use crate::pickle::{AllowList, Graph, Machine, Persistence};
 use crate::storage::{Place, StorageTable};
 use crate::zip::{Archive, Entry};
@@ -21,7 +22,7 @@ pub(crate) struct Contents {
 }
 
 /// Reads the pickle, and finds the entry of each storage; the storages themselves are not touched.
-pub(crate) fn read(file: &[u8], allowed: AllowList<'_>) -> Result<Contents, ErrorKind> {
+pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<Contents, ErrorKind> {
     let archive = Archive::parse(file)?;
     let (folder, pickle) = archive.data_pickle()?;
     let mut reader = Reader { file, archive: &archive, used: Vec::new(), inflated: 0 };
@@ -34,7 +35,9 @@ pub(crate) fn read(file: &[u8], allowed: AllowList<'_>) -> Result<Contents, Erro
     ErrorKind::check_limit("bytes of data.pkl", pickle.len() as u64, MAX_PICKLE_BYTES as u64)?;
     let mut storages = StorageTable::default();
     let allowed = AllowList { torchscript, ..allowed };
-    let (graph, length) = Machine::new(&pickle, allowed, Persistence::Zip, &mut storages).run()?;
+    let machine = Machine::new(&pickle, allowed, Persistence::Zip, &mut storages);
+    let machine = if matches!(pickle, Cow::Owned(_)) { machine.inflated() } else { machine.mapped(file) };
+    let (graph, length) = machine.run()?;
     if length != pickle.len() {
         let problem = PickleProblem::Trailing(pickle.len() - length);
         return Err(ErrorKind::Pickle { offset: length, problem });
@@ -56,7 +59,7 @@ fn is_big_endian(content: &[u8]) -> Result<bool, ZipProblem> {
 }
 
 struct Reader<'a> {
-    file: &'a [u8],
+    file: &'a Map,
     archive: &'a Archive,
     /// Where the data of the entries in use is.
     used: Vec<Range<usize>>,
@@ -89,6 +92,7 @@ impl<'a> Reader<'a> {
         let data = self.file.get(range).unwrap_or_default();
         if entry.is_stored() {
             entry.check_crc(data)?;
+            self.file.release_part(data);
             return Ok(Cow::Borrowed(data));
         }
         entry.inflate(data).map(Cow::Owned)

@@ -25,6 +25,11 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
+    /// What was read from position `start` on.
+    pub(crate) fn read_since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.position).unwrap_or_default()
+    }
+
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len().saturating_sub(self.position)
     }

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::error::{Error, one_line};
 use crate::json::hexadecimal;
+use crate::map::RELEASE_BYTES;
 use crate::raw::RawTensor;
-use crate::source::RELEASE_BYTES;
 
 /// Tensors of fewer bytes than this stay in memory after they were hashed.
 const SMALL_BYTES: u64 = 1 << 20;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::bytes::Cursor;
 use crate::error::{ErrorKind, LegacyProblem, StorageProblem};
+use crate::map::Map;
 use crate::pickle::{AllowList, Graph, Machine, Node, Persistence, Value};
 use crate::storage::{Place, StorageTable};
 
@@ -21,13 +22,13 @@ pub(crate) fn is_legacy(file: &[u8]) -> bool {
 }
 
 /// The values and storages of a legacy file.
-pub(crate) fn read(file: &[u8], allowed: AllowList<'_>) -> Result<(Graph, StorageTable), ErrorKind> {
+pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<(Graph, StorageTable), ErrorKind> {
     let mut storages = StorageTable::default();
     let mut position = 0;
     let mut next = |persistence, storages: &mut StorageTable| {
         let rest = file.get(position..).unwrap_or_default();
         let (graph, length) =
-            Machine::new(rest, allowed, persistence, storages).run().map_err(|error| match error {
+            Machine::new(rest, allowed, persistence, storages).mapped(file).run().map_err(|error| match error {
                 ErrorKind::Pickle { offset, problem } => ErrorKind::Pickle { offset: position + offset, problem },
                 error => error,
             })?;

@@ -8,6 +8,9 @@ use memmap2::Mmap;
 
 use crate::error::ErrorKind;
 
+/// Bytes of a file that are read before their pages are given back.
+pub(crate) const RELEASE_BYTES: usize = 16 << 20;
+
 /// The bytes of a regular file.
 #[derive(Debug)]
 pub(crate) struct Map {
@@ -67,6 +70,16 @@ impl Map {
             };
             // It is a hint: where it is not taken, nothing is lost.
             let _ = result;
+        }
+    }
+
+    /// As [`release`](Self::release), for a part of the mapped bytes that was read once, if it is so long that it matters.
+    pub(crate) fn release_part(&self, part: &[u8]) {
+        if part.len() < RELEASE_BYTES {
+            return;
+        }
+        if let Some(start) = part.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr()) {
+            self.release(start..start.saturating_add(part.len()));
         }
     }
 }

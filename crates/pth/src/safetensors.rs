@@ -49,7 +49,8 @@ pub(crate) fn read(file: &[u8], length: u64) -> Result<(Graph, StorageTable), Er
         let place = Place::File(data + start);
         let tensor = match info.dtype.kind {
             Kind::Plain(dtype) => {
-                let storage = storages.push(key.as_str().into(), None, end - start, place);
+                // Nothing can be wrong with it any more that its name would be needed for.
+                let storage = storages.push(Box::default(), None, end - start, place);
                 let slice = StorageSlice { storage, start: 0, length: end - start };
                 let strides = row_major_strides(&info.shape.0);
                 let tensor = Strided::new(dtype, info.shape.0, strides, 0, Some(slice));

@@ -4,13 +4,11 @@ use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::{ErrorKind, StorageProblem};
-use crate::map::Map;
+use crate::map::{Map, RELEASE_BYTES};
 use crate::storage::{Place, Storage, StorageTable};
 use crate::tensor::{StorageId, StorageSlice};
 use crate::zip::{Archive, Entry};
 
-/// Bytes of a storage that are read before its pages are given back.
-pub(crate) const RELEASE_BYTES: usize = 16 << 20;
 /// Bytes that are read and then summed up while they are in the processor's cache.
 const READ_BYTES: usize = 256 << 10;
 /// Bytes of a deflated storage that are inflated at once and kept for the next tensor; a larger one is inflated piece by

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use crate::bytes::Cursor;
 use crate::error::{ErrorKind, PickleProblem};
 use crate::limits::{MAX_PICKLE_BYTES, MAX_PICKLE_MEMORY};
+use crate::map::{Map, RELEASE_BYTES};
 use crate::pickle::Fault;
 use crate::pickle::globals::AllowList;
+use crate::pickle::memo::Memo;
 use crate::pickle::opcode::*;
 use crate::pickle::stack::Stack;
 use crate::pickle::value::{Graph, Node, Value};
@@ -32,11 +34,13 @@ pub(crate) struct Machine<'a> {
     pub(super) storages: &'a mut StorageTable,
     pub(super) graph: Graph,
     pub(super) stack: Stack,
-    pub(super) memo: HashMap<u32, Value>,
+    pub(super) memo: Memo,
     /// Indices of names in the graph.
     pub(super) names: HashMap<Box<str>, u32>,
     /// Bytes taken so far, an estimate from above.
     memory: u64,
+    /// The file in which the pickle lies as it is.
+    map: Option<&'a Map>,
 }
 
 impl<'a> Machine<'a> {
@@ -54,16 +58,33 @@ impl<'a> Machine<'a> {
             storages,
             graph: Graph::new(),
             stack: Stack::default(),
-            memo: HashMap::new(),
+            memo: Memo::default(),
             names: HashMap::new(),
             memory: 0,
+            map: None,
         }
+    }
+
+    /// Lets the machine give back pages of `map`, in which the pickle lies, once they were read.
+    pub(crate) fn mapped(self, map: &'a Map) -> Self {
+        Self { map: Some(map), ..self }
+    }
+
+    /// Counts the pickle itself, which was inflated into memory.
+    pub(crate) fn inflated(self) -> Self {
+        let memory = self.input.remaining() as u64;
+        Self { memory, ..self }
     }
 
     /// Reads up to and with the STOP opcode; returns the values and the bytes read.
     pub(crate) fn run(mut self) -> Result<(Graph, usize), ErrorKind> {
+        let mut released = 0;
         loop {
             let offset = self.input.position();
+            if let Some(map) = self.map.filter(|_| offset - released >= RELEASE_BYTES) {
+                map.release_part(self.input.read_since(released));
+                released = offset;
+            }
             match self.step() {
                 Ok(true) => {
                     self.graph.deduplicate()?;

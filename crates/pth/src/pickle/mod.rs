@@ -6,6 +6,7 @@ mod finish;
 mod globals;
 mod literal;
 mod machine;
+mod memo;
 pub(crate) mod opcode;
 mod rebuild;
 mod stack;

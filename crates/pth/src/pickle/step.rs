@@ -11,8 +11,8 @@ use crate::pickle::value::{Mapping, Node, SetKind, Value};
 
 /// Bytes of an entry of a list, growth included.
 const ENTRY_BYTES: usize = 40;
-/// Bytes of an entry of the memo, growth included.
-const MEMO_BYTES: usize = 64;
+/// Bytes of a name that is known by its text, and of its entry, growth included.
+const NAME_BYTES: usize = 88;
 /// Bytes of an entry of a mapping or set, with those that finding equal keys takes in the end.
 pub(super) const KEYED_BYTES: usize = 160;
 
@@ -30,18 +30,16 @@ impl Machine<'_> {
             GET | PUT => literal::memo_line(self.line()?)?,
             BINGET | BINPUT => self.input.u8()?.into(),
             LONG_BINGET | LONG_BINPUT => self.input.u32()?,
-            // MEMOIZE numbers the entries itself; memory limits them far below 2^32.
-            _ => self.memo.len() as u32,
+            // MEMOIZE numbers the entries itself.
+            _ => self.memo.next(),
         };
         if matches!(opcode, GET | BINGET | LONG_BINGET) {
-            let value = *self.memo.get(&index).ok_or(PickleProblem::NoMemo(index))?;
+            let value = self.memo.get(index).ok_or(PickleProblem::NoMemo(index))?;
             return self.stack.push(value);
         }
         let value = self.stack.top()?;
-        if self.memo.insert(index, value).is_none() {
-            self.charge(MEMO_BYTES as u64)?;
-        }
-        Ok(())
+        let bytes = self.memo.set(index, value);
+        self.charge(bytes)
     }
 
     /// None, bools and numbers.
@@ -308,7 +306,7 @@ impl Machine<'_> {
             Some(&index) => index,
             None => {
                 let index = self.graph.names.len() as u32;
-                self.charge((full.len() * 2 + MEMO_BYTES * 2) as u64)?;
+                self.charge((full.len() * 2 + NAME_BYTES * 2) as u64)?;
                 self.graph.names.push(full.as_str().into());
                 self.names.insert(full.into(), index);
                 index
