@@ -172,6 +172,23 @@ fn stages_of_a_backbone_and_other_sizes() {
     }
 }
 
+/// With one picture, parts of the channels lie in a row already; with two they do not.
+#[test]
+fn parts_of_the_channels_are_one_region_for_any_number_of_pictures() {
+    tch::manual_seed(0);
+    let config =
+        config! { type: "Res2Net", depth: 50, base_channels: 16, stem_channels: 16, scales: 4, base_width: 26 };
+    let network = build_model(&config).unwrap();
+    network.train(false);
+    for batch in [1, 2] {
+        let shape = [batch, 3, 64, 64];
+        let fused = fuse(&*network, &shape, &FuseOptions::default()).unwrap();
+        assert!(difference(&*network, &fused, shape) < 1e-4);
+        let summary = fused.summary();
+        assert!(!summary.contains("oneDNN") || !summary.contains("libtorch"), "{batch}: {summary}");
+    }
+}
+
 #[test]
 fn a_difference_names_the_first_module_that_differs() {
     let module = trained(dict! { norm_cfg: { type: "BN" } });

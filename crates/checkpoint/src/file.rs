@@ -93,9 +93,8 @@ impl CheckpointFile {
         tensors: impl Iterator<Item = (String, RawTensor<'a>)>,
         device: Device,
     ) -> Result<Vec<(String, Tensor)>, Error> {
-        let (names, raws): (Vec<_>, Vec<_>) = tensors.unzip();
-        let read = value::read_all(&raws, device).map_err(|kind| self.error(kind))?;
-        Ok(names.into_iter().zip(read).collect())
+        let read = |(name, raw)| Ok((name, value::read(&raw, device)?));
+        tensors.map(read).collect::<Result<_, _>>().map_err(|kind| self.error(kind))
     }
 
     /// The state dict: under the entry that was asked for, or one of the usual ones, or all of the file.

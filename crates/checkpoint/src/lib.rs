@@ -17,7 +17,6 @@ mod file;
 mod layout;
 mod load;
 mod loader;
-mod memory;
 mod options;
 mod pretrained;
 mod proposal;

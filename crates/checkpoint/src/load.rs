@@ -11,7 +11,7 @@ use crate::layout::{Layout, Renamed};
 use crate::proposal::propose;
 use crate::report::{Difference, TensorType};
 use crate::tensor::can_cast;
-use crate::value::{self, Value};
+use crate::value::Value;
 use crate::{DtypePolicy, Error, LoadOptions, LoadReport};
 
 /// A state dict: names and tensors, in order.
@@ -117,8 +117,8 @@ impl<'a, 'v> Matched<'a, 'v> {
     }
 
     fn write(mut self) -> Result<LoadReport, ErrorKind> {
-        value::copy_all(&self.pairs)?;
-        for (target, _) in &self.pairs {
+        for (target, value) in &self.pairs {
+            value.copy_into(target)?;
             observe::initialised(target, || "loaded".to_owned());
         }
         for ((_, module), lacks) in self.modules.iter().zip(&self.absent) {

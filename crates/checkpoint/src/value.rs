@@ -4,7 +4,6 @@ use mmcv_pth::RawTensor;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::ErrorKind;
-use crate::memory;
 use crate::report::TensorType;
 use crate::tensor;
 
@@ -55,7 +54,7 @@ impl Value<'_> {
     }
 
     /// Copies the elements into `target`, which has the same shape; libtorch converts where the type is another.
-    fn copy_into(&self, target: &Tensor) -> Result<(), ErrorKind> {
+    pub(crate) fn copy_into(&self, target: &Tensor) -> Result<(), ErrorKind> {
         let _guard = tch::no_grad_guard();
         let mut target = target.f_detach()?;
         match self {
@@ -63,47 +62,25 @@ impl Value<'_> {
             Self::File(raw) => match target.f_view([-1_i64]) {
                 Ok(flat) => copy_pieces(raw, readable(raw)?, &flat)?,
                 // The elements of the target do not lie in a row.
-                Err(_) => {
-                    let read = read_all(std::slice::from_ref(raw), Device::Cpu)?;
-                    read.into_iter().try_for_each(|tensor| target.f_copy_(&tensor))?;
-                }
+                Err(_) => target.f_copy_(&read(raw, Device::Cpu)?)?,
             },
         }
         Ok(())
     }
-
-    /// The tensor of the file, where its bytes are those of a tensor of this type.
-    fn file_of(&self, kind: Kind) -> Option<&RawTensor<'_>> {
-        match self {
-            Self::File(raw) if self.kind() == Some(kind) => Some(raw),
-            _ => None,
-        }
-    }
 }
 
-/// Copies each value into the tensor next to it, which has the same shape. What needs no conversion and no other device is
-/// read straight into place.
-pub(crate) fn copy_all(pairs: &[(&Tensor, Value<'_>)]) -> Result<(), ErrorKind> {
-    let mut direct = Vec::new();
-    for ((target, value), memory) in pairs.iter().zip(memory::of(pairs.iter().map(|(target, _)| *target))?) {
-        match (value.file_of(target.f_kind()?), memory) {
-            (Some(raw), Some(memory)) => {
-                memory::changed(target)?;
-                direct.push((raw.clone(), memory));
-            }
-            _ => value.copy_into(target)?,
-        }
-    }
-    Ok(mmcv_pth::read_all(direct)?)
-}
-
-/// Copies of tensors of a file on `device`.
-pub(crate) fn read_all(raws: &[RawTensor<'_>], device: Device) -> Result<Vec<Tensor>, ErrorKind> {
-    let empty = |raw| Ok(Tensor::f_empty(shape_of(raw), (readable(raw)?, device))?);
-    let tensors: Vec<Tensor> = raws.iter().map(empty).collect::<Result<_, ErrorKind>>()?;
-    let pairs: Vec<_> = tensors.iter().zip(raws.iter().cloned().map(Value::File)).collect();
-    copy_all(&pairs)?;
-    Ok(tensors)
+/// A copy of a file's tensor on `device`.
+pub(crate) fn read(raw: &RawTensor<'_>, device: Device) -> Result<Tensor, ErrorKind> {
+    let kind = readable(raw)?;
+    let mapped = if device == Device::Cpu { raw.mapped()? } else { None };
+    let Some(bytes) = mapped else {
+        let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
+        copy_pieces(raw, kind, &tensor.f_view([-1_i64])?)?;
+        return Ok(tensor);
+    };
+    let tensor = Tensor::f_from_data_size(bytes, &shape_of(raw), kind)?;
+    raw.release();
+    Ok(tensor)
 }
 
 fn readable(raw: &RawTensor<'_>) -> Result<Kind, ErrorKind> {

@@ -45,6 +45,7 @@ impl Compiler<'_> {
                 let (_, place) = self.layout(*input, Desc::plain(&self.shape(*input)?, self.bf16)?)?;
                 (Desc::plain(&self.shape(unit.output)?, self.bf16)?, place)
             }
+            Kernel::Same(input) => self.native(*input)?,
             Kernel::Part(input, from) => self.part(unit, *input, *from)?,
         };
         self.store(unit.output, desc, place);

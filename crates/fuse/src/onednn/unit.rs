@@ -64,6 +64,8 @@ pub(super) enum Kernel {
     Resample(i32, ValueId),
     /// The same elements in the same order under another shape.
     Reshape(ValueId),
+    /// The same elements under the same shape.
+    Same(ValueId),
     /// A part along the channels, from this one on.
     Part(ValueId, i64),
 }
@@ -85,6 +87,7 @@ impl Kernel {
             | Self::Eltwise(input, _)
             | Self::Resample(_, input)
             | Self::Reshape(input)
+            | Self::Same(input)
             | Self::Part(input, _) => vec![*input],
             Self::Binary(_, left, right) => vec![*left, *right],
             Self::Concat(inputs, _) => inputs.clone(),
@@ -127,6 +130,7 @@ pub(super) fn kernels(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec
         .or_else(|| concat(graph, node, &shape))
         .or_else(|| resample(node, &shape))
         .or_else(|| reshape(node))
+        .or_else(|| node.value(0).filter(|_| node.name() == "contiguous").map(Kernel::Same))
         .or_else(|| slice(node, &shape))?;
     let inputs = kernel.inputs();
     let computed = inputs.iter().any(|input| !graph.constants.contains_key(input));
