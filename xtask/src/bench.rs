@@ -27,7 +27,7 @@ use engine::Engine;
 /// does concerns all of them. They take turns in random order; medians are compared.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cargo xtask bench                                        everything, in about 25 minutes: docs/benchmarks.md
+  cargo xtask bench                                        everything, in about 20 minutes: docs/benchmarks.md
   cargo xtask bench --quick                                two networks, one picture, few rounds
   cargo xtask bench --networks resnet50 --engines mmcv,eager,openvino
   cargo xtask bench --python ~/venv/bin/python             a Python that has what xtask/src/bench/requirements.txt lists
