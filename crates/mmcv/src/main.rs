@@ -62,7 +62,7 @@ mod tests {
     /// The (inner) command of an example, without what is set before it, pipes, and the words beside it.
     fn arguments(example: &str) -> impl Iterator<Item = &str> {
         let command = example.rfind("mmcv ").map_or("", |start| &example[start..]);
-        let end = ["  ", " && ", " | ", ")"].iter().filter_map(|end| command.find(end)).min();
+        let end = ["  ", " && ", " | ", " > ", ")"].iter().filter_map(|end| command.find(end)).min();
         command[..end.unwrap_or(command.len())].split(' ')
     }
 

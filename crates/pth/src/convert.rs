@@ -54,9 +54,9 @@ pub struct Converted {
 /// Writes what an open checkpoint holds as another file, which appears under its name only when it is complete.
 ///
 /// A `.pth` file keeps order, nesting, shared storages, strides and the attribute `_metadata` of one that is converted;
-/// of a TorchScript archive, and of several files with an index, the tensors are taken, as a flat state dict. Safetensors have the keys that
-/// [`Checkpoint::tensors`] gives, and hold everything that is no tensor as JSON texts under its path in `__metadata__`;
-/// back in a `.pth` file these are Python attributes of the state dict, which loading it does not see.
+/// of a TorchScript archive, and of several files with an index, the tensors are taken, as a flat state dict. Safetensors
+/// have the keys that [`Checkpoint::tensors`] gives, and hold everything that is no tensor as JSON texts under its path in
+/// `__metadata__`; back in a `.pth` file these are Python attributes of the state dict, which loading it does not see.
 ///
 /// # Errors
 /// There is nothing below the entry, the source is damaged, the target cannot be written, or it cannot hold something
