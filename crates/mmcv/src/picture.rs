@@ -7,6 +7,7 @@ use std::path::Path;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::{Context, Result};
 use image::{ImageReader, Rgb, RgbImage, imageops};
+use tch::Tensor;
 
 use crate::commands::{Prediction, make_folder_of};
 
@@ -29,6 +30,12 @@ const FILL: Rgb<u8> = Rgb([25, 113, 194]);
 pub(crate) fn read(file: &Path) -> Result<RgbImage> {
     let reader = ImageReader::open(file).context("cannot read the picture")?.with_guessed_format()?;
     Ok(reader.decode().context("cannot read the picture: expected PNG, JPEG, WebP or BMP")?.to_rgb8())
+}
+
+/// The pixels as a tensor of shape `[height, width, 3]`, 8 bits.
+pub(crate) fn pixels(photo: &RgbImage) -> Result<Tensor> {
+    let (width, height) = (i64::from(photo.width()), i64::from(photo.height()));
+    Ok(Tensor::f_from_slice(photo.as_raw())?.f_view([height, width, 3])?)
 }
 
 /// The photo at the height of the drawings, and not wider than four times that.

@@ -104,7 +104,6 @@ impl Checkpoint {
             (format, contents.graph, source)
         } else if let Some(length) = safetensors::header_length(&map) {
             let (graph, storages) = safetensors::read(&map, length)?;
-            map.release_part(crate::bytes::part(&map, 0, length).unwrap_or_default());
             (Format::Safetensors, graph, Source::new(map, storages, None, false))
         } else if legacy::is_legacy(&map) {
             let (graph, storages) = legacy::read(&map, allowed)?;

@@ -40,10 +40,14 @@ impl Source {
 
     /// The bytes of a slice of a storage; the storage's checksum is verified the first time.
     pub(crate) fn slice(&self, slice: StorageSlice) -> Result<Content<'_>, ErrorKind> {
-        let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
-        let storage = self.storages.get(slice.storage).ok_or_else(missing)?;
+        let storage = self.known(slice.storage)?;
         let whole = self.storage(slice.storage, storage)?;
         whole.part(slice).ok_or_else(|| storage.error(StorageProblem::Ended))
+    }
+
+    fn known(&self, id: StorageId) -> Result<&Storage, ErrorKind> {
+        let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
+        self.storages.get(id).ok_or_else(missing)
     }
 
     fn storage(&self, id: StorageId, storage: &Storage) -> Result<Content<'_>, ErrorKind> {
@@ -74,8 +78,7 @@ impl Source {
     /// Reads bytes of a storage slice from its byte `start` into `target`, and compares the storage's checksum, unless
     /// that was done before. `false` when the storage is deflated.
     pub(crate) fn read_stored(&self, slice: StorageSlice, start: u64, target: &mut [u8]) -> Result<bool, ErrorKind> {
-        let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
-        let storage = self.storages.get(slice.storage).ok_or_else(missing)?;
+        let storage = self.known(slice.storage)?;
         let ended = || storage.error(StorageProblem::Ended);
         let (first, length, entry) = self.extent(storage)?;
         if entry.is_some_and(|entry| !entry.is_stored()) {

@@ -81,8 +81,7 @@ impl Pictures {
             for &(number, source) in sources {
                 let prepare = || {
                     let photo = picture::read(&source.file)?;
-                    let (width, height) = (i64::from(photo.width()), i64::from(photo.height()));
-                    let pixels = Tensor::f_from_slice(photo.as_raw())?.f_view([height, width, 3])?;
+                    let pixels = picture::pixels(&photo)?;
                     Ok::<_, anyhow::Error>(((number, source), preprocess.apply(&pixels)?, photo))
                 };
                 match prepare().with_context(|| source.file.display().to_string()) {

@@ -117,12 +117,12 @@ impl Weights {
                 dict.insert("preprocess", preprocess.clone());
             }
             // What is changed on the command line is meant.
-            if let Some(entry) = entry {
+            if let Some(entry) = &entry {
                 entry.check(&Recipe::read(&config)?)?;
             }
             config.set_options(&self.cfg_options)?;
             let mut recipe = Recipe::read(&config)?;
-            recipe.checkpoint = self.given.chosen(recipe.checkpoint.clone()).or(recipe.checkpoint);
+            recipe.checkpoint = self.given.of(entry.as_ref(), recipe.checkpoint.clone()).or(recipe.checkpoint);
             if let (Some(dialect), Some(checkpoint)) = (&self.dialect, &mut recipe.checkpoint) {
                 checkpoint.dialect = Some(dialect.clone());
             }
@@ -156,11 +156,20 @@ impl Weights {
 }
 
 impl GivenWeights {
+    /// Whether weights are named.
+    pub(super) fn are_named(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
     /// How the weights are loaded that are named, as the zoo says, or as the config says of its own; `None` where none are.
     pub(super) fn chosen(&self, own: Option<CheckpointConfig>) -> Option<CheckpointConfig> {
-        let source = self.checkpoint.as_ref()?;
-        let entry = known(source).and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
-        let source = source.clone();
+        self.of(known(self.checkpoint.as_ref()?).as_ref(), own)
+    }
+
+    /// The same, where `entry` is what is known of the weights.
+    fn of(&self, entry: Option<&ZooEntry>, own: Option<CheckpointConfig>) -> Option<CheckpointConfig> {
+        let source = self.checkpoint.clone()?;
+        let entry = entry.and_then(|entry| Recipe::read(&entry.config).ok()?.checkpoint);
         let of_config = || CheckpointConfig { source, ..own.unwrap_or_else(|| CheckpointConfig::new(String::new())) };
         Some(entry.unwrap_or_else(of_config))
     }

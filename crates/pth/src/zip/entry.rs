@@ -89,12 +89,10 @@ impl Entry {
         if self.crc == 0 {
             return Ok(());
         }
-        let mut crc = Crc::new();
-        parts.into_iter().for_each(|part| crc.update(part));
-        self.check_sum(&crc)
+        self.check_crc_while(parts.into_iter().map(Ok))
     }
 
-    /// The same for parts that are read one after the other.
+    /// The same for parts that have to be read in any case, one after the other.
     pub(crate) fn check_crc_while<'a>(
         &self,
         parts: impl Iterator<Item = Result<&'a [u8], ErrorKind>>,

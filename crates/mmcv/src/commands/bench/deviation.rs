@@ -31,12 +31,8 @@ pub(super) struct Deviations {
 
 impl Photo {
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let read = || {
-            let photo = picture::read(file)?;
-            let (width, height) = (i64::from(photo.width()), i64::from(photo.height()));
-            Ok::<_, anyhow::Error>(Self { pixels: Tensor::f_from_slice(photo.as_raw())?.f_view([height, width, 3])? })
-        };
-        read().with_context(|| file.display().to_string())
+        let pixels = picture::read(file).and_then(|photo| picture::pixels(&photo));
+        Ok(Self { pixels: pixels.with_context(|| file.display().to_string())? })
     }
 
     /// Compares the two on the photo, prepared as `preprocess` says, and on crops of `size`, `batch` at a time.

@@ -16,6 +16,7 @@ use super::table::table;
 use super::weights::GivenWeights;
 use super::{Failure, print};
 use deviation::{Deviations, Photo};
+use profile::Profile;
 use statistics::Summary;
 use subject::{Subject, Task};
 
@@ -100,6 +101,17 @@ pub(crate) enum Mode {
     Fused,
 }
 
+/// A network, and what was found out about it.
+#[derive(Debug)]
+struct Measured {
+    subject: Subject,
+    summary: Summary,
+    /// Where it was asked for.
+    profile: Option<Profile>,
+    /// Where they were asked for, of a fused network.
+    deviations: Option<Deviations>,
+}
+
 impl Bench {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.check_usage();
@@ -117,13 +129,20 @@ impl Bench {
             return interactive::serve(subject);
         }
         let times = self.measure(&mut subjects)?;
-        let summaries: Vec<Summary> = times.iter().map(|times| Summary::of(times)).collect();
-        let profiles = if self.profile { self.profiles(&mut subjects)? } else { Vec::new() };
-        let deviations = photo.map_or_else(|| Ok(Vec::new()), |photo| Self::deviations(&subjects, &photo))?;
+        let results =
+            subjects.into_iter().zip(times).map(|(subject, times)| self.finish(subject, &times, photo.as_ref()));
+        let results = results.collect::<Result<Vec<_>, _>>()?;
         if self.json {
-            return print(&format!("{:#}\n", self.to_json(&subjects, &summaries, &profiles, &deviations)));
+            return print(&format!("{:#}\n", self.to_json(&results)));
         }
-        print(&self.report(&subjects, &summaries, &profiles, &deviations))
+        print(&self.report(&results))
+    }
+
+    /// Sums up, and does what is asked for beside the measuring.
+    fn finish(&self, mut subject: Subject, times: &[f64], photo: Option<&Photo>) -> Result<Measured, Failure> {
+        let profile = if self.profile { Some(subject.profile(self.runs)?) } else { None };
+        let deviations = photo.map(|photo| subject.deviations(photo)).transpose()?.flatten();
+        Ok(Measured { subject, summary: Summary::of(times), profile, deviations })
     }
 
     /// What the arguments cannot say by themselves. Ends the program with status 2.
@@ -135,7 +154,7 @@ impl Bench {
         if self.deviation.is_some() && !self.mode.contains(&Mode::Fused) {
             refuse("--deviation needs --mode fused: it compares the fused network with the network itself");
         }
-        if self.weights.chosen(None).is_some() && self.configs.len() != 1 {
+        if self.weights.are_named() && self.configs.len() != 1 {
             refuse("--checkpoint takes one config");
         }
     }
@@ -166,28 +185,13 @@ impl Bench {
         Ok(times)
     }
 
-    fn profiles(&self, subjects: &mut [Subject]) -> Result<Vec<profile::Profile>, Failure> {
-        subjects.iter_mut().map(|subject| subject.profile(self.runs)).collect()
-    }
-
-    /// `None` for what is not fused.
-    fn deviations(subjects: &[Subject], photo: &Photo) -> Result<Vec<Option<Deviations>>, Failure> {
-        subjects.iter().map(|subject| subject.deviations(photo)).collect()
-    }
-
-    fn report(
-        &self,
-        subjects: &[Subject],
-        summaries: &[Summary],
-        profiles: &[profile::Profile],
-        deviations: &[Option<Deviations>],
-    ) -> String {
+    fn report(&self, results: &[Measured]) -> String {
         let several = self.mode.len() > 1;
         let columns =
             ["network", "mode", "input", "median ms", "quartiles", "images/s", if several { "speed" } else { "" }];
         let mut rows = vec![columns.map(str::to_owned)];
-        for (index, (subject, summary)) in subjects.iter().zip(summaries).enumerate() {
-            let first = summaries.get(index - index % self.tasks().len());
+        for (index, Measured { subject, summary, .. }) in results.iter().enumerate() {
+            let first = results.get(index - index % self.tasks().len()).map(|first| &first.summary);
             let speed = first.filter(|_| several).map(|first| format!("{:.2}x", first.median / summary.median));
             rows.push([
                 subject.name().to_owned(),
@@ -202,7 +206,7 @@ impl Bench {
         let mut text = table(&rows, 3);
         let columns = ["network", "mode", "same class", "of crops", "largest difference", "mean", "largest score"];
         let mut rows = vec![columns.map(str::to_owned)];
-        for (subject, deviations) in subjects.iter().zip(deviations) {
+        for Measured { subject, deviations, .. } in results {
             let Some([photo, crops, largest, mean, scale]) = deviations.as_ref().map(Deviations::cells) else {
                 continue;
             };
@@ -211,20 +215,15 @@ impl Bench {
         if rows.len() > 1 {
             text.push_str(&format!("\nScores, compared with the network itself in f32\n\n{}", table(&rows, 3)));
         }
-        for (subject, profile) in subjects.iter().zip(profiles) {
+        for Measured { subject, profile, .. } in results {
+            let Some(profile) = profile else { continue };
             text.push_str(&format!("\n{}, {}\n\n{}", subject.name(), subject.task(), profile.report()));
         }
         text
     }
 
-    fn to_json(
-        &self,
-        subjects: &[Subject],
-        summaries: &[Summary],
-        profiles: &[profile::Profile],
-        deviations: &[Option<Deviations>],
-    ) -> Value {
-        let object = |(index, (subject, summary)): (usize, (&Subject, &Summary))| {
+    fn to_json(&self, results: &[Measured]) -> Value {
+        let object = |Measured { subject, summary, profile, deviations }: &Measured| {
             let Summary { median, lower, upper, least } = summary;
             let mut object = json!({
                 "config": subject.name(),
@@ -240,14 +239,14 @@ impl Bench {
                 "least_ms": least,
                 "images_per_second": summary.per_second(self.batch),
             });
-            if let (Some(profile), Some(object)) = (profiles.get(index), object.as_object_mut()) {
-                object.insert("profile".to_owned(), profile.to_json());
+            if let Some(profile) = profile {
+                object["profile"] = profile.to_json();
             }
-            if let (Some(Some(deviations)), Some(object)) = (deviations.get(index), object.as_object_mut()) {
-                object.insert("deviation".to_owned(), deviations.to_json());
+            if let Some(deviations) = deviations {
+                object["deviation"] = deviations.to_json();
             }
             object
         };
-        subjects.iter().zip(summaries).enumerate().map(object).collect()
+        results.iter().map(object).collect()
     }
 }
