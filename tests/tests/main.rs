@@ -15,7 +15,6 @@ mod module;
 mod multiply_adds;
 mod never_panics;
 mod observe;
-mod parity;
 mod registered;
 mod repr;
 mod resnet;
