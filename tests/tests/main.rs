@@ -19,6 +19,7 @@ mod registered;
 mod repr;
 mod resnet;
 mod steps;
+mod threads;
 mod training;
 mod weights;
 mod zoo_networks;
