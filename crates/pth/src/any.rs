@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::slice;
 
-use crate::checkpoint::{Checkpoint, Options};
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
+use crate::options::Options;
 use crate::raw::RawTensor;
 use crate::sharded::Sharded;
 

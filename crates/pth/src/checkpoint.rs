@@ -11,12 +11,13 @@ use crate::error::{Error, ErrorKind};
 use crate::json::{self, Json};
 use crate::limits::max_unfolded_bytes;
 use crate::map::Map;
+use crate::options::Options;
 use crate::pickle::{AllowList, Graph, Node, Value};
 use crate::raw::RawTensor;
 use crate::source::Source;
 use crate::tensor::Tensor;
 use crate::tree::{self, Budget, Holders, Path};
-use crate::{archive, legacy, safetensors, zip};
+use crate::{archive, legacy, opaque, safetensors, zip};
 
 /// The file formats that are read, found by content and never by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,26 +41,6 @@ impl fmt::Display for Format {
             Self::TorchScript => "torchscript",
             Self::Safetensors => "safetensors",
         })
-    }
-}
-
-/// How a checkpoint is opened.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    inert: Vec<(String, String)>,
-}
-
-impl Options {
-    /// Nothing beyond the built-in lists.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Also allows objects of the class `module.name` in a file. They stay data that is never looked into.
-    #[must_use]
-    pub fn allow_inert(mut self, module: impl Into<String>, name: impl Into<String>) -> Self {
-        self.inert.push((module.into(), name.into()));
-        self
     }
 }
 
@@ -96,7 +77,7 @@ impl Checkpoint {
 
     fn read(path: &FilePath, options: &Options) -> Result<Self, ErrorKind> {
         let map = Map::open(path)?;
-        let allowed = AllowList { inert: &options.inert, torchscript: false };
+        let allowed = AllowList { inert: &options.inert, unknown: options.unknown, torchscript: false };
         let (format, mut graph, source) = if map.starts_with(&zip::LOCAL_SIGNATURE) {
             let contents = archive::read(&map, allowed)?;
             let format = if contents.torchscript { Format::TorchScript } else { Format::PthZip };
@@ -265,6 +246,11 @@ impl Checkpoint {
                 found.map(|&(_, value)| value)
             }
             Node::Module(attributes) => self.child((*attributes)?, part),
+            Node::Opaque(opaque) => {
+                let children = opaque::children(&self.graph, opaque);
+                let found = children.into_iter().find(|(key, _)| key.text(&self.graph) == part);
+                found.map(|(_, value)| value)
+            }
             _ => self.graph.sequence(value)?.get(part.parse::<usize>().ok()?).copied(),
         }
     }

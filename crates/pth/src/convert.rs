@@ -14,7 +14,7 @@ use crate::raw::RawTensor;
 use crate::safetensors::METADATA;
 use crate::sharded::Sharded;
 use crate::tree::{Budget, Holders};
-use crate::write::{self, Loss, TensorData, Tree, opaque};
+use crate::write::{self, Loss, TensorData, Tree, of_object, opaque};
 
 /// The Python attribute of a state dict that holds the versions of modules.
 pub(crate) const VERSIONS: &str = "_metadata";
@@ -121,7 +121,7 @@ impl<'a> Part<'a> {
             return Ok(converted);
         };
         let raw = |node| file.raw("".into(), node);
-        let tree = Tree { graph: file.graph(), root, raw };
+        let tree = Tree { graph: file.graph(), holders: file.holders(), root, raw };
         converted.left_out = write::write_tree(path, &tree, !options.lossy, options.progress)?;
         converted.tensors -= self.tensors.iter().filter(|raw| raw.unsupported().is_some()).count();
         Ok(converted)
@@ -279,7 +279,7 @@ impl<'a> Texts<'a> {
             (None, Some(items)) => {
                 items.iter().enumerate().for_each(|(index, &item)| self.visit(item, &join(path, &index.to_string())));
             }
-            (None, None) => {}
+            (None, None) => self.losses.extend(of_object(graph, value).map(|reason| (path.to_owned(), reason))),
         }
     }
 
@@ -324,7 +324,7 @@ fn hidden(graph: &Graph, value: Value) -> Option<String> {
         if let Some(reason) = opaque(graph, value) {
             return Some(reason);
         }
-        pending.extend(graph.node(value).into_iter().flat_map(crate::tree::parts));
+        pending.extend(graph.node(value).into_iter().flat_map(|node| crate::tree::parts(graph, node)));
     }
     None
 }

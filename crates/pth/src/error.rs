@@ -131,7 +131,12 @@ pub enum ErrorKind {
         problem: PickleProblem,
     },
     /// A pickle names a class or function that is on no list.
-    #[error("`{module}.{name}`{} is not allowed; nothing in a checkpoint is imported or called", alias(.known_as))]
+    #[error(
+        "`{module}.{name}`{} is not allowed; nothing in a checkpoint is imported or called. Two ways on: write the weights \
+         alone in Python, `torch.save(model.state_dict(), FILE)`, or read with `--unknown-classes opaque` \
+         (`UnknownClasses::Opaque`), which keeps the names of unknown classes and reads the tensors",
+        alias(.known_as)
+    )]
     ForbiddenGlobal {
         /// The module, as the file spells it.
         module: String,
