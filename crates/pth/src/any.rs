@@ -78,7 +78,7 @@ impl AnyCheckpoint {
         }
     }
 
-    /// The tensors below a top-level entry, as [`Checkpoint::below`] has them.
+    /// The tensors below an entry, as [`Checkpoint::below`] has them.
     pub fn below(&self, entry: &str) -> Vec<RawTensor<'_>> {
         match self {
             Self::File(checkpoint) => checkpoint.below(entry),

@@ -31,6 +31,8 @@ pub enum Format {
     TorchScript,
     /// The `safetensors` library.
     Safetensors,
+    /// A plain pickle of numpy arrays, as Detectron2 and Caffe2 have them. [`AnyCheckpoint`](crate::AnyCheckpoint) reads it.
+    Pickle,
 }
 
 impl fmt::Display for Format {
@@ -40,6 +42,7 @@ impl fmt::Display for Format {
             Self::PthLegacy => "pth-legacy",
             Self::TorchScript => "torchscript",
             Self::Safetensors => "safetensors",
+            Self::Pickle => "pickle",
         })
     }
 }
@@ -175,11 +178,16 @@ impl Checkpoint {
         Some(found.into_iter().map(|path| self.raw(path.key.into(), path.node)).collect())
     }
 
-    /// The tensors below a top-level entry, also those of a flat file whose keys begin with it and a dot; their keys lack
-    /// that part. Empty where there are none.
+    /// The tensors below an entry, a dotted path from the root such as `state_dict` or `nets.teacher`, also those of a flat
+    /// file whose keys begin with it and a dot; their keys lack that part. Empty where there are none.
     pub fn below(&self, entry: &str) -> Vec<RawTensor<'_>> {
-        let nested = self.tensors_below(&[entry]).filter(|found| !found.is_empty());
-        nested.unwrap_or_else(|| with_prefix(self.tensors(), entry))
+        with_prefix(self.tensors(), entry)
+    }
+
+    /// How many tensors are below a value.
+    pub(crate) fn count_below(&self, value: Value) -> usize {
+        let found = tree::flatten(&self.graph, &self.holders, value, &mut Budget::default());
+        found.map_or(0, |found| found.len())
     }
 
     /// The top-level entries that hold no tensor, as JSON. What JSON does not have is an object with one `$` key:

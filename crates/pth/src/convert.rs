@@ -32,7 +32,8 @@ pub enum Target {
 /// How [`convert`] goes about it.
 #[derive(Clone, Copy, Default)]
 pub struct ConvertOptions<'a> {
-    /// Only what is below this top-level entry, such as `state_dict`; its keys lose that part. Default: everything.
+    /// Only what is below this entry, a dotted path such as `state_dict` or `nets.teacher`; its keys lose that part. Default:
+    /// everything.
     pub entry: Option<&'a str>,
     /// Whether what the target cannot hold is left out. Default: false, it is an error that names it.
     pub lossy: bool,
@@ -100,11 +101,8 @@ impl<'a> Part<'a> {
             let root = nested.map(|file| (file, file.graph().root));
             return Ok(Self { checkpoint, root, prefix: String::new(), tensors: checkpoint.tensors().collect() });
         };
-        let tensors = checkpoint.below(entry);
-        if tensors.is_empty() {
-            return Err(ErrorKind::NoEntry { entry: entry.to_owned(), found: checkpoint.entries() });
-        }
-        let root = nested.and_then(|file| Some((file, file.child(file.graph().root, entry)?)));
+        let tensors = checkpoint.find_below(Some(entry))?.tensors;
+        let root = nested.and_then(|file| Some((file, file.resolve(file.graph().root, entry)?)));
         let root = root.filter(|(file, root)| file.holders().holds_tensor(*root));
         Ok(Self { checkpoint, root, prefix: format!("{entry}."), tensors })
     }
@@ -223,7 +221,7 @@ impl<'a> Part<'a> {
 
 /// Whether a file holds a tree, not only tensors by name.
 fn is_nested(file: &Checkpoint) -> bool {
-    matches!(file.format(), Format::PthZip | Format::PthLegacy)
+    matches!(file.format(), Format::PthZip | Format::PthLegacy | Format::Pickle)
 }
 
 /// What is left out, if that is allowed.

@@ -11,6 +11,8 @@ mod converted;
 mod corpus;
 #[path = "pth/forge.rs"]
 mod forge;
+#[path = "pth/found.rs"]
+mod found;
 #[path = "pth/good.rs"]
 mod good;
 #[path = "pth/hostile.rs"]
