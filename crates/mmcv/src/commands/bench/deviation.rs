@@ -31,8 +31,8 @@ pub(super) struct Deviations {
 
 impl Photo {
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let pixels = picture::read(file).and_then(|photo| picture::pixels(&photo));
-        Ok(Self { pixels: pixels.with_context(|| file.display().to_string())? })
+        let pixels = picture::read(file, ReadOptions::default()).and_then(|photo| picture::pixels(&photo));
+        Ok(Self { pixels: pixels.with_context(|| mmcv_zoo::escape(&file.to_string_lossy()))? })
     }
 
     /// Compares the two on the photo, prepared as `preprocess` says, and on crops of `size`, `batch` at a time.
