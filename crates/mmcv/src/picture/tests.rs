@@ -70,6 +70,8 @@ fn cut_files_are_errors_wherever_they_are_cut() {
         let end = match name.as_str() {
             "trailer.jpg" | "two_images.jpg" => files("whole", &["baseline.jpg"])[0].1.len(),
             "trailer.png" | "trailer.webp" => bytes.len() - 4,
+            // The mark of the end.
+            "runs.bmp" => bytes.len() - 2,
             _ => bytes.len(),
         };
         let shares = (0..100).map(|share| end * share / 100);
@@ -90,13 +92,25 @@ fn damaged_jpegs_are_errors() {
         let mut damaged = vec![[&bytes[..bytes.len() - 2], b"\0"].concat()];
         for share in 1..10 {
             let at = scan + (bytes.len() - scan) * share / 10;
-            // An end in the middle, bytes that are lost, and some that are too many.
+            // An end in the middle, and bytes that are too many.
             damaged.push([&bytes[..at], b"\xff\xd9"].concat());
-            damaged.push([&bytes[..at], &bytes[(at + 40).min(bytes.len() - 2)..]].concat());
             damaged.push([&bytes[..at], &[0x55; 300], &bytes[at..]].concat());
         }
         for (index, damaged) in damaged.iter().enumerate() {
             assert!(read_bytes(damaged).is_err(), "{name}: damage {index}");
+        }
+    }
+}
+
+#[test]
+fn lost_restart_markers_are_errors() {
+    for (name, bytes) in files("whole", &["restart.jpg"]) {
+        let markers = (0..bytes.len() - 1).filter(|&at| bytes[at] == 0xff && (0xd0..0xd8).contains(&bytes[at + 1]));
+        for at in markers {
+            assert!(read_bytes(&[&bytes[..at], &bytes[at + 2..]].concat()).is_err(), "{name}: {at}");
+            let mut other = bytes.clone();
+            other[at + 1] ^= 1;
+            assert!(read_bytes(&other).is_err(), "{name}: {at}");
         }
     }
 }

@@ -9,7 +9,7 @@ use mmcv_models::Preprocess;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
-use crate::picture;
+use crate::picture::{self, ReadOptions};
 
 /// The number of crops, and the seed that draws them.
 const CROPS: usize = 200;
