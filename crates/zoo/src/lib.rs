@@ -18,6 +18,7 @@ mod digest;
 mod download;
 mod error;
 mod fetch;
+mod guard;
 mod home;
 mod http;
 mod json;

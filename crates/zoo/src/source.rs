@@ -217,7 +217,7 @@ mod tests {
             ("https://h:port/a.pth?token=secret", "https://h:port/a.pth?token=***"),
             ("/a.pth?token=secret", "/a.pth?token=***"),
             ("//secret@h/a.pth", "***@h/a.pth"),
-            ("ftp://:secret@h", "ftp://:***@h"),
+            ("ftp://:secret@h", "ftp://:***@h/"),
             ("user:secret@h/a.pth", "***:***@h/a.pth"),
             ("user:secret@https://h/a.pth", "***:***@https://h/a.pth"),
         ] {
