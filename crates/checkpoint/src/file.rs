@@ -15,6 +15,14 @@ use crate::{Error, LoadOptions, LoadReport};
 /// Keys under which training programs put the state dict, the first that is there.
 const WRAPPERS: [&str; 3] = ["state_dict", "model", "ema"];
 
+/// Where training programs put the names of the classes, the first that is there.
+const CLASSES: [&[&str]; 4] = [
+    &["meta", "dataset_meta", "classes"],
+    &["meta", "dataset_meta", "CLASSES"],
+    &["meta", "CLASSES"],
+    &["meta", "classes"],
+];
+
 /// An open checkpoint file. Its structure was checked when it was opened; tensors are read when they are asked for.
 #[derive(Debug)]
 pub struct CheckpointFile {
@@ -51,6 +59,21 @@ impl CheckpointFile {
         self.raw().map_or_else(|| JsonValue::Object(serde_json::Map::new()), Checkpoint::meta)
     }
 
+    /// The names of the classes that the file was trained for: `meta.dataset_meta.classes`, as mmengine writes it, or
+    /// `meta.CLASSES`, as mmcv 1 did. `None` where there is no list of names.
+    #[must_use]
+    pub fn classes(&self) -> Option<Vec<String>> {
+        let file = self.raw()?;
+        for path in CLASSES {
+            let Some(JsonValue::Array(names)) = file.json_below(path) else { continue };
+            let names: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+            if let Some(names) = names.filter(|names| !names.is_empty()) {
+                return Some(names);
+            }
+        }
+        None
+    }
+
     /// Loads the state dict into `module`.
     ///
     /// Names, shapes, types and checksums are checked before the first tensor is written. Tensors are copied piece by
@@ -60,7 +83,8 @@ impl CheckpointFile {
     /// Where the file is damaged or does not fit `module`.
     pub fn load_into(&self, module: &dyn Module, options: &LoadOptions) -> Result<LoadReport, Error> {
         let load = || load_values(module, self.values(options)?, options);
-        load().map_err(|kind| self.error(kind))
+        let report = load().map_err(|kind| self.error(kind))?;
+        Ok(LoadReport { classes: self.classes(), ..report })
     }
 
     /// The tensors of the state dict on `device`, as they are in the file and in its order.

@@ -35,6 +35,9 @@ pub struct LoadReport {
     pub rewritten: usize,
     /// Another choice of names with which more tensors would be loaded.
     pub proposal: Option<Proposal>,
+    /// The names of the classes that the file has beside its tensors; see
+    /// [`CheckpointFile::classes`](crate::CheckpointFile::classes).
+    pub classes: Option<Vec<String>>,
 }
 
 /// A tensor whose shape or type is another in the state dict.

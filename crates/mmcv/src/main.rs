@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::Command;
+use commands::{Command, escape_lines};
 
 /// The CNN building blocks of MMCV, on libtorch.
 #[derive(Debug, Parser)]
@@ -31,7 +31,11 @@ pub(crate) struct Arguments {
 
 fn main() -> ExitCode {
     start_logging();
-    match Arguments::parse().command.run() {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match arguments.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nobody is left to tell where stderr is closed.
@@ -41,12 +45,26 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints help, or what is wrong with the arguments, in which nothing may steer the terminal.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    let escaped = escape_lines(&text);
+    // Nobody is left to tell where stderr is closed.
+    if escaped == text {
+        let _ = error.print();
+    } else {
+        let _ = write!(std::io::stderr(), "{escaped}");
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
 /// Shows warnings as `warning: ...`; `RUST_LOG` changes what is shown.
 fn start_logging() {
     let mut builder = env_logger::Builder::new();
     builder.parse_filters("warn").parse_default_env();
     builder.format(|out, record| {
-        writeln!(out, "{}: {}", record.level().as_str().to_lowercase().replace("warn", "warning"), record.args())
+        let text = escape_lines(&record.args().to_string());
+        writeln!(out, "{}: {}", record.level().as_str().to_lowercase().replace("warn", "warning"), text)
     });
     builder.init();
 }

@@ -1,17 +1,25 @@
 //! Pictures: reading them, and drawing the result of a classification or feature maps beside them.
 
+mod container;
+mod damage;
+mod exif;
 mod features;
+mod jpeg;
+mod read;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::{Context, Result};
-use image::{ImageReader, Rgb, RgbImage, imageops};
+use image::{Rgb, RgbImage, imageops};
 use tch::Tensor;
 
 use crate::commands::{Prediction, make_folder_of};
 
 pub(crate) use features::write_features;
+pub(crate) use read::{MOST_PIXELS, ReadOptions, read};
 
 const PHOTO_HEIGHT: u32 = 384;
 const PANEL_WIDTH: u32 = 420;
@@ -26,12 +34,6 @@ const INK: Rgb<u8> = Rgb([33, 37, 41]);
 const TRACK: Rgb<u8> = Rgb([233, 236, 239]);
 const FILL: Rgb<u8> = Rgb([25, 113, 194]);
 
-/// Reads a picture as RGB with 8 bits; transparency is dropped.
-pub(crate) fn read(file: &Path) -> Result<RgbImage> {
-    let reader = ImageReader::open(file).context("cannot read the picture")?.with_guessed_format()?;
-    Ok(reader.decode().context("cannot read the picture: expected PNG, JPEG, WebP or BMP")?.to_rgb8())
-}
-
 /// The pixels as a tensor of shape `[height, width, 3]`, 8 bits.
 pub(crate) fn pixels(photo: &RgbImage) -> Result<Tensor> {
     let (width, height) = (i64::from(photo.width()), i64::from(photo.height()));
@@ -39,7 +41,7 @@ pub(crate) fn pixels(photo: &RgbImage) -> Result<Tensor> {
 }
 
 /// The photo at the height of the drawings, and not wider than four times that.
-fn scaled(photo: &RgbImage) -> Result<RgbImage> {
+pub(crate) fn scaled(photo: &RgbImage) -> Result<RgbImage> {
     let width = u64::from(photo.width()) * u64::from(PHOTO_HEIGHT) / u64::from(photo.height().max(1));
     let width = u32::try_from(width)?.clamp(1, 4 * PHOTO_HEIGHT);
     Ok(imageops::resize(photo, width, PHOTO_HEIGHT, imageops::FilterType::Triangle))
@@ -51,13 +53,12 @@ fn save(file: &Path, canvas: &RgbImage) -> Result<()> {
     canvas.save_with_format(file, image::ImageFormat::Png).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Writes a PNG with the photo on the left and its best classes, eight at most, with bars on the right.
+/// Writes a PNG with the [`scaled`] photo on the left and its best classes, eight at most, with bars on the right.
 pub(crate) fn write(file: &Path, photo: &RgbImage, predictions: &[Prediction]) -> Result<()> {
     let font = FontRef::try_from_slice(dejavu::sans::regular())?;
-    let photo = scaled(photo)?;
     let width = photo.width();
     let mut canvas = RgbImage::from_pixel(width + PANEL_WIDTH, PHOTO_HEIGHT, BACKGROUND);
-    imageops::replace(&mut canvas, &photo, 0, 0);
+    imageops::replace(&mut canvas, photo, 0, 0);
 
     // The best classes, as many as there is room for.
     let count = predictions.len().clamp(1, MOST_ROWS);

@@ -29,7 +29,7 @@ pub use classifier::{
 pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
 pub use hrnet::{HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
-pub use preprocess::{ChannelOrder, Preprocess};
+pub use preprocess::{ChannelOrder, ExifOrientation, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
 pub use regnet::{Arch, RegNetArch, RegNetConfig, regnet};
 pub use res2net::{Res2NetConfig, res2net};

@@ -21,6 +21,8 @@ config_struct! {
             std: Vec<f64> = vec![1.0, 1.0, 1.0],
             /// The order in which the network takes the channels: `rgb` or `bgr`.
             channel_order: ChannelOrder = ChannelOrder::Rgb,
+            /// Whether whoever reads a picture turns it as its EXIF metadata say: `apply`, as `mmcv.imread` does, or `ignore`.
+            exif: ExifOrientation = ExifOrientation::Apply,
         }
     }
 }
@@ -35,8 +37,18 @@ config_words! {
     }
 }
 
+config_words! {
+    /// What becomes of the orientation in EXIF metadata: most cameras do not turn the pixels, but say how they were held.
+    pub enum ExifOrientation {
+        /// The picture is turned upright.
+        Apply = "apply",
+        /// The pixels stay as they are stored.
+        Ignore = "ignore",
+    }
+}
+
 impl Preprocess {
-    /// Prepares one picture: `[height, width, 3]` in RGB, 8 bits; gives `[1, 3, height, width]` in float32.
+    /// Prepares one picture, which is upright where `exif` wants it so: `[height, width, 3]` in RGB, 8 bits; gives `[1, 3, height, width]` in float32.
     ///
     /// # Errors
     /// Where the picture is of another form or empty, a size is not positive, or `mean` and `std` have not 3 items.

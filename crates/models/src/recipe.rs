@@ -1,7 +1,7 @@
 //! [`Recipe`]: a config file that holds all that is needed to classify pictures.
 
 use mmcv_checkpoint::{LoadOptions, ReviseKeys};
-use mmcv_layers::{Builder, Module, Registry, Result};
+use mmcv_layers::{Builder, Error, Module, Registry, Result};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct};
 
 use crate::Preprocess;
@@ -21,7 +21,7 @@ config_struct! {
             preprocess: Preprocess = Preprocess::new(),
             /// Where the weights come from; null for none.
             checkpoint: Option<CheckpointConfig> = None,
-            /// The names of the classes: a list, or `imagenet`; null to count them.
+            /// The names of the classes: a list, or `imagenet`; null for those that the checkpoint has, or numbers.
             classes: Option<Classes> = None,
         }
     }
@@ -143,11 +143,31 @@ impl Recipe {
         backbone
     }
 
-    /// The name of a class: from the list, or its number.
-    #[must_use]
-    pub fn class_name(&self, index: usize) -> String {
-        let name = self.classes.as_ref().and_then(|classes| classes.names().get(index));
-        name.cloned().unwrap_or_else(|| format!("class {index}"))
+    /// The names of the classes of a network that gives so many scores: those of the config, else those that the checkpoint
+    /// has (`LoadReport::classes`), else `None`.
+    ///
+    /// # Errors
+    /// Where there are more or fewer names than scores.
+    pub fn class_names<'a>(
+        &'a self,
+        scores: usize,
+        of_checkpoint: Option<&'a [String]>,
+    ) -> Result<Option<&'a [String]>> {
+        let own = self.classes.as_ref().map(Classes::names);
+        let Some(names) = own.or(of_checkpoint) else { return Ok(None) };
+        if names.len() == scores {
+            return Ok(Some(names));
+        }
+        let found = format!("{} names", names.len());
+        let expected = match own {
+            Some(_) => format!(
+                "the network gives {scores} scores: expected {scores} names, or no `classes`, for those of the checkpoint or numbers"
+            ),
+            None => format!(
+                "they are those of the checkpoint, and the network gives {scores} scores: expected `classes` with {scores} names"
+            ),
+        };
+        Err(Error::argument("classes", found, expected))
     }
 }
 

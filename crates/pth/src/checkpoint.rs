@@ -203,11 +203,24 @@ impl Checkpoint {
         let attributes = self.graph.mapping(value)?.attributes?;
         let mut attributes = self.graph.mapping(attributes)?.items.iter();
         let &(_, metadata) = attributes.find(|(key, _)| self.graph.text(*key) == Some("_metadata"))?;
-        // Attributes are no part of the tree that was checked.
-        let holders = Holders::find(&self.graph, metadata).ok()?;
-        json::check(&self.graph, metadata, &mut Budget::default()).ok()?;
-        let plain = !holders.holds_tensor(metadata);
-        plain.then(|| serde_json::to_value(Json { graph: &self.graph, value: metadata }).ok()).flatten()
+        self.json_of(metadata)
+    }
+
+    /// What is at `path`, a chain of mapping keys or list indices from the root, as JSON, such as
+    /// `["meta", "dataset_meta", "classes"]`; see [`meta`](Self::meta) for what JSON does not have. `None` where there is
+    /// nothing, or where a tensor is in it.
+    pub fn json_below(&self, path: &[&str]) -> Option<JsonValue> {
+        let value = path.iter().try_fold(self.graph.root, |value, part| self.child(value, part))?;
+        self.json_of(value)
+    }
+
+    /// A value as JSON, of which nothing was checked when the file was opened: attributes are no part of the tree, and
+    /// what is beside a tensor is no part of `meta`.
+    fn json_of(&self, value: Value) -> Option<JsonValue> {
+        let holders = Holders::find(&self.graph, value).ok()?;
+        json::check(&self.graph, value, &mut Budget::default()).ok()?;
+        let plain = !holders.holds_tensor(value);
+        plain.then(|| serde_json::to_value(Json { graph: &self.graph, value }).ok()).flatten()
     }
 
     /// The entries of [`meta`](Self::meta), without taking memory for all of them.

@@ -61,17 +61,20 @@ impl Zoo {
             let full = digest::of_file(&file).map_err(|error| Error::io("read", &file, error))?;
             let expected = Digest::whole(&full);
             let entry = Entry::at(folder, folder.join(&inside), Some(expected.clone()));
-            let _lock = entry.lock()?;
+            let guard = entry.lock(&self.network)?;
             if entry.check(Some(&expected))? != crate::cache::Cached::Good {
                 entry.remove()?;
-                copy(&entry, &file, Some(&expected), &FetchOptions::default())?;
+                copy(&entry, &guard, &file, Some(&expected), &FetchOptions::default())?;
             }
             let size = fs::metadata(&entry.path).map_err(|error| Error::io("read", &entry.path, error))?.len();
-            let url = match &resolved {
+            let identity = match &resolved {
                 Resolved::Url(url) => Some(url.identity()),
                 Resolved::Path(_) => None,
             };
-            Ok(LockedFile { name: redact(name), url, path: inside.clone(), sha256: expected, size })
+            let url = identity.as_deref().map(redact);
+            let url_sha256 =
+                identity.filter(|identity| Some(identity) != url.as_ref()).map(|url| digest::of_text(&url));
+            Ok(LockedFile { name: redact(name), url, url_sha256, path: inside.clone(), sha256: expected, size })
         };
         put().map_err(|error: Error| error.about(&subject(name, &resolved)))
     }

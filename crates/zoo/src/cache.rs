@@ -5,9 +5,9 @@
 //! files and stamps, so that all renames stay within one file system.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::digest::{self, Digest};
 use crate::error::{Error, ErrorKind};
@@ -50,26 +50,9 @@ impl Entry {
         Self { path, digest, state }
     }
 
-    /// Makes the folders and waits until no other process works on this file. The lock is freed by dropping it, and by
-    /// the system when the process dies.
-    pub(crate) fn lock(&self) -> Result<File, Error> {
-        for folder in [self.path.parent(), self.state.parent()].into_iter().flatten() {
-            fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, error))?;
-        }
-        let path = self.state_file("lock");
-        loop {
-            make_way(&path).map_err(|error| Error::io("open the lock", &path, error))?;
-            let open = File::options().create(true).truncate(false).write(true).open(&path);
-            let file = open.map_err(|error| Error::io("open the lock", &path, error))?;
-            if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
-                log::info!("waiting for another process that fetches {}", self.path.display());
-            }
-            file.lock().map_err(|error| Error::io("take the lock", &path, error))?;
-            // `prune` may have deleted the file before the lock was had; the next holder would then make another.
-            if is_named(&file, &path).map_err(|error| Error::io("read the lock", &path, error))? {
-                return Ok(file);
-            }
-        }
+    /// An entry of which only the beginning of the names of its other files is known.
+    pub(crate) fn of_state(state: PathBuf) -> Self {
+        Self { path: PathBuf::new(), digest: None, state }
     }
 
     /// A file beside the final one for `purpose`: `lock`, `part` and so on.
@@ -92,13 +75,6 @@ impl Entry {
                 Err(Error::io("remove the bad file", &self.path, error))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Notes that the file under its final name has this whole digest. A stamp that cannot be written costs a hash later.
-    pub(crate) fn stamp(&self, full: &str) {
-        if let Ok(metadata) = fs::metadata(&self.path) {
-            write_stamp(&self.state_file("stamp"), &metadata, full);
         }
     }
 }
@@ -133,7 +109,7 @@ pub(crate) fn check_local(home: &Path, path: &Path, expected: Option<&Digest>) -
 fn check(path: &Path, stamp: &Path, expected: Option<&Digest>) -> Result<Cached, Error> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Cached::Missing),
+        Err(error) if is_absent(&error) => return Ok(Cached::Missing),
         Err(error) => return Err(Error::io("read", path, error)),
     };
     if !metadata.is_file() {
@@ -193,7 +169,7 @@ pub(crate) fn make_way(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() || metadata.is_dir() => Ok(()),
         Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -219,26 +195,56 @@ pub(crate) fn read_stamp(stamp: &Path) -> Option<(String, String)> {
     (full.len() == 64).then(|| (seen.to_owned(), full.to_owned()))
 }
 
-fn identity(metadata: &Metadata) -> String {
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    format!("{} {}{}", metadata.len(), modified.as_nanos(), system_identity(metadata))
+/// What the system says of a file: length, time, inode, and the time of the last change of anything, its name included, which
+/// no program can set.
+pub(crate) fn identity(metadata: &Metadata) -> String {
+    format!("{}{}", content_identity(metadata), changed(metadata))
 }
 
-/// Inode and time of the last change of anything, which no program can set.
+/// The same without what a new name changes.
+pub(crate) fn content_identity(metadata: &Metadata) -> String {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    format!("{} {}{}", metadata.len(), modified.as_nanos(), inode(metadata))
+}
+
 #[cfg(unix)]
-fn system_identity(metadata: &Metadata) -> String {
+fn inode(metadata: &Metadata) -> String {
     use std::os::unix::fs::MetadataExt;
-    format!(" {} {}.{}", metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+    format!(" {}", metadata.ino())
+}
+
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    format!(" {}.{}", metadata.ctime(), metadata.ctime_nsec())
 }
 
 #[cfg(not(unix))]
-fn system_identity(_: &Metadata) -> String {
+fn inode(_: &Metadata) -> String {
     String::new()
+}
+
+#[cfg(not(unix))]
+fn changed(_: &Metadata) -> String {
+    String::new()
+}
+
+/// The time by the clock of the file system, which may be another machine's. The folders of the entry have to be there.
+pub(crate) fn now(entry: &Entry) -> io::Result<SystemTime> {
+    let mut file = File::options().create(true).truncate(false).write(true).open(entry.state_file("lock"))?;
+    file.write_all(b"\n")?;
+    file.metadata()?.modified()
+}
+
+/// Whether there is no such file, or a file where a folder of its path would be.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Network;
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -263,7 +269,7 @@ mod tests {
         let entry = entry(home.path(), "https://h/x-ba7816bf.pth");
         let expected = entry.digest.clone();
         assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Missing);
-        let _lock = entry.lock().unwrap();
+        let _lock = entry.lock(&Network::default()).unwrap();
         fs::write(&entry.path, "abc").unwrap();
         assert_eq!(entry.check(expected.as_ref()).unwrap(), Cached::Good);
         let stamp = entry.state_file("stamp");
@@ -286,9 +292,9 @@ mod tests {
     fn a_file_without_a_digest_must_stay_as_it_was_stamped() {
         let home = tempfile::tempdir().unwrap();
         let entry = entry(home.path(), "https://h/x.pth");
-        let _lock = entry.lock().unwrap();
+        let _lock = entry.lock(&Network::default()).unwrap();
         fs::write(&entry.path, "abc").unwrap();
-        entry.stamp(ABC);
+        write_stamp(&entry.state_file("stamp"), &fs::metadata(&entry.path).unwrap(), ABC);
         assert_eq!(entry.check(None).unwrap(), Cached::Good);
         fs::write(&entry.path, "abd").unwrap();
         assert!(matches!(entry.check(None).unwrap(), Cached::Wrong { expected, .. } if expected.as_str() == ABC));

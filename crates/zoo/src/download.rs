@@ -10,6 +10,7 @@ use ureq::http::{HeaderMap, Response, header};
 use crate::cache::Entry;
 use crate::digest::{BUFFER, Digest};
 use crate::error::{Error, ErrorKind};
+use crate::guard::Guard;
 use crate::http::{self, Failure};
 use crate::options::{Network, Progress};
 use crate::partial::Partial;
@@ -22,11 +23,12 @@ const LARGEST_UNANNOUNCED: u64 = 4 << 30;
 /// A server that sends fewer bytes than this in twice the longest time without a byte is as good as stalled.
 const LEAST_BYTES: u64 = 1024;
 
-/// One file on its way from a URL to its place in the cache. The entry's lock must be held.
+/// One file on its way from a URL to its place in the cache. While `guard` holds the entry's lock, where there are locks.
 pub(crate) struct Download<'a> {
     pub(crate) network: &'a Network,
     pub(crate) url: &'a SourceUrl,
     pub(crate) entry: &'a Entry,
+    pub(crate) guard: &'a Guard,
     pub(crate) expected: Option<&'a Digest>,
     pub(crate) progress: Option<&'a dyn Fn(Progress)>,
 }
@@ -47,14 +49,15 @@ impl Download<'_> {
 
     /// Attempts until the file is whole, then verifies it; tells whether it was put together from more than one answer.
     fn fetch(&self, patience: &mut Patience<'_>) -> Result<(bool, Result<(), Error>), Error> {
-        let mut partial = Partial::open(self.entry, &self.url.identity())?;
+        let mut partial = Partial::open(self.entry, self.guard, &self.url.identity())?;
         if partial.length() > 0 && self.expected.is_none() && partial.validator().is_none() {
             partial.restart(None)?;
         }
         match self.attempts(&mut partial, patience) {
             Ok(resumed) => Ok((resumed, partial.finish(self.expected))),
             Err(error) => {
-                if partial.length() == 0 {
+                // On a full disk it would stay for ever, and take the room from others.
+                if partial.length() == 0 || is_full(&error) {
                     partial.discard();
                 }
                 Err(error)
@@ -188,6 +191,15 @@ fn continued_total(headers: &HeaderMap, start: u64) -> Option<u64> {
 fn validator(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     text(header::ETAG).filter(|tag| tag.starts_with('"')).or_else(|| text(header::LAST_MODIFIED))
+}
+
+/// Whether there is no room for the file.
+fn is_full(error: &Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error.kind() {
+        ErrorKind::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge),
+        _ => false,
+    }
 }
 
 fn bad_answer(reason: &str) -> Error {

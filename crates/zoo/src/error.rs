@@ -6,10 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::source::escape;
 
 /// What went wrong ([`ErrorKind`]), and the name, URL or file that it is about.
 ///
-/// A password that stands in a URL appears neither in the message nor in the causes.
+/// What may be a secret in a URL (user, password, query) appears neither in the message nor in the causes.
 #[derive(Debug)]
 pub struct Error {
     subject: String,
@@ -36,7 +37,7 @@ impl Error {
         self
     }
 
-    /// The name or URL asked for, or the file at fault; without a password.
+    /// The name or URL asked for, or the file at fault; without secrets.
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -51,7 +52,7 @@ impl Error {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            text.push_str(&format!("\n  caused by: {error}"));
+            text.push_str(&format!("\n  caused by: {}", escape(&error.to_string())));
             cause = error.source();
         }
         text
@@ -62,10 +63,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in [Some(&self.subject), self.place.as_ref()].into_iter().flatten() {
             if !part.is_empty() {
-                write!(f, "{part}: ")?;
+                write!(f, "{}: ", escape(part))?;
             }
         }
-        self.kind.fmt(f)
+        // Names of files may hold anything.
+        f.write_str(&escape(&self.kind.to_string()))
     }
 }
 
@@ -235,6 +237,24 @@ pub enum ErrorKind {
         attempts: u32,
         /// What the last one died of.
         source: Error,
+    },
+    /// Another process has the lock of the file, and makes no progress.
+    #[error(
+        "another process has held the lock {} for {seconds} s without progress; end it, or try again later", .lock.display()
+    )]
+    Busy {
+        /// The lock.
+        lock: PathBuf,
+        /// Seconds without progress.
+        seconds: u64,
+    },
+    /// The certificates that a variable of the environment names cannot be read.
+    #[error("no certificates are found by {variable}: {reason}")]
+    Certificates {
+        /// `SSL_CERT_FILE` or `SSL_CERT_DIR`.
+        variable: &'static str,
+        /// Why.
+        reason: String,
     },
     /// A proxy variable of the environment is not usable.
     #[error("the proxy in the variable {variable} is not usable")]

@@ -7,6 +7,7 @@ use crate::cache::{self, Cached, Entry};
 use crate::digest::Digest;
 use crate::download::Download;
 use crate::error::{Error, ErrorKind};
+use crate::guard::Guard;
 use crate::mirrors::Mirror;
 use crate::options::{FetchOptions, Network, Progress};
 use crate::partial::Partial;
@@ -55,20 +56,24 @@ impl Zoo {
         if self.is_good(&entry, expected.as_ref())? {
             return Ok(entry.path);
         }
-        let _lock = match entry.lock() {
+        let guard = match entry.lock(&self.network) {
             Err(_) if self.offline => return Err(offline(&entry)),
             lock => lock?,
         };
         // Another process may have been faster.
         match entry.check(expected.as_ref())? {
             Cached::Good => return Ok(entry.path),
+            // Where locks keep nobody out, another process may just have replaced it.
+            Cached::Wrong { .. } if !guard.excludes && entry.check(expected.as_ref())? == Cached::Good => {
+                return Ok(entry.path);
+            }
             Cached::Wrong { expected, found } => {
                 log::warn!("{}: expected SHA-256 {expected}, found {found}: removed", entry.path.display());
                 entry.remove()?;
             }
             Cached::Missing => {}
         }
-        self.download(url, &entry, expected.as_ref(), options)?;
+        self.download(url, &entry, &guard, expected.as_ref(), options)?;
         Ok(entry.path)
     }
 
@@ -77,6 +82,7 @@ impl Zoo {
         &self,
         url: &SourceUrl,
         entry: &Entry,
+        guard: &Guard,
         expected: Option<&Digest>,
         options: &FetchOptions<'_>,
     ) -> Result<(), Error> {
@@ -84,10 +90,10 @@ impl Zoo {
             let hurried = Network { retries: self.network.retries.min(MIRROR_RETRIES), ..self.network.clone() };
             for mirror in self.mirrors_of(url)? {
                 let tried = match &mirror {
-                    Mirror::File(file) => copy(entry, file, expected, options),
+                    Mirror::File(file) => copy(entry, guard, file, expected, options),
                     Mirror::Url(_) if self.offline => continue,
                     Mirror::Url(url) => {
-                        Download { network: &hurried, url, entry, expected, progress: options.progress }.run()
+                        Download { network: &hurried, url, entry, guard, expected, progress: options.progress }.run()
                     }
                 };
                 match tried {
@@ -99,18 +105,18 @@ impl Zoo {
         if self.offline {
             return Err(offline(entry));
         }
-        Download { network: &self.network, url, entry, expected, progress: options.progress }.run()
+        Download { network: &self.network, url, entry, guard, expected, progress: options.progress }.run()
     }
 
     fn import_file(&self, url: &SourceUrl, file: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
         let entry = Entry::new(&self.home, url)?;
         let expected = expected_digest(&entry, url, options)?;
-        let _lock = entry.lock()?;
+        let guard = entry.lock(&self.network)?;
         if self.is_good(&entry, expected.as_ref())? {
             return Ok(entry.path);
         }
         entry.remove()?;
-        copy(&entry, file, expected.as_ref(), options)?;
+        copy(&entry, &guard, file, expected.as_ref(), options)?;
         Ok(entry.path)
     }
 
@@ -127,9 +133,10 @@ impl Zoo {
     }
 }
 
-/// Copies a local file to its place in the cache, verified. The entry's lock must be held.
+/// Copies a local file to its place in the cache, verified. `guard` holds the entry's lock, where there are locks.
 pub(crate) fn copy(
     entry: &Entry,
+    guard: &Guard,
     file: &Path,
     expected: Option<&Digest>,
     options: &FetchOptions<'_>,
@@ -142,7 +149,7 @@ pub(crate) fn copy(
         return Err(Error::new("", ErrorKind::NotAFile { file: file.to_owned(), reason }));
     }
     let mut source = File::open(file).map_err(fail)?;
-    let mut partial = Partial::open(entry, &format!("file {}", file.display()))?;
+    let mut partial = Partial::open(entry, guard, &format!("file {}", file.display()))?;
     partial.restart(None)?;
     let report = |received| {
         if let Some(progress) = options.progress {

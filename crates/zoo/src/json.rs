@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::cache::is_absent;
 use crate::error::{Error, ErrorKind};
 
 /// A JSON object, key to value.
@@ -25,7 +26,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Object>, Error> {
     }
     match fs::read(path) {
         Ok(bytes) => parse(&path.display().to_string(), &bytes).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, error)),
     }
 }

@@ -18,6 +18,7 @@ mod digest;
 mod download;
 mod error;
 mod fetch;
+mod guard;
 mod home;
 mod http;
 mod json;
@@ -43,7 +44,7 @@ pub use lock::LockedFile;
 pub use maintain::{PruneOptions, Pruned, Status, Verified};
 pub use options::{FetchOptions, Network, Progress};
 pub use resolve::Resolved;
-pub use source::{SourceUrl, redact};
+pub use source::{SourceUrl, escape, redact};
 pub use whereabouts::Whereabouts;
 pub use zoo::Zoo;
 

@@ -6,9 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 use crate::error::Error;
 use crate::json::{self, Object, invalid};
+use crate::partial;
 
 /// Name of the lock file in its folder.
 pub(crate) const FILE: &str = "zoo.lock.json";
@@ -26,8 +27,10 @@ pub(crate) struct Lock {
 pub struct LockedFile {
     /// What was asked for: a name or a URL, without a password.
     pub name: String,
-    /// The URL that the name stands for, without user and password; `None` for a file of the user.
+    /// The URL that the name stands for, without secrets; `None` for a file of the user.
     pub url: Option<String>,
+    /// The SHA-256 of the whole URL, where its query may hold a secret.
+    pub url_sha256: Option<String>,
     /// The file, relative to the bundle's folder.
     pub path: PathBuf,
     /// Its whole SHA-256.
@@ -53,21 +56,28 @@ impl Lock {
 
     /// Writes the lock file; it appears under its name only when it is complete.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Error> {
-        let (file, partial) = (folder.join(FILE), folder.join(format!("{FILE}.part")));
+        let (file, partial) = (folder.join(FILE), folder.join(format!("{FILE}.{}.part", partial::random())));
         let files: Vec<Value> = self.files.iter().map(LockedFile::to_json).collect();
         let text = format!("{:#}\n", json!({ "version": VERSION, "files": files }));
         let write = || {
-            let mut output = File::create(&partial)?;
+            let mut output = File::create_new(&partial)?;
             output.write_all(text.as_bytes())?;
             output.sync_all()?;
             fs::rename(&partial, &file)
         };
-        write().map_err(|error| Error::io("write", &file, error))
+        write().map_err(|error| {
+            let _ = fs::remove_file(&partial);
+            Error::io("write", &file, error)
+        })
     }
 
     /// The file of a URL.
     pub(crate) fn by_url(&self, identity: &str) -> Option<&LockedFile> {
-        self.files.iter().find(|file| file.url.as_deref() == Some(identity))
+        let hashed = digest::of_text(identity);
+        self.files.iter().find(|file| match &file.url_sha256 {
+            Some(digest) => *digest == hashed,
+            None => file.url.as_deref() == Some(identity),
+        })
     }
 
     /// The file at a path, relative to the folder.
@@ -94,6 +104,7 @@ impl LockedFile {
         Ok(Self {
             name: text("name").unwrap_or_default().to_owned(),
             url: text("url").map(str::to_owned),
+            url_sha256: text("url_sha256").map(str::to_owned),
             sha256: sha256.ok_or_else(|| format!("`{}` has no `sha256` of 64 hex digits", path.display()))?,
             size: object.get("size").and_then(Value::as_u64).unwrap_or_default(),
             path,
@@ -101,13 +112,17 @@ impl LockedFile {
     }
 
     fn to_json(&self) -> Value {
-        json!({
+        let mut object = json!({
             "name": self.name,
             "url": self.url,
             "path": self.path.to_string_lossy(),
             "sha256": self.sha256.as_str(),
             "size": self.size,
-        })
+        });
+        if let (Some(hashed), Some(object)) = (&self.url_sha256, object.as_object_mut()) {
+            object.insert("url_sha256".to_owned(), hashed.as_str().into());
+        }
+        object
     }
 }
 
@@ -122,6 +137,7 @@ mod tests {
         let file = LockedFile {
             name: "torchvision://x".to_owned(),
             url: Some("https://h/x.pth".to_owned()),
+            url_sha256: None,
             path: "checkpoints/x.pth".into(),
             sha256: "ab".repeat(32).parse().unwrap(),
             size: 3,

@@ -6,10 +6,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::cache::{BY_URL, Entry, FOLDER, is_named, make_way, read_stamp, state_folder, state_key, write_stamp};
+use crate::cache::{
+    BY_URL, Entry, FOLDER, is_absent, is_named, make_way, read_stamp, state_folder, state_key, write_stamp,
+};
 use crate::digest::{self, Digest};
 use crate::error::{Error, ErrorKind};
+use crate::guard::Guard;
 use crate::lock::Lock;
+use crate::partial;
 use crate::resolve::Resolved;
 use crate::settings::Settings;
 use crate::source::SourceUrl;
@@ -134,16 +138,36 @@ impl Zoo {
         live.extend(self.own_files()?.iter().map(|file| state_key(&self.home, file)));
         for key in self.state_keys()? {
             let state = state_folder(&self.home).join(&key);
-            let Some(_lock) = try_lock(&state)? else { continue };
-            let gone: &[&str] = if live.contains(&key) { &[] } else { &["stamp", "lock"] };
-            for extension in ["part", "origin"].iter().chain(gone) {
-                let file = state.with_extension(extension);
-                if file.exists() {
-                    remove(&file, &mut pruned)?;
-                }
+            let Some(guard) = try_lock(&state)? else { continue };
+            for file in self.leftovers(&key, &guard, live.contains(&key))? {
+                remove(&file, &mut pruned)?;
             }
         }
         Ok(pruned)
+    }
+
+    /// What is left of a file of the cache: partial files that nobody writes to, and where the file is gone its lock and stamp.
+    fn leftovers(&self, key: &str, guard: &Guard, is_live: bool) -> Result<Vec<PathBuf>, Error> {
+        let folder = state_folder(&self.home);
+        let entry = Entry::of_state(folder.join(key));
+        let fail = |error| Error::io("read the folder", &folder, error);
+        let dead = partial::left_behind(&entry, guard).map_err(fail)?;
+        let (mut found, mut rest, mut in_use) = (Vec::new(), Vec::new(), false);
+        for file in files(&folder)? {
+            if key_of(&file).as_deref() != Some(key) {
+                continue;
+            }
+            let partial = file.with_extension("part");
+            match file.extension().and_then(OsStr::to_str) {
+                Some("part" | "origin") if dead.contains(&partial) || !partial.exists() => found.push(file),
+                Some("part" | "origin") => in_use = true,
+                _ => rest.push(file),
+            }
+        }
+        if !is_live && !in_use {
+            found.append(&mut rest);
+        }
+        Ok(found)
     }
 
     /// The files in the cache folder to which the user's table leads.
@@ -158,7 +182,7 @@ impl Zoo {
 
     fn state_keys(&self) -> Result<HashSet<String>, Error> {
         let files = files(&state_folder(&self.home))?;
-        Ok(files.iter().filter_map(|file| file.file_stem().and_then(OsStr::to_str)).map(str::to_owned).collect())
+        Ok(files.iter().filter_map(|file| key_of(file)).collect())
     }
 }
 
@@ -200,7 +224,7 @@ fn of_name(file: &Path) -> Option<Digest> {
 fn verify(home: &Path, file: &Path, expected: Option<Digest>) -> Result<Verified, Error> {
     let done = |status| Ok(Verified { file: file.to_owned(), status });
     let metadata = match fs::metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return done(Status::Missing),
+        Err(error) if is_absent(&error) => return done(Status::Missing),
         metadata => metadata.map_err(|error| Error::io("read", file, error))?,
     };
     if !metadata.is_file() {
@@ -217,29 +241,33 @@ fn verify(home: &Path, file: &Path, expected: Option<Digest>) -> Result<Verified
     done(Status::Good { sha256: found })
 }
 
-/// The lock of a cached file, where it has one; holding it keeps other processes from the file.
-struct Lease(#[allow(dead_code, reason = "is held until it is dropped")] Option<File>);
+/// The key that the name of a file of the state folder begins with.
+fn key_of(file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    Some(name.split_once('.')?.0.to_owned())
+}
 
-/// Takes the lock of a cached file; `None` where another process has it.
-fn try_lock(state: &Path) -> Result<Option<Lease>, Error> {
+/// Takes the lock of a cached file, where it has one; `None` where another process has it.
+fn try_lock(state: &Path) -> Result<Option<Guard>, Error> {
     let path = state.with_extension("lock");
     let fail = |error| Error::io("open the lock", &path, error);
     make_way(&path).map_err(fail)?;
     let file = match File::options().write(true).open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Lease(None))),
+        // Whoever works on the file has made it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Guard::unneeded())),
         open => open.map_err(fail)?,
     };
     match file.try_lock() {
-        Ok(()) => Ok(is_named(&file, &path).map_err(fail)?.then_some(Lease(Some(file)))),
+        Ok(()) => Ok(is_named(&file, &path).map_err(fail)?.then(|| Guard::held(file, &path))),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(Error::io("take the lock", &path, error)),
+        Err(fs::TryLockError::Error(_)) => Ok(Some(Guard::none())),
     }
 }
 
 /// What is in a folder; nothing where there is none.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let read = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
         read => read.map_err(|error| Error::io("read the folder", folder, error))?,
     };
     let paths = read.map(|entry| entry.map(|entry| entry.path()));

@@ -8,7 +8,7 @@ use url::Url;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::settings::invalid_mirror;
-use crate::source::{SourceUrl, redact};
+use crate::source::{SourceUrl, escape, redact};
 
 /// Pairs of a URL prefix and its replacement, in the order in which they are tried.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(url) => url.fmt(f),
-            Self::File(file) => file.display().fmt(f),
+            Self::File(file) => f.write_str(&escape(&file.to_string_lossy())),
         }
     }
 }
@@ -107,7 +107,7 @@ mod tests {
         for (pair, expected) in [
             ("https://h/=https://g", "https://g/b.pth"),
             ("https://h/=file:///d", "/d/b.pth"),
-            ("https://h/=https://g/x?", "https://g/x?b.pth"),
+            ("https://h/=https://g/x?", "https://g/x?***"),
             ("https://h=https://g", "https://g/b.pth"),
         ] {
             let found = Mirrors::parse(pair).unwrap().of(&SourceUrl::parse("https://h/b.pth").unwrap()).unwrap();

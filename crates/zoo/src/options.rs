@@ -41,6 +41,8 @@ pub struct Network {
     pub longest_delay: Duration,
     /// No retry begins when the last new byte is so long ago. Default: 45 s.
     pub patience: Duration,
+    /// Longest wait for another process that fetches the same file and makes no progress. Default: 120 s.
+    pub lock_timeout: Duration,
     /// Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed. Default: true.
     pub proxy_from_environment: bool,
 }
@@ -54,6 +56,7 @@ impl Default for Network {
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(15),
             patience: Duration::from_secs(45),
+            lock_timeout: Duration::from_secs(120),
             proxy_from_environment: true,
         }
     }

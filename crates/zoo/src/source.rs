@@ -1,4 +1,4 @@
-//! The URL that is asked for: checked, with a safe file name, and shown without its password.
+//! The URL that is asked for: checked, with a safe file name, and shown without secrets.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ const LONGEST_FILE_NAME: usize = 255;
 
 /// An `http://` or `https://` URL whose last path segment is a usable file name.
 ///
-/// [`Display`](fmt::Display) and [`Debug`] hide a password; [`SourceUrl::as_str`] has it.
+/// [`Display`](fmt::Display) and [`Debug`] hide what may be a secret, as [`redact`]; [`SourceUrl::as_str`] has it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceUrl {
     url: Url,
@@ -92,20 +92,46 @@ pub(crate) fn without_credentials(url: &Url) -> Url {
     url
 }
 
-/// Any text a user may have meant as a URL or name, fit for a terminal: a password becomes `***`, control characters
-/// are escaped.
+/// Any text a user may have meant as a URL or name, fit for a terminal: user, password and the values of a query, which may
+/// all be secrets, become `***`; the rest is as [`escape`] makes it.
 pub fn redact(text: &str) -> String {
     let shown = match Url::parse(text) {
-        Ok(url) if url.has_host() && url.password().is_none() => text.to_owned(),
-        Ok(mut url) if url.has_host() => {
-            // Fails only for a URL without a host.
-            let _ = url.set_password(Some("***"));
-            url.into()
-        }
+        Ok(url) if url.has_host() => redact_url(text, url),
         _ => redact_malformed(text),
     };
-    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { vec![c] };
-    shown.chars().flat_map(escape).collect()
+    escape(&shown)
+}
+
+/// The URL of `text`; the text as it is where nothing has to be hidden.
+fn redact_url(text: &str, mut url: Url) -> String {
+    let (user, password) = (!url.username().is_empty(), url.password().is_some());
+    let query = url.query().filter(|query| !query.is_empty()).map(redact_query);
+    if !user && !password && query.is_none() {
+        return text.to_owned();
+    }
+    // These fail only for a URL without a host.
+    if user {
+        let _ = url.set_username("***");
+    }
+    if password {
+        let _ = url.set_password(Some("***"));
+    }
+    if let Some(query) = query {
+        url.set_query(Some(&query));
+    }
+    url.into()
+}
+
+/// A query with its keys, and without their values.
+fn redact_query(query: &str) -> String {
+    let mut shown = Vec::new();
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some((key, _)) => shown.push(format!("{key}=***")),
+            None => shown.push("***".to_owned()),
+        }
+    }
+    shown.join("&")
 }
 
 /// In a text that is no URL, `@` and `/` may belong to the password: the last `@` before a query ends it.
@@ -114,11 +140,39 @@ fn redact_malformed(text: &str) -> String {
     let scheme = text.find("://").filter(|&at| !text[..at].contains('@'));
     let start = scheme.map_or(0, |at| at + 3);
     let end = text[start..].find(['?', '#']).map_or(text.len(), |at| start + at);
-    let Some(at) = text[start..end].rfind('@').map(|at| start + at) else { return text.to_owned() };
-    match text[start..at].find(':') {
-        Some(colon) => format!("{}:***{}", &text[..start + colon], &text[at..]),
-        None => text.to_owned(),
+    let (head, query) = text.split_at(end);
+    let at = head[start..].rfind('@').map(|at| start + at);
+    let has_password = at.is_some_and(|at| head[start..at].contains(':'));
+    // A path may have both signs in its names.
+    if !text.contains("//") && !text.starts_with('/') && !has_password {
+        return text.to_owned();
     }
+    let query = match query.strip_prefix('?') {
+        Some(query) => format!("?{}", redact_query(query)),
+        None => query.to_owned(),
+    };
+    let Some(at) = at else { return format!("{head}{query}") };
+    let user = if has_password { "***:***" } else { "***" };
+    format!("{}{user}{}{query}", &head[..start], &head[at..])
+}
+
+/// A text for a line on a terminal: characters that would steer the terminal, break the line or turn the direction of
+/// writing are escaped as in JSON, such as `\u001b`.
+pub fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c if c.is_control() => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -151,25 +205,42 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_never_shown() {
-        for text in [
-            "https://user:secret@h/a.pth",
-            "https://user:sec@ret@h:port/a.pth",
-            "https://user:se/secret@h/a.pth",
-            "ftp://:secret@h",
-            "user:secret@h/a.pth",
-            "user:secret@https://h/a.pth",
+    fn secrets_are_never_shown() {
+        for (text, expected) in [
+            ("https://user:secret@h/a.pth", "https://***:***@h/a.pth"),
+            ("https://secret@h/a.pth", "https://***@h/a.pth"),
+            ("https://secret:x-oauth-basic@h/a.pth", "https://***:***@h/a.pth"),
+            ("https://:secret@h/a.pth", "https://:***@h/a.pth"),
+            ("https://h/a.pth?token=secret&x=secret&secret#f", "https://h/a.pth?token=***&x=***&***#f"),
+            ("https://user:sec@ret@h:port/a.pth", "https://***:***@h:port/a.pth"),
+            ("https://user:se/secret@h/a.pth", "https://***:***@h/a.pth"),
+            ("https://h:port/a.pth?token=secret", "https://h:port/a.pth?token=***"),
+            ("/a.pth?token=secret", "/a.pth?token=***"),
+            ("//secret@h/a.pth", "***@h/a.pth"),
+            ("ftp://:secret@h", "ftp://:***@h/"),
+            ("user:secret@h/a.pth", "***:***@h/a.pth"),
+            ("user:secret@https://h/a.pth", "***:***@https://h/a.pth"),
         ] {
-            assert!(!redact(text).contains("ret"), "{}", redact(text));
-            assert!(redact(text).contains(":***@"), "{}", redact(text));
+            assert_eq!(redact(text), expected, "{text}");
         }
-        for text in
-            ["https://h/a@b:c.pth", "https://h:80/a@b.pth", "https://h/a?b=c:d@e", "resnet50", "https://user@h/a"]
-        {
+        for text in ["https://h/a@b:c.pth", "https://h:80/a@b.pth", "https://h/a?", "resnet50", "sub@2/a.pth?x"] {
             assert_eq!(redact(text), text);
         }
-        let url = SourceUrl::parse("https://user:secret@h/a.pth#f").unwrap();
-        assert_eq!(format!("{url} {url:?}"), "https://user:***@h/a.pth#f https://user:***@h/a.pth#f");
-        assert_eq!(url.identity(), "https://h/a.pth");
+        let url = SourceUrl::parse("https://user:secret@h/a.pth?secret#f").unwrap();
+        assert_eq!(format!("{url} {url:?}"), "https://***:***@h/a.pth?***#f https://***:***@h/a.pth?***#f");
+        assert_eq!(url.identity(), "https://h/a.pth?secret");
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_escaped() {
+        for (text, expected) in [
+            ("\u{1b}[31mred", "\\u001b[31mred"),
+            ("a\u{9b}31m\u{7f}", "a\\u009b31m\\u007f"),
+            ("a\nb\r\tc", "a\\nb\\r\\tc"),
+            ("gpj.\u{202e}exe", "gpj.\\u202eexe"),
+            ("Ägyptische Katze 猫", "Ägyptische Katze 猫"),
+        ] {
+            assert_eq!(escape(text), expected);
+        }
     }
 }

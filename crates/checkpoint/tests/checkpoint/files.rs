@@ -119,3 +119,35 @@ fn damage_is_found_before_anything_is_written() {
     assert!(matches!(*error.kind, ErrorKind::File(_)), "{error}");
     assert!(module.state_dict().iter().zip(&before).all(|((_, now), then)| now.equal(then)));
 }
+
+#[test]
+fn names_of_classes_are_found_where_training_programs_put_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = serde_json::json!(["cat", "dog"]);
+    for (meta, expected) in [
+        (serde_json::json!({"dataset_meta": {"classes": names, "palette": [[0, 1, 2]]}}), true),
+        (serde_json::json!({"dataset_meta": {"CLASSES": names}}), true),
+        (serde_json::json!({"CLASSES": names, "epoch": 3}), true),
+        (serde_json::json!({"dataset_meta": {}, "CLASSES": names}), true),
+        (serde_json::json!({"dataset_meta": {"classes": null}}), false),
+        (serde_json::json!({"CLASSES": "balloon"}), false),
+        (serde_json::json!({"CLASSES": [1, 2]}), false),
+        (serde_json::json!({"CLASSES": []}), false),
+        (serde_json::json!("none"), false),
+    ] {
+        let file = folder.path().join("meta.pth");
+        let state = entries("");
+        let tensors = Item::mapping(state.iter().map(|entry| (entry.name.clone(), Item::from(entry.data()))));
+        write_pth(&file, &Item::mapping([("meta", Item::Json(meta.clone())), ("state_dict", tensors)])).unwrap();
+        let expected = expected.then(|| vec!["cat".to_owned(), "dog".to_owned()]);
+        assert_eq!(CheckpointFile::open(&file).unwrap().classes(), expected, "{meta}");
+        assert_eq!(load_file(&network(), &file, &LoadOptions::default()).unwrap().classes, expected, "{meta}");
+    }
+    // A tensor beside the names, as a palette may be one.
+    let file = folder.path().join("palette.pth");
+    let colors = [0; 3];
+    let palette = Item::from(TensorData::new(Dtype::Uint8, &[3], &colors).unwrap());
+    let dataset = Item::mapping([("classes", Item::Json(names)), ("palette", palette)]);
+    write_pth(&file, &Item::mapping([("meta", Item::mapping([("dataset_meta", dataset)]))])).unwrap();
+    assert_eq!(CheckpointFile::open(&file).unwrap().classes().map(|names| names.len()), Some(2));
+}

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::network::shape;
-use super::pictures::{self, Pictures, Source, make_folder_of};
+use super::pictures::{self, Pictures, Preparation, Source, make_folder_of};
 use super::weights::Weights;
-use super::{Failure, print, shown};
+use super::{Failure, name, print, shown};
 use crate::picture;
 
 /// Computes the feature maps that a backbone gives for pictures: its stages in `out_indices`.
@@ -84,9 +84,10 @@ impl Features {
             Ok(stages)
         };
         let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
-        let all = self.pictures.run(&sources, preprocess, device, forward, |number, source, photo, stages| {
+        let preparation = Preparation { preprocess, device, for_drawings: !drawings.is_empty() };
+        let all = self.pictures.run(&sources, preparation, forward, |number, source, photo, stages| {
             let stages = self.stages(&recipe, &stages)?;
-            if let Some(file) = drawings.get(number) {
+            if let (Some(file), Some(photo)) = (drawings.get(number), photo) {
                 picture::write_features(file, photo, &stages)?;
             }
             let written = match files.get(number) {
@@ -107,7 +108,7 @@ impl Features {
             Some("npy") => Ok(Format::Npy),
             Some("safetensors") => Ok(Format::Safetensors),
             _ if sources.len() > 1 || out.is_dir() => Ok(self.format),
-            _ => bail!("--out: {}: expected FILE.safetensors, FILE.npy, or a folder that exists", out.display()),
+            _ => bail!("--out: {}: expected FILE.safetensors, FILE.npy, or a folder that exists", name(out)),
         }
     }
 
@@ -173,18 +174,18 @@ impl Features {
         }
         let mut text = String::new();
         for (image, stages) in results {
-            text.push_str(&format!("{image}\n"));
+            text.push_str(&format!("{}\n", mmcv_zoo::escape(image)));
             for stage in stages {
                 let sizes: Vec<i64> =
                     stage["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
                 let number = |key: &str| stage[key].as_f64().unwrap_or(f64::NAN);
-                let (name, mean, std) = (stage["name"].as_str().unwrap_or_default(), number("mean"), number("std"));
-                text.push_str(&format!("  {name:<8} {:<14} mean {mean:<9.4} std {std:.4}\n", shape(&sizes)));
+                let (stage, mean, std) = (stage["name"].as_str().unwrap_or_default(), number("mean"), number("std"));
+                text.push_str(&format!("  {stage:<8} {:<14} mean {mean:<9.4} std {std:.4}\n", shape(&sizes)));
             }
         }
         for (what, out) in [("features", &self.out), ("picture", &self.picture)] {
             if let Some(out) = out {
-                text.push_str(&format!("{what}: {}\n", out.display()));
+                text.push_str(&format!("{what}: {}\n", name(out)));
             }
         }
         print(&text)
@@ -214,7 +215,7 @@ fn write(file: &Path, format: Format, stages: &[Stage]) -> Result<Vec<PathBuf>> 
         (Format::Safetensors, _) | (Format::Npy, [_]) => vec![file.to_owned()],
         (Format::Npy, _) => stages.iter().map(|stage| file.with_extension(format!("{}.npy", stage.name))).collect(),
     };
-    let failed = || format!("cannot write {}", file.display());
+    let failed = || format!("cannot write {}", name(file));
     match format {
         Format::Safetensors => {
             let named: Vec<(&str, &Tensor)> =

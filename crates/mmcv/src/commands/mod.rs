@@ -16,7 +16,7 @@ mod weights;
 mod zoo;
 
 use std::fmt;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use clap::Subcommand;
@@ -65,7 +65,7 @@ pub(crate) struct Failure(String);
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&escape_lines(&self.0))
     }
 }
 
@@ -98,10 +98,49 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Prints to stdout; fails where it is closed.
+/// A path for a line of text: what would break the line or steer the terminal is escaped.
+fn name(path: &Path) -> String {
+    mmcv_zoo::escape(&path.to_string_lossy())
+}
+
+/// Prints text to stdout; what steers the terminal is escaped, such as in names of classes.
 fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| Failure(format!("stdout: {error}")))
+    print_bytes(escape_lines(text).as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = Stdout::lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Failure(format!("stdout: {error}")))
+}
+
+/// Stdout; where its reader has gone away, such as `head`, nothing more is wanted, which is no failure.
+struct Stdout(std::io::StdoutLock<'static>);
+
+impl Stdout {
+    fn lock() -> Self {
+        Self(std::io::stdout().lock())
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
+    }
+}
+
+/// Lines of text as a terminal may have them.
+pub(crate) fn escape_lines(text: &str) -> String {
+    text.split('\n').map(mmcv_zoo::escape).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a JSON value over several lines.

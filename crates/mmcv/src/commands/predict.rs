@@ -10,9 +10,9 @@ use mmcv_models::{MODELS, Recipe};
 use serde_json::json;
 use tch::{Kind, Tensor};
 
-use super::pictures::{self, Pictures};
+use super::pictures::{self, Pictures, Preparation};
 use super::weights::Weights;
-use super::{Failure, print, shown};
+use super::{Failure, name, print, shown};
 use crate::picture;
 
 /// From so many pictures on fusing saves more time than it takes: see docs/performance.md.
@@ -74,14 +74,15 @@ impl Predict {
             None => Vec::new(),
         };
         let recipe = self.weights.recipe()?;
-        let network = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let (network, classes) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let network = self.fused(network, &recipe, sources.len())?;
         let mut results = Vec::new();
         let forward = |input: &Tensor| Ok(vec![network.forward(input)?]);
         let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
-        let all = self.pictures.run(&sources, preprocess, device, forward, |number, source, photo, scores| {
-            let predictions = self.best(&recipe, &scores)?;
-            if let Some(drawing) = drawings.get(number) {
+        let preparation = Preparation { preprocess, device, for_drawings: !drawings.is_empty() };
+        let all = self.pictures.run(&sources, preparation, forward, |number, source, photo, scores| {
+            let predictions = self.best(&recipe, classes.as_deref(), &scores)?;
+            if let (Some(drawing), Some(photo)) = (drawings.get(number), photo) {
                 picture::write(drawing, photo, &predictions)?;
             }
             results.push((shown(&source.file), predictions));
@@ -91,8 +92,8 @@ impl Predict {
         Ok(all.check()?)
     }
 
-    /// The network with its weights.
-    fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
+    /// The network with its weights, and the names of the classes that these have.
+    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, Option<Vec<String>>)> {
         let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS))?;
         if let Some(first) = report.missing.first() {
             let count = report.missing.len();
@@ -101,7 +102,7 @@ impl Predict {
                  give weights with a classifier by --checkpoint, or use `mmcv features`"
             );
         }
-        Ok(network)
+        Ok((network, report.classes))
     }
 
     /// The network in its fused form, where that is wanted.
@@ -124,7 +125,7 @@ impl Predict {
     }
 
     /// The best classes of one picture.
-    fn best(&self, recipe: &Recipe, scores: &[Tensor]) -> Result<Vec<Prediction>> {
+    fn best(&self, recipe: &Recipe, classes: Option<&[String]>, scores: &[Tensor]) -> Result<Vec<Prediction>> {
         let Some(scores) = scores.first().filter(|scores| scores.dim() == 2) else {
             let shapes: Vec<_> = scores.iter().map(Tensor::size).collect();
             bail!(
@@ -134,12 +135,14 @@ impl Predict {
         let scores = scores.f_select(0, 0)?.f_softmax(0, Kind::Float)?;
         let all_finite = scores.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0;
         ensure!(all_finite, "the scores are not finite: are these weights for classification?");
+        let classes = recipe.class_names(usize::try_from(scores.size1()?)?, classes)?;
         let count = i64::from(self.topk).min(scores.size1()?);
         let (best, indices) = scores.f_topk(count, 0, true, true)?;
         let prediction = |rank: i64| {
             let index = usize::try_from(indices.f_int64_value(&[rank])?)?;
             let score = best.f_double_value(&[rank])?;
-            Ok(Prediction { index, class: recipe.class_name(index), score })
+            let class = classes.and_then(|names| names.get(index).cloned()).unwrap_or_else(|| format!("class {index}"));
+            Ok(Prediction { index, class, score })
         };
         (0..count).map(prediction).collect()
     }
@@ -160,13 +163,13 @@ impl Predict {
         }
         let mut text = String::new();
         for (image, predictions) in results {
-            text.push_str(&format!("{image}\n"));
+            text.push_str(&format!("{}\n", mmcv_zoo::escape(image)));
             for Prediction { class, score, .. } in predictions {
-                text.push_str(&format!("  {score:.4} {} {class}\n", bar(*score)));
+                text.push_str(&format!("  {score:.4} {} {}\n", bar(*score), mmcv_zoo::escape(class)));
             }
         }
         if let Some(out) = &self.out {
-            text.push_str(&format!("picture: {}\n", out.display()));
+            text.push_str(&format!("picture: {}\n", name(out)));
         }
         print(&text)
     }

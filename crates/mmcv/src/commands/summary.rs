@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::network::{Network, shapes, thousands};
 use super::table::table;
-use super::{Failure, print};
+use super::{Failure, name, print};
 use crate::svg;
 
 /// Shows the layers of a network: output shape, parameters, multiply-adds, and their share.
@@ -80,7 +80,7 @@ impl Summary {
         if self.json {
             return print(&format!("{:#}\n", lines.iter().map(to_json).collect::<Value>()));
         }
-        let drawn = self.svg.map_or_else(String::new, |file| format!("\npicture: {}\n", file.display()));
+        let drawn = self.svg.map_or_else(String::new, |file| format!("\npicture: {}\n", name(&file)));
         print(&format!("{}{drawn}", text(&lines)))
     }
 }

@@ -114,7 +114,13 @@ impl Weights {
                 && (self.given.checkpoint.is_some() || !stated)
                 && let Some(preprocess) = entry.config.get("preprocess")
             {
-                dict.insert("preprocess", preprocess.clone());
+                // The weights do not say how pictures are stored.
+                let own = dict.get("preprocess").and_then(|own| own.get("exif")).cloned();
+                let mut preprocess = preprocess.clone();
+                if let (Config::Dict(preprocess), Some(own)) = (&mut preprocess, own) {
+                    preprocess.insert("exif", own);
+                }
+                dict.insert("preprocess", preprocess);
             }
             // What is changed on the command line is meant.
             if let Some(entry) = &entry {

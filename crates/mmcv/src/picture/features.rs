@@ -7,7 +7,7 @@ use anyhow::Result;
 use image::{Rgb, RgbImage, imageops};
 use tch::{Kind, Tensor};
 
-use super::{BACKGROUND, MARGIN, TEXT_SIZE, draw_text, save, scaled};
+use super::{BACKGROUND, MARGIN, TEXT_SIZE, draw_text, save};
 use crate::commands::Stage;
 
 /// Pixels of the longer side of a channel's picture.
@@ -18,16 +18,15 @@ const COLUMNS: u32 = 8;
 /// Colours of small and large activations, and of those between them.
 const COLOURS: [[f64; 3]; 4] = [[20.0, 24.0, 64.0], [25.0, 113.0, 194.0], [240.0, 190.0, 70.0], [255.0, 250.0, 225.0]];
 
-/// Writes a PNG with the photo on the left, and for each stage with pixels a row of its most varied channels.
+/// Writes a PNG with the photo ([`scaled`](super::scaled)) on the left, and for each stage with pixels a row of its most varied channels.
 pub(crate) fn write_features(file: &Path, photo: &RgbImage, stages: &[Stage]) -> Result<()> {
     let font = FontRef::try_from_slice(dejavu::sans::regular())?;
-    let photo = scaled(photo)?;
     let rows: Vec<&Stage> = stages.iter().filter(|stage| stage.tensor.dim() == 3).collect();
     let (label, row) = (TEXT_SIZE as u32 + 8, TILE + GAP);
     let height = (u32::try_from(rows.len())? * (label + row) + 2 * MARGIN).max(photo.height());
     let left = photo.width() + MARGIN;
     let mut canvas = RgbImage::from_pixel(left + COLUMNS * row + MARGIN, height, BACKGROUND);
-    imageops::replace(&mut canvas, &photo, 0, 0);
+    imageops::replace(&mut canvas, photo, 0, 0);
     let mut top = MARGIN;
     for Stage { name, tensor } in rows {
         let title = format!("{name}  {:?}", tensor.size());

@@ -9,7 +9,7 @@ use mmcv_models::Preprocess;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
-use crate::picture;
+use crate::picture::{self, ReadOptions};
 
 /// The number of crops, and the seed that draws them.
 const CROPS: usize = 200;
@@ -31,8 +31,8 @@ pub(super) struct Deviations {
 
 impl Photo {
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let pixels = picture::read(file).and_then(|photo| picture::pixels(&photo));
-        Ok(Self { pixels: pixels.with_context(|| file.display().to_string())? })
+        let pixels = picture::read(file, ReadOptions::default()).and_then(|photo| picture::pixels(&photo));
+        Ok(Self { pixels: pixels.with_context(|| mmcv_zoo::escape(&file.to_string_lossy()))? })
     }
 
     /// Compares the two on the photo, prepared as `preprocess` says, and on crops of `size`, `batch` at a time.

@@ -3,12 +3,12 @@
 use std::io::{BufRead, Write};
 
 use super::subject::Subject;
-use crate::commands::Failure;
+use crate::commands::{Failure, Stdout};
 
 /// Prints `ready`, and then answers each line of stdin with one: `run` with the milliseconds of a pass, anything else
 /// with `error: ...`. Ends at `quit` and where stdin ends.
 pub(super) fn serve(subject: &mut Subject) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = Stdout::lock();
     let mut say = |line: &str| {
         let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
         written.map_err(|error| Failure(format!("stdout: {error}")))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::commands::{Failure, print};
+use crate::commands::{Failure, Stdout, print};
 
 /// Bytes that are written at once.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -38,7 +38,7 @@ impl Inspect {
 
 /// Prints a line of JSON, without ever holding all of it in memory.
 fn print_json(inspection: &mmcv_pth::Inspection) -> Result<(), Failure> {
-    let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout().lock());
+    let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, Stdout::lock());
     let written = serde_json::to_writer(&mut stdout, inspection).map_err(std::io::Error::from);
     written
         .and_then(|()| stdout.write_all(b"\n"))

@@ -6,7 +6,7 @@ use clap::Args;
 use mmcv_zoo::{FetchOptions, LockedFile, Zoo};
 use serde_json::{Value, json};
 
-use crate::commands::{Failure, print, print_json, shown, size};
+use crate::commands::{Failure, name, print, print_json, shown, size};
 use crate::progress::Download;
 
 /// Puts verified files into a folder, with a lock file of their whole digests, for machines without internet.
@@ -43,7 +43,7 @@ impl Bundle {
             let files: Vec<Value> = files.iter().map(to_json).collect();
             return print_json(&json!({ "folder": shown(&self.folder), "files": files }));
         }
-        let line = |file: &LockedFile| format!("{} {} ({})\n", file.sha256, file.path.display(), size(file.size));
+        let line = |file: &LockedFile| format!("{} {} ({})\n", file.sha256, name(&file.path), size(file.size));
         print(&files.iter().map(line).collect::<String>())
     }
 }

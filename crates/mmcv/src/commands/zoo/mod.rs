@@ -8,13 +8,14 @@ mod show;
 mod verify;
 mod whereabouts;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use mmcv_zoo::{Digest, FetchOptions};
 use serde_json::{Map, Value, json};
 
-use super::{Failure, print, print_json, shown};
+use super::{Failure, name as name_of, print, print_bytes, print_json, shown};
 use crate::progress::Download;
 
 /// The model zoo: names, URLs and verified files.
@@ -145,26 +146,44 @@ impl Verification {
 
 fn list(zoo: &mmcv_zoo::Zoo, pattern: &str, json: bool) -> Result<(), Failure> {
     let wanted = pattern.to_lowercase();
-    let entries: Map<_, _> =
-        zoo.list()?.into_iter().filter(|(name, _)| name.to_lowercase().contains(&wanted)).collect();
+    let mut entries = Map::new();
+    for (name, target) in zoo.list()? {
+        if name.to_lowercase().contains(&wanted) {
+            entries.insert(name, redacted(target));
+        }
+    }
     if entries.is_empty() {
         log::warn!("no name contains {pattern:?}; `mmcv zoo list` has all of them");
     }
     if json {
         return print_json(&Value::Object(entries));
     }
-    let text: String =
-        entries.iter().map(|(name, target)| format!("{name:<32} {}\n", target.as_str().unwrap_or("no URL"))).collect();
+    let mut text = String::new();
+    for (name, target) in &entries {
+        text.push_str(&format!("{:<32} {}\n", mmcv_zoo::escape(name), target.as_str().unwrap_or("no URL")));
+    }
     print(&text)
 }
 
-/// A line with the path as it is, or a JSON object.
+/// A value of the table, without secrets in its texts.
+fn redacted(value: Value) -> Value {
+    match value {
+        Value::String(text) => mmcv_zoo::redact(&text).into(),
+        Value::Array(items) => items.into_iter().map(redacted).collect(),
+        Value::Object(entries) => entries.into_iter().map(|(key, value)| (key, redacted(value))).collect(),
+        other => other,
+    }
+}
+
+/// A line with the path, to a program as it is, or a JSON object.
 fn print_path(name: Option<&str>, path: &Path, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&json!({ "name": name.map(mmcv_zoo::redact), "path": shown(path) }));
     }
-    use std::io::Write;
+    if std::io::stdout().is_terminal() {
+        return print(&format!("{}\n", name_of(path)));
+    }
     let mut line = path.as_os_str().as_encoded_bytes().to_vec();
     line.push(b'\n');
-    std::io::stdout().write_all(&line).map_err(|error| Failure(format!("stdout: {error}")))
+    print_bytes(&line)
 }

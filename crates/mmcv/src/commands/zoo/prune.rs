@@ -4,7 +4,7 @@ use clap::Args;
 use mmcv_zoo::{PruneOptions, Zoo};
 use serde_json::{Value, json};
 
-use crate::commands::{Failure, plural, print, print_json, shown, size};
+use crate::commands::{Failure, name, plural, print, print_json, shown, size};
 
 /// Removes what interrupted downloads and removed files have left; never the user's own files.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ impl Prune {
                 files.iter().map(|file| json!({ "path": shown(&file.file), "size": file.size })).collect();
             return print_json(&json!({ "files": files, "bytes": bytes, "dry_run": self.dry_run }));
         }
-        let mut text: String = files.iter().map(|file| format!("{}\n", file.file.display())).collect();
+        let mut text: String = files.iter().map(|file| format!("{}\n", name(&file.file))).collect();
         let done = if self.dry_run { "would be removed" } else { "removed" };
         text.push_str(&format!("{}, {} {done}\n", plural(files.len(), "file"), size(bytes)));
         print(&text)

@@ -4,7 +4,7 @@ use clap::Args;
 use mmcv_zoo::{Status, Verified, Zoo};
 use serde_json::{Value, json};
 
-use crate::commands::{Failure, print, print_json, shown};
+use crate::commands::{Failure, name, print, print_json, shown};
 
 /// Hashes cached files again, whatever is remembered of them. Changes nothing; exit status 1 where one is wrong.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ impl Verify {
 }
 
 fn line(file: &Verified) -> String {
-    let path = file.file.display();
+    let path = name(&file.file);
     match &file.status {
         Status::Good { .. } => format!("good     {path}\n"),
         Status::Wrong { expected, found } => {
