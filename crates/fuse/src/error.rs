@@ -48,7 +48,7 @@ pub enum Error {
         found: String,
     },
     /// libtorch or oneDNN refused an operation.
-    #[error("{}{}", prefix(.operator), first_line(.message))]
+    #[error("{}{}", prefix(.operator), mmcv_layers::torch_message(.message))]
     Native {
         /// The operator; empty where it is none.
         operator: String,
@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// libtorch refused the operation.
     #[error("{}", mmcv_layers::first_line(.0))]
-    Torch(#[from] TchError),
+    Torch(TchError),
 }
 
 /// The result of rewriting, or of running the rewritten form.
@@ -73,6 +73,12 @@ impl Error {
     }
 }
 
+impl From<TchError> for Error {
+    fn from(error: TchError) -> Self {
+        Self::Torch(error)
+    }
+}
+
 impl From<Error> for mmcv_layers::Error {
     fn from(error: Error) -> Self {
         match error {
@@ -85,8 +91,4 @@ impl From<Error> for mmcv_layers::Error {
 
 fn prefix(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!("{name}: ") }
-}
-
-fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
 }

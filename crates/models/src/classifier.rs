@@ -349,7 +349,8 @@ impl LinearClsHead {
             class,
             loss_module: TrainingPart::loss(loss)?,
             fc: Linear::new(&LinearConfig::new(in_channels, num_classes))?,
-            init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?,
+            init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?
+                .by_default(*init_cfg == LinearClsHeadConfig::new(num_classes, in_channels).init_cfg),
         })
     }
 }

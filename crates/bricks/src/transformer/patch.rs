@@ -180,6 +180,7 @@ impl Module for PatchEmbed {
 /// Shapes: input `[N, H W, in_channels]`, output `[N, patches, out_channels]`. State: `norm.*`, `reduction.*`.
 #[derive(Debug)]
 pub struct PatchMerging {
+    in_channels: i64,
     adaptive_padding: Option<AdaptivePadding>,
     sampler: Unfold,
     norm: Option<Box<dyn Module>>,
@@ -215,6 +216,7 @@ impl PatchMerging {
                 dilation: sizes(&config.dilation, 1, "dilation")?,
             },
             norm: norm(&norm_builder, config.norm_cfg.as_ref(), merged)?,
+            in_channels: config.in_channels,
             reduction: Linear::new(&reduction).map_err(here)?,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
@@ -225,9 +227,17 @@ impl PatchMerging {
     /// # Errors
     /// Where the input has another number of patches.
     pub fn merge(&self, input: &Tensor, height: i64, width: i64) -> Result<Tensor> {
-        let (samples, patches, channels) = input.size3()?;
+        let Ok((samples, patches, channels)) = input.size3() else {
+            let wanted = format!("[N, height * width, {}]", self.in_channels);
+            return Err(Error::input(wanted, format!("{:?}", input.size())));
+        };
         if height.checked_mul(width) != Some(patches) {
-            return Err(Error::input(format!("{height} x {width} patches"), format!("{patches} patches")));
+            let wanted = format!("[N, {height} * {width}, {}] for the input_size {height} x {width}", self.in_channels);
+            return Err(Error::input(wanted, format!("{:?}", input.size())));
+        }
+        if channels != self.in_channels {
+            let wanted = format!("[N, patches, {}], the in_channels", self.in_channels);
+            return Err(Error::input(wanted, format!("{:?}", input.size())));
         }
         let mut map = input.f_view([samples, height, width, channels])?.f_permute([0, 3, 1, 2])?;
         if let Some(padding) = &self.adaptive_padding {
@@ -258,7 +268,10 @@ impl Module for PatchMerging {
     }
 
     fn forward(&self, _input: &Tensor) -> Result<Tensor> {
-        Err(Error::unsupported("PatchMerging needs the option input_size: use `call` or `merge`"))
+        Err(Error::unsupported(
+            "PatchMerging needs the height and width of its input in patches: use `merge`, or `call` with the option \
+             input_size: [height, width]",
+        ))
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {

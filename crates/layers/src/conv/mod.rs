@@ -15,7 +15,7 @@ use mmcv_registry::Spec;
 pub use adaptive_padding::{Conv2dAdaptivePadding, same_padding};
 pub use conv::{Conv, ConvConfig, Padding, PaddingMode};
 pub use standardised::{ConvAWS2d, ConvWS2d, ConvWSConfig, PlainConvConfig};
-pub use transposed::{ConvTranspose, ConvTransposeConfig};
+pub use transposed::{ConvTranspose, ConvTransposeConfig, TransposedPaddingMode};
 
 use crate::registry::{Build, build_from};
 use crate::{Error, Module, Result};

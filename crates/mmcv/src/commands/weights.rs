@@ -66,7 +66,7 @@ impl FromStr for DeviceName {
 /// The config of a file, or of a name of the zoo.
 pub(super) fn read_config(name: &str) -> Result<Config> {
     let file = Path::new(name);
-    let is_config = |extension: &std::ffi::OsStr| ["yaml", "yml", "json"].iter().any(|known| extension == *known);
+    let is_config = |extension: &std::ffi::OsStr| ["yaml", "yml", "json", "py"].iter().any(|known| extension == *known);
     if !name.contains("://") && (file.exists() || file.extension().is_some_and(is_config)) {
         return Ok(Config::from_file(file)?);
     }

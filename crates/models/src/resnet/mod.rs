@@ -168,16 +168,18 @@ impl ResNet {
         };
         options.check(num_stages).map_err(own)?;
         let plugins = options.plugins(num_stages).map_err(own)?;
-        let init_cfg = InitCfg::decode(&options.rules().map_err(own)?, &builder.path.key("init_cfg"))?;
+        let init_cfg = InitCfg::decode(&options.rules().map_err(own)?, &builder.path.key("init_cfg"))?
+            .by_default(options.init_cfg == ResNetOptions::new().init_cfg);
         let stem = Stem::new(builder, plan.stem, options)?;
         let mut rates = plan.drop_path_rates()?;
-        let mut in_channels = options.stem_channels;
+        let mut in_channels = options.stem_channels();
         let mut stages = Vec::new();
         let geometry = options.strides.iter().zip(&options.dilations).zip(plugins);
-        for (stage, ((&stride, &dilation), plugins)) in plan.stages.iter().zip(geometry) {
+        for (index, (stage, ((&stride, &dilation), plugins))) in plan.stages.iter().zip(geometry).enumerate() {
+            let is_last = index + 1 == num_stages;
             let config = StageConfig {
                 stride,
-                dilation,
+                dilations: options.dilations_of(stage.blocks, dilation, is_last).map_err(own)?,
                 style: options.style,
                 avg_down: plan.avg_down,
                 conv_cfg: options.conv_cfg.as_ref(),
