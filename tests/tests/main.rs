@@ -6,6 +6,7 @@
 mod checkpoints;
 mod custom_layer;
 mod downstream;
+mod found;
 mod fuse;
 mod initialisation;
 mod keys;

@@ -1,5 +1,6 @@
 //! [`CheckpointFile`]: an open checkpoint, in which the state dict was found.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use mmcv_layers::Module;
@@ -9,12 +10,17 @@ use tch::{Device, Tensor};
 
 use crate::error::ErrorKind;
 use crate::load::{Values, load_values, with_dot};
+use crate::proposal::Place;
 use crate::value::{self, Value};
 use crate::{Error, LoadOptions, LoadReport};
 
 /// Keys under which training programs put the state dict, the first that is there.
 const WRAPPERS: [&str; 3] = ["state_dict", "model", "ema"];
 
+/// So many keys lead to a state dict at most.
+const DEEPEST_DICT: usize = 3;
+/// So many beginnings of names are looked at for a dict.
+const MOST_PATHS: usize = 1000;
 /// Where training programs put the names of the classes, the first that is there.
 const CLASSES: [&[&str]; 4] = [
     &["meta", "dataset_meta", "classes"],
@@ -82,7 +88,7 @@ impl CheckpointFile {
     /// # Errors
     /// Where the file is damaged or does not fit `module`.
     pub fn load_into(&self, module: &dyn Module, options: &LoadOptions) -> Result<LoadReport, Error> {
-        let load = || load_values(module, self.values(options)?, options);
+        let load = || load_values(module, self.values(options)?, options, &|| self.places(options));
         let report = load().map_err(|kind| self.error(kind))?;
         Ok(LoadReport { classes: self.classes(), ..report })
     }
@@ -124,24 +130,71 @@ impl CheckpointFile {
     /// The state dict: under the entry that was asked for, or one of the usual ones, or all of the file.
     fn values(&self, options: &LoadOptions) -> Result<Values<'_>, ErrorKind> {
         let found = match &options.entry {
-            Some(entry) => {
-                let found = self.content.below(entry);
-                if found.is_empty() {
-                    return Err(ErrorKind::NoEntry { entry: entry.clone(), found: self.content.entries() });
-                }
-                found
-            }
+            Some(entry) => self.content.below(entry),
             None => {
                 let mut wrapped = WRAPPERS.iter().map(|entry| self.wrapped(entry));
                 let found = wrapped.find(|found| !found.is_empty());
                 found.unwrap_or_else(|| self.content.tensors().collect())
             }
         };
+        match &options.entry {
+            _ if !found.is_empty() => Ok(self.own(found)),
+            _ if self.content.tensors().next().is_none() => {
+                let found = self.meta().as_object().map_or_else(Vec::new, |meta| meta.keys().cloned().collect());
+                Err(ErrorKind::NoTensors { found })
+            }
+            Some(entry) => {
+                let mut found = self.dicts();
+                if found.is_empty() {
+                    found = self.content.entries();
+                }
+                Err(ErrorKind::NoEntry { entry: entry.clone(), found })
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The tensors under the prefix of the source, without it.
+    fn own<'a>(&self, found: Vec<RawTensor<'a>>) -> Values<'a> {
         let own = found.into_iter().filter_map(|raw| {
             let name = raw.key().strip_prefix(&self.prefix)?.to_owned();
             Some((name, Value::File(raw)))
         });
-        Ok(own.collect())
+        own.collect()
+    }
+
+    /// The dicts with tensors in the file, by the keys that lead to each; without those of an optimizer, whose tensors have
+    /// the shapes of the network's.
+    fn dicts(&self) -> Vec<String> {
+        let Some(file) = self.raw() else { return Vec::new() };
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for raw in file.tensors() {
+            let key = raw.key();
+            let ends = key.match_indices('.').map(|(at, _)| at).take(DEEPEST_DICT);
+            for path in ends.filter_map(|end| key.get(..end)) {
+                if path.starts_with("optim") || seen.len() >= MOST_PATHS || !seen.insert(path.to_owned()) {
+                    continue;
+                }
+                let parts: Vec<&str> = path.split('.').collect();
+                if file.tensors_below(&parts).is_some_and(|tensors| !tensors.is_empty()) {
+                    found.push(path.to_owned());
+                }
+            }
+        }
+        found
+    }
+
+    /// The state dicts that another `entry` would give.
+    fn places(&self, options: &LoadOptions) -> Vec<Place<'_>> {
+        let mut places = Vec::new();
+        for path in self.dicts() {
+            if options.entry.as_ref() != Some(&path) {
+                let values = self.own(self.content.below(&path));
+                places.push((path, values));
+            }
+        }
+        places
     }
 
     /// What is under one of the usual entries.

@@ -93,15 +93,9 @@ impl Predict {
 
     /// The network with its weights.
     fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
-        let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS))?;
-        if let Some(first) = report.missing.first() {
-            let count = report.missing.len();
-            bail!(
-                "the weights lack {count} tensors of the network, such as {first}, so that the classes would be random: \
-                 give weights with a classifier by --checkpoint, or use `mmcv features`"
-            );
-        }
-        Ok(network)
+        let random = "so that the classes would be random: give weights with a classifier of this size by --checkpoint, or use \
+                      `mmcv features`";
+        self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), random).map(|(network, _)| network)
     }
 
     /// The network in its fused form, where that is wanted.
