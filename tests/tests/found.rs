@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mmcv::checkpoint::{CheckpointFile, DtypePolicy, Error, LoadReport, load_file, load_state_dict};
 use mmcv::prelude::*;
+use mmcv::pth::UnknownClasses;
 use tch::{Device, Kind, Tensor};
 
 fn file(name: &str) -> PathBuf {
@@ -202,12 +203,12 @@ fn an_entry_is_named_and_works() {
     let (module, _) = load("ema", |options| options.entry = Some("state_dict_ema".to_owned())).unwrap();
     check(&*module, "ema");
     let text = load("nested", |options| options.entry = Some("model".to_owned())).unwrap_err().to_string();
-    assert!(text.contains("under the entry \"model\"") && text.contains("`checkpoint.net`"), "{text}");
+    assert!(text.contains("no tensors below `model`") && text.contains("`checkpoint.net`"), "{text}");
 }
 
 #[test]
 fn a_file_without_tensors_is_told() {
-    refused("empty", &["the file holds no tensors; its entries are `epoch`, `loss`, `state_dict`"]);
+    refused("empty", &["empty.pth", "the file holds no tensors"]);
 }
 
 #[test]
@@ -218,4 +219,59 @@ fn names_of_classes_come_with_the_weights() {
         assert_eq!(report.classes, expected);
     }
     assert_eq!(CheckpointFile::open(file("mmcv1")).unwrap().classes().unwrap(), ["cat", "dog"]);
+}
+
+/// The state of a small ResNet under Detectron2's names.
+fn detectron2(state: &[(String, Tensor)], prefix: &str) -> Vec<(String, Tensor)> {
+    let mut renamed = Vec::new();
+    for (name, tensor) in state.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")) {
+        let parts: Vec<&str> = name.split('.').collect();
+        let theirs = match *parts.as_slice() {
+            ["conv1", rest] => format!("stem.conv1.{rest}"),
+            ["bn1", rest] => format!("stem.conv1.norm.{rest}"),
+            [layer, block, "downsample", part, rest] => {
+                let norm = if part == "1" { "norm." } else { "" };
+                format!("res{}.{block}.shortcut.{norm}{rest}", layer[5..].parse::<i64>().unwrap() + 1)
+            }
+            [layer, block, inner, rest] => {
+                let (norm, number) = (if inner.starts_with("bn") { "norm." } else { "" }, &inner[inner.len() - 1..]);
+                format!("res{}.{block}.conv{number}.{norm}{rest}", layer[5..].parse::<i64>().unwrap() + 1)
+            }
+            _ => panic!("{name}"),
+        };
+        renamed.push((format!("{prefix}{theirs}"), tensor.copy()));
+    }
+    renamed
+}
+
+#[test]
+fn detectron2_has_its_own_names_of_a_resnet() {
+    for depth in [18, 50] {
+        let cfg = config! { type: "ResNet", depth: depth, base_channels: 4, stem_channels: 4 };
+        let donor = build_model(&cfg).unwrap();
+        for (prefix, head, layout) in [
+            ("", "linear.weight", "dialect detectron2"),
+            ("backbone.", "linear.weight", "dialect detectron2 under `backbone.`"),
+            ("backbone.bottom_up.", "backbone.fpn_lateral2.weight", "dialect detectron2 under `backbone.bottom_up.`"),
+        ] {
+            let module = build_model(&cfg).unwrap();
+            let mut state = detectron2(&donor.state_dict(), prefix);
+            state.push((head.to_owned(), Tensor::zeros([3], (Kind::Float, Device::Cpu))));
+            let report = load_state_dict(&*module, &state, &LoadOptions::default()).unwrap();
+            assert!(report.is_complete() && report.of_head == [head], "{prefix}: {report}");
+            assert_eq!(report.layout.as_deref(), Some(layout));
+            for ((name, own), (_, given)) in module.state_dict().iter().zip(donor.state_dict()) {
+                assert!(own.equal(&given), "{name}");
+            }
+        }
+    }
+}
+
+/// Pickled as a whole, by a class that is on no list.
+#[test]
+fn a_whole_module_is_read_where_unknown_classes_are_kept_as_records() {
+    let text = load("whole", |_| {}).unwrap_err().to_string();
+    assert!(text.contains("state_dict()") && text.contains("--unknown-classes opaque"), "{text}");
+    let (module, _) = load("whole", |options| options.unknown_classes = UnknownClasses::Opaque).unwrap();
+    check(&*module, "whole");
 }

@@ -60,20 +60,6 @@ pub enum ErrorKind {
     /// The module's tensors cannot be read or written.
     #[error(transparent)]
     Module(#[from] mmcv_layers::Error),
-    /// The entry that was asked for is not in the file, or holds no tensors.
-    #[error("there is no state dict under the entry {entry:?}; tensors are under {}", listed(.found))]
-    NoEntry {
-        /// The entry that was asked for.
-        entry: String,
-        /// The entries that hold tensors.
-        found: Vec<String>,
-    },
-    /// The file has no tensors at all.
-    #[error("the file holds no tensors; its entries are {}", listed(.found))]
-    NoTensors {
-        /// What the file has in their place.
-        found: Vec<String>,
-    },
     /// A tensor of the file has a type that libtorch's binding does not have.
     #[error("{name}: a tensor of type {found} cannot be read")]
     Unreadable {

@@ -1,10 +1,9 @@
 //! [`CheckpointFile`]: an open checkpoint, in which the state dict was found.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use mmcv_layers::Module;
-use mmcv_pth::{AnyCheckpoint, Checkpoint, RawTensor};
+use mmcv_pth::{AnyCheckpoint, Checkpoint, RawTensor, UnknownClasses};
 use serde_json::Value as JsonValue;
 use tch::{Device, Tensor};
 
@@ -14,13 +13,8 @@ use crate::proposal::Place;
 use crate::value::{self, Value};
 use crate::{Error, LoadOptions, LoadReport};
 
-/// Keys under which training programs put the state dict, the first that is there.
-const WRAPPERS: [&str; 3] = ["state_dict", "model", "ema"];
-
-/// So many keys lead to a state dict at most.
-const DEEPEST_DICT: usize = 3;
-/// So many beginnings of names are looked at for a dict.
-const MOST_PATHS: usize = 1000;
+/// So many state dicts of a file are compared with the network.
+const MOST_PLACES: usize = 32;
 /// Where training programs put the names of the classes, the first that is there.
 const CLASSES: [&[&str]; 4] = [
     &["meta", "dataset_meta", "classes"],
@@ -43,13 +37,27 @@ impl CheckpointFile {
     /// # Errors
     /// Where the file cannot be read.
     pub fn open(file: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(file, UnknownClasses::default())
+    }
+
+    /// As [`open`](Self::open), where `unknown_classes` says what happens to classes that are on no list.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(file: impl AsRef<Path>, unknown_classes: UnknownClasses) -> Result<Self, Error> {
         let file = file.as_ref();
-        Self::open_part(&file.display().to_string(), file, None)
+        Self::open_part(&file.display().to_string(), file, None, unknown_classes)
     }
 
     /// Opens `file` for a source; of its state dict only what is under `prefix` counts.
-    pub(crate) fn open_part(source: &str, file: &Path, prefix: Option<&str>) -> Result<Self, Error> {
-        let content = AnyCheckpoint::open(file).map_err(|error| Error::new(source, error))?;
+    pub(crate) fn open_part(
+        source: &str,
+        file: &Path,
+        prefix: Option<&str>,
+        unknown_classes: UnknownClasses,
+    ) -> Result<Self, Error> {
+        let options = mmcv_pth::Options::new().unknown_classes(unknown_classes);
+        let content = AnyCheckpoint::open_with(file, &options).map_err(|error| Error::new(source, error))?;
         Ok(Self { source: source.to_owned(), prefix: with_dot(prefix), content })
     }
 
@@ -129,29 +137,7 @@ impl CheckpointFile {
 
     /// The state dict: under the entry that was asked for, or one of the usual ones, or all of the file.
     fn values(&self, options: &LoadOptions) -> Result<Values<'_>, ErrorKind> {
-        let found = match &options.entry {
-            Some(entry) => self.content.below(entry),
-            None => {
-                let mut wrapped = WRAPPERS.iter().map(|entry| self.wrapped(entry));
-                let found = wrapped.find(|found| !found.is_empty());
-                found.unwrap_or_else(|| self.content.tensors().collect())
-            }
-        };
-        match &options.entry {
-            _ if !found.is_empty() => Ok(self.own(found)),
-            _ if self.content.tensors().next().is_none() => {
-                let found = self.meta().as_object().map_or_else(Vec::new, |meta| meta.keys().cloned().collect());
-                Err(ErrorKind::NoTensors { found })
-            }
-            Some(entry) => {
-                let mut found = self.dicts();
-                if found.is_empty() {
-                    found = self.content.entries();
-                }
-                Err(ErrorKind::NoEntry { entry: entry.clone(), found })
-            }
-            None => Ok(Vec::new()),
-        }
+        Ok(self.own(self.content.find(options.entry.as_deref())?.tensors))
     }
 
     /// The tensors under the prefix of the source, without it.
@@ -163,47 +149,18 @@ impl CheckpointFile {
         own.collect()
     }
 
-    /// The dicts with tensors in the file, by the keys that lead to each; without those of an optimizer, whose tensors have
-    /// the shapes of the network's.
-    fn dicts(&self) -> Vec<String> {
-        let Some(file) = self.raw() else { return Vec::new() };
-        let mut seen = HashSet::new();
+    /// The state dicts that another `entry` would give; without those of an optimizer, whose tensors have the shapes of the
+    /// network's.
+    fn places(&self, options: &LoadOptions) -> Vec<Place<'_>> {
+        let places = self.content.places().into_iter().map(|place| place.entry);
+        let other =
+            |entry: &String| !entry.is_empty() && !entry.starts_with("optim") && options.entry.as_ref() != Some(entry);
         let mut found = Vec::new();
-        for raw in file.tensors() {
-            let key = raw.key();
-            let ends = key.match_indices('.').map(|(at, _)| at).take(DEEPEST_DICT);
-            for path in ends.filter_map(|end| key.get(..end)) {
-                if path.starts_with("optim") || seen.len() >= MOST_PATHS || !seen.insert(path.to_owned()) {
-                    continue;
-                }
-                let parts: Vec<&str> = path.split('.').collect();
-                if file.tensors_below(&parts).is_some_and(|tensors| !tensors.is_empty()) {
-                    found.push(path.to_owned());
-                }
-            }
+        for entry in places.filter(other).take(MOST_PLACES) {
+            let values = self.own(self.content.below(&entry));
+            found.push((entry, values));
         }
         found
-    }
-
-    /// The state dicts that another `entry` would give.
-    fn places(&self, options: &LoadOptions) -> Vec<Place<'_>> {
-        let mut places = Vec::new();
-        for path in self.dicts() {
-            if options.entry.as_ref() != Some(&path) {
-                let values = self.own(self.content.below(&path));
-                places.push((path, values));
-            }
-        }
-        places
-    }
-
-    /// What is under one of the usual entries.
-    fn wrapped(&self, entry: &str) -> Vec<RawTensor<'_>> {
-        // In a flat file a part of a network may be called `model`, so that only this one says what it is.
-        if entry == "state_dict" {
-            return self.content.below(entry);
-        }
-        self.raw().and_then(|file| file.tensors_below(&[entry])).unwrap_or_default()
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

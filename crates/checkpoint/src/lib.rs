@@ -31,7 +31,9 @@ mod wrapper;
 pub use error::{Error, ErrorKind};
 pub use file::CheckpointFile;
 pub use load::load_state_dict;
-pub use loader::{CheckpointLoader, Located, load_checkpoint, load_file, open_checkpoint, register_scheme};
+pub use loader::{
+    CheckpointLoader, Located, load_checkpoint, load_file, open_checkpoint, open_checkpoint_with, register_scheme,
+};
 pub use options::{DtypePolicy, LoadOptions};
 pub use pretrained::{PRETRAINED, PretrainedInit, register_pretrained};
 pub use proposal::{Change, Proposal};

@@ -1,5 +1,6 @@
 //! [`LoadOptions`]: what is taken from a checkpoint, and how.
 
+use mmcv_pth::UnknownClasses;
 use mmcv_registry::config_words;
 use tch::Device;
 
@@ -9,7 +10,7 @@ use crate::ReviseKeys;
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// The entry of the file that holds the state dict, such as `ema_state_dict`, or `checkpoint.net` for one inside another.
-    /// Default: the first of `state_dict`, `model` and `ema` that holds tensors, else the whole file.
+    /// Default: the first of `state_dict`, `model`, `ema` and `blobs` that holds tensors, else the whole file.
     pub entry: Option<String>,
     /// Only the tensors whose names begin with this are taken, and it is removed, before `revise_keys`. A dot at its end
     /// is added where it is missing. Default: all.
@@ -26,6 +27,9 @@ pub struct LoadOptions {
     pub strict: bool,
     /// What happens to a tensor whose type is not the module's. Default: [`DtypePolicy::Cast`].
     pub dtype: DtypePolicy,
+    /// What happens to a class that the file names and that is on no list, where the file is opened for loading. Default: the
+    /// file is refused.
+    pub unknown_classes: UnknownClasses,
     /// Where the module is moved before its tensors are written; the reference's `map_location`. Default: it stays where
     /// it is, and tensors of any device are loaded into it.
     pub device: Option<Device>,
@@ -40,6 +44,7 @@ impl Default for LoadOptions {
             dialect: None,
             strict: true,
             dtype: DtypePolicy::default(),
+            unknown_classes: UnknownClasses::default(),
             device: None,
         }
     }

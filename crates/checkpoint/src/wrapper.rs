@@ -1,17 +1,9 @@
 //! Names that programs put around a module: `_orig_mod` of `torch.compile`, `module` of parallel training, and others.
 
 /// Parts of a name that are never those of a network, wherever they stand: those of `torch.compile`, FSDP, Lightning
-/// Fabric and activation checkpointing, and the dicts of a whole module that was pickled.
-const MARKED: [&str; 8] = [
-    "_orig_mod",
-    "_fsdp_wrapped_module",
-    "_fpw_module",
-    "_forward_module",
-    "_checkpoint_wrapped_module",
-    "_modules",
-    "_parameters",
-    "_buffers",
-];
+/// Fabric and activation checkpointing.
+const MARKED: [&str; 5] =
+    ["_orig_mod", "_fsdp_wrapped_module", "_fpw_module", "_forward_module", "_checkpoint_wrapped_module"];
 /// Parts that a network may have itself, which wrappers put in front: those of Lightning, and of DeepSpeed and other
 /// parallel training.
 const LEADING: [&str; 2] = ["model", "module"];

@@ -33,7 +33,10 @@ fn another_entry_can_be_asked_for() {
     let entry = |name: &str| LoadOptions { entry: Some(name.to_owned()), ..LoadOptions::default() };
     load_file(&network(), &file, &entry("ema_state_dict")).unwrap();
     let error = load_file(&network(), &file, &entry("state_dict")).unwrap_err();
-    assert!(matches!(&*error.kind, ErrorKind::NoEntry { found, .. } if found == &["ema_state_dict"]), "{error}");
+    assert!(
+        error.to_string().contains("no tensors below `state_dict`; there are some below `ema_state_dict`"),
+        "{error}"
+    );
     // Without, it is proposed.
     let error = load_file(&network(), &file, &LoadOptions::default()).unwrap_err().to_string();
     assert!(error.contains("with entry `ema_state_dict` (--entry, checkpoint.entry) 7 would"), "{error}");

@@ -116,11 +116,8 @@ impl Features {
         // What the file has beyond the backbone does not matter, and all of the backbone does.
         let checkpoint = recipe.checkpoint.clone().map(|own| CheckpointConfig { strict: false, ..own });
         let build = || recipe.build_backbone(&MODELS, self.out_indices.as_deref());
-        self.weights.load(
-            checkpoint.as_ref(),
-            build,
-            "so that they are not those of the backbone, or only of a part of it",
-        )
+        let partial = "so that they are not those of the backbone, or only of a part of it";
+        self.weights.load(checkpoint.as_ref(), build, partial).map(|(network, _)| network)
     }
 
     /// The stages of one picture by their names.

@@ -7,9 +7,10 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use mmcv_checkpoint::{Difference, DtypePolicy, LoadReport, open_checkpoint};
+use mmcv_checkpoint::{Difference, DtypePolicy, LoadReport, open_checkpoint_with};
 use mmcv_layers::{InitCfg, Module, ModuleExt, Parts, init, join, named_modules, observe};
 use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entries, zoo_entry};
+use mmcv_pth::UnknownClasses;
 use mmcv_registry::Config;
 use mmcv_zoo::{FetchOptions, Zoo};
 use tch::{Device, Tensor};
@@ -53,8 +54,21 @@ pub(super) struct GivenWeights {
     /// Only the tensors are taken whose names begin with this, such as _orig_mod; it is removed.
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
+    /// What happens to classes in the file that are on no list: refuse it, or keep their names in their place, call nothing, and
+    /// read the tensors.
+    #[arg(long, value_enum, value_name = "WAY", default_value = "refuse")]
+    unknown_classes: Unknown,
     #[command(flatten)]
     verification: Verification,
+}
+
+/// What happens to classes that are on no list.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Unknown {
+    /// The file is refused.
+    Refuse,
+    /// Their names and arguments are kept.
+    Opaque,
 }
 
 /// What happens to tensors of another type than the network's.
@@ -240,7 +254,11 @@ impl GivenWeights {
         let bar = Download::new();
         let show = |progress| bar.show(progress);
         let fetch = FetchOptions { progress: Some(&show), ..self.verification.options() };
-        let file = open_checkpoint(&checkpoint.source, &fetch)?;
+        let unknown = match self.unknown_classes {
+            Unknown::Refuse => UnknownClasses::Refuse,
+            Unknown::Opaque => UnknownClasses::Opaque,
+        };
+        let file = open_checkpoint_with(&checkpoint.source, &fetch, unknown)?;
         drop(bar);
         let mut report = file.load_into(&*network, &checkpoint.options()?)?;
         report.unset.retain(|name| !pretrained.contains(name));
