@@ -7,6 +7,7 @@ mod checkpoints;
 mod custom_layer;
 mod downstream;
 mod first_call;
+mod found;
 mod fuse;
 mod initialisation;
 mod keys;

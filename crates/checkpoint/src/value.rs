@@ -37,12 +37,24 @@ impl Value<'_> {
         }
     }
 
-    /// Whether the shape is that of `target`, with no broadcasting.
+    /// Whether the shape is that of `target`, with no broadcasting; a single number may have the shape `[1]`, which libtorch
+    /// reads as `[]` too.
     pub(crate) fn has_shape_of(&self, target: &Tensor) -> bool {
-        match self {
-            Self::File(raw) => raw.unsupported().is_none() && shape_of(raw) == target.size(),
-            Self::Memory(tensor) => tensor.size() == target.size(),
-        }
+        let shape = match self {
+            Self::File(raw) if raw.unsupported().is_some() => return false,
+            Self::File(raw) => shape_of(raw),
+            Self::Memory(tensor) => tensor.size(),
+        };
+        let own = target.size();
+        shape == own || (own.is_empty() && shape == [1])
+    }
+
+    /// Whether each element is exactly the same in `kind`, a type of integers or bools.
+    pub(crate) fn is_exact_in(&self, kind: Kind) -> Result<bool, ErrorKind> {
+        Ok(match self {
+            Self::File(raw) => tensor::is_exact_in(&read(raw, Device::Cpu)?, kind)?,
+            Self::Memory(tensor) => tensor::is_exact_in(tensor, kind)?,
+        })
     }
 
     /// Compares checksums, so that damage is found before anything is written.
@@ -58,11 +70,12 @@ impl Value<'_> {
         let _guard = tch::no_grad_guard();
         let mut target = target.f_detach()?;
         match self {
-            Self::Memory(tensor) => target.f_copy_(tensor)?,
+            Self::Memory(tensor) if tensor.size() == target.size() => target.f_copy_(tensor)?,
+            Self::Memory(tensor) => target.f_copy_(&tensor.f_view_as(&target)?)?,
             Self::File(raw) => match target.f_view([-1_i64]) {
                 Ok(flat) => copy_pieces(raw, readable(raw)?, &flat)?,
                 // The elements of the target do not lie in a row.
-                Err(_) => target.f_copy_(&read(raw, Device::Cpu)?)?,
+                Err(_) => target.f_copy_(&read(raw, Device::Cpu)?.f_view_as(&target)?)?,
             },
         }
         Ok(())

@@ -34,6 +34,9 @@ pub struct Origin {
     pub type_name: &'static str,
 }
 
+/// The [`Initial::values`] of a tensor that came from a checkpoint.
+pub const LOADED: &str = "loaded";
+
 /// How a tensor got its initial values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initial {

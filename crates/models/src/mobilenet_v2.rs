@@ -37,7 +37,8 @@ config_struct! {
             act_cfg: Option<Dict> = Some(dict! { type: "ReLU6" }),
             /// Whether batch norms stay in evaluation mode in training.
             norm_eval: bool = false,
-            /// Accepted for the reference's configs; it saves memory there, and changes no numbers.
+            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
             with_cp: bool = false,
             /// Rules of initialisation.
             init_cfg: Config = Config::List(vec![

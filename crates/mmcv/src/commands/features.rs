@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mmcv_layers::Module;
 use mmcv_models::{CheckpointConfig, MODELS, Recipe};
@@ -117,12 +117,8 @@ impl Features {
         // What the file has beyond the backbone does not matter, and all of the backbone does.
         let checkpoint = recipe.checkpoint.clone().map(|own| CheckpointConfig { strict: false, ..own });
         let build = || recipe.build_backbone(&MODELS, self.out_indices.as_deref());
-        let (network, report) = self.weights.load(checkpoint.as_ref(), build)?;
-        ensure!(
-            report.missing.is_empty() && report.mismatched.is_empty(),
-            "the weights are not those of the backbone, or only of a part of it: {report}"
-        );
-        Ok(network)
+        let partial = "so that they are not those of the backbone, or only of a part of it";
+        self.weights.load(checkpoint.as_ref(), build, partial).map(|(network, _)| network)
     }
 
     /// The stages of one picture by their names.

@@ -94,14 +94,9 @@ impl Predict {
 
     /// The network with its weights, and the names of the classes that these have.
     fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, Option<Vec<String>>)> {
-        let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS))?;
-        if let Some(first) = report.missing.first() {
-            let count = report.missing.len();
-            bail!(
-                "the weights lack {count} tensors of the network, such as {first}, so that the classes would be random: \
-                 give weights with a classifier by --checkpoint, or use `mmcv features`"
-            );
-        }
+        let random = "so that the classes would be random: give weights with a classifier of this size by --checkpoint, or use \
+                      `mmcv features`";
+        let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), random)?;
         Ok((network, report.classes))
     }
 

@@ -10,6 +10,7 @@ mod networks;
 mod predict;
 mod server;
 mod usage;
+mod weights;
 mod zoo;
 
 use std::ffi::OsStr;

@@ -83,7 +83,8 @@ config_struct! {
             norm_cfg: Dict = dict! { type: "BN", requires_grad: true },
             /// Whether batch norms stay in evaluation mode in training.
             norm_eval: bool = false,
-            /// Accepted for the reference's configs; it saves memory there, and changes no numbers.
+            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
             with_cp: bool = false,
             /// Whether `init_weights` sets the last norm of each block to 0, so that the block changes nothing at first.
             zero_init_residual: bool = true,

@@ -6,6 +6,7 @@
 
 mod block;
 mod config;
+mod detectron2;
 mod parts;
 mod stage;
 mod stem;
@@ -196,7 +197,7 @@ impl ResNet {
         }
         let network = Self {
             class: plan.class,
-            key_dialects: key_dialects(plan.class, &stem),
+            key_dialects: key_dialects(plan.class, &stem, &stages),
             stem,
             stages,
             out_indices: options.out_indices.clone(),
@@ -307,7 +308,7 @@ impl Module for ResNet {
 
 /// torchvision has the same names, and its classifier beside them; so have the weights for mmdetection of networks that
 /// torchvision lacks or names otherwise. mmdetection has the parts of a deep stem in one row.
-fn key_dialects(class: &[&str], stem: &Stem) -> Vec<KeyDialect> {
+fn key_dialects(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyDialect> {
     let dialect = |name| KeyDialect::new(name).with_head("fc.");
     let row = stem.in_a_row();
     let same = match (class, row.is_empty()) {
@@ -318,6 +319,8 @@ fn key_dialects(class: &[&str], stem: &Stem) -> Vec<KeyDialect> {
     let mut dialects = vec![dialect(same)];
     if !row.is_empty() {
         dialects.push(dialect("mmdet").with(row));
+    } else if same == "torchvision" {
+        dialects.push(detectron2::dialect(stages));
     }
     dialects
 }
