@@ -5,6 +5,7 @@
 use mmcv::layers::{Builder, Module};
 use mmcv::prelude::*;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use tch::{Device, Kind, Tensor};
 
 /// Values that people write, and values that they should not write.
@@ -187,8 +188,11 @@ fn run(module: &dyn Module, inputs: &[Tensor], options: &Dict, training: bool) {
     }
 }
 
+/// The seeds of failures, which are committed and tried first.
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/never_panics.txt");
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: Some(Box::new(FileFailurePersistence::Direct(SEEDS))), ..ProptestConfig::default() })]
 
     #[test]
     fn random_layers(

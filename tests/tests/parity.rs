@@ -1,38 +1,27 @@
-//! The committed cases, which the Python reference made (`tests/parity/generate.py`).
+//! Each committed parity case as a test of its own name, `GROUP::NAME`.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
+use libtest_mimic::{Arguments, Failed, Trial};
 use mmcv_tests::{device, parity};
 
-fn replay(group: &str) {
-    let device = device().unwrap();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases").join(group);
-    let cases = parity::find(&folder).unwrap();
-    assert!(!cases.is_empty(), "no case in {}", folder.display());
-    let failed: Vec<String> = cases
-        .iter()
-        .filter_map(|case| parity::replay(case, device).err().map(|error| format!("{}: {error:#}", case.display())))
-        .collect();
-    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), cases.len(), failed.join("\n"));
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // The cases seed the one generator of the process.
+    arguments.test_threads = Some(1);
+    let cases = parity::find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases")).unwrap();
+    assert!(!cases.is_empty(), "no case was found");
+    let trials = cases.into_iter().map(|file| Trial::test(name(&file), move || replay(&file))).collect();
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
-macro_rules! groups {
-    ($($name:ident)*) => {
-        $(#[test]
-        fn $name() {
-            replay(stringify!($name));
-        })*
-
-        /// A folder without a test would never be replayed.
-        #[test]
-        fn every_folder_of_cases_has_a_test() {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                assert!([$(stringify!($name)),*].contains(&name.as_str()), "{name} has no test");
-            }
-        }
-    };
+fn name(file: &Path) -> String {
+    let group = file.parent().and_then(Path::file_name).unwrap_or_default();
+    format!("{}::{}", group.display(), file.file_stem().unwrap_or_default().display())
 }
 
-groups! { activation bricks classifier containers conv conv_module dtypes hrnet initialisation mobilenet_v2 norm padding plugins regnet res2net resnet resnext transformer upsample vgg wrappers }
+fn replay(file: &Path) -> Result<(), Failed> {
+    let Err(error) = parity::replay(file, device()?) else { return Ok(()) };
+    Err(format!("{error:#}\n{}", parity::details(file)?.join("\n")).into())
+}

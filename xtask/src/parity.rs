@@ -12,17 +12,25 @@ use crate::workspace::target;
 
 /// Replays parity cases; the last line is `N passed, N failed`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   cargo xtask parity tests/cases/conv tests/cases/norm
-  cargo xtask parity --fuse tests/cases")]
+  cargo xtask parity tests/cases/conv/conv1d.json
+  cargo xtask parity tests/cases --filter conv_module/
+  cargo xtask parity --fuse tests/cases
+
+A failure shows the first differing element and its distance in ulps, the config, and the line of the generator.")]
 pub(crate) struct Parity {
     /// Replays the cases in evaluation mode with the modules in fused form, within 1e-4.
     #[arg(long)]
     fuse: bool,
 
-    /// Folders with NAME.json and NAME.safetensors files.
-    #[arg(required = true, value_name = "DIR")]
-    folders: Vec<PathBuf>,
+    /// Replays only the cases whose GROUP/NAME contains this text.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+
+    /// NAME.json files, each with NAME.safetensors beside it, and folders of them.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
 }
 
 impl Parity {
@@ -31,9 +39,16 @@ impl Parity {
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         run(cargo(&libtorch).args(["build", "--package", "mmcv-tests", "--bin", "parity"]))?;
         let runner = target().join("debug/parity");
-        let status = Command::new(&runner)
-            .args(self.fuse.then_some("--fuse"))
-            .args(self.folders)
+        let mut command = Command::new(&runner);
+        if self.fuse {
+            command.arg("--fuse");
+        }
+        if let Some(text) = self.filter {
+            command.args(["--filter", &text]);
+        }
+        let status = command
+            .arg("--")
+            .args(self.paths)
             .status()
             .with_context(|| format!("cannot start {}", runner.display()))?;
         Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

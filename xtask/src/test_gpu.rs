@@ -11,6 +11,9 @@ use crate::setup::{Variant, ensure_libtorch};
 use crate::test::with_runner;
 use crate::workspace::target;
 
+/// The parity cases, one test each.
+const PARITY: [&str; 5] = ["test", "--package", "mmcv-tests", "--test", "parity"];
+
 /// The exit status where there is no CUDA device.
 const NO_DEVICE: u8 = 3;
 
@@ -34,6 +37,7 @@ impl TestGpu {
         );
         if field(&report, "cuda_devices") != Some("0") {
             run(with_runner(on_gpu(&libtorch)).args(["--package", "mmcv-tests"]))?;
+            run(on_gpu(&libtorch).args(PARITY))?;
             return Ok(ExitCode::SUCCESS);
         }
         let reason = field(&report, "cuda_error").unwrap_or_default();
@@ -60,9 +64,14 @@ fn folder() -> std::path::PathBuf {
 
 /// The number of tests in the suite.
 fn count(libtorch: &Path) -> Result<usize> {
-    let list = output(on_gpu(libtorch).args(["test", "--quiet", "--package", "mmcv-tests", "--", "--list"]))
-        .context("cannot count the tests")?;
-    Ok(list.lines().filter(|line| line.ends_with(": test")).count())
+    let suite: &[&str] = &["test", "--package", "mmcv-tests"];
+    let mut tests = 0;
+    for arguments in [suite, &PARITY] {
+        let list = output(on_gpu(libtorch).args(arguments).args(["--quiet", "--", "--list"]))
+            .context("cannot count the tests")?;
+        tests += list.lines().filter(|line| line.ends_with(": test")).count();
+    }
+    Ok(tests)
 }
 
 /// A value of `mmcv doctor --json`, whose object has one line per entry.

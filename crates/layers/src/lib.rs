@@ -34,7 +34,9 @@ pub use error::{Error, ErrorKind, Result, first_line};
 pub use identity::Identity;
 pub use init::InitCfg;
 pub use linear::{Linear, LinearConfig};
-pub use module::{Module, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input};
+pub use module::{
+    Module, NotSend, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input,
+};
 pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
     build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,

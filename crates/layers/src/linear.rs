@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::explain::{elements, product, python};
 use crate::registry::{Build, build_from};
 use crate::shape::wrong_channels;
-use crate::{Error, ErrorKind, Module, Parts, Result, init};
+use crate::{Error, ErrorKind, Module, NotSend, Parts, Result, init};
 
 config_struct! {
     /// Arguments of [`Linear`].
@@ -43,6 +43,7 @@ pub struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
     class: &'static [&'static str],
+    _thread: NotSend,
 }
 
 impl Linear {
@@ -63,7 +64,7 @@ impl Linear {
         if let (0, Some(bias)) = (in_features, &bias) {
             init::uniform(bias, 0.0, 0.0)?;
         }
-        Ok(Self { weight, bias, class: &["Linear", "Module"] })
+        Ok(Self { weight, bias, class: &["Linear", "Module"], _thread: NotSend::default() })
     }
 
     /// As [`Self::new`], for rules of `init_cfg` as `mmcv.cnn.Linear`: its base class is `torch.nn.Linear`, so that rules

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{Debug, Display};
+use std::marker::PhantomData;
 
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -13,10 +14,21 @@ use crate::{Error, InitCfg, KeyDialect, Result, observe};
 /// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
 ///
 /// Tensors are handles on shared memory, so parameters are initialised, loaded and trained through `&self`, as in
-/// Python; the training mode is a [`Cell`]. A module can be sent to another thread, but not shared between threads.
+/// Python; the training mode is a [`Cell`].
+///
+/// A module stays on the thread that made it: another thread could hold handles on its tensors, and use them while the
+/// module changes what they stand for. A worker thread builds its own module (a [`Config`](mmcv_registry::Config) can be
+/// sent), or is given a fused form (`mmcv_fuse::Fused`), which shares nothing and can be sent and shared. A type of your
+/// own that holds tensors itself holds a [`NotSend`] too.
+///
+/// ```compile_fail,E0277
+/// let relu = mmcv_layers::build_activation_layer(&mmcv_registry::config! { type: "ReLU" })?;
+/// std::thread::spawn(move || println!("{}", relu.name()));
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 ///
 /// Reference: `torch.nn.Module`.
-pub trait Module: Any + Debug + Send {
+pub trait Module: Any + Debug {
     /// The reference's class name, and after it the names of its direct base classes: rules of `init_cfg` match both.
     fn class(&self) -> &'static [&'static str];
 
@@ -250,9 +262,26 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Training or evaluation mode of one layer; a new layer is in training mode.
+/// Keeps what holds it on the thread that made it: for layers that hold tensors.
+///
+/// tch declares a tensor as `Send`, and a tensor is a handle that others may share. While one thread moves or converts what
+/// it stands for, another one that reads it would read memory that is gone; so no layer moves to another thread.
+///
+/// ```compile_fail,E0277
+/// use mmcv_layers::{Linear, LinearConfig, Module, ModuleExt};
+///
+/// let linear = Linear::new(&LinearConfig::new(2, 2))?;
+/// let handles = linear.state_dict();
+/// std::thread::spawn(move || linear.to_kind(tch::Kind::Double)); // beside `handles`, which share its memory
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NotSend(PhantomData<*const ()>);
+
+/// Training or evaluation mode of one layer; a new layer is in training mode. Like [`NotSend`], it keeps the layer on its
+/// thread.
 #[derive(Debug, Clone)]
-pub struct Training(Cell<bool>);
+pub struct Training(Cell<bool>, NotSend);
 
 impl Training {
     /// Whether the layer is in training mode.
@@ -269,6 +298,6 @@ impl Training {
 
 impl Default for Training {
     fn default() -> Self {
-        Self(Cell::new(true))
+        Self(Cell::new(true), NotSend::default())
     }
 }

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::explain::elements;
 use crate::registry::{Build, build_from};
-use crate::{Error, Module, Parts, Result, init, size};
+use crate::{Error, Module, NotSend, Parts, Result, init, size};
 
 config_struct! {
     /// Arguments of `Scale`.
@@ -69,6 +69,7 @@ config_words! {
 #[derive(Debug)]
 pub struct Scale {
     scale: Tensor,
+    _thread: NotSend,
 }
 
 impl Scale {
@@ -79,7 +80,7 @@ impl Scale {
     pub fn new(config: &ScaleConfig) -> Result<Self> {
         let scale = init::parameter(&[])?;
         init::constant(&scale, config.scale)?;
-        Ok(Self { scale })
+        Ok(Self { scale, _thread: NotSend::default() })
     }
 }
 
@@ -109,6 +110,7 @@ pub struct LayerScale {
     weight: Tensor,
     inplace: bool,
     data_format: DataFormat,
+    _thread: NotSend,
 }
 
 impl LayerScale {
@@ -122,7 +124,7 @@ impl LayerScale {
         }
         let weight = init::parameter(&[config.dim])?;
         init::constant(&weight, config.scale)?;
-        Ok(Self { weight, inplace: config.inplace, data_format: config.data_format })
+        Ok(Self { weight, inplace: config.inplace, data_format: config.data_format, _thread: NotSend::default() })
     }
 }
 

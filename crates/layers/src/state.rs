@@ -2,12 +2,18 @@
 
 use std::cell::Cell;
 
+use send_wrapper::SendWrapper;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Module, Parts, Result};
 
 /// What can be done with every [`Module`].
+///
+/// The tensors that it gives out are handles on the module's own: what one changes, the other sees. They must stay on
+/// the module's thread. tch would let them move, since it declares every tensor as `Send`, and a handle that is read on
+/// one thread while the module is moved, converted, loaded or trained on another one reads memory that is gone. A
+/// thread that needs values is given copies (`tensor.copy()`).
 pub trait ModuleExt: Module {
     /// All parameters with their names from here, in the order of the reference's `named_parameters()`.
     fn named_parameters(&self) -> Vec<(String, Tensor)> {
@@ -74,7 +80,8 @@ pub trait ModuleExt: Module {
 
     /// A [`VarStore`] that holds the same tensors (not copies), for tch's optimisers: what they change, the module
     /// sees. The parameters are its trainable variables. To move the module to another device, use
-    /// [`Self::to_device`] before this.
+    /// [`Self::to_device`] before this. The store and the optimiser that is made from it must stay on the module's
+    /// thread, although tch declares them as `Send`.
     fn var_store(&self) -> VarStore {
         let (parameters, buffers) = (self.named_parameters(), self.named_buffers());
         let device = parameters.iter().chain(&buffers).next().map_or(Device::Cpu, |(_, tensor)| tensor.device());
@@ -124,9 +131,13 @@ pub fn join(prefix: &str, name: &str) -> String {
 /// A [`Module`] as a [`tch::nn::ModuleT`], for code that is written for tch's modules.
 ///
 /// Its forward pass panics where the module's returns an error, since tch's trait has no errors.
+///
+/// tch's trait asks for `Send`. A module is not, so this one can be moved to another thread, but used only on the one
+/// that made it: on others [`Self::module`] and the forward pass panic, and dropping it there leaks the module.
 #[derive(Debug)]
 pub struct TchModule {
-    module: Box<dyn Module>,
+    /// `None` only while it is dropped.
+    module: Option<SendWrapper<Box<dyn Module>>>,
     training: Cell<Option<bool>>,
 }
 
@@ -134,13 +145,29 @@ impl TchModule {
     /// Wraps `module`.
     #[must_use]
     pub fn new(module: Box<dyn Module>) -> Self {
-        Self { module, training: Cell::new(None) }
+        Self { module: Some(SendWrapper::new(module)), training: Cell::new(None) }
     }
 
     /// The module itself.
+    ///
+    /// # Panics
+    /// On another thread than the one that made it.
     #[must_use]
+    #[allow(clippy::panic)]
     pub fn module(&self) -> &dyn Module {
-        &*self.module
+        match &self.module {
+            Some(module) if module.valid() => &***module,
+            _ => panic!("a TchModule is used on another thread than the one that made it: make one on each thread"),
+        }
+    }
+}
+
+impl Drop for TchModule {
+    fn drop(&mut self) {
+        match self.module.take() {
+            Some(module) if !module.valid() => std::mem::forget(module),
+            _ => {}
+        }
     }
 }
 
@@ -148,9 +175,9 @@ impl ModuleT for TchModule {
     #[allow(clippy::panic)]
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
         if self.training.replace(Some(train)) != Some(train) {
-            self.module.train(train);
+            self.module().train(train);
         }
-        match self.module.forward(input) {
+        match self.module().forward(input) {
             Ok(output) => output,
             Err(error) => panic!("{error}"),
         }

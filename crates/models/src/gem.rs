@@ -1,7 +1,7 @@
 //! `GeneralizedMeanPooling`. Reference: mmpretrain/models/necks/gem.py; Radenovic et al., Fine-tuning CNN Image Retrieval
 //! with No Human Annotation (2018).
 
-use mmcv_layers::{Error, Module, Output, Parts, Result, init, number};
+use mmcv_layers::{Error, Module, NotSend, Output, Parts, Result, init, number};
 use mmcv_registry::{Dict, config_struct};
 use tch::Tensor;
 
@@ -29,6 +29,7 @@ pub struct GeneralizedMeanPooling {
     p: Tensor,
     eps: f64,
     clamp: bool,
+    _thread: NotSend,
 }
 
 impl GeneralizedMeanPooling {
@@ -43,7 +44,7 @@ impl GeneralizedMeanPooling {
         }
         let p = init::parameter(&[1])?;
         init::constant(&p, power)?;
-        Ok(Self { p: p.f_set_requires_grad(p_trainable)?, eps, clamp })
+        Ok(Self { p: p.f_set_requires_grad(p_trainable)?, eps, clamp, _thread: NotSend::default() })
     }
 }
 

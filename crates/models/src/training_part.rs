@@ -1,6 +1,6 @@
 //! [`TrainingPart`]: what networks of the reference hold for training alone.
 
-use mmcv_layers::{Error, Module, Parts, Result};
+use mmcv_layers::{Error, Module, NotSend, Parts, Result};
 use mmcv_registry::{Config, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
@@ -11,14 +11,19 @@ pub(crate) struct TrainingPart {
     class: &'static [&'static str],
     /// Of `SeesawLoss`: how many samples of each class there were.
     cum_samples: Option<Tensor>,
+    _thread: NotSend,
 }
 
 impl TrainingPart {
+    fn new(class: &'static [&'static str], cum_samples: Option<Tensor>) -> Self {
+        Self { class, cum_samples, _thread: NotSend::default() }
+    }
+
     /// The data preprocessor of a classifier; `None` where the config asks for one of another type.
     pub(crate) fn data_preprocessor(config: &Config) -> Option<Self> {
         const NAME: &str = "ClsDataPreprocessor";
         let other = config.get("type").and_then(Config::as_str).is_some_and(|name| name != NAME);
-        (!other).then_some(Self { class: &[NAME, "BaseDataPreprocessor"], cum_samples: None })
+        (!other).then(|| Self::new(&[NAME, "BaseDataPreprocessor"], None))
     }
 
     /// The loss of a head; `None` where the config asks for another one than the cross entropy or the one with a state.
@@ -27,12 +32,12 @@ impl TrainingPart {
     /// Where the number of classes is negative or more than memory holds.
     pub(crate) fn loss(config: &Config) -> Result<Option<Self>> {
         match config.get("type").and_then(Config::as_str) {
-            Some("CrossEntropyLoss") => Ok(Some(Self { class: &["CrossEntropyLoss", "Module"], cum_samples: None })),
+            Some("CrossEntropyLoss") => Ok(Some(Self::new(&["CrossEntropyLoss", "Module"], None))),
             Some("SeesawLoss") => {
                 let path = KeyPath::root().key("loss").key("num_classes");
                 let classes = config.get("num_classes").map(|classes| i64::from_config(classes, &path)).transpose()?;
                 let samples = Tensor::f_zeros([classes.unwrap_or(1000)], (Kind::Float, Device::Cpu))?;
-                Ok(Some(Self { class: &["SeesawLoss", "Module"], cum_samples: Some(samples) }))
+                Ok(Some(Self::new(&["SeesawLoss", "Module"], Some(samples))))
             }
             _ => Ok(None),
         }

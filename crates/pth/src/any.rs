@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::slice;
 
-use crate::checkpoint::{Checkpoint, Options};
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
+use crate::options::Options;
 use crate::raw::RawTensor;
 use crate::sharded::Sharded;
 
@@ -77,7 +78,7 @@ impl AnyCheckpoint {
         }
     }
 
-    /// The tensors below a top-level entry, as [`Checkpoint::below`] has them.
+    /// The tensors below an entry, as [`Checkpoint::below`] has them.
     pub fn below(&self, entry: &str) -> Vec<RawTensor<'_>> {
         match self {
             Self::File(checkpoint) => checkpoint.below(entry),

@@ -11,12 +11,13 @@ use crate::error::{Error, ErrorKind};
 use crate::json::{self, Json};
 use crate::limits::max_unfolded_bytes;
 use crate::map::Map;
+use crate::options::Options;
 use crate::pickle::{AllowList, Graph, Node, Value};
 use crate::raw::RawTensor;
 use crate::source::Source;
 use crate::tensor::Tensor;
 use crate::tree::{self, Budget, Holders, Path};
-use crate::{archive, legacy, safetensors, zip};
+use crate::{archive, legacy, opaque, safetensors, zip};
 
 /// The file formats that are read, found by content and never by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Format {
     TorchScript,
     /// The `safetensors` library.
     Safetensors,
+    /// A plain pickle of numpy arrays, as Detectron2 and Caffe2 have them. [`AnyCheckpoint`](crate::AnyCheckpoint) reads it.
+    Pickle,
 }
 
 impl fmt::Display for Format {
@@ -39,27 +42,8 @@ impl fmt::Display for Format {
             Self::PthLegacy => "pth-legacy",
             Self::TorchScript => "torchscript",
             Self::Safetensors => "safetensors",
+            Self::Pickle => "pickle",
         })
-    }
-}
-
-/// How a checkpoint is opened.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    inert: Vec<(String, String)>,
-}
-
-impl Options {
-    /// Nothing beyond the built-in lists.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Also allows objects of the class `module.name` in a file. They stay data that is never looked into.
-    #[must_use]
-    pub fn allow_inert(mut self, module: impl Into<String>, name: impl Into<String>) -> Self {
-        self.inert.push((module.into(), name.into()));
-        self
     }
 }
 
@@ -96,7 +80,7 @@ impl Checkpoint {
 
     fn read(path: &FilePath, options: &Options) -> Result<Self, ErrorKind> {
         let map = Map::open(path)?;
-        let allowed = AllowList { inert: &options.inert, torchscript: false };
+        let allowed = AllowList { inert: &options.inert, unknown: options.unknown, torchscript: false };
         let (format, mut graph, source) = if map.starts_with(&zip::LOCAL_SIGNATURE) {
             let contents = archive::read(&map, allowed)?;
             let format = if contents.torchscript { Format::TorchScript } else { Format::PthZip };
@@ -194,11 +178,16 @@ impl Checkpoint {
         Some(found.into_iter().map(|path| self.raw(path.key.into(), path.node)).collect())
     }
 
-    /// The tensors below a top-level entry, also those of a flat file whose keys begin with it and a dot; their keys lack
-    /// that part. Empty where there are none.
+    /// The tensors below an entry, a dotted path from the root such as `state_dict` or `nets.teacher`, also those of a flat
+    /// file whose keys begin with it and a dot; their keys lack that part. Empty where there are none.
     pub fn below(&self, entry: &str) -> Vec<RawTensor<'_>> {
-        let nested = self.tensors_below(&[entry]).filter(|found| !found.is_empty());
-        nested.unwrap_or_else(|| with_prefix(self.tensors(), entry))
+        with_prefix(self.tensors(), entry)
+    }
+
+    /// How many tensors are below a value.
+    pub(crate) fn count_below(&self, value: Value) -> usize {
+        let found = tree::flatten(&self.graph, &self.holders, value, &mut Budget::default());
+        found.map_or(0, |found| found.len())
     }
 
     /// The top-level entries that hold no tensor, as JSON. What JSON does not have is an object with one `$` key:
@@ -278,6 +267,11 @@ impl Checkpoint {
                 found.map(|&(_, value)| value)
             }
             Node::Module(attributes) => self.child((*attributes)?, part),
+            Node::Opaque(opaque) => {
+                let children = opaque::children(&self.graph, opaque);
+                let found = children.into_iter().find(|(key, _)| key.text(&self.graph) == part);
+                found.map(|(_, value)| value)
+            }
             _ => self.graph.sequence(value)?.get(part.parse::<usize>().ok()?).copied(),
         }
     }

@@ -11,7 +11,7 @@ use crate::raw::RawTensor;
 /// How [`compare`] goes about it.
 #[derive(Clone, Copy, Default)]
 pub struct CompareOptions<'a> {
-    /// Only what is below this top-level entry, in a file that has it; the keys lose that part. Default: everything.
+    /// Only what is below this entry, a dotted path, in a file that has it; the keys lose that part. Default: everything.
     pub entry: Option<&'a str>,
     /// Elements `a` and `b` that are at most `atol + rtol * |b|` apart count as the same, whatever their types. Default: 0,
     /// and with `rtol` 0, too, only the same bits of the same type are the same.
@@ -80,8 +80,11 @@ pub struct Values {
 /// Formats, strides, the number of files, and everything that is no tensor make no difference.
 ///
 /// # Errors
-/// The bytes of a tensor are damaged.
+/// The bytes of a tensor are damaged, or neither file has the entry.
 pub fn compare(a: &AnyCheckpoint, b: &AnyCheckpoint, options: &CompareOptions<'_>) -> Result<Comparison, Error> {
+    if let Some(entry) = options.entry.filter(|entry| a.below(entry).is_empty() && b.below(entry).is_empty()) {
+        a.find(Some(entry))?;
+    }
     let (left, right) = (tensors(a, options.entry), tensors(b, options.entry));
     let mut by_key: HashMap<&str, &RawTensor<'_>> = right.iter().map(|raw| (raw.key(), raw)).collect();
     let mut comparison = Comparison::default();

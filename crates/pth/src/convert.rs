@@ -14,7 +14,7 @@ use crate::raw::RawTensor;
 use crate::safetensors::METADATA;
 use crate::sharded::Sharded;
 use crate::tree::{Budget, Holders};
-use crate::write::{self, Loss, TensorData, Tree, opaque};
+use crate::write::{self, Loss, TensorData, Tree, of_object, opaque};
 
 /// The Python attribute of a state dict that holds the versions of modules.
 pub(crate) const VERSIONS: &str = "_metadata";
@@ -32,7 +32,8 @@ pub enum Target {
 /// How [`convert`] goes about it.
 #[derive(Clone, Copy, Default)]
 pub struct ConvertOptions<'a> {
-    /// Only what is below this top-level entry, such as `state_dict`; its keys lose that part. Default: everything.
+    /// Only what is below this entry, a dotted path such as `state_dict` or `nets.teacher`; its keys lose that part. Default:
+    /// everything.
     pub entry: Option<&'a str>,
     /// Whether what the target cannot hold is left out. Default: false, it is an error that names it.
     pub lossy: bool,
@@ -100,11 +101,8 @@ impl<'a> Part<'a> {
             let root = nested.map(|file| (file, file.graph().root));
             return Ok(Self { checkpoint, root, prefix: String::new(), tensors: checkpoint.tensors().collect() });
         };
-        let tensors = checkpoint.below(entry);
-        if tensors.is_empty() {
-            return Err(ErrorKind::NoEntry { entry: entry.to_owned(), found: checkpoint.entries() });
-        }
-        let root = nested.and_then(|file| Some((file, file.child(file.graph().root, entry)?)));
+        let tensors = checkpoint.find_below(Some(entry))?.tensors;
+        let root = nested.and_then(|file| Some((file, file.resolve(file.graph().root, entry)?)));
         let root = root.filter(|(file, root)| file.holders().holds_tensor(*root));
         Ok(Self { checkpoint, root, prefix: format!("{entry}."), tensors })
     }
@@ -121,7 +119,7 @@ impl<'a> Part<'a> {
             return Ok(converted);
         };
         let raw = |node| file.raw("".into(), node);
-        let tree = Tree { graph: file.graph(), root, raw };
+        let tree = Tree { graph: file.graph(), holders: file.holders(), root, raw };
         converted.left_out = write::write_tree(path, &tree, !options.lossy, options.progress)?;
         converted.tensors -= self.tensors.iter().filter(|raw| raw.unsupported().is_some()).count();
         Ok(converted)
@@ -223,7 +221,7 @@ impl<'a> Part<'a> {
 
 /// Whether a file holds a tree, not only tensors by name.
 fn is_nested(file: &Checkpoint) -> bool {
-    matches!(file.format(), Format::PthZip | Format::PthLegacy)
+    matches!(file.format(), Format::PthZip | Format::PthLegacy | Format::Pickle)
 }
 
 /// What is left out, if that is allowed.
@@ -279,7 +277,7 @@ impl<'a> Texts<'a> {
             (None, Some(items)) => {
                 items.iter().enumerate().for_each(|(index, &item)| self.visit(item, &join(path, &index.to_string())));
             }
-            (None, None) => {}
+            (None, None) => self.losses.extend(of_object(graph, value).map(|reason| (path.to_owned(), reason))),
         }
     }
 
@@ -324,7 +322,7 @@ fn hidden(graph: &Graph, value: Value) -> Option<String> {
         if let Some(reason) = opaque(graph, value) {
             return Some(reason);
         }
-        pending.extend(graph.node(value).into_iter().flat_map(crate::tree::parts));
+        pending.extend(graph.node(value).into_iter().flat_map(|node| crate::tree::parts(graph, node)));
     }
     None
 }

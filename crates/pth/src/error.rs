@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::Ended;
+use crate::find::Place;
 
 /// Characters of the longest line that reports an error, `error: ` before it included.
 const MAX_LINE: usize = 1000;
@@ -131,7 +132,12 @@ pub enum ErrorKind {
         problem: PickleProblem,
     },
     /// A pickle names a class or function that is on no list.
-    #[error("`{module}.{name}`{} is not allowed; nothing in a checkpoint is imported or called", alias(.known_as))]
+    #[error(
+        "`{module}.{name}`{} is not allowed; nothing in a checkpoint is imported or called. Two ways on: write the weights \
+         alone in Python, `torch.save(model.state_dict(), FILE)`, or read with `--unknown-classes opaque` \
+         (`UnknownClasses::Opaque`), which keeps the names of unknown classes and reads the tensors",
+        alias(.known_as)
+    )]
     ForbiddenGlobal {
         /// The module, as the file spells it.
         module: String,
@@ -181,17 +187,20 @@ pub enum ErrorKind {
         /// The word for its kind, such as `sparse_coo`.
         layout: &'static str,
     },
-    /// There is no such top-level entry with tensors.
-    #[error("no tensors below `{entry}`; there are some below {}", listed(.found.iter().map(|name| format!("`{name}`"))))]
+    /// There are no tensors in the whole file.
+    #[error("the file holds no tensors")]
+    NoTensors,
+    /// There is no such entry with tensors.
+    #[error("no tensors below `{entry}`; {}", places(.found))]
     NoEntry {
         /// The entry that was asked for.
         entry: String,
-        /// The entries that hold tensors.
-        found: Vec<String>,
+        /// The entries that hold tensors, those with the most first.
+        found: Vec<Place>,
     },
     /// A file of the format that was asked for cannot hold something.
     #[error(
-        "this format cannot hold {}; --entry KEY takes a part of the file, --lossy leaves them out",
+        "this format cannot hold {}; --entry ENTRY takes a part of the file, --lossy leaves them out",
         listed(.0.iter().map(|(path, what)| format!("`{path}` ({what})")))
     )]
     Unwritable(Vec<(String, String)>),
@@ -202,6 +211,15 @@ pub enum ErrorKind {
 
 fn alias(known_as: &Option<String>) -> String {
     known_as.as_ref().map_or_else(String::new, |name| format!(" ({name})"))
+}
+
+/// Where tensors are, in words.
+fn places(places: &[Place]) -> String {
+    if places.is_empty() {
+        return "the file's tensors are in no entry".to_owned();
+    }
+    let place = |place: &Place| format!("`{}` ({} tensors)", place.entry, place.tensors);
+    format!("there are some below {}", listed(places.iter().map(place)))
 }
 
 /// The first of some texts, and how many there are.

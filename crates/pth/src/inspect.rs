@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use crate::checkpoint::{Checkpoint, Options};
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, one_line};
 use crate::json::hexadecimal;
 use crate::map::RELEASE_BYTES;
+use crate::options::Options;
 use crate::raw::RawTensor;
 
 /// Tensors of fewer bytes than this stay in memory after they were hashed.

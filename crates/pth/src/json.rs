@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::json;
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use crate::error::ErrorKind;
@@ -34,6 +35,7 @@ pub(crate) fn check(graph: &Graph, value: Value, budget: &mut Budget) -> Result<
         Some(&(Node::Inert(global) | Node::Global(global) | Node::Storage(_, global))) => {
             budget.text(graph.name(global).len() as u64)
         }
+        Some(Node::Opaque(opaque)) => budget.text(graph.name(opaque.class).len() as u64),
         Some(Node::List(items) | Node::Set(items, _)) => check_all(graph, items, budget),
         Some(Node::Tuple(items)) => check_all(graph, items, budget),
         Some(&Node::Module(Some(attributes))) => check(graph, attributes, budget),
@@ -86,6 +88,10 @@ pub(crate) fn render_key(graph: &Graph, key: Value) -> Cow<'_, str> {
     match (key, graph.node(key)) {
         (_, Some(Node::Text(text) | Node::BigInt(text))) => Cow::Borrowed(text),
         (Value::Int(value), _) => Cow::Owned(value.to_string()),
+        // Two objects of one class are two keys.
+        (Value::Node(index), Some(Node::Opaque(opaque))) => {
+            Cow::Owned(json!({"$opaque": graph.name(opaque.class), "$id": index}).to_string())
+        }
         _ => {
             let mut bytes = Vec::new();
             let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PythonFloats);
@@ -124,6 +130,7 @@ impl Serialize for Json<'_> {
             Some(&(Node::Inert(global) | Node::Global(global) | Node::Storage(_, global))) => {
                 tagged("$opaque", graph.name(global), serializer)
             }
+            Some(Node::Opaque(opaque)) => tagged("$opaque", graph.name(opaque.class), serializer),
             // Tensors are listed elsewhere, and every index refers to a node.
             Some(Node::Tensor(_)) | None => serializer.serialize_unit(),
         }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::bytes::Cursor;
 use crate::error::{ErrorKind, LegacyProblem, StorageProblem};
 use crate::map::Map;
+use crate::options::UnknownClasses;
 use crate::pickle::{AllowList, Graph, Machine, Node, Persistence, Value};
 use crate::storage::{Place, StorageTable};
 
@@ -16,7 +17,7 @@ const PROTOCOL_VERSION: Value = Value::Int(1001);
 pub(crate) fn is_legacy(file: &[u8]) -> bool {
     // The number alone takes a few bytes, with any protocol.
     let start = file.get(..64).unwrap_or(file);
-    let allowed = AllowList { inert: &[], torchscript: false };
+    let allowed = AllowList { inert: &[], unknown: UnknownClasses::Refuse, torchscript: false };
     let pickle = Machine::new(start, allowed, Persistence::None, &mut StorageTable::default()).run();
     pickle.is_ok_and(|(graph, _)| matches!(graph.node(graph.root), Some(Node::BigInt(digits)) if **digits == *MAGIC))
 }

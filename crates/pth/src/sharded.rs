@@ -7,10 +7,11 @@ use std::path::{Component, Path, PathBuf};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
-use crate::checkpoint::{Checkpoint, Options};
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{MAX_INDEX_BYTES, MAX_SHARDS, MAX_VALUES};
 use crate::object::Object;
+use crate::options::Options;
 use crate::raw::RawTensor;
 
 /// The end of an index's name: `pytorch_model.bin.index.json`, `model.safetensors.index.json`.

@@ -3,7 +3,8 @@
 use crate::error::{ErrorKind, TreeProblem};
 use crate::json;
 use crate::limits::{MAX_DEPTH, MAX_STEPS, MAX_TEXT_BYTES, MAX_VALUES};
-use crate::pickle::{Graph, Node, Value};
+use crate::opaque;
+use crate::pickle::{Graph, Node, Opaque, Value};
 use crate::tensor::Tensor;
 
 /// For each node of a graph, whether a tensor is in it or below it.
@@ -15,8 +16,9 @@ pub(crate) struct Holders {
 #[derive(Debug, Clone, Copy)]
 enum State {
     New,
-    /// Being looked at: to meet it again means that it holds itself.
-    Open,
+    /// Being looked at: to meet it again means that it holds itself. Only opaque objects may, as objects of Python often
+    /// do; with it, how many of them were being looked at before.
+    Open(u32),
     Done {
         holds: bool,
         /// Levels of containers, its own included.
@@ -30,29 +32,31 @@ impl Holders {
         let mut holders = Self { states: vec![State::New; graph.nodes.len()] };
         // Each value is met twice: before its parts, and after them.
         let mut pending = vec![(start, false)];
+        let mut opaque = 0;
         while let Some((value, parts_done)) = pending.pop() {
             let (Value::Node(index), Some(node)) = (value, graph.node(value)) else { continue };
             if parts_done {
+                opaque -= u32::from(matches!(node, Node::Opaque(_)));
                 let state = holders.join(graph, node)?;
                 holders.set(index, state);
                 continue;
             }
             match holders.state(value) {
-                State::Done { .. } => {}
-                State::Open => return Err(TreeProblem::Cycle),
+                State::Done { .. } | State::Open(_) => {}
                 State::New if !is_container(node) => {
                     let holds = matches!(node, Node::Tensor(_));
                     holders.set(index, State::Done { holds, height: 0 });
                 }
                 State::New => {
-                    holders.set(index, State::Open);
+                    holders.set(index, State::Open(opaque));
+                    opaque += u32::from(matches!(node, Node::Opaque(_)));
                     pending.push((value, true));
                     // A part may be met twice before it is looked at; the second time it is done.
-                    for part in parts(node) {
+                    for part in parts(graph, node) {
                         match holders.state(part) {
                             State::New => pending.push((part, false)),
-                            State::Open => return Err(TreeProblem::Cycle),
-                            State::Done { .. } => {}
+                            State::Open(before) if before == opaque => return Err(TreeProblem::Cycle),
+                            State::Open(_) | State::Done { .. } => {}
                         }
                     }
                 }
@@ -80,7 +84,7 @@ impl Holders {
 
     fn join(&self, graph: &Graph, node: &Node) -> Result<State, TreeProblem> {
         let (mut holds, mut height) = (false, 0);
-        for part in parts(node) {
+        for part in parts(graph, node) {
             if let State::Done { holds: part_holds, height: part_height } = self.state(part) {
                 holds |= part_holds;
                 height = height.max(part_height);
@@ -102,16 +106,20 @@ impl Holders {
 }
 
 fn is_container(node: &Node) -> bool {
-    matches!(node, Node::List(_) | Node::Tuple(_) | Node::Set(..) | Node::Mapping(_) | Node::Module(_))
+    matches!(
+        node,
+        Node::List(_) | Node::Tuple(_) | Node::Set(..) | Node::Mapping(_) | Node::Module(_) | Node::Opaque(_)
+    )
 }
 
 /// The values in a container, keys included.
-pub(crate) fn parts(node: &Node) -> Box<dyn Iterator<Item = Value> + '_> {
+pub(crate) fn parts<'a>(graph: &'a Graph, node: &'a Node) -> Box<dyn Iterator<Item = Value> + 'a> {
     match node {
         Node::List(items) | Node::Set(items, _) => Box::new(items.iter().copied()),
         Node::Tuple(items) => Box::new(items.iter().copied()),
         Node::Mapping(mapping) => Box::new(mapping.items.iter().flat_map(|&(key, value)| [key, value])),
         Node::Module(attributes) => Box::new(attributes.iter().copied()),
+        Node::Opaque(opaque) => Box::new(opaque::children(graph, opaque).into_iter().map(|(_, value)| value)),
         _ => Box::new(std::iter::empty()),
     }
 }
@@ -156,7 +164,8 @@ pub(crate) fn flatten(
     start: Value,
     budget: &mut Budget,
 ) -> Result<Vec<Path>, ErrorKind> {
-    let mut walk = Walk { graph, holders, budget, path: String::new(), parts: 0, found: Vec::new() };
+    let mut walk =
+        Walk { graph, holders, budget, path: String::new(), parts: 0, opaque: Vec::new(), found: Vec::new() };
     walk.visit(start)?;
     Ok(walk.found)
 }
@@ -168,6 +177,8 @@ struct Walk<'a> {
     path: String,
     /// Parts of `path`, which may be empty strings.
     parts: usize,
+    /// The opaque objects on the way, which may hold themselves.
+    opaque: Vec<u32>,
     found: Vec<Path>,
 }
 
@@ -185,6 +196,12 @@ impl Walk<'_> {
             (_, Some(Node::Mapping(mapping))) => self.entries(&mapping.items),
             // The attributes are the module: they add no part to the path.
             (_, Some(&Node::Module(Some(attributes)))) => self.visit(attributes),
+            (Value::Node(node), Some(Node::Opaque(opaque))) if !self.opaque.contains(&node) => {
+                self.opaque.push(node);
+                self.children(opaque)?;
+                self.opaque.pop();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -213,6 +230,17 @@ impl Walk<'_> {
         for &(key, value) in entries.iter().filter(|&&(_, value)| holders.holds_tensor(value)) {
             let key = json::key_text(self.graph, key, self.budget)?;
             self.enter(&key, value)?;
+        }
+        Ok(())
+    }
+
+    fn children(&mut self, opaque: &Opaque) -> Result<(), ErrorKind> {
+        let children = opaque::children(self.graph, opaque);
+        self.budget.steps(children.len())?;
+        for (part, value) in children {
+            if self.holders.holds_tensor(value) {
+                self.enter(&part.text(self.graph), value)?;
+            }
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Tests of the public interface: files that torch made, hostile files, and files that this crate writes.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+#[path = "pth/classes.rs"]
+mod classes;
 #[path = "pth/compared.rs"]
 mod compared;
 #[path = "pth/converted.rs"]
@@ -9,6 +11,8 @@ mod converted;
 mod corpus;
 #[path = "pth/forge.rs"]
 mod forge;
+#[path = "pth/found.rs"]
+mod found;
 #[path = "pth/good.rs"]
 mod good;
 #[path = "pth/hostile.rs"]

@@ -26,6 +26,10 @@ def fixed():
                 continue  # the reference has none
             if builder == "activation" and name not in {"RReLU", "ELU_alpha"}:
                 rtol, atol = 0.0, 0.0  # the same bits
+            if (name, word) == ("GELU", "half"):
+                rtol = 1e-3  # AVX2 and AVX-512 differ in the last place
+            if name in {"Conv3d", "deconv3d"} and word == "bfloat16":
+                atol = 0.1  # sums of 108 products, rounded differently with and without AVX512_BF16
             inputs = {"query" if shape == TOKENS else "x": shape}
             more = {"given": True, "forward_seed": 3, "dtype": dtype, "rtol": rtol, "atol": atol}
             backward = not (name == "NonLocal_concatenation")

@@ -17,7 +17,8 @@ def fixed():
     bn, init = {"type": "BN"}, {"init_weights": True}
     small = (2, 3, 32, 32)
     forward = {"backward": False}  # the gradient of a bias before a batch norm is rounding noise
-    yield make("vgg11_init", small, depth=11, more={**init, "seed": 3})
+    # The gradient of this draw differs between AVX2 and AVX-512: a maximum is attained nearly twice.
+    yield make("vgg11_init", small, depth=11, more={**init, **forward, "seed": 3})
     yield make("vgg13_bn_stages", (2, 3, 32, 40), depth=13, norm_cfg=bn, out_indices=[1, 3], more={**init, **forward})
     yield make("vgg16_eval", (1, 3, 37, 32), depth=16, out_indices=[0, 2, 4], more={"train": False, "seed": 9})
     yield make("vgg19_build", None, depth=19, norm_cfg=bn, more={**init, "seed": 5})

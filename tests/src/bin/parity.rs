@@ -1,16 +1,40 @@
-//! `parity [--fuse] DIR...`: replays the cases in the folders, and exits with 1 where one failed or none was found. With
-//! `--fuse` those in evaluation mode, with the modules in fused form; others are skipped.
+//! `parity [--fuse] [--filter TEXT] PATH...`: replays parity cases, and exits with 1 if one failed or none was found.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use clap::Parser;
 use mmcv_tests::parity;
+use tch::Device;
+
+/// Replays parity cases.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Only the cases in evaluation mode, with the modules in fused form.
+    #[arg(long)]
+    fuse: bool,
+
+    /// Only the cases whose `GROUP/NAME` contains this text.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+
+    /// Cases, and folders of cases.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(0) => ExitCode::SUCCESS,
+    match run(&Options::parse()) {
+        Ok(Totals { failed: 0, .. }) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -19,40 +43,56 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints a line for each case and the totals; returns the number of cases that failed.
-fn run() -> Result<usize> {
+/// Prints a line for each case, details of those that failed, and the totals.
+fn run(options: &Options) -> Result<Totals> {
     // A panic fails its case; its text is part of the line.
     std::panic::set_hook(Box::new(|_| {}));
     let device = mmcv_tests::device()?;
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    let (options, folders): (Vec<String>, Vec<String>) =
-        std::env::args().skip(1).partition(|argument| argument == "--fuse");
-    let fuse = !options.is_empty();
-    for folder in folders {
-        for file in parity::find(Path::new(&folder))? {
-            let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let outcome =
-                if fuse { parity::replay_fused(&file, device) } else { parity::replay(&file, device).map(|()| None) };
-            match outcome {
-                Ok(Some(reason)) => {
-                    skipped += 1;
-                    println!("SKIP {name}: {reason}");
-                }
-                Ok(None) => {
-                    passed += 1;
-                    println!("PASS {name}");
-                }
-                Err(error) => {
-                    failed += 1;
-                    println!("FAIL {name}: {}", format!("{error:#}").replace('\n', " "));
-                }
+    let mut totals = Totals::default();
+    for path in &options.paths {
+        for file in parity::find(path)? {
+            if is_selected(&file, options) {
+                replay(&file, device, options.fuse, &mut totals);
             }
         }
     }
-    if fuse {
+    let Totals { passed, failed, skipped } = totals;
+    if options.fuse {
         println!("{skipped} skipped: training, expected errors, nothing run, numbers that depend on the last bits");
     }
     println!("{passed} passed, {failed} failed");
-    ensure!(passed + failed > 0, "no case was found; give folders that hold NAME.json files");
-    Ok(failed)
+    ensure!(passed + failed > 0, "no case was found; give NAME.json files or folders of them, and check --filter");
+    Ok(totals)
+}
+
+fn is_selected(file: &Path, options: &Options) -> bool {
+    let Some(text) = &options.filter else { return true };
+    let group = file.parent().and_then(Path::file_name).unwrap_or_default();
+    format!("{}/{}", group.display(), case_name(file)).contains(text)
+}
+
+fn case_name(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn replay(file: &Path, device: Device, fuse: bool, totals: &mut Totals) {
+    let name = case_name(file);
+    let outcome = if fuse { parity::replay_fused(file, device) } else { parity::replay(file, device).map(|()| None) };
+    match outcome {
+        Ok(Some(reason)) => {
+            totals.skipped += 1;
+            println!("SKIP {name}: {reason}");
+        }
+        Ok(None) => {
+            totals.passed += 1;
+            println!("PASS {name}");
+        }
+        Err(error) => {
+            totals.failed += 1;
+            println!("FAIL {name}: {}", format!("{error:#}").replace('\n', " "));
+            for line in parity::details(file).unwrap_or_default() {
+                println!("     {line}");
+            }
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Replays cases that were made by the Python reference; their format is described in `docs/parity.md`.
 
 mod case;
+mod difference;
 mod layout;
+mod origin;
 mod replay;
 mod tensors;
 
@@ -9,17 +11,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use mmcv::registry::Config;
 use tch::Device;
 
 pub use case::Case;
 pub use layout::Layout;
+pub use origin::origin;
 use replay::Form;
 
-/// The case files below a folder, in the order of their names.
+/// The case files below a folder, in the order of their names; a file, `NAME.json` or `NAME.safetensors`, is itself a case.
 ///
 /// # Errors
-/// Where a folder cannot be read.
+/// Returns an error if a folder cannot be read.
 pub fn find(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.is_file() {
+        return Ok(vec![folder.with_extension("json")]);
+    }
     let mut found = Vec::new();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     for entry in entries {
@@ -66,6 +73,36 @@ pub fn replay_fused(file: &Path, device: Device) -> Result<Option<&'static str>>
         },
         reason => Ok(reason),
     }
+}
+
+/// What helps to debug a failed case: its config, how it is run, and the line of the generator that made it.
+///
+/// # Errors
+/// Returns an error if the case cannot be read.
+pub fn details(file: &Path) -> Result<Vec<String>> {
+    let case = Case::read(file)?;
+    let description = &case.description;
+    let mut lines = vec![format!("config     {} {}", description.builder, description.cfg)];
+    for (name, dict) in [("arguments", &description.kwargs), ("forward", &description.forward_kwargs)] {
+        match dict {
+            Some(Config::Dict(dict)) if !dict.is_empty() => {
+                lines.push(format!("{name:<10} {}", Config::from(dict.clone())))
+            }
+            _ => {}
+        }
+    }
+    let mode = if description.train { "training" } else { "evaluation" };
+    let mut run = format!("run        seed {}, {:?} state, {mode} mode", description.seed, description.state);
+    for name in &description.forward {
+        if let Some(input) = case.tensors.get(&format!("in:{name}")) {
+            run += &format!(", {name} {:?}", input.size());
+        }
+    }
+    lines.push(run);
+    if let Some(origin) = origin(file) {
+        lines.push(format!("made by    {origin}"));
+    }
+    Ok(lines)
 }
 
 fn caught(case: &Case, device: Device, form: Form) -> Result<()> {

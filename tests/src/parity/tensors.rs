@@ -8,6 +8,8 @@ use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
+use super::difference::Difference;
+
 /// Tensors by name.
 #[derive(Debug, Default)]
 pub struct Tensors(BTreeMap<String, Tensor>);
@@ -77,12 +79,22 @@ pub(super) fn digest(tensor: &Tensor) -> Result<String> {
 /// The two tensors have the same shape, type and bits.
 pub(super) fn same_bits(found: &Tensor, expected: &Tensor) -> Result<()> {
     same_form(found, expected)?;
-    ensure!(
-        bytes(found)? == bytes(expected)?,
-        "other bits; largest difference {}",
-        largest_difference(found, expected)?
-    );
-    Ok(())
+    let differs = as_integers(found)?.f_ne_tensor(&as_integers(expected)?)?;
+    match Difference::new(found, expected, &differs)? {
+        Some(difference) => Err(difference.into()),
+        None => Ok(()),
+    }
+}
+
+/// The bits of the elements, on the CPU.
+fn as_integers(tensor: &Tensor) -> Result<Tensor> {
+    let tensor = tensor.detach().f_to_device(tch::Device::Cpu)?.f_contiguous()?;
+    Ok(match tensor.f_kind()? {
+        Kind::Half | Kind::BFloat16 => tensor.f_view_dtype(Kind::Int16)?,
+        Kind::Float => tensor.f_view_dtype(Kind::Int)?,
+        Kind::Double => tensor.f_view_dtype(Kind::Int64)?,
+        _ => tensor,
+    })
 }
 
 /// How far values may be from the expected ones.
@@ -105,10 +117,11 @@ pub(super) fn close(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> 
     }
     let found = found.detach().to_device(tch::Device::Cpu);
     // In float64, so that the comparison itself rounds nothing.
-    if found.f_to_kind(Kind::Double)?.f_allclose(&expected.f_to_kind(Kind::Double)?, rtol, atol, true)? {
-        return Ok(());
+    let is_close = found.f_to_kind(Kind::Double)?.f_isclose(&expected.f_to_kind(Kind::Double)?, rtol, atol, true)?;
+    match Difference::new(&found, expected, &is_close.f_logical_not()?)? {
+        Some(difference) => Err(anyhow!("{difference} (rtol {rtol:e}, atol {atol:e})")),
+        None => Ok(()),
     }
-    Err(anyhow!("largest difference {} (rtol {rtol}, atol {atol})", largest_difference(&found, expected)?))
 }
 
 fn epsilon(kind: Kind) -> f64 {
@@ -125,13 +138,4 @@ fn same_form(found: &Tensor, expected: &Tensor) -> Result<()> {
     let (found, expected) = (found.f_kind()?, expected.f_kind()?);
     ensure!(found == expected, "type {found:?} instead of {expected:?}");
     Ok(())
-}
-
-fn largest_difference(found: &Tensor, expected: &Tensor) -> Result<f64> {
-    if found.numel() == 0 {
-        return Ok(0.0);
-    }
-    let difference =
-        found.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)? - expected.f_to_kind(Kind::Double)?;
-    Ok(difference.f_abs()?.f_max()?.f_double_value(&[])?)
 }

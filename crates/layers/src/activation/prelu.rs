@@ -4,7 +4,7 @@ use mmcv_registry::config_struct;
 use tch::Tensor;
 
 use crate::explain::{elements, product};
-use crate::{Error, Module, Parts, Result, init};
+use crate::{Error, Module, NotSend, Parts, Result, init};
 
 config_struct! {
     /// Arguments of `PReLU`.
@@ -24,6 +24,7 @@ config_struct! {
 #[derive(Debug)]
 pub struct PReLU {
     weight: Tensor,
+    _thread: NotSend,
 }
 
 impl PReLU {
@@ -41,7 +42,7 @@ impl PReLU {
         }
         let weight = init::parameter(&[config.num_parameters])?;
         init::constant(&weight, config.init)?;
-        Ok(Self { weight })
+        Ok(Self { weight, _thread: NotSend::default() })
     }
 }
 

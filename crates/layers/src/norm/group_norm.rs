@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::batch_norm::{affine_parameters, normalisation};
 use super::check;
 use crate::explain::python;
-use crate::{Error, Module, Parts, Result, size};
+use crate::{Error, Module, NotSend, Parts, Result, size};
 
 config_struct! {
     /// Arguments of `GN`.
@@ -38,6 +38,7 @@ pub struct GroupNorm {
     eps: f64,
     weight: Option<Tensor>,
     bias: Option<Tensor>,
+    _thread: NotSend,
 }
 
 impl GroupNorm {
@@ -55,7 +56,7 @@ impl GroupNorm {
             return Err(Error::conflict("num_groups", num_groups, reason));
         }
         let (weight, bias) = affine_parameters(&[num_channels], affine, bias)?;
-        Ok(Self { num_groups, num_channels, eps, weight, bias })
+        Ok(Self { num_groups, num_channels, eps, weight, bias, _thread: NotSend::default() })
     }
 }
 

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::batch_norm::{affine_parameters, normalisation};
 use crate::explain::python;
-use crate::{Error, ErrorKind, Misfit, Module, Parts, Result, Size};
+use crate::{Error, ErrorKind, Misfit, Module, NotSend, Parts, Result, Size};
 
 config_struct! {
     /// Arguments of `LN`.
@@ -34,6 +34,7 @@ pub struct LayerNorm {
     eps: f64,
     weight: Option<Tensor>,
     bias: Option<Tensor>,
+    _thread: NotSend,
 }
 
 impl LayerNorm {
@@ -51,7 +52,7 @@ impl LayerNorm {
             return Err(Error::argument("normalized_shape", found, "expected sizes of at least 0"));
         }
         let (weight, bias) = affine_parameters(&normalized_shape, config.elementwise_affine, config.bias)?;
-        Ok(Self { normalized_shape, eps: config.eps, weight, bias })
+        Ok(Self { normalized_shape, eps: config.eps, weight, bias, _thread: NotSend::default() })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::pickle::Fault;
 use crate::pickle::globals::{Function, Global, GlobalKind};
 use crate::pickle::machine::Machine;
 use crate::pickle::step::KEYED_BYTES;
-use crate::pickle::value::{Mapping, Node, SetKind, Value};
+use crate::pickle::value::{Mapping, Node, Opaque, SetKind, Value};
 
 const LAYOUTS: &[&str] =
     &["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"];
@@ -26,6 +26,7 @@ impl Machine<'_> {
             GlobalKind::Function(function) => self.call_function(function, global, arguments),
             GlobalKind::Inert(_) => self.node(Node::Inert(global), 0),
             GlobalKind::TorchScriptClass => self.call_torchscript_class(arguments),
+            GlobalKind::Opaque => self.opaque(global, arguments),
             GlobalKind::Dtype(_) | GlobalKind::QuantizationScheme | GlobalKind::Storage(_) => {
                 Err(self.wrong_arguments(global))
             }
@@ -52,6 +53,20 @@ impl Machine<'_> {
             F::Device => self.device(arguments)?,
             F::GetLayout => self.layout(arguments)?,
             F::GetAttribute => self.get_attribute(global, arguments)?,
+            F::TorchVersion => self.scalar(F::Str, arguments)?,
+            F::Reconstruct => self.reconstruct(arguments)?,
+            F::NewObject => match arguments.split_first() {
+                Some((&class, rest)) => self.made_of(class, rest)?,
+                None => None,
+            },
+            F::NewObjectEx => match arguments {
+                &[class, positional, keywords] => {
+                    let class = self.callee("NEWOBJ_EX", class)?;
+                    let positional = self.arguments("NEWOBJ_EX", positional)?;
+                    Some(self.make_with(class, positional, keywords)?)
+                }
+                _ => None,
+            },
             F::TypedList => match arguments {
                 &[list] if matches!(self.graph.node(list), Some(Node::List(_))) => Some(list),
                 _ => None,
@@ -76,7 +91,8 @@ impl Machine<'_> {
     fn mapping(&mut self, function: Function, arguments: &[Value]) -> Result<Option<Value>, Fault> {
         let arguments = match (function, arguments) {
             (Function::DefaultDict, [factory, rest @ ..]) => {
-                let callable = *factory == Value::None || matches!(self.graph.node(*factory), Some(Node::Global(_)));
+                let callable = matches!(self.graph.node(*factory), Some(Node::Global(_) | Node::Opaque(_)));
+                let callable = callable || *factory == Value::None;
                 if !callable {
                     return Ok(None);
                 }
@@ -213,6 +229,9 @@ impl Machine<'_> {
     /// `getattr(inert class, string)`: another inert object. Nothing is looked up.
     fn get_attribute(&mut self, global: Global, arguments: &[Value]) -> Result<Option<Value>, Fault> {
         let &[class, name] = arguments else { return Ok(None) };
+        if let Some(class) = self.opaque_class(class) {
+            return self.opaque(class, arguments).map(Some);
+        }
         let inert = matches!(self.graph.node(class), Some(Node::Global(Global { kind: GlobalKind::Inert(true), .. })));
         if !inert || self.graph.text(name).is_none() {
             return Err(
@@ -220,5 +239,44 @@ impl Machine<'_> {
             );
         }
         self.node(Node::Inert(global), 0).map(Some)
+    }
+
+    /// `_reconstructor(class, base, state)`, by which protocols 0 and 1 make an object of a class.
+    fn reconstruct(&mut self, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        let &[class, base, state] = arguments else { return Ok(None) };
+        let (Some(&Node::Global(class)), Some(Node::Global(_))) = (self.graph.node(class), self.graph.node(base))
+        else {
+            return Ok(None);
+        };
+        match class.kind {
+            GlobalKind::Inert(true) => self.call(class, &[]).map(Some),
+            GlobalKind::Opaque if state == Value::None => self.call(class, &[]).map(Some),
+            GlobalKind::Opaque => self.call(class, &[state]).map(Some),
+            GlobalKind::Function(Function::TorchVersion) => self.call(class, &[state]).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// `__newobj__(class, ...)`: what the opcode NEWOBJ does.
+    fn made_of(&mut self, class: Value, arguments: &[Value]) -> Result<Option<Value>, Fault> {
+        match self.graph.node(class) {
+            Some(&Node::Global(class)) => self.make(class, arguments).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A record of what is on no list: its name, and what it was called with. Nothing is called.
+    fn opaque(&mut self, class: Global, arguments: &[Value]) -> Result<Value, Fault> {
+        let extra = size_of::<Opaque>() + 2 * size_of_val(arguments);
+        self.node(Node::Opaque(Box::new(Opaque::new(class, arguments.to_vec()))), extra)
+    }
+
+    /// The class or function by which an opaque value is known, where it is one.
+    pub(super) fn opaque_class(&self, value: Value) -> Option<Global> {
+        match self.graph.node(value)? {
+            Node::Global(global) if global.kind == GlobalKind::Opaque => Some(*global),
+            Node::Opaque(opaque) => Some(opaque.class),
+            _ => None,
+        }
     }
 }

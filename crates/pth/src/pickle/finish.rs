@@ -53,6 +53,10 @@ impl Graph {
                     let unique = self.unique(mapping.items.iter().copied(), &mut parts)?;
                     unique.map(|items| (items, true))
                 }
+                Some(Node::Opaque(opaque)) => {
+                    let unique = self.unique(opaque.entries.iter().copied(), &mut parts)?;
+                    unique.map(|items| (items, true))
+                }
                 Some(Node::Set(items, _)) => {
                     let unique = self.unique(items.iter().map(|&item| (item, item)), &mut parts)?;
                     unique.map(|items| (items, false))
@@ -61,6 +65,7 @@ impl Graph {
             };
             match (new, self.nodes.get_mut(index)) {
                 (Some((items, true)), Some(Node::Mapping(mapping))) => mapping.items = items,
+                (Some((items, true)), Some(Node::Opaque(opaque))) => opaque.entries = items,
                 (Some((items, false)), Some(Node::Set(set, _))) => {
                     *set = items.into_iter().map(|(key, _)| key).collect()
                 }

@@ -2,6 +2,7 @@
 //! and no dotted names, and what is not listed here is refused by name.
 
 use crate::dtype::Dtype;
+use crate::options::UnknownClasses;
 
 /// A class or function that a pickle names.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +25,8 @@ pub(crate) enum GlobalKind {
     Inert(bool),
     /// A class of a TorchScript archive.
     TorchScriptClass,
+    /// A class or function that is on no list, in a file that is read with [`UnknownClasses::Opaque`].
+    Opaque,
 }
 
 /// The functions and classes that are interpreted.
@@ -61,6 +64,11 @@ pub(crate) enum Function {
     Bool,
     Str,
     GetAttribute,
+    TorchVersion,
+    /// Of `copyreg`: make an object of a class.
+    Reconstruct,
+    NewObject,
+    NewObjectEx,
     /// Of TorchScript: returns its first argument.
     TypedList,
     RestoreTypeTag,
@@ -84,6 +92,9 @@ impl Function {
                 | Self::GetLayout
                 | Self::Encode
                 | Self::GetAttribute
+                | Self::Reconstruct
+                | Self::NewObject
+                | Self::NewObjectEx
                 | Self::TypedList
                 | Self::RestoreTypeTag
         )
@@ -95,6 +106,7 @@ impl Function {
 pub(crate) struct AllowList<'a> {
     /// Further inert classes, as module and name.
     pub(crate) inert: &'a [(String, String)],
+    pub(crate) unknown: UnknownClasses,
     pub(crate) torchscript: bool,
 }
 
@@ -106,6 +118,9 @@ impl AllowList<'_> {
         }
         if let Some(class) = inert(module, name) {
             return Some(GlobalKind::Inert(class));
+        }
+        if is_inert_attribute(module, name) {
+            return Some(GlobalKind::Inert(false));
         }
         let torch = match module {
             "torch" if SCHEMES.contains(&name) => Some(GlobalKind::QuantizationScheme),
@@ -125,8 +140,13 @@ impl AllowList<'_> {
         {
             return Some(kind);
         }
-        let added = self.inert.iter().any(|(known_module, known)| known_module == module && known == name);
-        added.then_some(GlobalKind::Inert(true))
+        if self.inert.iter().any(|(known_module, known)| known_module == module && known == name) {
+            return Some(GlobalKind::Inert(true));
+        }
+        match self.unknown {
+            UnknownClasses::Refuse => None,
+            UnknownClasses::Opaque => Some(GlobalKind::Opaque),
+        }
     }
 }
 
@@ -178,11 +198,15 @@ fn interpreted(module: &str, name: &str) -> Option<Function> {
         ("builtins", "list") => F::List,
         ("builtins", "dict") => F::Dict,
         ("builtins", "tuple") => F::Tuple,
-        ("builtins", "int") => F::Int,
+        ("builtins", "int" | "long") => F::Int,
         ("builtins", "float") => F::Float,
         ("builtins", "bool") => F::Bool,
-        ("builtins", "str") => F::Str,
+        ("builtins", "str" | "unicode") => F::Str,
         ("builtins", "getattr") => F::GetAttribute,
+        ("torch.torch_version", "TorchVersion") => F::TorchVersion,
+        ("copyreg", "_reconstructor") => F::Reconstruct,
+        ("copyreg", "__newobj__") => F::NewObject,
+        ("copyreg", "__newobj_ex__") => F::NewObjectEx,
         _ => return None,
     };
     Some(function)
@@ -202,13 +226,22 @@ fn inert(module: &str, name: &str) -> Option<bool> {
             matches!(name, "Path" | "PosixPath" | "PurePosixPath" | "WindowsPath" | "PureWindowsPath")
         }
         "collections" => name == "deque",
-        "builtins" => matches!(name, "slice" | "range" | "xrange"),
+        "builtins" => matches!(name, "slice" | "range" | "xrange" | "object"),
         "addict.addict" => name == "Dict",
         "mmcv.utils.config" | "mmengine.config.config" => matches!(name, "Config" | "ConfigDict"),
         "mmengine.logging.history_buffer" => name == "HistoryBuffer",
         _ => false,
     };
     listed.then_some(true)
+}
+
+/// Whether `module.name` is a public attribute of an inert class, such as `HistoryBuffer.mean`: what protocol 2 writes as
+/// a call of `getattr`, which is allowed, too.
+fn is_inert_attribute(module: &str, name: &str) -> bool {
+    let Some((class, attribute)) = name.split_once('.') else { return false };
+    let plain = attribute.starts_with(|first: char| first.is_ascii_alphabetic())
+        && attribute.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    plain && inert(module, class) == Some(true)
 }
 
 fn torchscript(module: &str, name: &str) -> Option<GlobalKind> {
@@ -230,7 +263,7 @@ fn torchscript(module: &str, name: &str) -> Option<GlobalKind> {
 mod tests {
     use super::*;
 
-    const PLAIN: AllowList<'_> = AllowList { inert: &[], torchscript: false };
+    const PLAIN: AllowList<'_> = AllowList { inert: &[], unknown: UnknownClasses::Refuse, torchscript: false };
 
     #[test]
     fn names_are_exact() {
@@ -265,5 +298,23 @@ mod tests {
         let added = [("mine".to_owned(), "Thing".to_owned())];
         assert_eq!(AllowList { inert: &added, ..PLAIN }.find("mine", "Thing"), Some(GlobalKind::Inert(true)));
         assert_eq!(AllowList { inert: &added, ..PLAIN }.find("mine", "Other"), None);
+        let opaque = AllowList { unknown: UnknownClasses::Opaque, ..PLAIN };
+        assert_eq!(opaque.find("os", "system"), Some(GlobalKind::Opaque));
+        assert_eq!(opaque.find("argparse", "Namespace"), Some(GlobalKind::Inert(true)));
+    }
+
+    #[test]
+    fn public_attributes_of_inert_classes_are_inert() {
+        for (module, name, found) in [
+            ("mmengine.logging.history_buffer", "HistoryBuffer.mean", Some(GlobalKind::Inert(false))),
+            ("collections", "deque.append", Some(GlobalKind::Inert(false))),
+            ("argparse", "Namespace.__init__", None),
+            ("argparse", "Namespace.a.b", None),
+            ("argparse", "Namespace.", None),
+            ("collections", "OrderedDict.fromkeys", None),
+            ("numpy.core.multiarray", "scalar.x", None),
+        ] {
+            assert_eq!(PLAIN.find(module, name), found, "{module}.{name}");
+        }
     }
 }

@@ -16,7 +16,7 @@ mod value;
 
 pub(crate) use globals::AllowList;
 pub(crate) use machine::{Machine, Persistence};
-pub(crate) use value::{Graph, Mapping, Node, SetKind, Value};
+pub(crate) use value::{Graph, Mapping, Node, Opaque, SetKind, Value};
 
 use crate::error::{ErrorKind, PickleProblem};
 

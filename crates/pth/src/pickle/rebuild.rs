@@ -78,7 +78,8 @@ impl Machine<'_> {
             Some(Node::Global(class)) => class.kind,
             _ => return Err(self.wrong_arguments(global)),
         };
-        if !matches!(class, GlobalKind::Function(Function::TensorClass | Function::Parameter)) {
+        let of_torch = matches!(class, GlobalKind::Function(Function::TensorClass | Function::Parameter));
+        if !of_torch && class != GlobalKind::Opaque {
             return Err(self.wrong_arguments(global));
         }
         let (Some(&Node::Global(inner)), Some(arguments)) = (self.graph.node(function), self.graph.tuple(arguments))
@@ -90,6 +91,7 @@ impl Machine<'_> {
             GlobalKind::Function(Function::RebuildParameter | Function::RebuildParameterWithState) => {
                 self.rebuild_parameter(inner, &arguments)
             }
+            GlobalKind::Opaque => self.call(inner, &arguments),
             // Any other function than those that rebuild tensors is refused there.
             GlobalKind::Function(function) => self.rebuild(function, inner, &arguments),
             _ => Err(self.wrong_arguments(global)),

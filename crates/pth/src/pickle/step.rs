@@ -189,6 +189,7 @@ impl Machine<'_> {
         self.charge((items.len() * ENTRY_BYTES) as u64)?;
         match self.graph.node_mut(target) {
             Some(Node::List(list)) => list.extend(items),
+            Some(Node::Opaque(opaque)) => opaque.items.extend(items),
             Some(Node::Inert(_)) => {}
             _ => return Err(self.wrong_type("APPEND", target)),
         }
@@ -200,6 +201,7 @@ impl Machine<'_> {
         self.charge((items.len() * KEYED_BYTES) as u64)?;
         match self.graph.node_mut(target) {
             Some(Node::Set(set, SetKind::Set)) => set.extend(items),
+            Some(Node::Opaque(opaque)) => opaque.items.extend(items),
             _ => return Err(self.wrong_type("ADDITEMS", target)),
         }
         Ok(())
@@ -213,8 +215,10 @@ impl Machine<'_> {
         if !rest.is_empty() {
             return Err(PickleProblem::EmptyStack.into());
         }
+        let pairs = pairs.iter().map(|&[key, value]| (key, value));
         match self.graph.node_mut(target) {
-            Some(Node::Mapping(mapping)) => mapping.items.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            Some(Node::Mapping(mapping)) => mapping.items.extend(pairs),
+            Some(Node::Opaque(opaque)) => opaque.entries.extend(pairs),
             Some(Node::Inert(_)) => {}
             _ => return Err(self.wrong_type("SETITEM", target)),
         }
@@ -262,20 +266,15 @@ impl Machine<'_> {
                 let [class, arguments] = self.stack.pop_array()?;
                 let global = self.callee("NEWOBJ", class)?;
                 let arguments = self.arguments("NEWOBJ", arguments)?;
-                self.make(global, &arguments)
+                let value = self.make(global, &arguments)?;
+                self.stack.push(value)
             }
             NEWOBJ_EX => {
                 let [class, arguments, keywords] = self.stack.pop_array()?;
                 let global = self.callee("NEWOBJ_EX", class)?;
                 let arguments = self.arguments("NEWOBJ_EX", arguments)?;
-                let empty = match self.graph.mapping(keywords) {
-                    Some(mapping) => mapping.items.is_empty(),
-                    None => return Err(self.wrong_type("NEWOBJ_EX", keywords)),
-                };
-                if !empty && !matches!(global.kind, GlobalKind::Inert(_)) {
-                    return Err(self.wrong_arguments(global));
-                }
-                self.make(global, &arguments)
+                let value = self.make_with(global, arguments, keywords)?;
+                self.stack.push(value)
             }
             _ => self.build(),
         }
@@ -322,32 +321,52 @@ impl Machine<'_> {
         }
     }
 
-    fn callee(&self, operation: &'static str, value: Value) -> Result<Global, Fault> {
+    pub(super) fn callee(&self, operation: &'static str, value: Value) -> Result<Global, Fault> {
         match self.graph.node(value) {
             Some(Node::Global(global)) => Ok(*global),
-            _ => Err(self.wrong_type(operation, value)),
+            _ => self.opaque_class(value).ok_or_else(|| self.wrong_type(operation, value)),
         }
     }
 
-    fn arguments(&self, operation: &'static str, value: Value) -> Result<Vec<Value>, Fault> {
+    pub(super) fn arguments(&self, operation: &'static str, value: Value) -> Result<Vec<Value>, Fault> {
         match self.graph.tuple(value) {
             Some(items) => Ok(items.to_vec()),
             None => Err(self.wrong_type(operation, value)),
         }
     }
 
-    /// Pushes an object of the class `global`.
-    fn make(&mut self, global: Global, arguments: &[Value]) -> Result<(), Fault> {
+    /// An object of the class `global`, which was given keyword arguments, too.
+    pub(super) fn make_with(
+        &mut self,
+        global: Global,
+        mut arguments: Vec<Value>,
+        keywords: Value,
+    ) -> Result<Value, Fault> {
+        let empty = match self.graph.mapping(keywords) {
+            Some(mapping) => mapping.items.is_empty(),
+            None => return Err(self.wrong_type("NEWOBJ_EX", keywords)),
+        };
+        match global.kind {
+            GlobalKind::Opaque if !empty => arguments.push(keywords),
+            GlobalKind::Inert(_) | GlobalKind::Opaque => {}
+            _ if !empty => return Err(self.wrong_arguments(global)),
+            _ => {}
+        }
+        self.make(global, &arguments)
+    }
+
+    /// An object of the class `global`.
+    pub(super) fn make(&mut self, global: Global, arguments: &[Value]) -> Result<Value, Fault> {
         let class = match global.kind {
             GlobalKind::Function(function) => function.is_class(),
             GlobalKind::Inert(class) => class,
+            GlobalKind::Opaque => true,
             _ => global.kind == GlobalKind::TorchScriptClass,
         };
         if !class {
             return Err(self.wrong_arguments(global));
         }
-        let value = self.call(global, arguments)?;
-        self.stack.push(value)
+        self.call(global, arguments)
     }
 
     /// BUILD: gives attributes to what may have some; they are no entries of it.
@@ -357,6 +376,7 @@ impl Machine<'_> {
         match self.graph.node_mut(target) {
             Some(Node::Mapping(mapping)) if mapping.ordered => mapping.attributes = Some(state),
             Some(Node::Module(attributes)) => *attributes = Some(state),
+            Some(Node::Opaque(opaque)) => opaque.state = Some(state),
             Some(Node::Inert(_)) => {}
             Some(Node::Tensor(_)) => return self.build_tensor(target, state),
             _ => return Err(self.wrong_type("BUILD", target)),

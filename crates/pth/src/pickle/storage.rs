@@ -13,6 +13,13 @@ impl Machine<'_> {
     /// `None` or `(key, offset, count)`, as a sixth item.
     pub(super) fn persistent_load(&mut self, id: Value) -> Result<Value, Fault> {
         let items = self.graph.tuple(id).ok_or(NO_STORAGE)?;
+        if let (Persistence::Legacy, &[tag, class, _file, _source]) = (self.persistence, items)
+            && self.graph.text(tag) == Some("module")
+            && self.opaque_class(class).is_some()
+        {
+            // With the class of a module, old files have the text of its program, which is nothing to us.
+            return Ok(class);
+        }
         let (&[tag, class, key, location, count], view) = match (self.persistence, items) {
             (Persistence::Zip, items) => (items.try_into().map_err(|_| NO_STORAGE)?, None),
             (Persistence::Legacy, [items @ .., view]) => (items.try_into().map_err(|_| NO_STORAGE)?, Some(*view)),

@@ -38,8 +38,30 @@ pub(crate) enum Node {
     Tensor(Tensor),
     /// An object of an inert class; never looked into.
     Inert(Global),
+    /// An object of a class that is on no list.
+    Opaque(Box<Opaque>),
     /// An object of a TorchScript class, with the attributes that it was built with.
     Module(Option<Value>),
+}
+
+/// A record of an object of a class that is on no list: the name of the class, and what the object was made of.
+#[derive(Debug)]
+pub(crate) struct Opaque {
+    pub(crate) class: Global,
+    /// What the class was called with; keyword arguments are a mapping at the end.
+    pub(crate) arguments: Vec<Value>,
+    /// What BUILD gave it: its attributes, as a rule.
+    pub(crate) state: Option<Value>,
+    /// What it holds as a list.
+    pub(crate) items: Vec<Value>,
+    /// What it holds as a mapping.
+    pub(crate) entries: Vec<(Value, Value)>,
+}
+
+impl Opaque {
+    pub(crate) fn new(class: Global, arguments: Vec<Value>) -> Self {
+        Self { class, arguments, state: None, items: Vec::new(), entries: Vec::new() }
+    }
 }
 
 /// Which of Python's two sets.
@@ -79,6 +101,7 @@ impl Node {
             Self::Storage(..) => "a storage",
             Self::Tensor(_) => "a tensor",
             Self::Inert(_) => "an inert object",
+            Self::Opaque(_) => "an opaque object",
             Self::Module(_) => "a module",
         }
     }

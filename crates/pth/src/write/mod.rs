@@ -13,7 +13,7 @@ pub(crate) use pth::{write_flat, write_tree};
 pub use safetensors::write_safetensors;
 pub(crate) use safetensors::write_safetensors_with;
 pub(crate) use stored::Stored;
-pub(crate) use tree::{Loss, Tree, opaque};
+pub(crate) use tree::{Loss, Tree, of_object, opaque};
 
 use serde_json::Value as JsonValue;
 

@@ -2,17 +2,19 @@
 
 use crate::error::ErrorKind;
 use crate::json;
+use crate::opaque::is_module;
 use crate::pickle::opcode::*;
 use crate::pickle::{Graph, Mapping, Node, SetKind, Value};
 use crate::raw::RawTensor;
 use crate::tensor::Tensor;
-use crate::tree::Budget;
+use crate::tree::{self, Budget, Holders};
 use crate::write::TensorData;
 use crate::write::pickle::{Pickler, check_depth};
 
 /// A value of an open checkpoint that is to be written, and how a tensor of it is read.
 pub(crate) struct Tree<'a, F> {
     pub(crate) graph: &'a Graph,
+    pub(crate) holders: &'a Holders,
     pub(crate) root: Value,
     /// The tensor of a node of the graph.
     pub(crate) raw: F,
@@ -20,6 +22,16 @@ pub(crate) struct Tree<'a, F> {
 
 /// What a file cannot hold: the path to it, and what it is in words.
 pub(crate) type Loss = (String, String);
+
+/// What is lost of an object of which only the tensors are written. A module is what its `state_dict()` has.
+pub(crate) fn of_object(graph: &Graph, value: Value) -> Option<String> {
+    match graph.node(value)? {
+        Node::Opaque(object) if !is_module(graph, object) => {
+            Some(format!("`{}`, of which only the tensors are kept", graph.name(object.class)))
+        }
+        _ => None,
+    }
+}
 
 /// Why `value` cannot be written as it is; containers can, whatever is in them.
 pub(crate) fn unwritable(graph: &Graph, value: Value) -> Option<String> {
@@ -37,6 +49,7 @@ pub(crate) fn opaque(graph: &Graph, value: Value) -> Option<String> {
         &(Node::Inert(global) | Node::Global(global)) => {
             format!("`{}`, which is never looked into", graph.name(global))
         }
+        Node::Opaque(object) => format!("`{}`, which is never looked into", graph.name(object.class)),
         Node::Storage(..) => "a bare storage".to_owned(),
         Node::Layout(_) => "a memory layout".to_owned(),
         _ => return None,
@@ -63,7 +76,7 @@ impl<'a, 'p, F: Fn(u32) -> RawTensor<'a>> TreePickler<'a, 'p, F> {
         self.budget.values(1)?;
         check_depth(self.path.len() as u32)?;
         let graph = self.tree.graph;
-        if let Some(reason) = unwritable(graph, value) {
+        if let Some(reason) = self.unwritable(value) {
             self.losses.push((self.path.join("."), reason));
             self.pickler.out.push(NONE);
             return Ok(());
@@ -106,11 +119,39 @@ impl<'a, 'p, F: Fn(u32) -> RawTensor<'a>> TreePickler<'a, 'p, F> {
             Some(Node::Dtype(dtype)) => self.pickler.global("torch", dtype.name()),
             Some(Node::Device(device)) => self.call("torch", "device", |pickler| pickler.text(device))?,
             Some(Node::Tensor(_)) => self.pickler.tensor(&TensorData::of_file(&(self.tree.raw)(index))?)?,
+            Some(Node::Opaque(_)) => self.object(value)?,
             // The attributes of a module are the module.
             Some(&Node::Module(Some(attributes))) => self.value(attributes)?,
             _ => self.literal(&[NONE])?,
         }
         Ok(())
+    }
+
+    /// As the function of this name; an object with tensors in it is written as them.
+    fn unwritable(&self, value: Value) -> Option<String> {
+        match self.tree.graph.node(value) {
+            Some(Node::Opaque(_)) if self.tree.holders.holds_tensor(value) => None,
+            _ => unwritable(self.tree.graph, value),
+        }
+    }
+
+    /// The tensors of an object by their keys, as a state dict.
+    fn object(&mut self, value: Value) -> Result<(), ErrorKind> {
+        let graph = self.tree.graph;
+        self.losses.extend(of_object(graph, value).map(|reason| (self.path.join("."), reason)));
+        self.pickler.ordered_dict();
+        self.pickler.out.push(MARK);
+        for found in tree::flatten(graph, self.tree.holders, value, &mut self.budget)? {
+            let tensor = Value::Node(found.node);
+            match unwritable(graph, tensor) {
+                Some(reason) => self.losses.push((format!("{}.{}", self.path.join("."), found.key), reason)),
+                None => {
+                    self.pickler.text(&found.key)?;
+                    self.value(tensor)?;
+                }
+            }
+        }
+        self.literal(&[SETITEMS])
     }
 
     fn literal(&mut self, opcodes: &[u8]) -> Result<(), ErrorKind> {
@@ -137,7 +178,7 @@ impl<'a, 'p, F: Fn(u32) -> RawTensor<'a>> TreePickler<'a, 'p, F> {
         self.pickler.out.push(MARK);
         for &(key, value) in &mapping.items {
             self.path.push(json::key_text(graph, key, &mut self.budget)?.into_owned());
-            match unwritable(graph, key).or_else(|| unwritable(graph, value)) {
+            match unwritable(graph, key).or_else(|| self.unwritable(value)) {
                 Some(reason) => self.losses.push((self.path.join("."), reason)),
                 None => {
                     self.value(key)?;

@@ -73,7 +73,6 @@ fn globals_on_no_list_are_refused_by_name() {
         ("numpy", "load"),
         ("torch._utils", "_rebuild_tensor_v2.__globals__"),
         ("collections", "OrderedDict.fromkeys"),
-        ("copy_reg", "_reconstructor"),
         ("pip", "main"),
         ("torch.storage", "_load_from_bytes"),
         ("torch.jit._pickle", "restore_type_tag"),

@@ -43,7 +43,7 @@ fn where_locks_keep_nobody_out_no_file_is_ever_wrong() {
     let (body, name) = content(300_000);
     let served = body.clone();
     // Every other answer breaks off, so that files are continued and begun again, too.
-    let server = Server::start(move |request, answer| match (request.number % 3, request.range_start()) {
+    let server = Server::start(move |request, answer| match (request.number % 7, request.range_start()) {
         (0, None) => {
             answer.send(
                 200,
