@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod deny;
 mod leaks;
 mod parity;
 mod process;

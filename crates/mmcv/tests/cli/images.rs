@@ -86,7 +86,10 @@ fn what_is_too_large_or_no_file_is_refused() {
     let folder = folder(json!({}));
     let upright = images().join("upright.png");
     let error = predict(&folder, &[upright.to_str().unwrap(), "--max-pixels", "383"]).failed();
-    assert!(error.contains("24 x 16 = 384 pixels") && error.contains("383") && error.contains("--max-pixels"), "{error}");
+    assert!(
+        error.contains("24 x 16 = 384 pixels") && error.contains("383") && error.contains("--max-pixels"),
+        "{error}"
+    );
     scores(&folder, &upright, &["--max-pixels", "384"]);
     assert!(Command::new("mkfifo").arg(folder.path().join("pipe.jpg")).status().unwrap().success());
     for name in ["pipe.jpg", "/dev/zero", "/dev/stdin"] {
