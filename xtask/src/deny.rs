@@ -1,4 +1,4 @@
-//! Licenses, sources and duplicates of the dependencies, as `deny.toml` allows them.
+//! `cargo xtask deny`: licenses, sources and duplicates of the dependencies, as `deny.toml` allows them.
 //!
 //! cargo-deny makes the checks where it is installed. It takes minutes to compile, so that elsewhere they are made here.
 
@@ -6,10 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 use serde_json::Value;
 
 use crate::process::{exists, output, plain_cargo, run, stage};
 use crate::workspace::root;
+
+/// Licenses, sources and duplicates of the dependencies, as deny.toml allows them.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  cargo xtask deny")]
+pub(crate) struct Deny {}
+
+impl Deny {
+    pub(crate) fn run(self) -> Result<()> {
+        check()
+    }
+}
 
 /// The only registry that packages come from begins so in what cargo says of a package.
 const REGISTRY: &str = "registry+";

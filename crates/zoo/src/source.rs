@@ -222,7 +222,14 @@ mod tests {
         ] {
             assert_eq!(redact(text), expected, "{text}");
         }
-        for text in ["https://h/a@b:c.pth", "https://h:80/a@b.pth", "https://h/a?", "resnet50", "sub@2/a.pth?x", "/home/me@h/a.pth"] {
+        for text in [
+            "https://h/a@b:c.pth",
+            "https://h:80/a@b.pth",
+            "https://h/a?",
+            "resnet50",
+            "sub@2/a.pth?x",
+            "/home/me@h/a.pth",
+        ] {
             assert_eq!(redact(text), text);
         }
         let url = SourceUrl::parse("https://user:secret@h/a.pth?secret#f").unwrap();
