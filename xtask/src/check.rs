@@ -6,9 +6,9 @@ use clap::Args;
 use crate::process::{cargo, output, plain_cargo, run, stage};
 use crate::setup::{Variant, ensure_libtorch};
 use crate::test::{LIGHT, light};
-use crate::tidy;
+use crate::{deny, tidy};
 
-/// Format, tidy, dependency directions, light tests, lints and documentation.
+/// Format, tidy, dependency directions, licenses, light tests, lints and documentation.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask check")]
@@ -22,6 +22,7 @@ impl Check {
         tidy::check()?;
         stage("Directions of dependencies");
         directions()?;
+        deny::check()?;
         light(&[])?;
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         stage("Lints");

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod deny;
 mod leaks;
 mod parity;
 mod process;
@@ -48,6 +49,7 @@ enum Command {
     Leaks(leaks::Leaks),
     Check(check::Check),
     Tidy(tidy::Tidy),
+    Deny(deny::Deny),
 }
 
 impl Command {
@@ -63,6 +65,7 @@ impl Command {
             Self::Leaks(command) => command.run()?,
             Self::Check(command) => command.run()?,
             Self::Tidy(command) => command.run()?,
+            Self::Deny(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }

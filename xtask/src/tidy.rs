@@ -12,7 +12,7 @@ use crate::workspace::root;
 /// The most lines that a Rust file may have, tests included.
 const LONGEST: usize = 800;
 
-/// File sizes, module documentation, the paths that the architecture page names, the heading in the changelog.
+/// File sizes, module documentation, licenses of the crates, the paths that the architecture page names, the heading in the changelog.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask tidy")]
@@ -38,6 +38,7 @@ pub(crate) fn check() -> Result<()> {
     if let Ok(page) = fs::read_to_string(root.join("docs/architecture.md")) {
         problems.extend(missing_paths(&page, root));
     }
+    problems.extend(missing_licenses(root));
     let changelog = fs::read_to_string(root.join("CHANGELOG.md")).context("cannot read CHANGELOG.md")?;
     problems.extend(missing_heading(&changelog, env!("CARGO_PKG_VERSION")));
     ensure!(problems.is_empty(), "tidy found problems:\n{}", problems.join("\n"));
@@ -54,6 +55,20 @@ fn in_rust_file(file: &str, text: &str) -> Vec<String> {
         problems.push(format!("{file} does not say what it is for: begin it with a line of //!"));
     }
     problems
+}
+
+/// Each crate is published with the license.
+fn missing_licenses(root: &Path) -> Vec<String> {
+    let license = fs::read(root.join("LICENSE")).ok();
+    let mut missing = Vec::new();
+    for folder in fs::read_dir(root.join("crates")).into_iter().flatten().flatten() {
+        let folder = folder.path();
+        if folder.join("Cargo.toml").is_file() && fs::read(folder.join("LICENSE")).ok() != license {
+            let name = folder.strip_prefix(root).unwrap_or(&folder).display();
+            missing.push(format!("{name} has no LICENSE: ln -s ../../LICENSE {name}/LICENSE"));
+        }
+    }
+    missing
 }
 
 /// What stands in backquotes and looks like a path of this repository has to be there.

@@ -4,11 +4,16 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderMap, Response, header};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body};
 use url::Url;
 
+use crate::certificates;
 use crate::credentials;
 use crate::error::{Error, ErrorKind};
+use crate::interim::InterimConnector;
 use crate::options::Network;
 use crate::partial::Partial;
 use crate::proxy;
@@ -69,7 +74,13 @@ fn request(network: &Network, url: &Url, partial: &Partial<'_>, deadline: Instan
         true => proxy::for_url(&url, |name| std::env::var(name).ok())?,
         false => None,
     };
-    let agent: Agent = Agent::config_builder()
+    // Without them a request for https is not made.
+    let roots = match url.scheme() {
+        "https" => certificates::roots(|name| std::env::var_os(name))?,
+        _ => RootCerts::WebPki,
+    };
+    let config = Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -80,8 +91,9 @@ fn request(network: &Network, url: &Url, partial: &Partial<'_>, deadline: Instan
         .timeout_send_request(Some(idle))
         .timeout_recv_response(Some(idle))
         .timeout_per_read(Some(idle))
-        .build()
-        .into();
+        .build();
+    let connector = DefaultConnector::new().chain(InterimConnector::default());
+    let agent = Agent::with_parts(config, connector, DefaultResolver::default());
     let mut request = agent.get(url.as_str()).header(header::ACCEPT_ENCODING, "identity");
     if let Some(authorization) = authorization {
         request = request.header(header::AUTHORIZATION, authorization);
@@ -121,7 +133,14 @@ pub(crate) fn read_failure(error: io::Error) -> Failure {
 
 /// Messages of the transport that may hold a URL are left out.
 fn transport_failure(error: ureq::Error) -> Failure {
-    let connection = |reason: String| of_kind(ErrorKind::Connection { reason });
+    let connection = |mut reason: String| {
+        if reason.contains("UnknownIssuer") {
+            reason.push_str(
+                "; where your organization has certificates of its own, SSL_CERT_FILE names a file with them",
+            );
+        }
+        of_kind(ErrorKind::Connection { reason })
+    };
     match error {
         ureq::Error::Timeout(step) => of_kind(ErrorKind::TimeOut { reason: waiting_for(step) }).into(),
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {

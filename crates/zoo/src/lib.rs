@@ -13,6 +13,7 @@
 
 mod bundle;
 mod cache;
+mod certificates;
 mod credentials;
 mod digest;
 mod download;
@@ -21,6 +22,7 @@ mod fetch;
 mod guard;
 mod home;
 mod http;
+mod interim;
 mod json;
 mod known;
 mod lock;

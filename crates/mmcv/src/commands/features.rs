@@ -17,6 +17,9 @@ use super::{Failure, name, print, shown};
 use crate::picture;
 
 /// Computes the feature maps that a backbone gives for pictures: its stages in `out_indices`.
+///
+/// Pictures that are cut or damaged are errors. They are turned as their EXIF metadata say, unless the config has
+/// `preprocess: {exif: ignore}`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv features torchvision://resnet50 cat.jpg --out-indices 0,1,2,3 --picture features.png

@@ -19,6 +19,9 @@ use crate::picture;
 const FUSED_FROM: usize = 150;
 
 /// Classifies pictures with the network of a config file or of the zoo.
+///
+/// Pictures that are cut or damaged are errors. They are turned as their EXIF metadata say, unless the config has
+/// `preprocess: {exif: ignore}`. Classes have the names in the config, else those in the checkpoint.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv predict torchvision://resnet50 cat.jpg

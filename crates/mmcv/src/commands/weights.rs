@@ -175,7 +175,7 @@ impl Weights {
             }
             Ok::<_, anyhow::Error>(recipe)
         };
-        read().with_context(|| self.config.clone())
+        read().with_context(|| mmcv_zoo::redact(&self.config))
     }
 
     /// Builds a network, loads its weights, and puts it into evaluation mode on the device. What was loaded is shown.

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod ckpt;
 mod doctor;
+mod images;
 mod layers;
 mod networks;
 mod predict;

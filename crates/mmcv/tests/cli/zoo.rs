@@ -95,6 +95,37 @@ fn the_list_is_the_merged_map() {
 }
 
 #[test]
+fn the_list_shows_no_secrets() {
+    let home = tempfile::tempdir().unwrap();
+    let table = r#"{"a": "https://user:secret@h/a.pth", "b": "https://secret@h/b.pth", "c": "https://h/c.pth?token=secret",
+                    "d": ["https://h/d.pth?secret"], "e": {"url": "https://:secret@h/e.pth"}}"#;
+    fs::write(home.path().join("open_mmlab.json"), table).unwrap();
+    for arguments in [&["list"][..], &["list", "--json"], &["where", "a"], &["where", "b", "--json"], &["where", "c"]] {
+        let told = zoo(home.path(), arguments).done();
+        assert!(told.contains("***") && !told.contains("secret"), "{arguments:?}: {told}");
+    }
+    for name in ["a", "b", "c", "d", "e", "https://secret@h/a.pth", "https://h/a.pth?token=secret"] {
+        let mut fetch = mmcv(home.path(), ["zoo", "fetch", name, "--no-verify"]);
+        let error = Said::by(fetch.env("MMCV_OFFLINE", "1").env("RUST_LOG", "info")).failed();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn a_cache_folder_below_a_file_has_nothing_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let home = folder.path().join("file/zoo");
+    assert!(zoo(&home, &["list", "vgg16"]).done().contains("vgg16_caffe"));
+    assert!(zoo(&home, &["where", "vgg16_caffe"]).done().contains("cached    no"));
+    assert!(zoo(&home, &["where"]).done().contains("files     0"));
+    assert_eq!(zoo(&home, &["verify"]).done(), "");
+    assert!(zoo(&home, &["prune"]).done().starts_with("0 files"));
+    let error = zoo(&home, &["fetch", "https://h/model-012345.pth"]).failed();
+    assert!(error.contains("cannot create the folder") && error.contains("file/zoo"), "{error}");
+}
+
+#[test]
 fn the_cache_folder_is_printed_and_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("zoo");
@@ -182,7 +213,7 @@ fn where_makes_no_request_and_shows_no_password() {
     let told = Said::by(command.env("MMCV_OFFLINE", "1").env("MMCV_MIRRORS", "https://h/=http://a/")).done();
     assert!(!told.contains("secret"), "{told}");
     let told = json(&told);
-    assert_eq!(told["mirrors"], serde_json::json!(["https://h/=http://a/", "https://h/=https://u:***@g/"]));
+    assert_eq!(told["mirrors"], serde_json::json!(["https://h/=http://a/", "https://h/=https://***:***@g/"]));
     assert_eq!((&told["offline"], &told["files"]), (&true.into(), &1.into()));
 }
 

@@ -69,7 +69,7 @@ fn a_read_only_home_is_an_error_for_new_files_only() {
 const FULL_DISK: &str = r#"
     mount -t tmpfs -o size=512k zoo "$MMCV_HOME" || exit 77
     "$0" fetch "$1"; echo "first $?"
-    find "$MMCV_HOME/checkpoints" -name '*.pth' | sed 's/^/named /'
+    find "$MMCV_HOME/checkpoints" -name '*.pth' -o -name '*.part' | sed 's/^/named /'
     mount -o remount,size=8m "$MMCV_HOME" || exit 77
     file=$("$0" fetch "$1"); echo "second $?"
     sha256sum < "$file"

@@ -357,3 +357,29 @@ fn a_password_is_sent_but_never_told() {
     assert!(!error.report().contains("secret") && !format!("{error:?}").contains("secret"), "{}", error.report());
     assert!(setup.server.requests()[0].header("authorization").is_some());
 }
+
+#[test]
+fn what_a_server_says_before_its_answer_is_passed_by() {
+    for before in [
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n",
+        "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nContent-Length: 10\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 199 X\r\n\r\n",
+    ] {
+        for apart in [false, true] {
+            let (body, name) = content(LENGTH);
+            let served = body.clone();
+            let setup = setup(move |_, answer| {
+                answer.raw(before.as_bytes());
+                if apart {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                answer.file(&served);
+            });
+            let path = setup.fetch(&name).unwrap_or_else(|error| panic!("{before:?}: {}", error.report()));
+            assert_eq!(fs::read(path).unwrap(), body);
+            assert_eq!(setup.request_count(), 1);
+        }
+    }
+}

@@ -34,7 +34,8 @@ Files are kept in $MMCV_HOME, else $XDG_CACHE_HOME/mmcv, else ~/.cache/mmcv.
 An open_mmlab.json there adds names, or replaces them. A config.json there may have
   {\"mirrors\": {\"https://download.openmmlab.com/\": [\"https://mirror.example/\"]},
    \"digests\": {\"https://example.org/model.pth\": \"<its SHA-256>\"}}
-MMCV_MIRRORS=\"PREFIX=MIRROR ...\" comes before these mirrors; MMCV_OFFLINE=1 forbids requests.")]
+MMCV_MIRRORS=\"PREFIX=MIRROR ...\" comes before these mirrors; MMCV_OFFLINE=1 forbids requests.
+SSL_CERT_FILE and SSL_CERT_DIR name the certificates to trust, in place of the system's.")]
 pub(crate) enum Zoo {
     /// Lists the names and where they lead.
     #[command(after_help = "Examples:
