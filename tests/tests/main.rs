@@ -7,6 +7,8 @@ mod checkpoints;
 mod custom_layer;
 mod downstream;
 mod fuse;
+mod fuse_inputs;
+mod fuse_sizes;
 mod initialisation;
 mod keys;
 mod layouts;

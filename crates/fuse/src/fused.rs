@@ -92,6 +92,7 @@ pub fn fuse(module: &dyn Module, example_shape: &[i64], options: &FuseOptions) -
     let state = module.state_dict();
     let weight = state.iter().map(|(_, tensor)| tensor).find(|tensor| is_float(tensor));
     let (kind, device) = weight.map_or((Kind::Float, Device::Cpu), |weight| (weight.kind(), weight.device()));
+    sample::check_size(example_shape, 1)?;
     let input = sample::normal(example_shape, 1, kind, device)?;
     fuse_call(module, &[&input], &Dict::new(), options)
 }
@@ -138,7 +139,6 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
 fn example(input: &Tensor) -> Result<Tensor> {
     let made = plain(input)?;
     let input = made.as_ref().unwrap_or(input);
-    sample::check_size(&input.size())?;
     Ok(sample::copy(&input.f_detach()?)?)
 }
 
@@ -204,7 +204,6 @@ impl State {
     fn prepare(&mut self, inputs: &[&Tensor], shapes: &[Vec<i64>]) -> Result<Program> {
         let mut samples = Vec::with_capacity(inputs.len());
         for input in inputs {
-            sample::check_size(&input.size())?;
             samples.push(self.sample(input, 2)?);
         }
         let (mut program, expected) = self.made(&samples).map_err(|error| self.other_channels(shapes, error))?;

@@ -7,7 +7,7 @@ use crate::ffi::memory;
 
 /// A tensor of the given shape, the same for the same `seed`.
 pub(crate) fn normal(shape: &[i64], seed: u64, kind: Kind, device: Device) -> Result<Tensor> {
-    check_size(shape)?;
+    check_size(shape, 0)?;
     let count = shape.iter().product::<i64>();
     let mut state = seed;
     let numbers: Vec<f32> = (0..count)
@@ -33,15 +33,18 @@ pub(crate) fn broken(tensor: &Tensor) -> Result<Tensor> {
     let copy = copy(&tensor.f_contiguous()?)?;
     let flat = copy.f_view([-1i64])?;
     let last = flat.size1()?;
+    if last == 0 {
+        return Ok(copy);
+    }
     let _: Tensor = flat.f_narrow(0, last - 1, 1)?.f_fill_(f64::INFINITY)?;
     let _: Tensor = flat.f_narrow(0, 0, 1)?.f_fill_(f64::NAN)?;
     Ok(copy)
 }
 
-/// Makes sure that there can be a tensor of this shape: no size is negative or zero, and the machine has memory for it.
-pub(crate) fn check_size(shape: &[i64]) -> Result<()> {
-    if shape.iter().any(|size| *size < 1) {
-        return Err(Error::input("an input whose sizes are all at least 1", format!("shape {shape:?}")));
+/// Makes sure that there can be a tensor of this shape: no size is less than `least`, and the machine has memory for it.
+pub(crate) fn check_size(shape: &[i64], least: i64) -> Result<()> {
+    if shape.iter().any(|size| *size < least) {
+        return Err(Error::input(format!("an input whose sizes are all at least {least}"), format!("shape {shape:?}")));
     }
     let bytes = shape.iter().try_fold(4u64, |bytes, size| bytes.checked_mul(size.unsigned_abs()));
     let most = memory().unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs());

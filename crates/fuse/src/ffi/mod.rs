@@ -218,3 +218,39 @@ fn raw(arg: &Arg, list: &[i64]) -> RawArg {
     };
     RawArg { tag, integer, real, data, count }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tch::{Tensor, kind};
+
+    use super::*;
+
+    #[test]
+    fn an_index_that_no_tensor_has_is_an_error() {
+        let tensor = Tensor::ones([2], kind::FLOAT_CPU);
+        let relu = Call::new("aten::relu", "", &[Arg::Value(1)]).unwrap();
+        assert!(relu.run(&[&tensor]).unwrap_err().to_string().contains("there is no tensor 1"));
+        assert!(Call::new("aten::relu", "", &[Arg::Value(usize::MAX)]).unwrap().run(&[&tensor]).is_err());
+        let cat = Call::new("aten::cat", "", &[Arg::Values(vec![Some(0), Some(7)]), Arg::Int(0)]).unwrap();
+        assert!(cat.run(&[&tensor]).is_err());
+        let wrong = Call::new("aten::relu", "", &[Arg::Values(vec![Some(0)])]);
+        assert!(wrong.and_then(|call| call.run(&[&tensor])).is_err());
+        assert!(Call::new("aten::relu", "", &[]).is_err());
+    }
+
+    #[test]
+    fn numbers_that_are_not_moderate() {
+        for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e19, -1e30, f32::MAX] {
+            for place in [0, 7, 99] {
+                let mut numbers = vec![0.5f32; 100];
+                numbers[place] = value;
+                assert!(!is_moderate(&Tensor::from_slice(&numbers)), "{value}");
+            }
+        }
+        for value in [0.0, -0.0, 1e18, -1e18, f32::MIN_POSITIVE, 1e-45] {
+            assert!(is_moderate(&Tensor::from_slice(&[value, -value])), "{value}");
+        }
+        assert!(is_moderate(&Tensor::zeros([0], kind::FLOAT_CPU)));
+    }
+}

@@ -510,3 +510,65 @@ fn same_length(list: &[i64], wanted: usize) -> Result<()> {
     }
     Err(Error::unsupported("", format!("a list for oneDNN has {} entries and not {wanted}", list.len())))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::ffi::CString;
+    use std::path::Path;
+
+    use super::*;
+
+    fn check_file(path: &Path) -> Result<()> {
+        let path = CString::new(path.to_str().unwrap()).unwrap();
+        // SAFETY: a C string that lives through the call.
+        check("", unsafe { mo_check_file(path.as_ptr()) })
+    }
+
+    /// The file of the libtorch that this process runs.
+    fn libtorch() -> std::path::PathBuf {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so")).unwrap();
+        line.split_once('/').map(|(_, path)| format!("/{path}")).unwrap().into()
+    }
+
+    #[test]
+    fn another_file_than_the_one_that_is_mapped_is_refused() {
+        let _ = tch::Tensor::zeros([1], tch::kind::FLOAT_CPU);
+        let file = libtorch();
+        check_file(&file).unwrap();
+        let folder = std::env::temp_dir().join(format!("mmcv-fuse-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let message = |path: &Path| check_file(path).unwrap_err().to_string();
+        // Another version in its place: another library, and the same one with another build id.
+        assert!(message(&file.with_file_name("libc10.so")).contains("is not the file any more"));
+        let cut = folder.join("cut.so");
+        let head = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        std::fs::write(&cut, head.get(..200).unwrap()).unwrap();
+        assert!(message(&cut).contains("damaged"), "{}", message(&cut));
+        std::fs::write(&cut, "no library").unwrap();
+        assert!(message(&cut).contains("damaged"), "{}", message(&cut));
+        std::fs::write(&cut, [b'x'; 5000]).unwrap();
+        assert!(message(&cut).contains("no ELF file"), "{}", message(&cut));
+        assert!(message(&folder.join("none.so")).contains("cannot open"));
+        assert!(message(&folder).contains("is no file"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn lists_of_another_length_are_errors() {
+        let image = Desc::plain(&[1, 3, 8, 8], false).unwrap();
+        assert!(image.part(&[1, 1, 8], &[0, 0, 0, 0]).is_err());
+        assert!(image.part(&[1, 1, 8, 8], &[0, 0]).is_err());
+        assert!(Desc::strided(&[1, 3], &[1], false).is_err());
+        assert!(Desc::any(&[1; 40], false).is_err());
+        assert!(Desc::blocked(&[1, 3], false).is_err());
+        let short = Window { strides: vec![1], dilations: vec![0; 2], before: vec![0; 2], after: vec![0; 2] };
+        assert!(Op::pooling(0x1ff, [&image, &image], &[1, 1], &short).is_err());
+        assert!(Op::convolution(false, [&image, &image, &image], None, &short, &[]).is_err());
+        let whole = Window { strides: vec![1; 2], ..short };
+        assert!(Op::pooling(0x1ff, [&image, &image], &[1], &whole).is_err());
+        let empty: [&Desc; 0] = [];
+        assert!(Op::concat(1, &empty, None).is_err());
+    }
+}
