@@ -9,6 +9,8 @@ mod downstream;
 mod first_call;
 mod found;
 mod fuse;
+mod fuse_inputs;
+mod fuse_sizes;
 mod initialisation;
 mod keys;
 mod layouts;

@@ -32,12 +32,27 @@ pub enum Error {
         tolerance: f64,
     },
     /// The input has another shape than the example, and the forward pass depends on the shape.
-    #[error("the fused form is for inputs of shape {expected:?} alone, got {found:?}; fuse with that shape")]
+    #[error(
+        "the fused form is for inputs of shape {expected:?} alone, got {found:?}: {} asked for a size that is another one now, and may do something else then; fuse with that shape",
+        if .module.is_empty() { "the module" } else { .module }
+    )]
     Shape {
         /// The shapes of the example.
         expected: Vec<Vec<i64>>,
         /// The shapes that were given.
         found: Vec<Vec<i64>>,
+        /// The module that asked for a size, from the one that is rewritten; empty for itself.
+        module: String,
+    },
+    /// The rewritten form gives something else than the module.
+    #[error("{}the fused form gives {found} where the module gives {expected}", prefix(.module))]
+    Output {
+        /// The first module that differs, from the one that is rewritten.
+        module: String,
+        /// What the module gives.
+        expected: String,
+        /// What the fused form gives.
+        found: String,
     },
     /// The input does not fit.
     #[error("expected {expected}, got {found}")]

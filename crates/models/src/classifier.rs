@@ -166,8 +166,7 @@ impl Module for GlobalAveragePooling {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let pooled = run_child("gap", &self.gap, input)?;
-        let samples = pooled.size().first().copied().unwrap_or(0);
-        Ok(pooled.f_view([samples, -1])?)
+        Ok(pooled.f_flatten(1, -1)?)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {

@@ -1,6 +1,7 @@
 //! `PatchEmbed` and `PatchMerging`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::linear::{Linear, LinearConfig};
+use mmcv_layers::observe::of_size;
 use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size, run_child};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
 use tch::Tensor;
@@ -141,7 +142,10 @@ impl Module for PatchEmbed {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let _ = input.size4()?;
+        let dims = of_size(input, |shape| shape.len())?;
+        if dims != 4 {
+            return Err(Error::input("4D input", format!("{dims}D input {:?}", input.size())));
+        }
         let padded = match &self.adaptive_padding {
             Some(padding) => run_child("adaptive_padding", padding, input)?,
             None => input.shallow_clone(),
