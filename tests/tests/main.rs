@@ -15,6 +15,7 @@ mod initialisation;
 mod keys;
 mod layouts;
 mod loading;
+mod messages;
 mod module;
 mod multiply_adds;
 mod never_panics;

@@ -216,7 +216,7 @@ fn types_of_other_libraries_are_found() {
         ("{type: torch.nn.modules.activation.ReLU}", "ReLU"),
         ("{type: torch.nn.Conv2d, in_channels: 3, out_channels: 8, kernel_size: 3}", "Conv2d"),
         ("{type: torch.nn.BatchNorm2d, num_features: 3}", "BatchNorm2d"),
-        ("{type: torch.nn.Identity}", "Identity"),
+        ("{type: torch.nn.Dropout}", "Dropout"),
         ("{type: mmengine.ReLU}", "ReLU"),
         ("{type: mmengine.model.Sequential, modules: []}", "Sequential"),
     ] {
