@@ -103,7 +103,10 @@ impl CheckpointFile {
             Some(entry) => {
                 let found = self.content.below(entry);
                 if found.is_empty() {
-                    return Err(ErrorKind::NoEntry { entry: entry.clone(), found: self.content.places().into_iter().map(|place| place.entry).collect() });
+                    return Err(ErrorKind::NoEntry {
+                        entry: entry.clone(),
+                        found: self.content.places().into_iter().map(|place| place.entry).collect(),
+                    });
                 }
                 found
             }

@@ -1,13 +1,12 @@
 //! Files of `torch.save` since torch 1.6, and TorchScript archives: a pickle and its storages in a zip archive.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::error::{ErrorKind, PickleProblem, StorageProblem, ZipProblem};
+use crate::file::File;
 use crate::limits::{MAX_PICKLE_BYTES, max_unfolded_bytes};
-use crate::map::Map;
-use crate::pickle::{AllowList, Graph, Machine, Persistence};
+use crate::pickle::{AllowList, Graph, Input, Machine, Persistence};
 use crate::storage::{Place, StorageTable};
 use crate::zip::{Archive, Entry};
 
@@ -22,7 +21,7 @@ pub(crate) struct Contents {
 }
 
 /// Reads the pickle, and finds the entry of each storage; the storages themselves are not touched.
-pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<Contents, ErrorKind> {
+pub(crate) fn read(file: &File, allowed: AllowList<'_>) -> Result<Contents, ErrorKind> {
     let archive = Archive::parse(file)?;
     let (folder, pickle) = archive.data_pickle()?;
     let mut reader = Reader { file, archive: &archive, used: Vec::new(), inflated: 0 };
@@ -35,13 +34,14 @@ pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<Contents, Error
     ErrorKind::check_limit("bytes of data.pkl", pickle.len() as u64, MAX_PICKLE_BYTES as u64)?;
     let mut storages = StorageTable::default();
     let allowed = AllowList { torchscript, ..allowed };
-    let machine = Machine::new(&pickle, allowed, Persistence::Zip, &mut storages);
-    let machine = if matches!(pickle, Cow::Owned(_)) { machine.inflated() } else { machine.mapped(file) };
+    let machine = Machine::new(Input::of_memory(&pickle), allowed, Persistence::Zip, &mut storages).counted();
     let (graph, length) = machine.run()?;
-    if length != pickle.len() {
-        let problem = PickleProblem::Trailing(pickle.len() - length);
-        return Err(ErrorKind::Pickle { offset: length, problem });
+    let offset = usize::try_from(length).unwrap_or(usize::MAX);
+    if offset != pickle.len() {
+        let problem = PickleProblem::Trailing(pickle.len().saturating_sub(offset));
+        return Err(ErrorKind::Pickle { offset, problem });
     }
+    drop(pickle);
     reader.place_storages(folder, &mut storages)?;
     reader.check_overlaps()?;
     Ok(Contents { graph, storages, torchscript, big_endian, archive })
@@ -59,10 +59,10 @@ fn is_big_endian(content: &[u8]) -> Result<bool, ZipProblem> {
 }
 
 struct Reader<'a> {
-    file: &'a Map,
+    file: &'a File,
     archive: &'a Archive,
     /// Where the data of the entries in use is.
-    used: Vec<Range<usize>>,
+    used: Vec<Range<u64>>,
     /// Bytes that the entries in use inflate to, all together.
     inflated: u64,
 }
@@ -73,29 +73,28 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks that an entry can be read, and that all those in use do not inflate too much.
-    fn locate(&mut self, entry: &Entry) -> Result<Range<usize>, ErrorKind> {
+    fn locate(&mut self, entry: &Entry) -> Result<Range<u64>, ErrorKind> {
         let range = self.archive.locate(self.file, entry)?;
         self.used.push(range.clone());
         if !entry.is_stored() {
             self.inflated = self.inflated.saturating_add(entry.size);
-            let limit = max_unfolded_bytes(self.file.len() as u64);
+            let limit = max_unfolded_bytes(self.file.length());
             ErrorKind::check_limit("bytes that the zip entries inflate to", self.inflated, limit)?;
         }
         Ok(range)
     }
 
-    /// The whole content of an entry, which is kept in memory when it is deflated.
-    fn content(&mut self, index: usize) -> Result<Cow<'a, [u8]>, ErrorKind> {
+    /// The whole content of an entry.
+    fn content(&mut self, index: usize) -> Result<Vec<u8>, ErrorKind> {
         let entry = self.entry(index)?;
         ErrorKind::check_limit("bytes of a zip entry", entry.size, MAX_PICKLE_BYTES as u64)?;
         let range = self.locate(entry)?;
-        let data = self.file.get(range).unwrap_or_default();
-        if entry.is_stored() {
-            entry.check_crc(data)?;
-            self.file.release_part(data);
-            return Ok(Cow::Borrowed(data));
+        if !entry.is_stored() {
+            return entry.inflate(self.file, range.start);
         }
-        entry.inflate(data).map(Cow::Owned)
+        let data = self.file.bytes(range.start, entry.size)?.unwrap_or_default();
+        entry.check_crc(&data)?;
+        Ok(data)
     }
 
     fn place_storages(&mut self, folder: &[u8], storages: &mut StorageTable) -> Result<(), ErrorKind> {
@@ -110,7 +109,7 @@ impl<'a> Reader<'a> {
                 let problem = StorageProblem::Size { found: entry.size, declared: storage.bytes() };
                 return Err(storage.error(problem));
             }
-            let start = self.locate(entry)?.start as u64;
+            let start = self.locate(entry)?.start;
             storage.place = Place::Entry { index, start };
         }
         Ok(())

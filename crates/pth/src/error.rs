@@ -82,6 +82,9 @@ pub enum ErrorKind {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The file has fewer bytes than when it was opened.
+    #[error("became shorter while it was read")]
+    Shortened,
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotRegularFile,
@@ -323,6 +326,17 @@ pub enum PickleProblem {
         strides: Vec<u64>,
         /// Its first element in the storage.
         offset: u64,
+    },
+    /// An array of numpy whose elements are objects of Python.
+    #[error("an array of Python objects has no plain elements")]
+    ObjectArray,
+    /// An array of numpy that has not the bytes of its elements.
+    #[error("an array of shape {shape:?} has {found} bytes")]
+    ArraySize {
+        /// The sizes.
+        shape: Vec<u64>,
+        /// The bytes that it has.
+        found: u64,
     },
     /// A persistent id is no well-formed storage.
     #[error("a persistent id is no storage")]

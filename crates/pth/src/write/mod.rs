@@ -21,6 +21,7 @@ use crate::dtype::Dtype;
 use crate::error::ErrorKind;
 use crate::gather::Gather;
 use crate::raw::RawTensor;
+use crate::source::Content;
 use crate::tensor::{StorageSlice, Strided, row_major_strides};
 
 /// Is told how many bytes have been written.
@@ -93,7 +94,14 @@ impl<'a> TensorData<'a> {
             Data::Memory(bytes) => (self.view.clone(), Stored::Memory(bytes)),
             Data::File(raw) => raw.whole_storage().unwrap_or_else(|| {
                 let strides = row_major_strides(&self.view.shape).into();
-                let gathered = Strided { strides, offset: 0, conjugate: false, negative: false, ..self.view.clone() };
+                let gathered = Strided {
+                    strides,
+                    offset: 0,
+                    conjugate: false,
+                    negative: false,
+                    big_endian: false,
+                    ..self.view.clone()
+                };
                 (gathered, Stored::Elements(raw.clone()))
             }),
         }
@@ -102,15 +110,8 @@ impl<'a> TensorData<'a> {
     /// Hands the elements on in row-major order, in chunks.
     fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
         match &self.data {
-            Data::Memory(bytes) => {
-                let gathered = Gather::new(bytes, &self.view, false).for_each_chunk(each);
-                gathered.ok_or_else(|| ErrorKind::Write("a view outside of its storage".to_owned()))
-            }
-            Data::File(raw) => {
-                raw.read_chunks(each)?;
-                raw.release();
-                Ok(())
-            }
+            Data::Memory(bytes) => Gather::new(&self.view, false).for_each_chunk(&Content::Memory(bytes), each),
+            Data::File(raw) => raw.read_chunks(each),
         }
     }
 }

@@ -42,17 +42,14 @@ impl Stored<'_> {
         (first, second, self.length(), dtype)
     }
 
-    /// Hands the bytes on in parts, and gives the pages of a file back; whether a file is damaged is known at the end.
+    /// Hands the bytes on in parts; whether a file is damaged is known at the end.
     pub(super) fn for_each_part(&self, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
         match self {
             Self::Memory(bytes) => bytes.chunks(PART_BYTES).for_each(each),
             Self::Storage(source, id, _) => {
                 source.for_each_chunk_of(*id, |chunk| chunk.chunks(PART_BYTES).for_each(&mut each))?
             }
-            Self::Elements(raw) => {
-                raw.read_chunks(each)?;
-                raw.release();
-            }
+            Self::Elements(raw) => raw.read_chunks(each)?,
         }
         Ok(())
     }

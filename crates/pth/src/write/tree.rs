@@ -51,6 +51,9 @@ pub(crate) fn opaque(graph: &Graph, value: Value) -> Option<String> {
         }
         Node::Opaque(object) => format!("`{}`, which is never looked into", graph.name(object.class)),
         Node::Storage(..) => "a bare storage".to_owned(),
+        Node::Array => "an array of a type that torch does not have".to_owned(),
+        Node::ArrayType(_) => "a type of numpy".to_owned(),
+        Node::FileBytes { .. } => "a long byte string".to_owned(),
         Node::Layout(_) => "a memory layout".to_owned(),
         _ => return None,
     })

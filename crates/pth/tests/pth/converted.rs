@@ -62,7 +62,7 @@ fn a_pth_file_keeps_its_form() {
     let facts = |file: &Checkpoint| {
         let tensors = file.tensors().map(|raw| {
             let place = (raw.storage(), raw.storage_offset(), raw.strides().to_vec());
-            (raw.key().to_owned(), raw.shape().to_vec(), place, raw.bytes().unwrap().into_owned())
+            (raw.key().to_owned(), raw.shape().to_vec(), place, raw.bytes().unwrap())
         });
         (tensors.collect::<Vec<_>>(), file.meta(), file.metadata(&["state_dict"]))
     };
