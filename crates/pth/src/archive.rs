@@ -30,18 +30,22 @@ pub(crate) fn read(file: &File, allowed: AllowList<'_>) -> Result<Contents, Erro
         None => false,
         Some(index) => is_big_endian(&reader.content(index)?)?,
     };
-    let pickle = reader.content(pickle)?;
-    ErrorKind::check_limit("bytes of data.pkl", pickle.len() as u64, MAX_PICKLE_BYTES as u64)?;
+    let (start, entry) = reader.checked(pickle)?;
+    ErrorKind::check_limit("bytes of data.pkl", entry.size, MAX_PICKLE_BYTES as u64)?;
     let mut storages = StorageTable::default();
     let allowed = AllowList { torchscript, ..allowed };
-    let machine = Machine::new(Input::of_memory(&pickle), allowed, Persistence::Zip, &mut storages).counted();
-    let (graph, length) = machine.run()?;
-    let offset = usize::try_from(length).unwrap_or(usize::MAX);
-    if offset != pickle.len() {
-        let problem = PickleProblem::Trailing(pickle.len().saturating_sub(offset));
-        return Err(ErrorKind::Pickle { offset, problem });
+    let (graph, length) = if entry.is_stored() {
+        let input = Input::of_file(file, start, entry.size);
+        Machine::new(input, allowed, Persistence::Zip, &mut storages).run()?
+    } else {
+        let pickle = entry.inflate(file, start)?;
+        Machine::new(Input::of_memory(&pickle), allowed, Persistence::Zip, &mut storages).counted().run()?
+    };
+    if length != entry.size {
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let problem = PickleProblem::Trailing(number(entry.size.saturating_sub(length)));
+        return Err(ErrorKind::Pickle { offset: number(length), problem });
     }
-    drop(pickle);
     reader.place_storages(folder, &mut storages)?;
     reader.check_overlaps()?;
     Ok(Contents { graph, storages, torchscript, big_endian, archive })
@@ -86,15 +90,22 @@ impl<'a> Reader<'a> {
 
     /// The whole content of an entry.
     fn content(&mut self, index: usize) -> Result<Vec<u8>, ErrorKind> {
+        let (start, entry) = self.checked(index)?;
+        if !entry.is_stored() {
+            return entry.inflate(self.file, start);
+        }
+        Ok(self.file.bytes(start, entry.size)?.unwrap_or_default())
+    }
+
+    /// Where the data of an entry starts, whose checksum is right where it is stored.
+    fn checked(&mut self, index: usize) -> Result<(u64, &'a Entry), ErrorKind> {
         let entry = self.entry(index)?;
         ErrorKind::check_limit("bytes of a zip entry", entry.size, MAX_PICKLE_BYTES as u64)?;
-        let range = self.locate(entry)?;
-        if !entry.is_stored() {
-            return entry.inflate(self.file, range.start);
+        let start = self.locate(entry)?.start;
+        if entry.is_stored() {
+            entry.check_crc_of_file(self.file, start)?;
         }
-        let data = self.file.bytes(range.start, entry.size)?.unwrap_or_default();
-        entry.check_crc(&data)?;
-        Ok(data)
+        Ok((start, entry))
     }
 
     fn place_storages(&mut self, folder: &[u8], storages: &mut StorageTable) -> Result<(), ErrorKind> {

@@ -16,7 +16,7 @@ pub(crate) fn is_pickle(head: &[u8]) -> bool {
 pub(crate) fn read(file: &File, allowed: AllowList<'_>) -> Result<(Graph, StorageTable), ErrorKind> {
     let mut storages = StorageTable::default();
     let allowed = AllowList { arrays: true, ..allowed };
-    let machine = Machine::new(Input::of_file(file, 0), allowed, Persistence::None, &mut storages);
+    let machine = Machine::new(Input::of_file(file, 0, u64::MAX), allowed, Persistence::None, &mut storages);
     let (mut graph, length) = machine.run()?;
     if length != file.length() {
         let trailing = usize::try_from(file.length() - length).unwrap_or(usize::MAX);

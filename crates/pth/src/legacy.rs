@@ -28,7 +28,7 @@ pub(crate) fn read(file: &File, allowed: AllowList<'_>) -> Result<(Graph, Storag
     let mut storages = StorageTable::default();
     let mut position = 0;
     let mut next = |persistence, storages: &mut StorageTable| {
-        let machine = Machine::new(Input::of_file(file, position), allowed, persistence, storages);
+        let machine = Machine::new(Input::of_file(file, position, u64::MAX), allowed, persistence, storages);
         let (graph, length) = machine.run().map_err(|error| match error {
             ErrorKind::Pickle { offset, problem } => {
                 let before = usize::try_from(position).unwrap_or(usize::MAX);

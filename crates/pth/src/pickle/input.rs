@@ -36,9 +36,9 @@ impl<'a> Input<'a> {
         Self { file: None, window, at: 0, start: 0, position: 0, rest, allowed: MAX_PICKLE_BYTES as u64 }
     }
 
-    /// A pickle that starts at `start` of `file`.
-    pub(crate) fn of_file(file: &'a File, start: u64) -> Self {
-        let rest = file.length().saturating_sub(start);
+    /// A pickle that starts at `start` of `file` and is at most `length` bytes long.
+    pub(crate) fn of_file(file: &'a File, start: u64, length: u64) -> Self {
+        let rest = file.length().saturating_sub(start).min(length);
         let (window, allowed) = (Cow::Borrowed(&[][..]), MAX_PICKLE_BYTES as u64);
         Self { file: Some(file), window, at: 0, start, position: 0, rest, allowed }
     }

@@ -99,12 +99,8 @@ fn local_header(file: &File, entry: &Entry) -> Result<Vec<u8>, ErrorKind> {
 }
 
 impl Entry {
-    /// Checks the checksum of `data`, the entry's whole content; a recorded checksum of 0 stands for none.
-    pub(crate) fn check_crc(&self, data: &[u8]) -> Result<(), ErrorKind> {
-        self.check_crc_while(std::iter::once(Ok(data)))
-    }
-
-    /// As [`check_crc`](Self::check_crc), for content that starts at a byte of the file.
+    /// Checks the checksum of the entry's content, which starts at a byte of the file; a recorded checksum of 0 stands for
+    /// none.
     pub(crate) fn check_crc_of_file(&self, file: &File, start: u64) -> Result<(), ErrorKind> {
         if self.crc == 0 {
             return Ok(());
