@@ -50,6 +50,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// `text` as it can be printed on a terminal: control characters, line separators and marks that change the direction of
+/// text are escaped.
+pub fn printable(text: &str) -> String {
+    one_line(text, usize::MAX)
+}
+
 /// `text` without anything that could break or disguise a line, cut to `limit` characters.
 pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
@@ -88,6 +94,12 @@ pub enum ErrorKind {
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotRegularFile,
+    /// Something that no file replaces.
+    #[error("{found} is there, and only regular files are written or replaced")]
+    Destination {
+        /// What is there.
+        found: &'static str,
+    },
     /// Memory of another size than a tensor that was to be copied there.
     #[error("tensor {key:?}: {found} bytes of memory for its {wanted} bytes")]
     Target {

@@ -98,6 +98,11 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// A path for people, on one line: what could change the terminal is escaped.
+fn printed(path: &Path) -> String {
+    mmcv_pth::printable(&path.to_string_lossy())
+}
+
 /// Prints to stdout; fails where it is closed.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
