@@ -54,7 +54,7 @@ impl CheckpointFile {
     /// Loads the state dict into `module`.
     ///
     /// Names, shapes, types and checksums are checked before the first tensor is written. Tensors are copied piece by
-    /// piece from the mapped file, so that loading needs little memory beyond the module's own.
+    /// piece from the file, so that loading needs little memory beyond the module's own.
     ///
     /// # Errors
     /// Where the file is damaged or does not fit `module`.

@@ -122,6 +122,12 @@ impl Drop for Pending {
 
 /// What links at `path` lead to, and the file that is there.
 fn resolve(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>), ErrorKind> {
+    // Links of /proc lead to pipes without names.
+    if let Ok(metadata) = fs::metadata(path)
+        && !metadata.is_file()
+    {
+        return Err(ErrorKind::Destination { found: kind(&metadata) });
+    }
     let mut place = path.to_owned();
     for _ in 0..MAX_LINKS {
         let metadata = match fs::symlink_metadata(&place) {
