@@ -7,9 +7,6 @@ use crate::error::ErrorKind;
 use crate::report::TensorType;
 use crate::tensor;
 
-/// Bytes of a file that are read before its pages are given back to the system.
-const RELEASE_BYTES: usize = 16 << 20;
-
 /// A tensor of a state dict.
 #[derive(Debug)]
 pub(crate) enum Value<'a> {
@@ -85,14 +82,8 @@ impl Value<'_> {
 /// A copy of a file's tensor on `device`.
 pub(crate) fn read(raw: &RawTensor<'_>, device: Device) -> Result<Tensor, ErrorKind> {
     let kind = readable(raw)?;
-    let mapped = if device == Device::Cpu { raw.mapped()? } else { None };
-    let Some(bytes) = mapped else {
-        let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
-        copy_pieces(raw, kind, &tensor.f_view([-1_i64])?)?;
-        return Ok(tensor);
-    };
-    let tensor = Tensor::f_from_data_size(bytes, &shape_of(raw), kind)?;
-    raw.release();
+    let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
+    copy_pieces(raw, kind, &tensor.f_view([-1_i64])?)?;
     Ok(tensor)
 }
 
@@ -109,17 +100,12 @@ fn shape_of(raw: &RawTensor<'_>) -> Vec<i64> {
 /// Copies the elements into a tensor of one dimension, piece by piece, so that nothing of any size is held twice.
 fn copy_pieces(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), ErrorKind> {
     let _guard = tch::no_grad_guard();
-    let (mut start, mut touched) = (0_i64, 0);
+    let mut start = 0_i64;
     let mut copy = |bytes: &[u8]| -> Result<(), ErrorKind> {
         let count = i64::try_from(bytes.len() / kind.elt_size_in_bytes()).unwrap_or(i64::MAX);
         let piece = Tensor::f_from_data_size(bytes, &[count], kind)?;
         flat.f_narrow(0, start, count)?.f_copy_(&piece)?;
         start += count;
-        touched += bytes.len();
-        if touched >= RELEASE_BYTES {
-            raw.release();
-            touched = 0;
-        }
         Ok(())
     };
     // The chunks are small enough for the processor's cache, and for libtorch to copy them without other threads.
@@ -129,7 +115,5 @@ fn copy_pieces(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), Err
             copied = copy(chunk);
         }
     })?;
-    copied?;
-    raw.release();
-    Ok(())
+    copied
 }

@@ -219,11 +219,13 @@ fn write(file: &Path, format: Format, stages: &[Stage]) -> Result<Vec<PathBuf>> 
         Format::Safetensors => {
             let named: Vec<(&str, &Tensor)> =
                 stages.iter().map(|Stage { name, tensor }| (name.as_str(), tensor)).collect();
-            Tensor::write_safetensors(&named, file).with_context(failed)?;
+            mmcv_pth::replace_file(file, |temporary| {
+                Tensor::write_safetensors(&named, temporary).with_context(failed)
+            })?;
         }
         Format::Npy => {
             for (Stage { tensor, .. }, file) in stages.iter().zip(&files) {
-                tensor.write_npy(file).with_context(failed)?;
+                mmcv_pth::replace_file(file, |temporary| tensor.write_npy(temporary).with_context(failed))?;
             }
         }
     }

@@ -75,7 +75,9 @@ impl Summary {
         let lines = lines(&explanation, self.depth.unwrap_or(usize::MAX));
         if let Some(file) = &self.svg {
             let drawing = svg::table(&self.network.name(), &lines);
-            std::fs::write(file, drawing).with_context(|| format!("cannot write {}", file.display()))?;
+            mmcv_pth::replace_file(file, |temporary| {
+                std::fs::write(temporary, drawing).with_context(|| format!("cannot write {}", file.display()))
+            })?;
         }
         if self.json {
             return print(&format!("{:#}\n", lines.iter().map(to_json).collect::<Value>()));
