@@ -289,3 +289,42 @@ fn what_takes_more_memory_than_there_is_is_refused_before_it_is_taken() {
         assert!(error.contains("a parameter of shape [1000000000"), "{error}");
     }
 }
+
+/// Each is a network, the shape of an input, and what the error has to say and must not say.
+#[test]
+fn advice_names_the_key_that_the_config_has_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = |channels: i64| {
+        format!(
+            "{{model: {{type: ImageClassifier, backbone: {{type: MobileNetV2, widen_factor: 0.1}}, \
+             neck: {{type: GlobalAveragePooling}}, \
+             head: {{type: LinearClsHead, num_classes: 4, in_channels: {channels}}}}}}}"
+        )
+    };
+    let resnet = "{type: ResNet, depth: 18, base_channels: 4, stem_channels: 4}";
+    let cases: [(String, &str, &[&str], &[&str]); 6] = [
+        (head(640), "1x3x32x32", &["model.head.in_channels: 640 does not fit", "set in_channels to 1280, or "], &["in_features"]),
+        // The input of this network cannot be chosen.
+        (head(1280), "1x4x32x32", &["in_channels is 3", "has 4 channels; let what comes before give 3"], &["set "]),
+        (resnet.to_owned(), "1x4x32x32", &["in_channels: 3 does not fit", "set in_channels to 4, or "], &[]),
+        (resnet.to_owned(), "1x3x32x32x32", &["conv_cfg.type: Conv2d does not fit", "4D input"], &[]),
+        (
+            "[{type: ConvModule, in_channels: 3, out_channels: 4, kernel_size: 3}, {type: Linear, in_features: 5, out_features: 2}]".to_owned(),
+            "1x3x8x8",
+            &["[1].in_features: 5 does not fit", "set in_features to 6, or "],
+            &[],
+        ),
+        (
+            "[{type: ConvModule, in_channels: 3, out_channels: 4, kernel_size: 5, norm_cfg: {type: BN}}]".to_owned(),
+            "1x3x4x4",
+            &["[0].kernel_size: [5, 5] does not fit", "a smaller kernel"],
+            &[],
+        ),
+    ];
+    for (text, input, said, unsaid) in cases {
+        fs::write(folder.path().join("network.yaml"), &text).unwrap();
+        let error = run(&folder, &["build", "network.yaml", "--input", input]).failed();
+        assert!(said.iter().all(|part| error.contains(part)), "{text}: {said:?} in {error}");
+        assert!(!unsaid.iter().any(|part| error.contains(part)), "{text}: {unsaid:?} in {error}");
+    }
+}
