@@ -152,9 +152,14 @@ impl CheckpointFile {
     /// The state dicts that another `entry` would give; without those of an optimizer, whose tensors have the shapes of the
     /// network's.
     fn places(&self, options: &LoadOptions) -> Vec<Place<'_>> {
+        let Some(file) = self.raw() else { return Vec::new() };
         let places = self.content.places().into_iter().map(|place| place.entry);
-        let other =
-            |entry: &String| !entry.is_empty() && !entry.starts_with("optim") && options.entry.as_ref() != Some(entry);
+        let other = |entry: &String| {
+            // In a flat file a beginning of the keys is a prefix.
+            let keys: Vec<&str> = entry.split('.').collect();
+            let is_dict = file.tensors_below(&keys).is_some_and(|tensors| !tensors.is_empty());
+            is_dict && !entry.starts_with("optim") && options.entry.as_ref() != Some(entry)
+        };
         let mut found = Vec::new();
         for entry in places.filter(other).take(MOST_PLACES) {
             let values = self.own(self.content.below(&entry));

@@ -113,10 +113,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.module.is_empty() {
-            write!(f, "{}", self.kind)
-        } else {
-            write!(f, "{}: {}", self.module.join("."), self.kind)
+        match &*self.kind {
+            kind if self.module.is_empty() => write!(f, "{kind}"),
+            // The argument is that of a part, and only the config tells whether a key hands it on.
+            ErrorKind::Shape(misfit) => write!(f, "{}: {}", self.module.join("."), misfit.clone().without_change()),
+            kind => write!(f, "{}: {kind}", self.module.join(".")),
         }
     }
 }

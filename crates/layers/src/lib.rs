@@ -16,6 +16,7 @@ pub mod explain;
 pub mod identity;
 pub mod init;
 pub mod linear;
+pub mod memory;
 mod module;
 pub mod norm;
 pub mod observe;

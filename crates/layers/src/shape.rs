@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use mmcv_registry::Config;
 use tch::{TchError, Tensor};
 
 use crate::{Error, ErrorKind};
@@ -19,14 +20,61 @@ pub struct Misfit {
     pub input: Vec<i64>,
     /// What the input has in its place, such as `has 8 channels`.
     pub found: String,
-    /// What can be done.
+    /// What the argument could be instead, such as `set in_channels to 8`; nothing where it cannot be changed.
+    pub change: String,
+    /// What can be done elsewhere.
     pub remedy: String,
 }
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { argument, value, input, found, remedy } = self;
-        write!(f, "{argument} is {value}, but the input of shape {input:?} {found}; {remedy}")
+        let Self { argument, value, input, found, .. } = self;
+        write!(f, "{argument} is {value}, but the input of shape {input:?} {found}; {}", self.advice())
+    }
+}
+
+/// Arguments for the same number, of layers and of what hands it on to them.
+const SAME: [&str; 6] = ["in_channels", "in_features", "num_features", "num_channels", "embed_dims", "channels"];
+
+impl Misfit {
+    /// What can be done.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        if self.change.is_empty() { self.remedy.clone() } else { format!("{}, or {}", self.change, self.remedy) }
+    }
+
+    /// The same where the argument cannot be changed by itself.
+    #[must_use]
+    pub fn without_change(mut self) -> Self {
+        self.change.clear();
+        self
+    }
+
+    /// The same about another argument, which hands its value on to this one.
+    #[must_use]
+    pub fn of(mut self, argument: &'static str) -> Self {
+        self.change = self.change.replace(self.argument, argument);
+        self.argument = argument;
+        self
+    }
+
+    /// The argument, and others that may hand their value on to it.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let own = self.argument;
+        let others = if SAME.contains(&own) { &SAME[..] } else { &[] };
+        std::iter::once(own).chain(others.iter().copied().filter(move |other| *other != own))
+    }
+
+    /// Whether `value` of a config is that of the argument. A size of a kernel may stand for all of its dimensions.
+    pub(crate) fn has_value(&self, value: &Config) -> bool {
+        let own = self.value.split(" with dilation").next().unwrap_or_default();
+        match value {
+            Config::Int(size) if own.starts_with('[') => {
+                own.trim_matches(['[', ']']).split(", ").all(|own| own == size.to_string())
+            }
+            Config::Str(text) => text == own,
+            value => value.to_json().replace([' ', '\n'], "") == own.replace(' ', ""),
+        }
     }
 }
 
@@ -90,7 +138,8 @@ impl Expected<'_> {
                     value: format!("{:?}{dilated}", kernel.size),
                     input: shape.to_vec(),
                     found: format!("has only {padded} pixels in one dimension, padding included"),
-                    remedy: format!("use a smaller kernel, a padding of at least {needed}, or larger inputs"),
+                    change: format!("use a smaller kernel, a padding of at least {needed}"),
+                    remedy: "use larger inputs".to_owned(),
                 });
             }
         }
@@ -105,7 +154,8 @@ pub(crate) fn wrong_channels(argument: &'static str, value: i64, found: i64, sha
         value: value.to_string(),
         input: shape.to_vec(),
         found: format!("has {found} {}", if argument == "in_features" { "features" } else { "channels" }),
-        remedy: format!("set {argument} to {found}, or let what comes before give {value}"),
+        change: format!("set {argument} to {found}"),
+        remedy: format!("let what comes before give {value}"),
     }
 }
 
@@ -114,13 +164,13 @@ fn wrong_rank(class: &'static str, dims: usize, channels: i64, shape: &[i64]) ->
     // `Conv2d` for an input with one spatial dimension more or less is a slip of the digit in its name.
     let other = shape.len().checked_sub(2).filter(|other| (1..=3).contains(other) && class.ends_with('d'));
     let sibling = other.and_then(|other| Some(format!("{}{other}d", class.get(..class.len().checked_sub(2)?)?)));
-    let or = sibling.map_or_else(String::new, |sibling| format!(" or use {sibling}"));
     Misfit {
         argument: "type",
         value: class.to_owned(),
         input: shape.to_vec(),
         found: format!("has {} dimensions", shape.len()),
-        remedy: format!("give it a {}D input of shape [N, {channels}{spatial}]{or}", dims + 2),
+        change: sibling.map_or_else(String::new, |sibling| format!("use {sibling}")),
+        remedy: format!("give it a {}D input of shape [N, {channels}{spatial}]", dims + 2),
     }
 }
 
@@ -136,6 +186,20 @@ mod tests {
     };
 
     #[test]
+    fn a_value_of_a_config_is_known_again() {
+        let misfit = CONV.misfit(&[1, 8, 9, 9]).unwrap();
+        assert!(misfit.has_value(&Config::Int(3)) && !misfit.has_value(&Config::Int(8)));
+        assert_eq!(misfit.arguments().take(2).collect::<Vec<_>>(), ["in_channels", "in_features"]);
+        let text = misfit.clone().of("embed_dims").to_string();
+        assert!(text.starts_with("embed_dims is 3") && text.contains("set embed_dims to 8, or let"), "{text}");
+        assert!(misfit.without_change().to_string().ends_with("has 8 channels; let what comes before give 3"));
+        let kernel = CONV.misfit(&[1, 3, 4, 4]).unwrap();
+        assert!(kernel.has_value(&Config::Int(7)) && kernel.has_value(&Config::from([7, 7])));
+        assert!(!kernel.has_value(&Config::Int(5)) && !kernel.has_value(&Config::from([7, 3])));
+        assert!(CONV.misfit(&[1, 3, 9, 9, 9]).unwrap().has_value(&"Conv2d".into()));
+    }
+
+    #[test]
     fn says_what_does_not_fit_and_what_to_change() {
         let text = |shape: &[i64]| CONV.misfit(shape).map(|misfit| misfit.to_string());
         assert_eq!(
@@ -149,14 +213,14 @@ mod tests {
             text(&[1, 3, 9, 4]).as_deref(),
             Some(
                 "kernel_size is [7, 7], but the input of shape [1, 3, 9, 4] has only 6 pixels in one dimension, padding \
-                 included; use a smaller kernel, a padding of at least 2, or larger inputs"
+                 included; use a smaller kernel, a padding of at least 2, or use larger inputs"
             )
         );
         assert_eq!(
             text(&[1, 3, 9, 9, 9]).as_deref(),
             Some(
-                "type is Conv2d, but the input of shape [1, 3, 9, 9, 9] has 5 dimensions; give it a 4D input of shape \
-                 [N, 3, H, W] or use Conv3d"
+                "type is Conv2d, but the input of shape [1, 3, 9, 9, 9] has 5 dimensions; use Conv3d, or give it a 4D input \
+                 of shape [N, 3, H, W]"
             )
         );
         assert_eq!(text(&[3, 9, 9]), None, "without a batch dimension");

@@ -6,7 +6,7 @@ use mmcv_registry::{Config, ConfigError, Dict};
 use tch::{Device, Kind, Tensor};
 
 use crate::observe::{Call, Initial, Log, Origin, observe};
-use crate::{Builder, Error, ErrorKind, Misfit, Module, Parts, Result, call_child, join};
+use crate::{Builder, Error, ErrorKind, Misfit, Module, Parts, Registry, Result, call_child, join, memory};
 
 /// A module, and where everything in it comes from.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Explanation {
         if !inputs.is_empty() {
             let (output, ran) = observe(|| run(&*explanation.module, inputs));
             explanation.log.calls = ran.calls;
-            output.map_err(|error| explanation.with_key_path(error))?;
+            output.map_err(|error| explanation.with_key_path(error, builder.registry))?;
         }
         Ok(explanation)
     }
@@ -152,26 +152,44 @@ impl Explanation {
         found
     }
 
-    /// The same error, which for a shape that does not fit an argument is one about that argument in the config.
-    fn with_key_path(&self, error: Error) -> Error {
+    /// The same error, which for a shape that does not fit an argument is one about the key of the config that has it. Where
+    /// none has, what could be changed is not said.
+    fn with_key_path(&self, error: Error, registry: &Registry) -> Error {
         let module = error.module.join(".");
-        let ErrorKind::Shape(Misfit { argument, value, input, found, remedy }) = *error.kind else {
-            return error;
-        };
+        let ErrorKind::Shape(misfit) = *error.kind else { return error };
         let origins: Vec<&Origin> =
             self.ancestors(&module).into_iter().filter_map(|module| self.log.origin(module)).collect();
-        // The argument may stand in the dict of the layer, or in that of the brick that hands it on.
-        let written = origins.iter().find(|origin| origin.path.key(argument).find(&self.config).is_some());
-        let path = match (written, origins.first()) {
-            (Some(origin), _) => origin.path.key(argument),
-            (None, Some(origin)) => origin.path.clone(),
-            (None, None) => return Error::new(ErrorKind::Shape(Misfit { argument, value, input, found, remedy })),
+        let Some(nearest) = origins.first() else { return Error::new(ErrorKind::Shape(misfit)) };
+        let key = origins.iter().find_map(|origin| Some((origin, self.key_of(&misfit, origin, registry)?)));
+        let (path, stated, misfit) = match key {
+            Some((origin, key)) => (origin.path.key(key), misfit.value.clone(), misfit.of(key)),
+            None => {
+                let stated = format!("{} is {}", misfit.argument, misfit.value);
+                (nearest.path.clone(), stated, misfit.without_change())
+            }
         };
-        let stated = if written.is_some() { value } else { format!("{argument} is {value}") };
-        let giver = self.giver(&input, &module).map_or_else(String::new, |giver| format!(" (the output of {giver})"));
+        let giver =
+            self.giver(&misfit.input, &module).map_or_else(String::new, |giver| format!(" (the output of {giver})"));
         let module = if module.is_empty() { String::new() } else { format!(" (module {module})") };
-        let reason = format!("does not fit: the input of shape {input:?}{giver} {found}; {remedy}{module}");
+        let Misfit { input, found, .. } = &misfit;
+        let advice = misfit.advice();
+        let reason = format!("does not fit: the input of shape {input:?}{giver} {found}; {advice}{module}");
         ConfigError::conflict(&path, stated, reason).into()
+    }
+
+    /// The key of a dict, written or by default, whose value is that of the argument that does not fit.
+    fn key_of(&self, misfit: &Misfit, origin: &Origin, registry: &Registry) -> Option<&'static str> {
+        let spec = registry.get(origin.type_name);
+        misfit.arguments().find(|key| {
+            let written = origin.path.key(*key).find(&self.config);
+            let default = || {
+                let field = spec.as_ref()?.fields.iter().find(|field| field.name == *key)?;
+                field.default.map(|default| default())
+            };
+            // A type may be written by another of its names.
+            let is_type = *key == "type" && misfit.value == origin.type_name;
+            is_type || written.cloned().or_else(default).is_some_and(|value| misfit.has_value(&value))
+        })
     }
 
     /// The module that gave a tensor of that shape last, before `module` was run; the outermost one.
@@ -188,6 +206,10 @@ impl Explanation {
 fn run(module: &dyn Module, inputs: &[Vec<i64>]) -> Result<()> {
     let _guard = tch::no_grad_guard();
     let device = Parts::of(module).parameters.first().map_or(Device::Cpu, |(_, tensor)| tensor.device());
+    module.train(false);
+    let fits = memory::check_forward(module, inputs);
+    module.train(true);
+    fits?;
     let zeros = |shape: &Vec<i64>| Tensor::f_zeros(shape, (Kind::Float, device));
     let tensors = inputs.iter().map(zeros).collect::<std::result::Result<Vec<_>, _>>()?;
     let references: Vec<&Tensor> = tensors.iter().collect();

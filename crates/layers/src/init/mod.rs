@@ -13,7 +13,7 @@ use std::cell::Cell;
 use mmcv_registry::{ConfigError, KeyPath, config_words};
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result, observe, size};
+use crate::{Error, Result, memory, observe, size};
 
 pub use init_cfg::InitCfg;
 pub use initializer::{
@@ -99,6 +99,10 @@ pub fn without_draws<T>(work: impl FnOnce() -> T) -> T {
 /// # Errors
 /// Where a size is negative or the memory is not there; the error stands at the dict that is being built.
 pub fn parameter(shape: &[i64]) -> Result<Tensor> {
+    if let Err(error) = memory::check(memory::bytes_of(shape), "it") {
+        let reason = format!("the sizes in this dict must give a parameter that fits into memory: {error}");
+        return Err(ConfigError::invalid(&KeyPath::root(), format!("a parameter of shape {shape:?}"), reason).into());
+    }
     // Zeros come from the system, and cost nothing until they are written.
     let new = if DRAWS.get() { Tensor::f_empty } else { Tensor::f_zeros };
     let tensor = new(shape, (Kind::Float, tch::Device::Cpu)).map_err(|_| {

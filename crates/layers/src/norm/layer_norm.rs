@@ -75,7 +75,8 @@ impl Module for LayerNorm {
                 argument: "normalized_shape",
                 value: format!("{:?}", self.normalized_shape),
                 found: format!("ends with {found:?}"),
-                remedy: format!("set normalized_shape to {found:?}, or give it inputs with the channels last"),
+                change: format!("set normalized_shape to {found:?}"),
+                remedy: "give it inputs with the channels last".to_owned(),
                 input: shape,
             }))
         })

@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::network::shape;
 use super::pictures::{self, Pictures, Preparation, Source, make_folder_of};
-use super::weights::Weights;
+use super::weights::{CheckedShapes, Weights};
 use super::{Failure, name, print, shown};
 use crate::picture;
 
@@ -82,7 +82,9 @@ impl Features {
         let recipe = self.weights.recipe()?;
         let network = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let mut results = Vec::new();
+        let checked = CheckedShapes::default();
         let forward = |input: &Tensor| {
+            checked.check(&*network, input)?;
             let stages = network.call(&[input], &Dict::new())?.into_vec();
             Ok(stages)
         };

@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use mmcv_layers::Builder;
 use mmcv_layers::explain::Explanation;
+use mmcv_layers::{Builder, ErrorKind, init};
 use mmcv_models::{MODELS, Recipe};
-use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath, nearest};
+use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath, config, nearest};
+use tch::Tensor;
 
 use super::weights::read_config;
 
@@ -107,6 +108,17 @@ pub(super) fn is_recipe(config: &Config) -> bool {
 pub(super) fn builder(config: &Config) -> Builder<'static> {
     let builder = Builder::new(&MODELS);
     if is_recipe(config) { builder.at(|path: &KeyPath| path.key("model")) } else { builder }
+}
+
+/// The error of a network of a config that was given `inputs`: where a shape does not fit, with the key to change.
+pub(super) fn with_key(error: mmcv_layers::Error, model: &Dict, inputs: &[&Tensor]) -> mmcv_layers::Error {
+    if !matches!(*error.kind, ErrorKind::Shape(_)) {
+        return error;
+    }
+    let config = config! { model: model.clone() };
+    let shapes: Vec<Vec<i64>> = inputs.iter().map(|input| input.size()).collect();
+    let explanation = init::without_draws(|| Explanation::new(&builder(&config), &config, false, &shapes));
+    explanation.err().unwrap_or(error)
 }
 
 /// A number with its thousands apart: `3,504,872`.

@@ -1,17 +1,19 @@
 //! `mmcv predict`: pictures to classes.
 
+use std::any::Any;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use mmcv_fuse::{FuseOptions, fuse};
-use mmcv_layers::Module;
+use mmcv_fuse::{FuseOptions, Fused, fuse};
+use mmcv_layers::{Module, memory};
 use mmcv_models::{MODELS, Recipe};
 use serde_json::json;
 use tch::{Kind, Tensor};
 
+use super::network::with_key;
 use super::pictures::{self, Pictures, Preparation};
-use super::weights::Weights;
+use super::weights::{CheckedShapes, Weights};
 use super::{Failure, name, print, shown};
 use crate::picture;
 
@@ -80,7 +82,15 @@ impl Predict {
         let (network, classes) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let network = self.fused(network, &recipe, sources.len())?;
         let mut results = Vec::new();
-        let forward = |input: &Tensor| Ok(vec![network.forward(input)?]);
+        let checked = CheckedShapes::default();
+        let is_fused = (&*network as &dyn Any).is::<Fused>();
+        let forward = |input: &Tensor| {
+            if !is_fused {
+                checked.check(&*network, input)?;
+            }
+            let scores = network.forward(input).map_err(|error| with_key(error, &recipe.model, &[input]))?;
+            Ok(vec![scores])
+        };
         let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
         let preparation = Preparation { preprocess, device, for_drawings: !drawings.is_empty() };
         let all = self.pictures.run(&sources, preparation, forward, |number, source, photo, scores| {
@@ -112,7 +122,9 @@ impl Predict {
             _ => return Ok(network),
         };
         let batch = pictures.min(usize::from(self.pictures.batch_size()));
-        match fuse(&*network, &[i64::try_from(batch)?, 3, size, size], &FuseOptions::default()) {
+        let shape = [i64::try_from(batch)?, 3, size, size];
+        memory::check_forward(&*network, &[shape.to_vec()])?;
+        match fuse(&*network, &shape, &FuseOptions::default()) {
             Ok(fused) => Ok(Box::new(fused)),
             Err(error) if self.fuse == Fuse::Auto => {
                 log::warn!("the network is not fused: {error}");

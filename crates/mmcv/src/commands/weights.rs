@@ -1,5 +1,6 @@
 //! What the commands that use a trained network have in common: its config, its weights, its device.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::{Difference, DtypePolicy, LoadReport, open_checkpoint_with};
-use mmcv_layers::{InitCfg, Module, ModuleExt, Parts, init, join, named_modules, observe};
+use mmcv_layers::{InitCfg, Module, ModuleExt, Parts, init, join, memory, named_modules, observe};
 use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entries, zoo_entry};
 use mmcv_pth::UnknownClasses;
 use mmcv_registry::Config;
@@ -78,6 +79,22 @@ enum Dtype {
     Exact,
     /// They are converted.
     Cast,
+}
+
+/// Shapes of inputs for which the memory is there.
+#[derive(Debug, Default)]
+pub(super) struct CheckedShapes(RefCell<HashSet<Vec<i64>>>);
+
+impl CheckedShapes {
+    /// Checks that the network can run on an input of this shape, once for each.
+    pub(super) fn check(&self, network: &dyn Module, input: &Tensor) -> Result<()> {
+        let shape = input.size();
+        if !self.0.borrow().contains(&shape) {
+            memory::check_forward(network, std::slice::from_ref(&shape))?;
+            self.0.borrow_mut().insert(shape);
+        }
+        Ok(())
+    }
 }
 
 /// A device as it is written on the command line.

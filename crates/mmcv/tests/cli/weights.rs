@@ -231,3 +231,100 @@ fn prefixes_and_entries_are_proposed_and_can_be_given() {
     assert!(said.stderr.contains("prefix `_orig_mod.` taken off"), "{}", said.stderr);
     assert_eq!(scores(said), expected);
 }
+
+#[test]
+fn a_head_of_another_width_is_told_by_its_key() {
+    let (folder, state) = folder();
+    let wider = changed(&state, |name, tensor| {
+        let tensor = if name == "head.fc.weight" {
+            Tensor::zeros([4, 6], (Kind::Float, tch::Device::Cpu))
+        } else {
+            tensor.copy()
+        };
+        Some((name.to_owned(), tensor))
+    });
+    save(&folder, "other", wider);
+    let given = ["--checkpoint", "other.safetensors", "--cfg-options", "model.head.in_channels=6"];
+    let error = predict(&folder, "my.yaml", &given).failed();
+    assert!(
+        error.contains("model.head.in_channels: 6 does not fit") && error.contains("set in_channels to 8"),
+        "{error}"
+    );
+    assert!(!error.contains("in_features"), "{error}");
+}
+
+/// Each limit is what one of the checks finds too small: a parameter, an input, a layer.
+#[test]
+fn what_takes_more_memory_than_there_is_is_refused_before_it_is_taken() {
+    let (folder, _) = folder();
+    let limited = |bytes: &str, arguments: &[&str]| {
+        let mut command = mmcv(folder.path(), arguments);
+        Said::by(command.current_dir(folder.path()).env("MMCV_OFFLINE", "1").env("MMCV_MAX_MEMORY", bytes))
+    };
+    let large = ["--cfg-options", "preprocess.resize_edge=128", "preprocess.crop_size=128"];
+    let given = |command| [&[command, "my.yaml", "a.png", "--json"], &large[..]].concat();
+    for command in ["predict", "features"] {
+        limited("100000000", &given(command)).done();
+        let error = limited("200000", &given(command)).failed();
+        assert!(error.contains("running the network on an input of shape [1, 3, 128, 128] would take"), "{error}");
+        let error = limited("100000", &given(command)).failed();
+        assert!(
+            error.contains("an input of shape [1, 3, 128, 128] would take 0.2 MB, and 0.1 MB are available"),
+            "{error}"
+        );
+        let error = limited("500", &given(command)).failed();
+        assert!(error.contains("a parameter of shape") && error.contains("MMCV_MAX_MEMORY"), "{error}");
+    }
+    let error = run(&folder, &["build", "my.yaml", "--input", "1x3x1000000x1000000"]).failed();
+    assert!(error.contains("an input of shape [1, 3, 1000000, 1000000] would take 12000.0 GB"), "{error}");
+    let error = run(&folder, &["bench", "my.yaml", "--size", "1000000", "--runs", "1"]).failed();
+    assert!(error.contains("would take 12000.0 GB"), "{error}");
+    for channels in ["1000000000", "1000000000000"] {
+        fs::write(
+            folder.path().join("wide.yaml"),
+            format!("{{type: Conv2d, in_channels: 1000, out_channels: {channels}, kernel_size: 9}}"),
+        )
+        .unwrap();
+        let error = run(&folder, &["build", "wide.yaml"]).failed();
+        assert!(error.contains("a parameter of shape [1000000000"), "{error}");
+    }
+}
+
+/// Each is a network, the shape of an input, and what the error has to say and must not say.
+#[test]
+fn advice_names_the_key_that_the_config_has_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = |channels: i64| {
+        format!(
+            "{{model: {{type: ImageClassifier, backbone: {{type: MobileNetV2, widen_factor: 0.1}}, \
+             neck: {{type: GlobalAveragePooling}}, \
+             head: {{type: LinearClsHead, num_classes: 4, in_channels: {channels}}}}}}}"
+        )
+    };
+    let resnet = "{type: ResNet, depth: 18, base_channels: 4, stem_channels: 4}";
+    let cases: [(String, &str, &[&str], &[&str]); 6] = [
+        (head(640), "1x3x32x32", &["model.head.in_channels: 640 does not fit", "set in_channels to 1280, or "], &["in_features"]),
+        // The input of this network cannot be chosen.
+        (head(1280), "1x4x32x32", &["in_channels is 3", "has 4 channels; let what comes before give 3"], &["set "]),
+        (resnet.to_owned(), "1x4x32x32", &["in_channels: 3 does not fit", "set in_channels to 4, or "], &[]),
+        (resnet.to_owned(), "1x3x32x32x32", &["conv_cfg.type: Conv2d does not fit", "4D input"], &[]),
+        (
+            "[{type: ConvModule, in_channels: 3, out_channels: 4, kernel_size: 3}, {type: Linear, in_features: 5, out_features: 2}]".to_owned(),
+            "1x3x8x8",
+            &["[1].in_features: 5 does not fit", "set in_features to 6, or "],
+            &[],
+        ),
+        (
+            "[{type: ConvModule, in_channels: 3, out_channels: 4, kernel_size: 5, norm_cfg: {type: BN}}]".to_owned(),
+            "1x3x4x4",
+            &["[0].kernel_size: [5, 5] does not fit", "a smaller kernel"],
+            &[],
+        ),
+    ];
+    for (text, input, said, unsaid) in cases {
+        fs::write(folder.path().join("network.yaml"), &text).unwrap();
+        let error = run(&folder, &["build", "network.yaml", "--input", input]).failed();
+        assert!(said.iter().all(|part| error.contains(part)), "{text}: {said:?} in {error}");
+        assert!(!unsaid.iter().any(|part| error.contains(part)), "{text}: {unsaid:?} in {error}");
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use mmcv_fuse::{FuseOptions, Fused, fuse};
-use mmcv_layers::{Module, ModuleExt, Output};
+use mmcv_layers::{Module, ModuleExt, Output, memory};
 use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict};
 use tch::nn::{Optimizer, OptimizerConfig, Sgd};
@@ -89,8 +89,11 @@ impl Subject {
         let preprocess = recipe.map_or_else(preprocess, |recipe| recipe.preprocess);
         let prepared = preprocess.crop_size;
         let size = options.size.map(i64::from).or(prepared).unwrap_or(SIZE);
-        let input = Tensor::f_randn([i64::from(options.batch), 3, size, size], (Kind::Float, Device::Cpu))?;
         let training = matches!(task, Task::Training);
+        let shape = [i64::from(options.batch), 3, size, size];
+        network.train(false);
+        memory::check_forward(&*network, &[shape.to_vec()])?;
+        let input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
         network.train(training);
         let training = if training { Some(Training::new(&*network, &input)?) } else { None };
         let mut original = None;
