@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use mmcv_checkpoint::LoadReport;
 use mmcv_fuse::{FuseOptions, fuse};
 use mmcv_layers::Module;
 use mmcv_models::{MODELS, Recipe};
@@ -77,14 +78,14 @@ impl Predict {
             None => Vec::new(),
         };
         let recipe = self.weights.recipe()?;
-        let (network, classes) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let (network, report) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let network = self.fused(network, &recipe, sources.len())?;
         let mut results = Vec::new();
         let forward = |input: &Tensor| Ok(vec![network.forward(input)?]);
         let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
         let preparation = Preparation { preprocess, device, for_drawings: !drawings.is_empty() };
         let all = self.pictures.run(&sources, preparation, forward, |number, source, photo, scores| {
-            let predictions = self.best(&recipe, classes.as_deref(), &scores)?;
+            let predictions = self.best(&recipe, report.classes.as_deref(), &scores)?;
             if let (Some(drawing), Some(photo)) = (drawings.get(number), photo) {
                 picture::write(drawing, photo, &predictions)?;
             }
@@ -95,8 +96,8 @@ impl Predict {
         Ok(all.check()?)
     }
 
-    /// The network with its weights, and the names of the classes that these have.
-    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, Option<Vec<String>>)> {
+    /// The network with its weights, and what is said of these.
+    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, LoadReport)> {
         let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS))?;
         if let Some(first) = report.missing.first() {
             let count = report.missing.len();
@@ -105,7 +106,7 @@ impl Predict {
                  give weights with a classifier by --checkpoint, or use `mmcv features`"
             );
         }
-        Ok((network, report.classes))
+        Ok((network, report))
     }
 
     /// The network in its fused form, where that is wanted.
