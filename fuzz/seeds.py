@@ -1,6 +1,7 @@
 """Writes the seeds of the fuzz targets: `python fuzz/seeds.py`. Torch 2.13 and safetensors. Files that are called `good_*`
 can be read; all others have to be refused, and none may do more."""
 
+import collections
 import datetime
 import io
 import json
@@ -10,6 +11,7 @@ from argparse import Namespace
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -88,6 +90,22 @@ def main():
     write("pickle", "cycle", b"\x80\x02]q\x00h\x00a.")
     write("pickle", "giant_long", b"\x80\x02\x8b\xff\xff\xff\x7f.")
     write("pickle", "persistent", b"\x80\x02X\x01\x00\x00\x00aQ.")
+    write("pickle", "good_long", pickle.dumps({"a": collections.defaultdict(int, x=1)}, 2, fix_imports=True))
+    write("pickle", "good_version", call("torch.torch_version", "TorchVersion", "2.13.0"))
+    write("pickle", "good_reconstructor", pickle.dumps(Namespace(x=1), 1))
+    write("pickle", "reconstructor", call("copy_reg", "_reconstructor", 1, 2, 3))
+    write("opaque", "good_system", call("os", "system", "true"))
+    write("opaque", "good_module", pickled(saved(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(4, 4, bias=False)))))
+    write("opaque", "good_itself", b"\x80\x02cshop\nA\n)\x81q\x00}X\x01\x00\x00\x00ah\x00sb.")
+    write("opaque", "cycle", b"\x80\x02]q\x00h\x00a.")
+    write("opaque", "number", b"\x80\x02K\x01)R.")
+    arrays = {"model": {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.asfortranarray(np.ones((2, 2), ">f8"))}, "__author__": "x"}
+    for protocol in range(2, 6):
+        write("arrays", f"good_protocol_{protocol}", pickle.dumps(arrays, protocol))
+    write("arrays", "good_long", pickle.dumps({"a": np.zeros(5000), "b": b"x" * 5000}, 4))
+    write("arrays", "objects", pickle.dumps({"a": np.array([None, "x"])}, 2))
+    write("arrays", "cut", pickle.dumps(arrays, 2)[:-9])
+    write("arrays", "size", pickle.dumps(arrays, 2).replace(b"K\x02K\x03\x86", b"K\x02K\x04\x86"))
     table = {"a": "https://example.com/a-01234567.pth", "b": "models/b.pth", "c": None, "d": "../d-01234567.pth"}
     write("tables", "good_table", json.dumps(table).encode())
     write("tables", "good_empty", b"{}")

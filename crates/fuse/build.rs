@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-const SOURCES: [&str; 4] = ["shim/trace.cpp", "shim/call.cpp", "shim/library.cpp", "shim/onednn.cpp"];
+const SOURCES: [&str; 6] =
+    ["shim/plain.cpp", "shim/watched.cpp", "shim/trace.cpp", "shim/call.cpp", "shim/library.cpp", "shim/onednn.cpp"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

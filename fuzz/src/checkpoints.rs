@@ -3,16 +3,39 @@
 
 use std::io::Write;
 
-use mmcv_pth::{Checkpoint, Error, Options, inspect};
+use mmcv_pth::{AnyCheckpoint, Checkpoint, Error, Options, UnknownClasses, inspect};
 use tempfile::NamedTempFile;
 
 /// Reads a whole file of any format: structure, digests, JSON, and each tensor.
 pub fn read(bytes: &[u8]) -> Result<(), Error> {
+    read_with(bytes, &Options::default())
+}
+
+/// The same, with unknown classes as opaque records.
+pub fn read_opaque(bytes: &[u8]) -> Result<(), Error> {
+    read_with(bytes, &Options::default().unknown_classes(UnknownClasses::Opaque))
+}
+
+fn read_with(bytes: &[u8], options: &Options) -> Result<(), Error> {
+    let file = file_of(bytes);
+    let inspection = inspect(file.path(), options, true)?;
+    serde_json::to_vec(&inspection).expect("what was inspected is JSON");
+    read_all(&Checkpoint::open_with(file.path(), options)?.into())
+}
+
+/// Reads a plain pickle of numpy arrays.
+pub fn read_arrays(bytes: &[u8]) -> Result<(), Error> {
+    let file = file_of(bytes);
+    read_all(&AnyCheckpoint::open(file.path())?)
+}
+
+fn file_of(bytes: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("a temporary file");
-    let inspection = inspect(file.path(), &Options::default(), true)?;
-    serde_json::to_vec(&inspection).expect("what was inspected is JSON");
-    let checkpoint = Checkpoint::open(file.path())?;
+    file
+}
+
+fn read_all(checkpoint: &AnyCheckpoint) -> Result<(), Error> {
     for tensor in checkpoint.tensors() {
         let mut length = 0;
         // Sparse tensors and the like have no bytes, and say so.
@@ -21,12 +44,23 @@ pub fn read(bytes: &[u8]) -> Result<(), Error> {
         }
         std::hint::black_box(length);
     }
+    // Where there is none, that is an error of its own.
+    let _ = std::hint::black_box(checkpoint.find(None));
     Ok(())
 }
 
 /// Reads a file of `torch.save` whose pickle is given; it has a storage of 64 bytes, `0`.
 pub fn read_pickle(pickle: &[u8]) -> Result<(), Error> {
-    read(&zip(&[("archive/data.pkl", pickle), ("archive/data/0", &[0; 64]), ("archive/version", b"3\n")]))
+    read(&pth(pickle))
+}
+
+/// The same, with unknown classes as opaque records.
+pub fn read_opaque_pickle(pickle: &[u8]) -> Result<(), Error> {
+    read_opaque(&pth(pickle))
+}
+
+fn pth(pickle: &[u8]) -> Vec<u8> {
+    zip(&[("archive/data.pkl", pickle), ("archive/data/0", &[0; 64]), ("archive/version", b"3\n")])
 }
 
 /// A zip file with stored entries whose checksum is 0, which is: none.

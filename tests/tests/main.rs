@@ -6,11 +6,16 @@
 mod checkpoints;
 mod custom_layer;
 mod downstream;
+mod first_call;
+mod found;
 mod fuse;
+mod fuse_inputs;
+mod fuse_sizes;
 mod initialisation;
 mod keys;
 mod layouts;
 mod loading;
+mod messages;
 mod module;
 mod multiply_adds;
 mod never_panics;

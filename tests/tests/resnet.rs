@@ -134,3 +134,118 @@ fn regnets_by_parameters() {
     let last = shapes(torchvision).into_iter().rfind(|(name, _)| name.ends_with("conv2.weight")).unwrap();
     assert_eq!(last, ("layer4.11.conv2.weight".to_owned(), vec![400, 16, 3, 3]));
 }
+
+/// The dilation of the 3x3 convolution of each block of a stage, as Python shows it.
+fn dilations(network: &dyn Module, stage: &str) -> Vec<String> {
+    let modules = mmcv::layers::named_modules(network);
+    let convs = modules.iter().filter(|(name, _)| name.starts_with(stage) && name.ends_with("conv2"));
+    convs
+        .map(|(_, conv)| {
+            let text = conv.extra_repr();
+            let dilation = text.split("dilation=(").nth(1).and_then(|rest| rest.split(',').next());
+            dilation.unwrap_or("1").to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn dilation_is_contracted_and_gridded_as_in_mmsegmentation() {
+    let build = |options: &str| {
+        let cfg = format!("{{depth: 50, strides: [1, 2, 1, 1], dilations: [1, 1, 2, 4], {options}}}");
+        build_model(&Config::from_yaml(&cfg).unwrap())
+    };
+    let of = |options: &str| {
+        let network = build(options).unwrap();
+        [dilations(&*network, "layer2."), dilations(&*network, "layer3."), dilations(&*network, "layer4.")]
+            .map(|stage| stage.join(" "))
+    };
+    let plain = of("type: ResNetV1c");
+    assert_eq!(plain, ["1 1 1 1", "2 2 2 2 2 2", "4 4 4"]);
+    let contracted = of("type: ResNetV1c, contract_dilation: true");
+    assert_eq!(contracted, ["1 1 1 1", "1 2 2 2 2 2", "2 4 4"]);
+    assert_eq!(of("type: ResNet, contract_dilation: true, multi_grid: [1, 2, 4]"), ["1 1 1 1", "1 2 2 2 2 2", "1 2 4"]);
+    assert_eq!(of("type: ResNetV1d, multi_grid: [2, 4, 8, 16]"), ["1 1 1 1", "2 2 2 2 2 2", "2 4 8"]);
+    assert_eq!(of("type: ResNeXt, contract_dilation: true"), contracted);
+    for (options, told) in [
+        ("type: ResNet, multi_grid: [1, 2]", "multi_grid: expected 3 integers, one for each block of the last stage"),
+        ("type: ResNet, multi_grid: [1, 0, 2]", "multi_grid[1]: expected at least 1"),
+        ("type: ResNet, multi_grid: 3", "multi_grid: expected a list"),
+        ("type: ResNet, contract_dilation: 1", "contract_dilation: expected true or false"),
+    ] {
+        let error = build(options).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    // The map keeps its size, and the numbers are those of a network that is built.
+    let network = build("type: ResNetV1c, contract_dilation: true").unwrap();
+    network.train(false);
+    let output = network.predict(&Tensor::zeros([1, 3, 64, 64], (Kind::Float, Device::Cpu))).unwrap();
+    assert_eq!((output.size(), output.requires_grad()), (vec![1, 2048, 8, 8], false));
+}
+
+#[test]
+fn no_stem_channels_are_the_base_channels() {
+    let stem = |options: &str| {
+        let cfg = format!("{{depth: 18, {options}}}");
+        build_model(&Config::from_yaml(&cfg).unwrap()).unwrap().state_dict()[0].1.size()[0]
+    };
+    for (options, channels) in [
+        ("type: ResNet, stem_channels: null", 64),
+        ("type: ResNet, stem_channels: null, base_channels: 32", 32),
+        ("type: ResNet, base_channels: 32", 64),
+        ("type: ResNet, stem_channels: 16, base_channels: 32", 16),
+        ("type: ResNetV1d, stem_channels: null, base_channels: 32", 16),
+        ("type: mmdet.ResNet, base_channels: 24", 24),
+    ] {
+        assert_eq!(stem(options), channels, "{options}");
+    }
+}
+
+#[test]
+fn types_of_other_libraries_are_found() {
+    let build = |cfg: &str| build_model(&Config::from_yaml(cfg).unwrap());
+    for (cfg, class) in [
+        ("{type: mmdet.ResNet, depth: 18}", "ResNet"),
+        ("{type: mmcls.MobileNetV2}", "MobileNetV2"),
+        ("{type: mmpretrain.VGG, depth: 11}", "VGG"),
+        ("{type: mmpretrain.models.ResNet, depth: 18}", "ResNet"),
+        ("{type: mmseg.ResNetV1c, depth: 18}", "ResNetV1c"),
+        ("{type: ResNet, _scope_: mmdet, depth: 18}", "ResNet"),
+        ("{type: mmcv.cnn.ConvModule, in_channels: 3, out_channels: 8, kernel_size: 3}", "ConvModule"),
+        ("{type: mmcv.cnn.bricks.ConvModule, in_channels: 3, out_channels: 8, kernel_size: 3}", "ConvModule"),
+        ("{type: torch.nn.ReLU}", "ReLU"),
+        ("{type: torch.nn.modules.activation.ReLU}", "ReLU"),
+        ("{type: torch.nn.Conv2d, in_channels: 3, out_channels: 8, kernel_size: 3}", "Conv2d"),
+        ("{type: torch.nn.BatchNorm2d, num_features: 3}", "BatchNorm2d"),
+        ("{type: torch.nn.Dropout}", "Dropout"),
+        ("{type: mmengine.ReLU}", "ReLU"),
+        ("{type: mmengine.model.Sequential, modules: []}", "Sequential"),
+    ] {
+        let built = build(cfg).map(|module| module.name()).map_err(|error| error.to_string());
+        assert_eq!(built, Ok(class), "{cfg}");
+    }
+    for (cfg, told) in [
+        ("{type: nosuch.ResNet, depth: 18}", "there is no scope \"nosuch\", but mmengine"),
+        ("{type: ResNet, depth: 18, _scope_: nosuch}", "_scope_: expected the name of a scope"),
+        ("{type: mmdet.ResNett, depth: 18}", "did you mean \"ResNet\""),
+        ("{type: torch.optim.SGD}", "there is no scope \"torch.optim\""),
+        ("{type: DCN}", "it is of mmcv.ops"),
+        ("{type: mmcv.ops.RoIAlign}", "it is of mmcv.ops"),
+        (
+            "{type: ConvModule, in_channels: 3, out_channels: 8, kernel_size: 3, conv_cfg: {type: DCNv2}}",
+            "conv_cfg.type: \"DCNv2\"",
+        ),
+    ] {
+        let error = build(cfg).unwrap_err().to_string();
+        assert!(error.contains(told), "{cfg}: {error}");
+    }
+    // Without a word of it, mmdetection's networks give four stages, and keep their batch norms in evaluation mode.
+    let stages = |cfg: &str| {
+        let network = build(cfg).unwrap();
+        network.call(&[&Tensor::zeros([1, 3, 64, 64], (Kind::Float, Device::Cpu))], &dict! {}).unwrap().shapes().len()
+    };
+    assert_eq!(stages("{type: mmdet.ResNet, depth: 18}"), 4);
+    assert_eq!(stages("{type: mmseg.ResNet, depth: 18}"), 4);
+    assert_eq!(stages("{type: mmdet.ResNet, depth: 18, out_indices: [2]}"), 1);
+    assert_eq!(stages("{type: mmpretrain.ResNet, depth: 18}"), 1);
+    assert_eq!(stages("{type: mmdet.MobileNetV2, widen_factor: 0.1}"), 4);
+}

@@ -5,6 +5,7 @@ use mmcv_layers::conv::{Conv, ConvConfig};
 use mmcv_layers::explain::elements;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::{LayerNorm, LayerNormConfig};
+use mmcv_layers::observe::of_size;
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{Error, Module, Parts, Result, Sequential, Size, run_child};
 use mmcv_registry::config_struct;
@@ -87,15 +88,18 @@ impl ContextBlock {
 
     /// One number for each channel: `[N, C, 1, 1]`.
     fn context(&self, input: &Tensor) -> Result<Tensor> {
-        let (samples, channels, height, width) = input.size4()?;
+        let dims = of_size(input, |shape| shape.len())?;
+        if dims != 4 {
+            return Err(Error::input("4D input", format!("{dims}D input {:?}", input.size())));
+        }
         let (conv_mask, softmax) = match &self.pooling {
             Pooling::Attention { conv_mask, softmax } => (conv_mask, softmax),
             Pooling::Average(pool) => return run_child("avg_pool", pool, input),
         };
-        let pixels = input.f_view([samples, 1, channels, height * width])?;
-        let mask = run_child("conv_mask", conv_mask, input)?.f_view([samples, 1, height * width])?;
+        let pixels = input.f_flatten(2, -1)?.f_unsqueeze(1)?;
+        let mask = run_child("conv_mask", conv_mask, input)?.f_flatten(2, -1)?;
         let mask = run_child("softmax", softmax, &mask)?.f_unsqueeze(-1)?;
-        Ok(pixels.f_matmul(&mask)?.f_view([samples, channels, 1, 1])?)
+        Ok(pixels.f_matmul(&mask)?.f_transpose(1, 2)?)
     }
 }
 

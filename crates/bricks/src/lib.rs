@@ -13,17 +13,22 @@ use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
 pub use context_block::{ContextBlock, ContextBlockConfig};
-pub use conv_module::{Bias, ConvModule, ConvModuleConfig, ForwardOptions, Order, Step, conv_module};
+pub use conv_module::{Bias, ConvModule, ConvModuleConfig, ForwardOptions, Order, Step, conv_module, conv_module_by};
 pub use depthwise_separable::{DepthwiseSeparableConvModule, DepthwiseSeparableConvModuleConfig, Override};
 pub use generalized_attention::{AttentionType, GeneralizedAttention, GeneralizedAttentionConfig};
 pub use non_local::{Mode, NonLocal, NonLocalConfig};
 
-/// The default registry with the types of this crate added: the same registry as [`mmcv_layers::MODELS`].
-pub static MODELS: Lazy<Registry> = Lazy::new(|| {
-    let registry = mmcv_layers::MODELS.clone();
+/// The default registry of this crate, with its types and those of `mmcv-layers`. What is added to it is not in
+/// [`mmcv_layers::MODELS`].
+pub static MODELS: Lazy<Registry> = Lazy::new(new_registry);
+
+/// A registry with the types of this crate and of `mmcv-layers`.
+#[must_use]
+pub fn new_registry() -> Registry {
+    let registry = mmcv_layers::new_registry();
     add_all(&registry, [SPECS, transformer::SPECS]);
     registry
-});
+}
 
 /// The registered bundles and plugins.
 pub const SPECS: &[Spec<Build>] = &[

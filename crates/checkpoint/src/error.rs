@@ -60,14 +60,6 @@ pub enum ErrorKind {
     /// The module's tensors cannot be read or written.
     #[error(transparent)]
     Module(#[from] mmcv_layers::Error),
-    /// The top-level entry that was asked for is not in the file, or holds no tensors.
-    #[error("there is no state dict under {entry:?}; the file has {}", listed(.found))]
-    NoEntry {
-        /// The entry that was asked for.
-        entry: String,
-        /// The entries that hold tensors.
-        found: Vec<String>,
-    },
     /// A tensor of the file has a type that libtorch's binding does not have.
     #[error("{name}: a tensor of type {found} cannot be read")]
     Unreadable {
@@ -136,9 +128,15 @@ impl std::error::Error for Error {
     }
 }
 
+/// So many names are listed.
+const MOST_LISTED: usize = 20;
+
 fn listed(names: &[String]) -> String {
-    match names {
-        [] => "none".to_owned(),
-        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    if names.is_empty() {
+        return "none".to_owned();
     }
+    let shown: Vec<_> = names.iter().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
+    let more = names.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
 }

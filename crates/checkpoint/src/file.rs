@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use mmcv_layers::Module;
-use mmcv_pth::{AnyCheckpoint, Checkpoint, RawTensor};
+use mmcv_pth::{AnyCheckpoint, Checkpoint, RawTensor, UnknownClasses};
 use serde_json::Value as JsonValue;
 use tch::{Device, Tensor};
 
 use crate::error::ErrorKind;
 use crate::load::{Values, load_values, with_dot};
+use crate::proposal::Place;
 use crate::value::{self, Value};
 use crate::{Error, LoadOptions, LoadReport};
 
-/// Keys under which training programs put the state dict, the first that is there.
-const WRAPPERS: [&str; 3] = ["state_dict", "model", "ema"];
-
+/// So many state dicts of a file are compared with the network.
+const MOST_PLACES: usize = 32;
 /// Where training programs put the names of the classes, the first that is there.
 const CLASSES: [&[&str]; 4] = [
     &["meta", "dataset_meta", "classes"],
@@ -37,13 +37,27 @@ impl CheckpointFile {
     /// # Errors
     /// Where the file cannot be read.
     pub fn open(file: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(file, UnknownClasses::default())
+    }
+
+    /// As [`open`](Self::open), where `unknown_classes` says what happens to classes that are on no list.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(file: impl AsRef<Path>, unknown_classes: UnknownClasses) -> Result<Self, Error> {
         let file = file.as_ref();
-        Self::open_part(&file.display().to_string(), file, None)
+        Self::open_part(&file.display().to_string(), file, None, unknown_classes)
     }
 
     /// Opens `file` for a source; of its state dict only what is under `prefix` counts.
-    pub(crate) fn open_part(source: &str, file: &Path, prefix: Option<&str>) -> Result<Self, Error> {
-        let content = AnyCheckpoint::open(file).map_err(|error| Error::new(source, error))?;
+    pub(crate) fn open_part(
+        source: &str,
+        file: &Path,
+        prefix: Option<&str>,
+        unknown_classes: UnknownClasses,
+    ) -> Result<Self, Error> {
+        let options = mmcv_pth::Options::new().unknown_classes(unknown_classes);
+        let content = AnyCheckpoint::open_with(file, &options).map_err(|error| Error::new(source, error))?;
         Ok(Self { source: source.to_owned(), prefix: with_dot(prefix), content })
     }
 
@@ -82,7 +96,7 @@ impl CheckpointFile {
     /// # Errors
     /// Where the file is damaged or does not fit `module`.
     pub fn load_into(&self, module: &dyn Module, options: &LoadOptions) -> Result<LoadReport, Error> {
-        let load = || load_values(module, self.values(options)?, options);
+        let load = || load_values(module, self.values(options)?, options, &|| self.places(options));
         let report = load().map_err(|kind| self.error(kind))?;
         Ok(LoadReport { classes: self.classes(), ..report })
     }
@@ -123,37 +137,30 @@ impl CheckpointFile {
 
     /// The state dict: under the entry that was asked for, or one of the usual ones, or all of the file.
     fn values(&self, options: &LoadOptions) -> Result<Values<'_>, ErrorKind> {
-        let found = match &options.entry {
-            Some(entry) => {
-                let found = self.content.below(entry);
-                if found.is_empty() {
-                    return Err(ErrorKind::NoEntry {
-                        entry: entry.clone(),
-                        found: self.content.places().into_iter().map(|place| place.entry).collect(),
-                    });
-                }
-                found
-            }
-            None => {
-                let mut wrapped = WRAPPERS.iter().map(|entry| self.wrapped(entry));
-                let found = wrapped.find(|found| !found.is_empty());
-                found.unwrap_or_else(|| self.content.tensors().collect())
-            }
-        };
+        Ok(self.own(self.content.find(options.entry.as_deref())?.tensors))
+    }
+
+    /// The tensors under the prefix of the source, without it.
+    fn own<'a>(&self, found: Vec<RawTensor<'a>>) -> Values<'a> {
         let own = found.into_iter().filter_map(|raw| {
             let name = raw.key().strip_prefix(&self.prefix)?.to_owned();
             Some((name, Value::File(raw)))
         });
-        Ok(own.collect())
+        own.collect()
     }
 
-    /// What is under one of the usual entries.
-    fn wrapped(&self, entry: &str) -> Vec<RawTensor<'_>> {
-        // In a flat file a part of a network may be called `model`, so that only this one says what it is.
-        if entry == "state_dict" {
-            return self.content.below(entry);
+    /// The state dicts that another `entry` would give; without those of an optimizer, whose tensors have the shapes of the
+    /// network's.
+    fn places(&self, options: &LoadOptions) -> Vec<Place<'_>> {
+        let places = self.content.places().into_iter().map(|place| place.entry);
+        let other =
+            |entry: &String| !entry.is_empty() && !entry.starts_with("optim") && options.entry.as_ref() != Some(entry);
+        let mut found = Vec::new();
+        for entry in places.filter(other).take(MOST_PLACES) {
+            let values = self.own(self.content.below(&entry));
+            found.push((entry, values));
         }
-        self.raw().and_then(|file| file.tensors_below(&[entry])).unwrap_or_default()
+        found
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

@@ -6,14 +6,15 @@ use mmcv_layers::KeyDialect;
 
 use crate::error::ErrorKind;
 
-/// Under this, checkpoints of whole classifiers and detectors hold the backbone.
-const BACKBONE: &str = "backbone.";
+/// Under these, checkpoints of whole classifiers and detectors hold the backbone; the last is Detectron2's, of detectors whose
+/// backbone is a part of another.
+const PLACES: [&str; 3] = ["", "backbone.", "backbone.bottom_up."];
 
-/// A dialect, and whether it stands under `backbone.`.
+/// A dialect, and what stands before its names.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     dialect: Option<KeyDialect>,
-    under_backbone: bool,
+    place: &'static str,
 }
 
 /// How well a layout fits: the more tensors the better, and then the fewer without a place.
@@ -51,10 +52,10 @@ impl Layout {
             return Err(ErrorKind::UnknownDialect { name, known });
         }
         // Only of networks that have dialects is it known that they are backbones.
-        let places: &[bool] = if known.is_empty() { &[false] } else { &[false, true] };
-        let layouts = dialects.into_iter().flat_map(|dialect| {
-            places.iter().map(move |under_backbone| Self { dialect: dialect.clone(), under_backbone: *under_backbone })
-        });
+        let places = if known.is_empty() { &PLACES[..1] } else { &PLACES[..] };
+        let layouts = dialects
+            .into_iter()
+            .flat_map(|dialect| places.iter().map(move |place| Self { dialect: dialect.clone(), place }));
         let mut best: Option<(Fitting, Self)> = None;
         for layout in layouts {
             let fitting = layout.fitting(names, &fits);
@@ -82,11 +83,7 @@ impl Layout {
     }
 
     pub(crate) fn rename(&self, name: &str) -> Renamed {
-        let name = match (self.under_backbone, name.strip_prefix(BACKBONE)) {
-            (false, _) => name,
-            (true, Some(rest)) => rest,
-            (true, None) => return Renamed::OfHead,
-        };
+        let Some(name) = name.strip_prefix(self.place) else { return Renamed::OfHead };
         match &self.dialect {
             None => Renamed::To(name.to_owned()),
             Some(dialect) if dialect.is_of_head(name) => Renamed::OfHead,
@@ -96,11 +93,11 @@ impl Layout {
 
     /// The dialect, in words; `None` where the names are our own.
     pub(crate) fn description(&self) -> Option<String> {
-        match (&self.dialect, self.under_backbone) {
-            (None, false) => None,
-            (None, true) => Some(format!("names under `{BACKBONE}`")),
-            (Some(dialect), false) => Some(format!("dialect {}", dialect.name())),
-            (Some(dialect), true) => Some(format!("dialect {} under `{BACKBONE}`", dialect.name())),
+        match (&self.dialect, self.place) {
+            (None, "") => None,
+            (None, place) => Some(format!("names under `{place}`")),
+            (Some(dialect), "") => Some(format!("dialect {}", dialect.name())),
+            (Some(dialect), place) => Some(format!("dialect {} under `{place}`", dialect.name())),
         }
     }
 }

@@ -17,6 +17,7 @@ mod file;
 mod layout;
 mod load;
 mod loader;
+mod naming;
 mod options;
 mod pretrained;
 mod proposal;
@@ -25,14 +26,17 @@ mod revise;
 mod save;
 mod tensor;
 mod value;
+mod wrapper;
 
 pub use error::{Error, ErrorKind};
 pub use file::CheckpointFile;
 pub use load::load_state_dict;
-pub use loader::{CheckpointLoader, Located, load_checkpoint, load_file, open_checkpoint, register_scheme};
+pub use loader::{
+    CheckpointLoader, Located, load_checkpoint, load_file, open_checkpoint, open_checkpoint_with, register_scheme,
+};
 pub use options::{DtypePolicy, LoadOptions};
 pub use pretrained::{PRETRAINED, PretrainedInit, register_pretrained};
-pub use proposal::Proposal;
+pub use proposal::{Change, Proposal};
 pub use report::{Difference, LoadReport, TensorType};
 pub use revise::ReviseKeys;
 pub use save::{SaveOptions, State, save_checkpoint};

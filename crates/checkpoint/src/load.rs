@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use mmcv_layers::{KeyDialect, Module, ModuleExt, Parts, join, named_modules, observe};
+use mmcv_layers::{Module, ModuleExt, Parts, join, named_modules, observe};
 use tch::{Kind, Tensor};
 
 use crate::error::ErrorKind;
-use crate::layout::{Layout, Renamed};
-use crate::proposal::propose;
+use crate::layout::Renamed;
+use crate::naming::Names;
+use crate::proposal::{Place, proposals};
 use crate::report::{Difference, TensorType};
-use crate::tensor::can_cast;
+use crate::tensor::Cast;
 use crate::value::Value;
 use crate::{DtypePolicy, Error, LoadOptions, LoadReport};
 
@@ -31,17 +32,22 @@ pub fn load_state_dict(
     options: &LoadOptions,
 ) -> Result<LoadReport, Error> {
     let values = state_dict.iter().map(|(name, tensor)| (name.clone(), Value::Memory(tensor))).collect();
-    load_values(module, values, options).map_err(|kind| Error::new("", kind))
+    load_values(module, values, options, &Vec::new).map_err(|kind| Error::new("", kind))
 }
 
-/// Matches, checks, and writes.
-pub(crate) fn load_values(
+/// Matches, checks, and writes. `places` are the entries of the file, for what is proposed where names do not fit.
+pub(crate) fn load_values<'v>(
     module: &dyn Module,
-    values: Values<'_>,
+    values: Values<'v>,
     options: &LoadOptions,
+    places: &dyn Fn() -> Vec<Place<'v>>,
 ) -> Result<LoadReport, ErrorKind> {
-    let matched = Matched::new(module, values, options)?;
-    if matched.pairs.is_empty() || (options.strict && !matched.report.is_complete()) {
+    let names = Names::of(module, options);
+    let mut matched = Matched::new(module, &names, &values, options)?;
+    if !matched.report.is_complete() {
+        matched.report.proposals = proposals(&names, &values, matched.report.loaded.len(), places());
+    }
+    if !matched.has_something() || (options.strict && !matched.report.is_complete()) {
         return Err(ErrorKind::Mismatch(Box::new(matched.report)));
     }
     for (_, value) in &matched.pairs {
@@ -58,68 +64,87 @@ pub(crate) fn load_values(
 /// The tensors of a module with those that go into them.
 struct Matched<'a, 'v> {
     modules: Vec<(String, &'a dyn Module)>,
-    pairs: Vec<(&'a Tensor, Value<'v>)>,
+    pairs: Vec<(&'a Tensor, &'v Value<'v>)>,
     /// For each module the names of its tensors that the state dict may lack, and lacks.
     absent: Vec<Vec<Cow<'a, str>>>,
+    /// Whether the module has parameters at all.
+    has_parameters: bool,
     report: LoadReport,
 }
 
 impl<'a, 'v> Matched<'a, 'v> {
-    fn new(module: &'a dyn Module, values: Values<'v>, options: &LoadOptions) -> Result<Self, ErrorKind> {
-        let described: HashMap<String, TensorType> =
-            values.iter().map(|(name, value)| (name.clone(), value.described())).collect();
-        let modules = named_modules(module);
-        let mut targets = HashMap::new();
-        for (path, module) in &modules {
-            let parts = Parts::of(*module);
-            targets.extend(
-                parts.parameters.into_iter().chain(parts.buffers).map(|(local, own)| (join(path, &local), own)),
-            );
-        }
+    fn new(
+        module: &'a dyn Module,
+        names: &Names<'_>,
+        values: &'v Values<'v>,
+        options: &LoadOptions,
+    ) -> Result<Self, ErrorKind> {
         let mut report = LoadReport::default();
-        let mut found = rename(values, module.key_dialects(), &targets, options, &mut report)?;
-        let (mut pairs, mut absent) = (Vec::new(), Vec::new());
-        for (path, module) in &modules {
-            let parts = Parts::of(*module);
+        let mut found = rename(values, names, &mut report)?;
+        let mut matched = Self {
+            modules: named_modules(module),
+            pairs: Vec::new(),
+            absent: Vec::new(),
+            has_parameters: false,
+            report,
+        };
+        for (path, module) in matched.modules.clone() {
+            let parts = Parts::of(module);
+            let parameters = parts.parameters.into_iter().map(|own| (own, true));
             let mut lacks = Vec::new();
-            for (local, target) in parts.parameters.into_iter().chain(parts.buffers) {
-                let name = join(path, &local);
-                let Some(value) = found.remove(&name) else {
-                    if module.may_be_absent(&local) {
-                        lacks.push(local);
-                    } else {
-                        report.missing.push(name);
+            for ((local, target), is_parameter) in parameters.chain(parts.buffers.into_iter().map(|own| (own, false))) {
+                matched.has_parameters |= is_parameter;
+                let name = join(&path, &local);
+                let optional = module.may_be_absent(&local);
+                match found.remove(&name) {
+                    Some(value) => {
+                        let fit = compare(&name, value, target, options.dtype)?;
+                        matched.add(name, target, value, fit, (is_parameter, optional));
                     }
-                    continue;
-                };
-                match compare(&name, &value, target, options.dtype) {
-                    Fit::Mismatched(difference) => report.mismatched.push(difference),
-                    fit => {
-                        report.cast.extend(if let Fit::Cast(difference) = fit { Some(difference) } else { None });
-                        report.loaded.push(name);
-                        pairs.push((target, value));
+                    None if optional => lacks.push(local),
+                    None => {
+                        matched.report.unset.push(name.clone());
+                        matched.report.missing.push(name);
                     }
                 }
             }
-            absent.push(lacks);
+            matched.absent.push(lacks);
         }
-        report.unexpected = found.into_keys().collect();
-        report.unexpected.sort();
-        if !report.is_complete() {
-            let given: Vec<&str> = described.keys().map(String::as_str).collect();
-            let wanted: Vec<&str> = targets.keys().map(String::as_str).collect();
-            let same_shape = |name: &str, target: &str| {
-                described.get(name).map(|found| found.shape.clone()) == targets.get(target).map(|own| own.size())
-            };
-            report.proposal = propose(&given, &wanted, report.loaded.len(), same_shape);
+        matched.report.unexpected = found.into_keys().collect();
+        matched.report.unexpected.sort();
+        Ok(matched)
+    }
+
+    fn add(
+        &mut self,
+        name: String,
+        target: &'a Tensor,
+        value: &'v Value<'v>,
+        fit: Fit,
+        (is_parameter, optional): (bool, bool),
+    ) {
+        if let Fit::Mismatched(difference) = fit {
+            if !optional {
+                self.report.unset.push(name);
+            }
+            self.report.mismatched.push(difference);
+            return;
         }
-        Ok(Self { modules, pairs, absent, report })
+        self.report.cast.extend(if let Fit::Cast(difference) = fit { Some(difference) } else { None });
+        self.report.loaded.push(name);
+        self.report.parameters += usize::from(is_parameter);
+        self.pairs.push((target, value));
+    }
+
+    /// Whether a parameter fits: counters and other buffers alone are no weights.
+    fn has_something(&self) -> bool {
+        if self.has_parameters { self.report.parameters > 0 } else { !self.pairs.is_empty() }
     }
 
     fn write(mut self) -> Result<LoadReport, ErrorKind> {
         for (target, value) in &self.pairs {
             value.copy_into(target)?;
-            observe::initialised(target, || "loaded".to_owned());
+            observe::initialised(target, || observe::LOADED.to_owned());
         }
         for ((_, module), lacks) in self.modules.iter().zip(&self.absent) {
             let lacks: Vec<&str> = lacks.iter().map(AsRef::as_ref).collect();
@@ -132,9 +157,7 @@ impl<'a, 'v> Matched<'a, 'v> {
         }
         Ok(self.report)
     }
-}
 
-impl Matched<'_, '_> {
     /// What was loaded as a whole is not initialised again.
     fn mark_loaded(&self) {
         let mismatched = self.report.mismatched.iter().map(|difference| &difference.name);
@@ -148,40 +171,32 @@ impl Matched<'_, '_> {
     }
 }
 
-/// The tensors by the names that the options and the layout that fits best give them.
+/// The tensors by the names that the options and the naming that fits best give them.
 fn rename<'v>(
-    values: Values<'v>,
-    dialects: Vec<KeyDialect>,
-    targets: &HashMap<String, &Tensor>,
-    options: &LoadOptions,
+    values: &'v Values<'v>,
+    names: &Names<'_>,
     report: &mut LoadReport,
-) -> Result<HashMap<String, Value<'v>>, ErrorKind> {
-    let prefix = with_dot(options.prefix.as_deref());
-    let revised = values.into_iter().filter_map(|(key, value)| {
-        let name = options.revise_keys.apply(key.strip_prefix(&prefix)?);
-        Some((key, name, value))
-    });
-    let revised: Vec<(String, String, Value<'v>)> = revised.collect();
-    let names: Vec<&str> = revised.iter().map(|(_, name, _)| name.as_str()).collect();
-    let fits = |index: usize, name: &str| {
-        let value = revised.get(index).map(|(_, _, value)| value);
-        targets.get(name).zip(value).is_some_and(|(target, value)| value.has_shape_of(target))
-    };
-    let layout = Layout::choose(&names, dialects, options.dialect.as_deref(), fits)?;
-    report.layout = layout.description();
-    let mut renamed: HashMap<String, (String, Value<'v>)> = HashMap::new();
-    for (key, revised, value) in revised {
-        let name = match layout.rename(&revised) {
+) -> Result<HashMap<String, &'v Value<'v>>, ErrorKind> {
+    let prefix = names.prefix();
+    let taken = values.iter().filter_map(|(key, value)| Some((key, names.revised(key, &prefix)?, value)));
+    let taken: Vec<(&String, String, &Value<'v>)> = taken.collect();
+    let named: Vec<(String, &Value<'_>)> = taken.iter().map(|(_, name, value)| (name.clone(), *value)).collect();
+    let (naming, _) = names.naming(&named)?;
+    report.layout = naming.layout.description();
+    report.wrapper = naming.wrapper(named.iter().map(|(name, _)| name.as_str()));
+    let mut renamed: HashMap<String, (&String, &Value<'v>)> = HashMap::new();
+    for (key, revised, value) in taken {
+        let plain = naming.unwrapped(&revised);
+        let name = match naming.layout.rename(&plain) {
             Renamed::To(name) => name,
             Renamed::OfHead => {
-                report.of_head.push(key);
+                report.of_head.push(key.clone());
                 continue;
             }
         };
-        report.rewritten += usize::from(name != revised);
-        let second = key.clone();
+        report.rewritten += usize::from(name != plain);
         if let Some((first, _)) = renamed.insert(name.clone(), (key, value)) {
-            return Err(ErrorKind::SameName { name, first, second });
+            return Err(ErrorKind::SameName { name, first: first.clone(), second: key.clone() });
         }
     }
     report.of_head.sort();
@@ -203,14 +218,20 @@ enum Fit {
     Mismatched(Difference),
 }
 
-fn compare(name: &str, value: &Value<'_>, target: &Tensor, policy: DtypePolicy) -> Fit {
-    let same_shape = value.has_shape_of(target);
-    let types = value.kind().zip(target.f_kind().ok());
-    if same_shape && types.is_some_and(|(found, own)| found == own) {
-        return Fit::Same;
-    }
-    let castable = same_shape && types.is_some_and(|(found, own)| can_cast(found, own));
+fn compare(name: &str, value: &Value<'_>, target: &Tensor, policy: DtypePolicy) -> Result<Fit, ErrorKind> {
     let (expected, found) = (TensorType::of(target), value.described());
+    if expected == found {
+        return Ok(Fit::Same);
+    }
+    let castable = match value.kind().zip(target.f_kind().ok()) {
+        Some((from, to)) if value.has_shape_of(target) => match Cast::between(from, to) {
+            _ if from == to => true,
+            Cast::Always => true,
+            Cast::WhereExact => value.is_exact_in(to)?,
+            Cast::Never => false,
+        },
+        _ => false,
+    };
     let difference = Difference { name: name.to_owned(), expected, found, castable };
-    if castable && policy == DtypePolicy::Cast { Fit::Cast(difference) } else { Fit::Mismatched(difference) }
+    Ok(if castable && policy == DtypePolicy::Cast { Fit::Cast(difference) } else { Fit::Mismatched(difference) })
 }

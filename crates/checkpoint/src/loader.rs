@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use mmcv_layers::Module;
+use mmcv_pth::UnknownClasses;
 use mmcv_zoo::{FetchOptions, Zoo};
 use url::Url;
 
@@ -139,8 +140,21 @@ impl CheckpointLoader {
     /// # Errors
     /// As [`locate`](Self::locate), and where the file cannot be read.
     pub fn open(&self, source: &str, options: &FetchOptions<'_>) -> Result<CheckpointFile, Error> {
+        self.open_with(source, options, UnknownClasses::default())
+    }
+
+    /// As [`open`](Self::open), where `unknown_classes` says what happens to classes that are on no list.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(
+        &self,
+        source: &str,
+        options: &FetchOptions<'_>,
+        unknown_classes: UnknownClasses,
+    ) -> Result<CheckpointFile, Error> {
         let Located { file, prefix } = self.locate(source, options)?;
-        CheckpointFile::open_part(&mmcv_zoo::redact(source), &file, prefix.as_deref())
+        CheckpointFile::open_part(&mmcv_zoo::redact(source), &file, prefix.as_deref(), unknown_classes)
     }
 
     /// Locates, opens and loads a checkpoint into `module`.
@@ -153,7 +167,7 @@ impl CheckpointLoader {
         source: &str,
         options: &LoadOptions,
     ) -> Result<LoadReport, Error> {
-        self.open(source, &FetchOptions::default())?.load_into(module, options)
+        self.open_with(source, &FetchOptions::default(), options.unknown_classes)?.load_into(module, options)
     }
 }
 
@@ -188,12 +202,24 @@ pub fn open_checkpoint(source: &str, options: &FetchOptions<'_>) -> Result<Check
     current_loader().open(source, options)
 }
 
+/// As [`open_checkpoint`], where `unknown_classes` says what happens to classes that are on no list.
+///
+/// # Errors
+/// As there.
+pub fn open_checkpoint_with(
+    source: &str,
+    options: &FetchOptions<'_>,
+    unknown_classes: UnknownClasses,
+) -> Result<CheckpointFile, Error> {
+    current_loader().open_with(source, options, unknown_classes)
+}
+
 /// Loads a checkpoint file into `module`. The file may be in any format that [`mmcv_pth`] reads.
 ///
 /// # Errors
 /// Where the file cannot be read or does not fit `module`.
 pub fn load_file(module: &dyn Module, file: &Path, options: &LoadOptions) -> Result<LoadReport, Error> {
-    CheckpointFile::open(file)?.load_into(module, options)
+    CheckpointFile::open_with(file, options.unknown_classes)?.load_into(module, options)
 }
 
 fn default_loader() -> &'static RwLock<CheckpointLoader> {

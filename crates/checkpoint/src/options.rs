@@ -1,5 +1,7 @@
 //! [`LoadOptions`]: what is taken from a checkpoint, and how.
 
+use mmcv_pth::UnknownClasses;
+use mmcv_registry::config_words;
 use tch::Device;
 
 use crate::ReviseKeys;
@@ -7,8 +9,8 @@ use crate::ReviseKeys;
 /// How a checkpoint is loaded.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// The top-level entry of the file that holds the state dict, such as `ema_state_dict`. Default: the first of
-    /// `state_dict`, `model` and `ema` that holds tensors, else the whole file.
+    /// The entry of the file that holds the state dict, such as `ema_state_dict`, or `checkpoint.net` for one inside another.
+    /// Default: the first of `state_dict`, `model`, `ema` and `blobs` that holds tensors, else the whole file.
     pub entry: Option<String>,
     /// Only the tensors whose names begin with this are taken, and it is removed, before `revise_keys`. A dot at its end
     /// is added where it is missing. Default: all.
@@ -21,10 +23,13 @@ pub struct LoadOptions {
     /// [`Module::key_dialects`]: mmcv_layers::Module::key_dialects
     pub dialect: Option<String>,
     /// Whether every tensor of the module has to be in the file and the other way round. Where not, what does not fit is
-    /// left out and reported. Default: true.
+    /// left out and reported; that no parameter fits is an error all the same. Default: true.
     pub strict: bool,
-    /// What happens to a tensor whose type is not the module's. Default: [`DtypePolicy::Exact`].
+    /// What happens to a tensor whose type is not the module's. Default: [`DtypePolicy::Cast`].
     pub dtype: DtypePolicy,
+    /// What happens to a class that the file names and that is on no list, where the file is opened for loading. Default: the
+    /// file is refused.
+    pub unknown_classes: UnknownClasses,
     /// Where the module is moved before its tensors are written; the reference's `map_location`. Default: it stays where
     /// it is, and tensors of any device are loaded into it.
     pub device: Option<Device>,
@@ -39,19 +44,24 @@ impl Default for LoadOptions {
             dialect: None,
             strict: true,
             dtype: DtypePolicy::default(),
+            unknown_classes: UnknownClasses::default(),
             device: None,
         }
     }
 }
 
-/// What happens to a tensor whose type is not the module's. The reference converts without a word.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DtypePolicy {
-    /// It does not fit, and is reported as mismatched.
-    #[default]
-    Exact,
-    /// It is converted to the module's type, and reported as cast. From complex to real, from float to integer and from
-    /// a number to a bool are no such conversions: there it does not fit.
-    Cast,
+config_words! {
+    /// What happens to a tensor whose type is not the module's.
+    #[derive(Default)]
+    pub enum DtypePolicy {
+        /// It does not fit, and is reported as mismatched.
+        Exact = "exact",
+        /// It is converted to the module's type, and reported as cast; the reference converts without a word.
+        ///
+        /// Floats become floats of any size. What the module holds as integers or bools, such as the counters of batch norms,
+        /// comes from any type as long as its value stays exactly the same, and a single number may have the shape `[1]` in
+        /// place of `[]`. A complex number never becomes a real one.
+        #[default]
+        Cast = "cast",
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tch::Tensor;
 
-use crate::proposal::Proposal;
+use crate::proposal::{self, Proposal};
 use crate::tensor;
 
 /// Names that are shown of each group.
@@ -19,6 +19,8 @@ pub struct LoadReport {
     pub written: bool,
     /// Tensors that were loaded, or would have been.
     pub loaded: Vec<String>,
+    /// How many of `loaded` are parameters; the others are buffers.
+    pub parameters: usize,
     /// Those of `loaded` whose type is another in the file, and that were converted.
     pub cast: Vec<Difference>,
     /// Tensors of the module that the state dict lacks.
@@ -27,14 +29,19 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Tensors whose shape or type is another in the state dict, and that were left as they are.
     pub mismatched: Vec<Difference>,
+    /// Tensors of the module that the state dict gave no value, and that need one: all of `missing`, and those of
+    /// `mismatched` that a checkpoint may not lack. What depends on them is random.
+    pub unset: Vec<String>,
     /// Tensors of the state dict that belong to what stands on a backbone, where the module is the backbone alone.
     pub of_head: Vec<String>,
     /// How the names in the state dict are made, such as `dialect torchvision`; `None` where they are the module's own.
     pub layout: Option<String>,
     /// How many names the layout changed.
     pub rewritten: usize,
-    /// Another choice of names with which more tensors would be loaded.
-    pub proposal: Option<Proposal>,
+    /// What programs put around a network and was taken off the names, such as ``prefix `_orig_mod.` ``.
+    pub wrapper: Option<String>,
+    /// Other options with which more tensors would be loaded; several of them load the same.
+    pub proposals: Vec<Proposal>,
     /// The names of the classes that the file has beside its tensors; see
     /// [`CheckpointFile::classes`](crate::CheckpointFile::classes).
     pub classes: Option<Vec<String>>,
@@ -96,9 +103,13 @@ impl fmt::Display for LoadReport {
         if let Some(layout) = &self.layout {
             write!(f, "; {layout}, {} names rewritten", self.rewritten)?;
         }
-        if let Some(proposal) = &self.proposal {
-            write!(f, "; {proposal}")?;
+        if let Some(wrapper) = &self.wrapper {
+            write!(f, "; {wrapper} taken off")?;
         }
+        if !self.written && !self.loaded.is_empty() && self.parameters == 0 {
+            write!(f, ", none of which is a parameter")?;
+        }
+        proposal::describe(f, &self.proposals)?;
         group(f, "of a head that the network does not have", &self.of_head, String::clone)?;
         group(f, "missing", &self.missing, String::clone)?;
         group(f, "unexpected", &self.unexpected, String::clone)?;
@@ -107,11 +118,27 @@ impl fmt::Display for LoadReport {
         })?;
         let castable = self.mismatched.iter().filter(|difference| difference.castable).count();
         if castable > 0 {
-            write!(f, "\n{castable} of these would be converted with the dtype policy `Cast`")?;
+            write!(f, "\n{castable} of these would be converted with the dtype policy `cast`")?;
         }
-        group(f, "cast", &self.cast, |Difference { name, expected, found, .. }| {
-            format!("{name}: from {} to {}", found.dtype, expected.dtype)
-        })
+        let mut types: Vec<String> = Vec::new();
+        for difference in &self.cast {
+            let from = difference.cast_from();
+            if !types.contains(&from) {
+                types.push(from);
+            }
+        }
+        for from in types {
+            let cast: Vec<_> = self.cast.iter().filter(|difference| difference.cast_from() == from).collect();
+            group(f, &format!("cast from {from}"), &cast, |difference| difference.name.clone())?;
+        }
+        Ok(())
+    }
+}
+
+impl Difference {
+    /// What the file has: its type, and its shape where that is another too.
+    fn cast_from(&self) -> String {
+        if self.expected.shape == self.found.shape { self.found.dtype.clone() } else { self.found.to_string() }
     }
 }
 
@@ -147,7 +174,7 @@ mod tests {
         };
         let text = "2 of 9 loaded\n6 missing (k0, k1, k2, k3, ...)\n\
                     1 mismatched (w: float32 [3] in the network, float64 [3] in the file)\n\
-                    1 of these would be converted with the dtype policy `Cast`";
+                    1 of these would be converted with the dtype policy `cast`";
         assert_eq!(report.to_string(), text);
         assert!(!report.is_complete());
     }

@@ -7,9 +7,6 @@ use crate::error::ErrorKind;
 use crate::report::TensorType;
 use crate::tensor;
 
-/// Bytes of a file that are read before its pages are given back to the system.
-const RELEASE_BYTES: usize = 16 << 20;
-
 /// A tensor of a state dict.
 #[derive(Debug)]
 pub(crate) enum Value<'a> {
@@ -37,12 +34,24 @@ impl Value<'_> {
         }
     }
 
-    /// Whether the shape is that of `target`, with no broadcasting.
+    /// Whether the shape is that of `target`, with no broadcasting; a single number may have the shape `[1]`, which libtorch
+    /// reads as `[]` too.
     pub(crate) fn has_shape_of(&self, target: &Tensor) -> bool {
-        match self {
-            Self::File(raw) => raw.unsupported().is_none() && shape_of(raw) == target.size(),
-            Self::Memory(tensor) => tensor.size() == target.size(),
-        }
+        let shape = match self {
+            Self::File(raw) if raw.unsupported().is_some() => return false,
+            Self::File(raw) => shape_of(raw),
+            Self::Memory(tensor) => tensor.size(),
+        };
+        let own = target.size();
+        shape == own || (own.is_empty() && shape == [1])
+    }
+
+    /// Whether each element is exactly the same in `kind`, a type of integers or bools.
+    pub(crate) fn is_exact_in(&self, kind: Kind) -> Result<bool, ErrorKind> {
+        Ok(match self {
+            Self::File(raw) => tensor::is_exact_in(&read(raw, Device::Cpu)?, kind)?,
+            Self::Memory(tensor) => tensor::is_exact_in(tensor, kind)?,
+        })
     }
 
     /// Compares checksums, so that damage is found before anything is written.
@@ -58,11 +67,12 @@ impl Value<'_> {
         let _guard = tch::no_grad_guard();
         let mut target = target.f_detach()?;
         match self {
-            Self::Memory(tensor) => target.f_copy_(tensor)?,
+            Self::Memory(tensor) if tensor.size() == target.size() => target.f_copy_(tensor)?,
+            Self::Memory(tensor) => target.f_copy_(&tensor.f_view_as(&target)?)?,
             Self::File(raw) => match target.f_view([-1_i64]) {
                 Ok(flat) => copy_pieces(raw, readable(raw)?, &flat)?,
                 // The elements of the target do not lie in a row.
-                Err(_) => target.f_copy_(&read(raw, Device::Cpu)?)?,
+                Err(_) => target.f_copy_(&read(raw, Device::Cpu)?.f_view_as(&target)?)?,
             },
         }
         Ok(())
@@ -72,14 +82,8 @@ impl Value<'_> {
 /// A copy of a file's tensor on `device`.
 pub(crate) fn read(raw: &RawTensor<'_>, device: Device) -> Result<Tensor, ErrorKind> {
     let kind = readable(raw)?;
-    let mapped = if device == Device::Cpu { raw.mapped()? } else { None };
-    let Some(bytes) = mapped else {
-        let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
-        copy_pieces(raw, kind, &tensor.f_view([-1_i64])?)?;
-        return Ok(tensor);
-    };
-    let tensor = Tensor::f_from_data_size(bytes, &shape_of(raw), kind)?;
-    raw.release();
+    let tensor = Tensor::f_empty(shape_of(raw), (kind, device))?;
+    copy_pieces(raw, kind, &tensor.f_view([-1_i64])?)?;
     Ok(tensor)
 }
 
@@ -96,17 +100,12 @@ fn shape_of(raw: &RawTensor<'_>) -> Vec<i64> {
 /// Copies the elements into a tensor of one dimension, piece by piece, so that nothing of any size is held twice.
 fn copy_pieces(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), ErrorKind> {
     let _guard = tch::no_grad_guard();
-    let (mut start, mut touched) = (0_i64, 0);
+    let mut start = 0_i64;
     let mut copy = |bytes: &[u8]| -> Result<(), ErrorKind> {
         let count = i64::try_from(bytes.len() / kind.elt_size_in_bytes()).unwrap_or(i64::MAX);
         let piece = Tensor::f_from_data_size(bytes, &[count], kind)?;
         flat.f_narrow(0, start, count)?.f_copy_(&piece)?;
         start += count;
-        touched += bytes.len();
-        if touched >= RELEASE_BYTES {
-            raw.release();
-            touched = 0;
-        }
         Ok(())
     };
     // The chunks are small enough for the processor's cache, and for libtorch to copy them without other threads.
@@ -116,7 +115,5 @@ fn copy_pieces(raw: &RawTensor<'_>, kind: Kind, flat: &Tensor) -> Result<(), Err
             copied = copy(chunk);
         }
     })?;
-    copied?;
-    raw.release();
-    Ok(())
+    copied
 }

@@ -65,15 +65,28 @@ c10::IValue typed(c10::IValue value, const c10::Argument& wanted) {
     return value;
 }
 
-c10::IValue tensor_list(const c10::Argument& wanted, const std::vector<int64_t>& indices, at::Tensor* const* tensors) {
-    auto element = wanted.type()->expectRef<c10::ListType>().getElementType();
+// The tensors that are given for one call.
+struct Given {
+    at::Tensor* const* tensors;
+    size_t count;
+
+    const at::Tensor& at(int64_t index) const {
+        TORCH_CHECK(index >= 0 && static_cast<size_t>(index) < count, "there is no tensor ", index, " among ", count);
+        return *tensors[index];
+    }
+};
+
+c10::IValue tensor_list(const c10::Argument& wanted, const std::vector<int64_t>& indices, const Given& given) {
+    auto type = wanted.type()->cast<c10::ListType>();
+    TORCH_CHECK(type, wanted.name(), " is no list");
+    auto element = type->getElementType();
     if (element->kind() == c10::TypeKind::OptionalType) {
         c10::List<std::optional<at::Tensor>> list;
-        for (auto index : indices) list.push_back(index < 0 ? std::nullopt : std::make_optional(*tensors[index]));
+        for (auto index : indices) list.push_back(index < 0 ? std::nullopt : std::make_optional(given.at(index)));
         return list;
     }
     c10::List<at::Tensor> list;
-    for (auto index : indices) list.push_back(index < 0 ? at::Tensor() : *tensors[index]);
+    for (auto index : indices) list.push_back(index < 0 ? at::Tensor() : given.at(index));
     return list;
 }
 
@@ -141,13 +154,15 @@ void mf_call_free(Call* call) {
 }
 
 // Calls the operator without autograd. `push` is given each tensor that results, which it owns.
-Message mf_call_run(const Call* call, at::Tensor* const* tensors, void* context, void (*push)(void*, at::Tensor*)) {
+Message mf_call_run(
+    const Call* call, at::Tensor* const* tensors, size_t count, void* context, void (*push)(void*, at::Tensor*)) {
     return guarded([&] {
         at::AutoDispatchBelowADInplaceOrView no_autograd;
+        Given given{tensors, count};
         auto stack = call->arguments;
-        for (auto [position, index] : call->tensors) stack[position] = *tensors[index];
+        for (auto [position, index] : call->tensors) stack[position] = given.at(index);
         for (const auto& [position, indices] : call->lists) {
-            stack[position] = tensor_list(call->op.schema().arguments()[position], indices, tensors);
+            stack[position] = tensor_list(call->op.schema().arguments()[position], indices, given);
         }
         call->op.callBoxed(stack);
         for (const auto& result : stack) {

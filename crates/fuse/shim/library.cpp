@@ -2,71 +2,156 @@
 // it; but the symbol table in its file, which debuggers use, still says where each function is. Using that copy
 // means one thread pool, one set of kernels, and nothing to install.
 #include "library.h"
+#include "shim.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace {
 
-// A file in memory.
-class Mapped {
+// A file that is read where it is asked for: another program may cut it meanwhile, which would end this process if it were mapped.
+class File {
 public:
-    explicit Mapped(const char* path) {
-        int file = open(path, O_RDONLY | O_CLOEXEC);
-        if (file < 0) throw std::runtime_error(std::string("cannot open ") + path);
-        struct stat status;
-        if (fstat(file, &status) == 0) size_ = static_cast<size_t>(status.st_size);
-        data_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
-        close(file);
-        if (data_ == MAP_FAILED) throw std::runtime_error(std::string("cannot map ") + path);
+    explicit File(const std::string& path) : path_(path), file_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+        if (file_ < 0) throw std::runtime_error("cannot open " + path);
+        if (fstat(file_, &status_) != 0 || !S_ISREG(status_.st_mode)) {
+            close(file_);
+            throw std::runtime_error(path + " is no file");
+        }
     }
-    ~Mapped() {
-        munmap(data_, size_);
+    ~File() {
+        close(file_);
     }
-    Mapped(const Mapped&) = delete;
-    Mapped& operator=(const Mapped&) = delete;
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
 
     // `count` values of the type at `offset`.
     template <typename T>
-    const T* at(size_t offset, size_t count = 1) const {
-        if (offset > size_ || count > (size_ - offset) / sizeof(T)) throw std::runtime_error("a damaged ELF file");
-        return reinterpret_cast<const T*>(static_cast<const char*>(data_) + offset);
+    std::vector<T> at(size_t offset, size_t count = 1) const {
+        auto size = static_cast<size_t>(status_.st_size);
+        if (offset > size || count > (size - offset) / sizeof(T)) throw std::runtime_error(path_ + " is damaged");
+        std::vector<T> values(count);
+        auto* bytes = reinterpret_cast<char*>(values.data());
+        for (size_t done = 0; done < count * sizeof(T);) {
+            ssize_t more = pread(file_, bytes + done, count * sizeof(T) - done, static_cast<off_t>(offset + done));
+            if (more <= 0) throw std::runtime_error("cannot read " + path_);
+            done += static_cast<size_t>(more);
+        }
+        return values;
+    }
+    Elf64_Ehdr header() const {
+        auto header = at<Elf64_Ehdr>(0).front();
+        bool elf = memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64;
+        if (!elf || header.e_phentsize != sizeof(Elf64_Phdr)) throw std::runtime_error(path_ + " is no ELF file");
+        return header;
+    }
+    const struct stat& status() const {
+        return status_;
     }
 
 private:
-    void* data_ = nullptr;
-    size_t size_ = 0;
+    std::string path_;
+    int file_;
+    struct stat status_ = {};
 };
 
+// The number that the linker gave a library (NT_GNU_BUILD_ID), among these notes; empty where there is none.
+std::string build_id(const char* notes, size_t size) {
+    while (size >= sizeof(Elf64_Nhdr)) {
+        Elf64_Nhdr note;
+        memcpy(&note, notes, sizeof(note));
+        size_t name = (size_t{note.n_namesz} + 3) / 4 * 4;
+        size_t whole = sizeof(note) + name + (size_t{note.n_descsz} + 3) / 4 * 4;
+        if (whole > size) break;
+        const char* text = notes + sizeof(note);
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(text, "GNU", 4) == 0) {
+            return std::string(text + name, note.n_descsz);
+        }
+        notes += whole;
+        size -= whole;
+    }
+    return "";
+}
+
+std::string build_id(const File& file) {
+    auto header = file.header();
+    for (const auto& segment : file.at<Elf64_Phdr>(header.e_phoff, header.e_phnum)) {
+        if (segment.p_type != PT_NOTE) continue;
+        auto notes = file.at<char>(segment.p_offset, segment.p_filesz);
+        if (auto found = build_id(notes.data(), notes.size()); !found.empty()) return found;
+    }
+    return "";
+}
+
+// A library that this process runs.
 struct Loaded {
     std::string path;
     uintptr_t base = 0;
+    // Somewhere in its code.
+    uintptr_t code = 0;
+    std::string build_id;
 };
+
+int visit_library(dl_phdr_info* info, size_t, void* data) {
+    std::string_view path = info->dlpi_name;
+    if (!path.ends_with("/libtorch_cpu.so")) return 0;
+    Loaded found{std::string(path), info->dlpi_addr, 0, ""};
+    for (size_t index = 0; index < info->dlpi_phnum; ++index) {
+        const auto& segment = info->dlpi_phdr[index];
+        uintptr_t start = info->dlpi_addr + segment.p_vaddr;
+        if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X)) found.code = start;
+        if (segment.p_type != PT_NOTE || !found.build_id.empty()) continue;
+        found.build_id = build_id(reinterpret_cast<const char*>(start), segment.p_memsz);
+    }
+    *static_cast<Loaded*>(data) = std::move(found);
+    return 0;
+}
 
 // The libtorch that this process runs.
 Loaded libtorch() {
     Loaded found;
-    dl_iterate_phdr(
-        [](dl_phdr_info* info, size_t, void* data) {
-            std::string_view path = info->dlpi_name;
-            if (path.ends_with("/libtorch_cpu.so")) *static_cast<Loaded*>(data) = {std::string(path), info->dlpi_addr};
-            return 0;
-        },
-        &found);
+    dl_iterate_phdr(&visit_library, &found);
     if (found.path.empty()) throw std::runtime_error("libtorch_cpu.so is not loaded");
     return found;
+}
+
+// Whether the memory at `address` is mapped from this file, by device and inode.
+bool is_mapped_from(uintptr_t address, const struct stat& status) {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long start, end, offset, inode;
+        unsigned int major_number, minor_number;
+        char rights[8];
+        int fields = sscanf(
+            line.c_str(), "%lx-%lx %7s %lx %x:%x %lu", &start, &end, rights, &offset, &major_number, &minor_number, &inode);
+        if (fields != 7 || address < start || address >= end) continue;
+        return makedev(major_number, minor_number) == status.st_dev && inode == status.st_ino;
+    }
+    return false;
+}
+
+// Throws where the file is not the one from which the library was loaded: its addresses would be those of other functions.
+void check_same(const Loaded& loaded, const File& file, const std::string& path) {
+    bool same = loaded.build_id.empty() ? is_mapped_from(loaded.code, file.status()) : build_id(file) == loaded.build_id;
+    if (!same) {
+        throw std::runtime_error(
+            path + " is not the file any more that this process was started with (replaced by another version?): start it again");
+    }
 }
 
 using Addresses = std::unordered_map<std::string_view, void**>;
@@ -87,23 +172,28 @@ std::unordered_map<size_t, void**> wanted_names(const char* names, size_t size, 
 
 // Fills the addresses from the symbol table of a loaded file.
 void read_symbols(const Loaded& loaded, const Addresses& wanted) {
-    Mapped file(loaded.path.c_str());
-    const auto* header = file.at<Elf64_Ehdr>(0);
-    if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) throw std::runtime_error("libtorch_cpu.so is no ELF file");
-    const auto* sections = file.at<Elf64_Shdr>(header->e_shoff, header->e_shnum);
-    for (size_t index = 0; index < header->e_shnum; ++index) {
-        const auto& section = sections[index];
-        if (section.sh_type != SHT_SYMTAB || section.sh_link >= header->e_shnum) continue;
+    File file(loaded.path);
+    check_same(loaded, file, loaded.path);
+    auto header = file.header();
+    auto sections = file.at<Elf64_Shdr>(header.e_shoff, header.e_shnum);
+    for (const auto& section : sections) {
+        if (section.sh_type != SHT_SYMTAB || section.sh_link >= sections.size()) continue;
         const auto& strings = sections[section.sh_link];
-        auto names = wanted_names(file.at<char>(strings.sh_offset, strings.sh_size), strings.sh_size, wanted);
-        size_t count = section.sh_size / sizeof(Elf64_Sym);
-        const auto* symbols = file.at<Elf64_Sym>(section.sh_offset, count);
-        for (size_t symbol = 0; symbol < count; ++symbol) {
-            if (ELF64_ST_TYPE(symbols[symbol].st_info) != STT_FUNC || symbols[symbol].st_shndx == SHN_UNDEF) continue;
-            auto entry = names.find(symbols[symbol].st_name);
-            if (entry != names.end()) *entry->second = reinterpret_cast<void*>(loaded.base + symbols[symbol].st_value);
+        auto text = file.at<char>(strings.sh_offset, strings.sh_size);
+        auto names = wanted_names(text.data(), text.size(), wanted);
+        for (const auto& symbol : file.at<Elf64_Sym>(section.sh_offset, section.sh_size / sizeof(Elf64_Sym))) {
+            if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
+            auto entry = names.find(symbol.st_name);
+            if (entry != names.end()) *entry->second = reinterpret_cast<void*>(loaded.base + symbol.st_value);
         }
     }
+}
+
+// Fills the addresses from the library that the user names.
+void read_library(const char* path, const Addresses& wanted) {
+    void* handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle) throw std::runtime_error(dlerror());
+    for (auto& [name, address] : wanted) *address = dlsym(handle, std::string(name).c_str());
 }
 
 } // namespace
@@ -115,16 +205,22 @@ Library find_library() {
     FOR_EACH_FUNCTION(ENTER)
 #undef ENTER
     const char* given = getenv("MMCV_ONEDNN");
-    if (given && *given) {
-        void* handle = dlopen(given, RTLD_NOW | RTLD_LOCAL);
-        if (!handle) throw std::runtime_error(std::string("MMCV_ONEDNN: ") + dlerror());
-        for (auto& [name, address] : wanted) *address = dlsym(handle, std::string(name).c_str());
-    } else {
-        read_symbols(libtorch(), wanted);
+    if (given && !*given) given = nullptr;
+    const std::string where = given ? std::string("MMCV_ONEDNN (") + given + "): " : "";
+    try {
+        given ? read_library(given, wanted) : read_symbols(libtorch(), wanted);
+        for (const auto& [name, address] : wanted) {
+            std::string what = given ? "it has no " : "this libtorch has in its symbol table no ";
+            if (!*address) throw std::runtime_error(what + std::string(name));
+        }
+        if (library.version()->major != 3) throw std::runtime_error("oneDNN 3 is needed");
+    } catch (const std::exception& error) {
+        throw std::runtime_error(where + error.what());
     }
-    for (const auto& [name, address] : wanted) {
-        if (!*address) throw std::runtime_error("this libtorch has no " + std::string(name) + " in its symbol table");
-    }
-    if (library.version()->major != 3) throw std::runtime_error("oneDNN 3 is needed");
     return library;
+}
+
+// Whether the file at `path` is the one from which libtorch was loaded.
+extern "C" Message mo_check_file(const char* path) {
+    return guarded([&] { check_same(libtorch(), File(path), path); });
 }

@@ -18,6 +18,7 @@
     DO(memory_desc_destroy)                      \
     DO(memory_desc_equal)                        \
     DO(memory_desc_get_size)                     \
+    DO(memory_desc_query)                        \
     DO(memory_create)                            \
     DO(memory_destroy)                           \
     DO(memory_set_data_handle)                   \

@@ -188,6 +188,13 @@ size_t mo_desc_size(const_dnnl_memory_desc_t desc) {
     return runtime().memory_desc_get_size(desc);
 }
 
+// The number of axes.
+int32_t mo_desc_rank(const_dnnl_memory_desc_t desc) {
+    int32_t rank = 0;
+    runtime().memory_desc_query(desc, dnnl_query_ndims_s32, &rank);
+    return rank;
+}
+
 Message mo_convolution(
     bool transposed,
     const_dnnl_memory_desc_t source,
@@ -316,8 +323,8 @@ const char* mo_op_kernel(const Op* op) {
     return name;
 }
 
-Plan* mo_plan_new() {
-    return new Plan();
+Message mo_plan_new(Plan** made) {
+    return guarded([&] { *made = new Plan(); });
 }
 
 void mo_plan_free(Plan* plan) {
@@ -344,10 +351,14 @@ Message mo_plan_add(Plan* plan, Op* op, const Place* places, size_t count) {
 }
 
 // Runs the steps, in order, with these pointers; writes the milliseconds that each took to `times` unless that is null.
-Message mo_plan_run(const Plan* plan, void* const* pointers, double* times) {
+Message mo_plan_run(const Plan* plan, void* const* pointers, size_t count, double* times, size_t time_count) {
     return guarded([&] {
         const auto& dnn = runtime();
-        for (auto [memory, slot] : plan->slots) dnn.check(dnn.memory_set_data_handle(memory, pointers[slot]));
+        if (times && time_count != plan->steps.size()) throw std::runtime_error("there is not one time for each step");
+        for (auto [memory, slot] : plan->slots) {
+            if (slot >= count) throw std::runtime_error("a pointer is missing");
+            dnn.check(dnn.memory_set_data_handle(memory, pointers[slot]));
+        }
         for (const auto& step : plan->steps) {
             auto start = std::chrono::steady_clock::now();
             dnn.check(dnn.primitive_execute(

@@ -39,6 +39,17 @@ struct Arg {
     size_t count;
 };
 
+// Stands for a message that there is no memory for; never freed.
+inline char no_memory_for_message[] = "out of memory";
+
+inline Message message(const char* text) noexcept {
+    Message copy = strdup(text);
+    return copy ? copy : no_memory_for_message;
+}
+
+inline void free_message(Message text) noexcept {
+    if (text != no_memory_for_message) free(text);
+}
 
 // Runs `work` and turns an exception into a message.
 template <typename Work>
@@ -47,8 +58,8 @@ Message guarded(Work work) noexcept {
         work();
         return nullptr;
     } catch (const std::exception& error) {
-        return strdup(error.what());
+        return message(error.what());
     } catch (...) {
-        return strdup("an exception of an unknown type");
+        return message("an exception of an unknown type");
     }
 }

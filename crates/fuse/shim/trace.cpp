@@ -1,5 +1,6 @@
 // TorchScript's tracer: which operators a forward pass calls, with which arguments.
 #include "shim.h"
+#include "watched.h"
 
 #include <ATen/core/ivalue.h>
 #include <ATen/record_function.h>
@@ -24,6 +25,8 @@ struct Visitor {
     void (*tensor)(void*, size_t, at::Tensor*);
     // A value that an operator made of nothing, as it is now.
     void (*created)(void*, size_t, at::Tensor*);
+    // A question of the program: its kind, the value (SIZE_MAX: none that is known), its size, the module and the operator.
+    void (*asked)(void*, int32_t, size_t, const int64_t*, size_t, const char*, const char*);
     // The numbers of the inputs, and of the outputs.
     void (*ends)(void*, const size_t*, size_t, const size_t*, size_t);
 };
@@ -104,7 +107,7 @@ void quiet(const std::string&) {}
 // Tensors that operators make of nothing while a trace goes on: a program may write into their memory without an operator,
 // as tch does for `Tensor::from_slice`, which the tracer does not see.
 thread_local std::vector<at::Tensor> created;
-thread_local std::optional<at::CallbackHandle> watching;
+thread_local std::optional<at::CallbackHandle> noting;
 
 void note_created(const at::RecordFunction& function, at::ObserverContext*) {
     std::string_view name = function.name();
@@ -114,10 +117,11 @@ void note_created(const at::RecordFunction& function, at::ObserverContext*) {
     }
 }
 
-void stop_watching() {
-    if (watching) at::removeCallback(*watching);
-    watching.reset();
+std::vector<Question> stop() {
+    if (noting) at::removeCallback(*noting);
+    noting.reset();
     created.clear();
+    return stop_watching();
 }
 
 } // namespace
@@ -125,13 +129,16 @@ void stop_watching() {
 extern "C" {
 
 void mf_free_message(Message message) {
-    free(message);
+    free_message(message);
 }
 
-// Starts to trace on this thread; the tensors become the inputs of the graph, in order.
-Message mf_trace_begin(at::Tensor* const* tensors, size_t count) {
+// Starts to trace on this thread; the tensors become the inputs of the graph, in order. `push` is given, for each of the first
+// `inputs` of them, a tensor that stands for it and notes what is asked of it.
+Message mf_trace_begin(
+    at::Tensor* const* tensors, size_t count, size_t inputs, void* context, void (*push)(void*, at::Tensor*)) {
     return guarded([&] {
         TORCH_CHECK(!tracer::isTracing(), "a forward pass is being traced already");
+        TORCH_CHECK(inputs <= count, "there are ", count, " tensors and not ", inputs);
         tracer::setWarn(quiet);
         auto state = std::make_shared<tracer::TracingState>();
         for (size_t index = 0; index < count; ++index) {
@@ -139,10 +146,22 @@ Message mf_trace_begin(at::Tensor* const* tensors, size_t count) {
             value->setType(c10::TensorType::get());
             state->setValue(*tensors[index], value);
         }
-        watching = at::addThreadLocalCallback(
+        noting = at::addThreadLocalCallback(
             at::RecordFunctionCallback(nullptr, &note_created).needsOutputs(true).scopes({at::RecordScope::FUNCTION}));
+        start_watching();
         tracer::setTracingState(state);
+        for (size_t index = 0; index < inputs; ++index) push(context, new at::Tensor(watched(*tensors[index])));
     });
+}
+
+// Whether the next questions on this thread are noted.
+void mf_trace_pause(bool paused) {
+    pause_watching(paused);
+}
+
+// Notes that a part of the tensor's size was asked for; returns false where it depends on no input.
+bool mf_trace_part(const at::Tensor* tensor) {
+    return note_part(*tensor);
 }
 
 // Opens a module's scope; does nothing where nothing is traced.
@@ -170,25 +189,30 @@ Message mf_trace_end(at::Tensor* const* outputs, size_t count, const Visitor* vi
         auto state = tracer::getTracingState();
         TORCH_CHECK(state, "nothing is being traced");
         for (size_t index = 0; index < count; ++index) {
-            state->graph->registerOutput(state->getOutput(*outputs[index], index));
+            state->graph->registerOutput(state->getOutput(unwatched(*outputs[index]), index));
         }
         std::vector<std::pair<size_t, at::Tensor>> made;
         for (const auto& tensor : created) {
             if (state->hasValue(tensor)) made.emplace_back(state->getValue(tensor)->unique(), tensor);
         }
         tracer::setTracingState(nullptr);
-        stop_watching();
+        auto questions = stop();
         visit(*visitor, *state->graph);
+        for (const auto& question : questions) {
+            visitor->asked(
+                visitor->context, question.kind, question.value.value_or(SIZE_MAX), question.size.data(),
+                question.size.size(), question.module.c_str(), question.operation.c_str());
+        }
         for (const auto& [number, tensor] : made) visitor->created(visitor->context, number, new at::Tensor(tensor));
     });
 }
 
 // Ends the trace, whatever has happened.
 void mf_trace_abandon() {
-    guarded([] {
-        stop_watching();
+    free_message(guarded([] {
+        stop();
         tracer::abandon();
-    });
+    }));
 }
 
 } // extern "C"

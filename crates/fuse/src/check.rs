@@ -1,8 +1,8 @@
 //! How far a fused form is from its module.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::interpreter::Interpreter;
 use crate::onednn::Weights;
@@ -10,22 +10,26 @@ use crate::options::{Dtype, FuseOptions};
 use crate::program::Program;
 
 /// The difference between outputs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Comparison {
     /// The largest absolute difference.
     pub(crate) difference: f64,
     /// The largest difference as a share of what is allowed.
     share: f64,
+    /// What was found and what was expected, where that cannot be compared number by number.
+    pub(crate) other: Option<(String, String)>,
 }
 
 impl Comparison {
     /// Compares `found` with `expected`.
     pub(crate) fn of(found: &[Tensor], expected: &[Tensor], options: &FuseOptions) -> Result<Self> {
-        let mut comparison =
-            Self { difference: 0.0, share: if found.len() == expected.len() { 0.0 } else { f64::INFINITY } };
+        let mut comparison = Self { difference: 0.0, share: 0.0, other: None };
+        if found.len() != expected.len() {
+            comparison.other = Some((format!("{} outputs", found.len()), format!("{}", expected.len())));
+        }
         for (found, expected) in found.iter().zip(expected) {
             if found.size() != expected.size() || found.kind() != expected.kind() {
-                comparison.share = f64::INFINITY;
+                comparison.other = Some((like(found), like(expected)));
                 continue;
             }
             if expected.numel() == 0 {
@@ -51,8 +55,29 @@ impl Comparison {
 
     /// Whether the difference is allowed.
     pub(crate) fn fits(&self) -> bool {
-        self.share <= 1.0
+        self.share <= 1.0 && self.other.is_none()
     }
+}
+
+fn like(tensor: &Tensor) -> String {
+    format!("{:?} of type {:?}", tensor.size(), tensor.kind())
+}
+
+/// Makes sure that both are infinite, or no numbers, in the same places.
+pub(crate) fn same_numbers_missing(found: &[Tensor], expected: &[Tensor]) -> Result<()> {
+    for (found, expected) in found.iter().zip(expected) {
+        let (in_found, in_expected) = (found.f_isfinite()?, expected.f_isfinite()?);
+        if in_found.f_equal(&in_expected)? {
+            continue;
+        }
+        let count = |finite: &Tensor| -> Result<String> {
+            let numbers = finite.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+            Ok(format!("{numbers} of {} numbers, for an input with a NaN and an infinity,", finite.numel()))
+        };
+        let (expected, found) = (count(&in_expected)?, count(&in_found)?);
+        return Err(Error::Output { module: String::new(), expected, found });
+    }
+    Ok(())
 }
 
 /// The module after which the fused form first differs from the operators run one by one.
@@ -63,13 +88,17 @@ pub(crate) fn first_difference(
     options: &FuseOptions,
 ) -> Result<String> {
     let references: Vec<&Tensor> = inputs.iter().collect();
+    let device = inputs.first().map_or(Device::Cpu, Tensor::device);
+    let (shapes, _) = Interpreter::new(graph)?.shapes(&references)?;
     let values = Interpreter::new(graph)?.run_all(&references)?;
     for node in &graph.nodes {
         for output in &node.outputs {
             let mut part = graph.clone();
             part.outputs = vec![*output];
             part.sweep();
-            let found = Program::new(&part, simplified, inputs, options, &mut Weights::default())?.run(&references)?;
+            let shapes = (&shapes, device);
+            let mut program = Program::new(&part, simplified, shapes, options, &mut Weights::default())?;
+            let found = program.run(&references)?;
             let expected = values.get(output).map(Tensor::shallow_clone);
             if !Comparison::of(&found, expected.as_slice(), options)?.fits() {
                 return Ok(node.module.clone());

@@ -32,12 +32,27 @@ pub enum Error {
         tolerance: f64,
     },
     /// The input has another shape than the example, and the forward pass depends on the shape.
-    #[error("the fused form is for inputs of shape {expected:?} alone, got {found:?}; fuse with that shape")]
+    #[error(
+        "the fused form is for inputs of shape {expected:?} alone, got {found:?}: {} asked for a size that is another one now, and may do something else then; fuse with that shape",
+        if .module.is_empty() { "the module" } else { .module }
+    )]
     Shape {
         /// The shapes of the example.
         expected: Vec<Vec<i64>>,
         /// The shapes that were given.
         found: Vec<Vec<i64>>,
+        /// The module that asked for a size, from the one that is rewritten; empty for itself.
+        module: String,
+    },
+    /// The rewritten form gives something else than the module.
+    #[error("{}the fused form gives {found} where the module gives {expected}", prefix(.module))]
+    Output {
+        /// The first module that differs, from the one that is rewritten.
+        module: String,
+        /// What the module gives.
+        expected: String,
+        /// What the fused form gives.
+        found: String,
     },
     /// The input does not fit.
     #[error("expected {expected}, got {found}")]
@@ -48,7 +63,7 @@ pub enum Error {
         found: String,
     },
     /// libtorch or oneDNN refused an operation.
-    #[error("{}{}", prefix(.operator), first_line(.message))]
+    #[error("{}{}", prefix(.operator), mmcv_layers::torch_message(.message))]
     Native {
         /// The operator; empty where it is none.
         operator: String,
@@ -57,7 +72,7 @@ pub enum Error {
     },
     /// libtorch refused the operation.
     #[error("{}", mmcv_layers::first_line(.0))]
-    Torch(#[from] TchError),
+    Torch(TchError),
 }
 
 /// The result of rewriting, or of running the rewritten form.
@@ -73,6 +88,12 @@ impl Error {
     }
 }
 
+impl From<TchError> for Error {
+    fn from(error: TchError) -> Self {
+        Self::Torch(error)
+    }
+}
+
 impl From<Error> for mmcv_layers::Error {
     fn from(error: Error) -> Self {
         match error {
@@ -85,8 +106,4 @@ impl From<Error> for mmcv_layers::Error {
 
 fn prefix(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!("{name}: ") }
-}
-
-fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! [`fuse`] and what it gives, [`Fused`].
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmcv_layers::{Module, ModuleExt, Output, no_options};
@@ -9,8 +10,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::check::{self, Comparison};
 use crate::error::{Error, Result};
+use crate::ffi::plain;
 use crate::graph::Graph;
-use crate::interpreter::Timing;
+use crate::interpreter::{Interpreter, Timing};
 use crate::onednn::Weights;
 use crate::options::FuseOptions;
 use crate::program::Program;
@@ -20,13 +22,21 @@ use crate::{rewrite, sample};
 /// The number of input shapes for which what was prepared is kept.
 const KEPT: usize = 4;
 
+/// The number of input shapes that are known to have been checked.
+const MOST_CHECKED: usize = 1000;
+
 /// A module rewritten for inference: the same numbers, faster.
 ///
 /// It has copies of what it needs, so later changes of the module have no effect. It holds for evaluation only; no
 /// gradients flow through it. It can be shared between threads, which then take turns.
 ///
-/// Shapes: as of the module. The number of dimensions is that of the example; other sizes work where the module's forward
-/// pass does not depend on them, and what they need is prepared at their first use.
+/// Shapes: as of the module. The number of dimensions is that of the example. Other sizes work where the module calls the same
+/// operators for them: what its forward pass asked of sizes (`Tensor::size`, or less by `mmcv_layers::observe::of_size`) has the
+/// same answer. Otherwise they are an error that names the module which asked. What a size needs is prepared at its first use,
+/// and compared with the operators run one by one.
+///
+/// Inputs with infinities, without numbers (NaN), or with numbers of 2^63 or more give what the module gives, at its speed, on
+/// the CPU; see `docs/performance.md` for what is different where numbers overflow inside.
 #[derive(Debug, Clone)]
 pub struct Fused {
     state: Arc<Mutex<State>>,
@@ -38,12 +48,21 @@ struct State {
     /// Whether the graph was simplified; if not, it is run as it is.
     simplified: bool,
     options: FuseOptions,
-    shapes: Vec<Vec<i64>>,
-    sizes: Sizes,
+    examples: Vec<Example>,
     single: bool,
     weights: Weights,
     /// For each input shape, the last used at the end.
     programs: Vec<(Vec<Vec<i64>>, Program)>,
+    /// The input shapes whose programs were compared with the operators run one by one.
+    checked: HashSet<Vec<Vec<i64>>>,
+}
+
+/// What an input has to be like.
+#[derive(Debug)]
+struct Example {
+    shape: Vec<i64>,
+    kind: Kind,
+    device: Device,
 }
 
 /// Rewrites `module`, which takes one tensor of the shape `example_shape`, in evaluation mode (`train(false)`).
@@ -66,12 +85,14 @@ struct State {
 /// ```
 ///
 /// # Errors
-/// Where the module does not run on the example, is in training mode or draws random numbers, or the self check finds that
-/// the numbers are not the same: the error names the first module that differs.
+/// Where a size is not positive, or there is no memory for the example; where the module does not run on it, is in training mode,
+/// draws random numbers or decides by values; where the self check finds that the numbers are not the same: the error names
+/// the first module that differs.
 pub fn fuse(module: &dyn Module, example_shape: &[i64], options: &FuseOptions) -> Result<Fused> {
     let state = module.state_dict();
     let weight = state.iter().map(|(_, tensor)| tensor).find(|tensor| is_float(tensor));
     let (kind, device) = weight.map_or((Kind::Float, Device::Cpu), |weight| (weight.kind(), weight.device()));
+    sample::check_size(example_shape, 1)?;
     let input = sample::normal(example_shape, 1, kind, device)?;
     fuse_call(module, &[&input], &Dict::new(), options)
 }
@@ -86,74 +107,43 @@ pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, opti
         return Ok(fused.clone());
     }
     let _guard = tch::no_grad_guard();
-    let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
-    let Traced { mut graph, single } = trace(module, &copies, arguments)?;
-    let copies: Vec<Tensor> = inputs.iter().map(|input| input.detach().copy()).collect();
-    let sizes = Sizes::of(module, &copies, arguments, &graph);
-    let simplified = rewrite::simplify(&mut graph, &copies)?;
+    let inputs: Vec<Tensor> = inputs.iter().map(|input| example(input)).collect::<Result<_>>()?;
+    let Traced { mut graph, single } = trace(module, &copies(&inputs)?, arguments)?;
+    let simplified = rewrite::simplify(&mut graph, &inputs)?;
     for constant in graph.constants.values_mut() {
-        *constant = constant.f_contiguous()?.copy();
+        *constant = sample::copy(&constant.f_contiguous()?)?;
     }
-    let shapes: Vec<Vec<i64>> = copies.iter().map(Tensor::size).collect();
+    let examples =
+        inputs.iter().map(|input| Example { shape: input.size(), kind: input.kind(), device: input.device() });
     let mut state = State {
         graph,
         simplified,
         options: options.clone(),
-        shapes,
-        sizes,
+        examples: examples.collect(),
         single,
         weights: Weights::default(),
         programs: Vec::new(),
+        checked: HashSet::new(),
     };
-    let program = Program::new(&state.graph, simplified, &copies, options, &mut state.weights)?;
-    state.programs.push((state.shapes.clone(), program));
+    let (program, _) = state.made(&inputs)?;
+    let shapes: Vec<Vec<i64>> = inputs.iter().map(Tensor::size).collect();
+    state.programs.push((shapes.clone(), program));
     if options.self_check {
-        state.check(module, &copies, arguments)?;
+        state.check(module, &inputs, arguments)?;
+        state.checked.insert(shapes);
     }
     Ok(Fused { state: Arc::new(Mutex::new(state)) })
 }
 
-/// Which sizes other than those of the example are known to give the same operators.
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    /// Other numbers of images: of the first axis.
-    batch: bool,
-    /// Other heights and widths: of the axes after the second.
-    spatial: bool,
+/// A copy of an example input, with its elements in memory.
+fn example(input: &Tensor) -> Result<Tensor> {
+    let made = plain(input)?;
+    let input = made.as_ref().unwrap_or(input);
+    Ok(sample::copy(&input.f_detach()?)?)
 }
 
-impl Sizes {
-    /// Tries an input with one more image, and a larger one. What does not run is not known.
-    fn of(module: &dyn Module, inputs: &[Tensor], arguments: &Dict, graph: &Graph) -> Self {
-        let same = |change: &dyn Fn(usize, i64) -> i64| -> Option<bool> {
-            let inputs = inputs.iter().map(|input| {
-                let sizes = input.size().into_iter().enumerate();
-                let shape: Vec<i64> = sizes.map(|(axis, size)| change(axis, size)).collect();
-                sample::normal(&shape, 2, input.kind(), input.device())
-            });
-            let other = trace(module, &inputs.collect::<Result<Vec<_>>>().ok()?, arguments).ok()?;
-            Some(other.graph.same_as(graph))
-        };
-        // A small map is doubled at most: attention takes memory with the square of its elements.
-        let larger = |size: i64| size + size.clamp(1, 32);
-        Self {
-            batch: same(&|axis, size| if axis == 0 { size + 1 } else { size }) == Some(true),
-            spatial: same(&|axis, size| if axis >= 2 { larger(size) } else { size }) == Some(true),
-        }
-    }
-
-    /// Whether inputs of these shapes are known to give the same operators as the example's.
-    fn allow(self, example: &[Vec<i64>], shapes: &[Vec<i64>]) -> bool {
-        let sizes =
-            |shape: &[i64]| (shape.first().copied(), shape.get(1).copied(), shape.get(2..).map(<[i64]>::to_vec));
-        example.iter().zip(shapes).all(|(example, shape)| {
-            let ((batch, channels, spatial), (other_batch, other_channels, other_spatial)) =
-                (sizes(example), sizes(shape));
-            (self.batch || batch == other_batch)
-                && channels == other_channels
-                && (self.spatial || spatial == other_spatial)
-        })
-    }
+fn copies(inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    inputs.iter().map(|input| Ok(sample::copy(input)?)).collect()
 }
 
 fn is_float(tensor: &Tensor) -> bool {
@@ -175,50 +165,129 @@ impl State {
                 self.programs.push(program);
             }
         } else {
-            self.prepare(inputs, shapes)?;
+            let program = self.prepare(inputs, &shapes)?;
+            if self.programs.len() >= KEPT {
+                self.programs.remove(0);
+            }
+            self.programs.push((shapes, program));
         }
         let program = self.programs.last_mut().map(|(_, program)| program);
         program.ok_or_else(|| Error::unsupported("", "no program was prepared"))
     }
 
-    fn prepare(&mut self, inputs: &[&Tensor], shapes: Vec<Vec<i64>>) -> Result<()> {
-        let ranks = |shapes: &[Vec<i64>]| shapes.iter().map(Vec::len).collect::<Vec<_>>();
-        if ranks(&shapes) != ranks(&self.shapes) {
-            let wanted = format!("{} inputs with {:?} dimensions", self.shapes.len(), ranks(&self.shapes));
-            return Err(Error::input(wanted, format!("{shapes:?}")));
+    /// The inputs with their elements in memory, where they are like the examples but for their sizes.
+    fn checked_inputs(&self, inputs: &[&Tensor]) -> Result<Vec<Option<Tensor>>> {
+        if inputs.len() != self.examples.len() {
+            return Err(Error::input(format!("{} inputs", self.examples.len()), format!("{} inputs", inputs.len())));
         }
-        if !self.sizes.allow(&self.shapes, &shapes) {
-            return Err(Error::Shape { expected: self.shapes.clone(), found: shapes });
+        let mut made = Vec::with_capacity(inputs.len());
+        for (example, input) in self.examples.iter().zip(inputs) {
+            made.push(plain(input)?);
+            let (kind, device) = (input.kind(), input.device());
+            if kind != example.kind || device != example.device {
+                let expected = format!("an input of type {:?} on {:?}", example.kind, example.device);
+                return Err(Error::input(expected, format!("{kind:?} on {device:?}, of shape {:?}", input.size())));
+            }
+            if input.dim() != example.shape.len() {
+                let expected =
+                    format!("{}D input, as in the example of shape {:?}", example.shape.len(), example.shape);
+                return Err(Error::input(expected, format!("{}D input {:?}", input.dim(), input.size())));
+            }
         }
-        let inputs: Vec<Tensor> = inputs.iter().map(|input| input.copy()).collect();
-        let program = Program::new(&self.graph, self.simplified, &inputs, &self.options, &mut self.weights)?;
-        if self.programs.len() >= KEPT {
-            self.programs.remove(0);
-        }
-        self.programs.push((shapes, program));
-        Ok(())
+        Ok(made)
     }
 
-    /// Compares with the module on another input.
-    fn check(&mut self, module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<()> {
-        let other = examples.iter().map(|input| {
-            if is_float(input) {
-                sample::normal(&input.size(), 3, input.kind(), input.device())
-            } else {
-                Ok(input.copy())
+    /// The program for inputs of other sizes than those that are known.
+    ///
+    /// The module need not be there: it would call the same operators, unless something that it asked of sizes has another
+    /// answer now.
+    fn prepare(&mut self, inputs: &[&Tensor], shapes: &[Vec<i64>]) -> Result<Program> {
+        let mut samples = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            samples.push(self.sample(input, 2)?);
+        }
+        let (mut program, expected) = self.made(&samples).map_err(|error| self.other_channels(shapes, error))?;
+        if self.options.self_check && !self.checked.contains(shapes) {
+            let found = program.run(&samples.iter().collect::<Vec<_>>())?;
+            self.compare(&found, &expected, &samples)?;
+            if self.checked.len() >= MOST_CHECKED {
+                self.checked.clear();
             }
-        });
-        let inputs: Vec<Tensor> = other.collect::<Result<_>>()?;
-        let copies: Vec<Tensor> = inputs.iter().map(Tensor::copy).collect();
-        let expected = module.call(&copies.iter().collect::<Vec<_>>(), arguments).map_err(Error::Module)?.into_vec();
+            self.checked.insert(shapes.to_vec());
+        }
+        Ok(program)
+    }
+
+    /// A program for inputs like these, and what the operators one by one give for them.
+    fn made(&mut self, inputs: &[Tensor]) -> Result<(Program, Vec<Tensor>)> {
+        let mut interpreter = Interpreter::new(&self.graph)?;
+        let (shapes, outputs) = interpreter.shapes(&copies(inputs)?.iter().collect::<Vec<_>>())?;
+        if let Some(question) = self.graph.other_answer(&shapes) {
+            return Err(Error::Shape {
+                expected: self.examples.iter().map(|example| example.shape.clone()).collect(),
+                found: inputs.iter().map(Tensor::size).collect(),
+                module: question.module.clone(),
+            });
+        }
+        let device = inputs.first().map_or(Device::Cpu, Tensor::device);
+        let program = Program::new(&self.graph, self.simplified, (&shapes, device), &self.options, &mut self.weights)?;
+        Ok((program, outputs))
+    }
+
+    /// The error of inputs that have other channels than the examples, else `error`.
+    fn other_channels(&self, shapes: &[Vec<i64>], error: Error) -> Error {
+        for (Example { shape: example, .. }, shape) in self.examples.iter().zip(shapes) {
+            if let ([_, channels, _, ..], [_, found, _, ..]) = (example.as_slice(), shape.as_slice())
+                && channels != found
+            {
+                let expected = format!("{channels} channels, as in the example of shape {example:?}");
+                return Error::input(expected, format!("{found} channels in the input of shape {shape:?}"));
+            }
+        }
+        error
+    }
+
+    /// Other numbers for an input, where it has numbers that are not counted.
+    fn sample(&self, input: &Tensor, seed: u64) -> Result<Tensor> {
+        if is_float(input) {
+            return sample::normal(&input.size(), seed, input.kind(), input.device());
+        }
+        Ok(sample::copy(input)?)
+    }
+
+    /// Compares with the module on another input, and on one that is broken.
+    fn check(&mut self, module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<()> {
+        let inputs: Vec<Tensor> = examples.iter().map(|input| self.sample(input, 3)).collect::<Result<_>>()?;
+        let expected = call(module, &inputs, arguments).map_err(Error::Module)?;
         let found = self.run(&inputs.iter().collect::<Vec<_>>())?;
-        let comparison = Comparison::of(&found, &expected, &self.options)?;
+        self.compare(&found, &expected, &inputs)?;
+        let mut broken = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            broken.push(if is_float(&input) { sample::broken(&input)? } else { input });
+        }
+        // A module may refuse what is no number.
+        let Ok(expected) = call(module, &broken, arguments) else { return Ok(()) };
+        let found = self.run(&broken.iter().collect::<Vec<_>>())?;
+        check::same_numbers_missing(&found, &expected)
+    }
+
+    fn compare(&self, found: &[Tensor], expected: &[Tensor], inputs: &[Tensor]) -> Result<()> {
+        let comparison = Comparison::of(found, expected, &self.options)?;
         if comparison.fits() {
             return Ok(());
         }
-        let module = check::first_difference(&self.graph, self.simplified, &inputs, &self.options)?;
+        let module = check::first_difference(&self.graph, self.simplified, inputs, &self.options)?;
+        if let Some((found, expected)) = comparison.other {
+            return Err(Error::Output { module, expected, found });
+        }
         Err(Error::Differs { module, difference: comparison.difference, tolerance: self.options.allowed() })
     }
+}
+
+/// What the module gives for copies of the inputs.
+fn call(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) -> mmcv_layers::Result<Vec<Tensor>> {
+    let copies: Vec<Tensor> = inputs.iter().map(sample::copy).collect::<Result<_, _>>()?;
+    Ok(module.call(&copies.iter().collect::<Vec<_>>(), arguments)?.into_vec())
 }
 
 impl Fused {
@@ -238,14 +307,24 @@ impl Fused {
     /// As of the forward pass.
     pub fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
         let _guard = tch::no_grad_guard();
-        self.state().program(inputs)?.profile(inputs)
+        let mut state = self.state();
+        let made = state.checked_inputs(inputs)?;
+        let inputs = either(&made, inputs);
+        state.program(&inputs)?.profile(&inputs)
     }
 
     /// The outputs for these inputs, in a list.
     fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
-        self.state().run(inputs)
+        let mut state = self.state();
+        let made = state.checked_inputs(inputs)?;
+        state.run(&either(&made, inputs))
     }
+}
+
+/// What was made of the inputs, or they themselves.
+fn either<'a>(made: &'a [Option<Tensor>], inputs: &[&'a Tensor]) -> Vec<&'a Tensor> {
+    made.iter().zip(inputs).map(|(made, input)| made.as_ref().unwrap_or(input)).collect()
 }
 
 impl Module for Fused {

@@ -1,8 +1,11 @@
 //! [`Graph`]: a forward pass as a list of operators.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use mmcv_layers::observe::SamePart;
 use tch::Tensor;
+
+use crate::onednn::Shapes;
 
 /// The number of a value: of a tensor that an operator gives.
 pub(crate) type ValueId = usize;
@@ -36,6 +39,23 @@ pub(crate) struct Node {
     pub(crate) module: String,
 }
 
+/// What a module asked of the size of a value, or of its rank: what it did after that may depend on the answer.
+#[derive(Clone)]
+pub(crate) struct Question {
+    /// The value; `None` where it is not known, so that nothing but the example gives the same answer for sure.
+    pub(crate) value: Option<ValueId>,
+    /// Whether a value of this size gives the same answer.
+    pub(crate) same: SamePart,
+    /// The module that asked.
+    pub(crate) module: String,
+}
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Question").field("value", &self.value).field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
 /// A forward pass: the operators in order.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
@@ -44,6 +64,8 @@ pub(crate) struct Graph {
     pub(crate) outputs: Vec<ValueId>,
     /// Values that do not depend on the input.
     pub(crate) constants: HashMap<ValueId, Tensor>,
+    /// What the module asked of sizes meanwhile.
+    pub(crate) questions: Vec<Question>,
     /// The lowest number that no value has.
     pub(crate) next: ValueId,
 }
@@ -145,20 +167,20 @@ impl Clone for Graph {
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
             constants: self.constants.iter().map(|(value, tensor)| (*value, tensor.shallow_clone())).collect(),
+            questions: self.questions.clone(),
             next: self.next,
         }
     }
 }
 
 impl Graph {
-    /// Whether the other graph has the same operators, arguments and constants.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
-        self.nodes == other.nodes
-            && self.outputs == other.outputs
-            && self.constants.len() == other.constants.len()
-            && self.constants.iter().all(|(value, tensor)| {
-                other.constants.get(value).is_some_and(|other| tensor.f_equal(other).unwrap_or(false))
-            })
+    /// The question whose answer is another one for values of these sizes.
+    pub(crate) fn other_answer(&self, shapes: &Shapes) -> Option<&Question> {
+        let other = |question: &&Question| {
+            let shape = question.value.and_then(|value| shapes.get(&value));
+            !shape.is_some_and(|(shape, _)| (question.same)(shape))
+        };
+        self.questions.iter().find(other)
     }
 
     /// A value that nothing has yet.
@@ -199,11 +221,16 @@ impl Graph {
         for output in self.outputs.iter_mut().filter(|output| **output == from) {
             *output = to;
         }
+        for question in self.questions.iter_mut().filter(|question| question.value == Some(from)) {
+            question.value = Some(to);
+        }
     }
 
-    /// Drops the nodes whose results nothing reads, and constants likewise. Operators that change tensors stay.
+    /// Drops the nodes whose results nothing reads, and constants likewise. Operators that change tensors stay, and what
+    /// questions were about.
     pub(crate) fn sweep(&mut self) {
-        let mut read: std::collections::HashSet<ValueId> = self.outputs.iter().copied().collect();
+        let asked = self.questions.iter().filter_map(|question| question.value);
+        let mut read: HashSet<ValueId> = self.outputs.iter().copied().chain(asked).collect();
         let mut kept = Vec::new();
         for node in std::mem::take(&mut self.nodes).into_iter().rev() {
             if node.changes() || node.outputs.iter().any(|value| read.contains(value)) {

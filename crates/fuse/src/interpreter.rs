@@ -95,7 +95,7 @@ impl Interpreter {
                 values.remove(value);
             }
         }
-        self.outputs.iter().map(|value| Ok(find(*value, &values, &self.constants)?.shallow_clone())).collect()
+        self.given(&values)
     }
 
     /// What each operator took for these inputs.
@@ -134,8 +134,8 @@ impl Interpreter {
         Ok(false)
     }
 
-    /// The shapes and types of all values for these inputs.
-    pub(crate) fn shapes(&mut self, inputs: &[&Tensor]) -> Result<Shapes> {
+    /// The shapes and types of all values for these inputs, and the outputs.
+    pub(crate) fn shapes(&mut self, inputs: &[&Tensor]) -> Result<(Shapes, Vec<Tensor>)> {
         let mut values = self.start(inputs);
         let mut shapes: Shapes =
             self.constants.iter().chain(&values).map(|(value, tensor)| (*value, shape_of(tensor))).collect();
@@ -147,7 +147,12 @@ impl Interpreter {
                 values.remove(value);
             }
         }
-        Ok(shapes)
+        Ok((shapes, self.given(&values)?))
+    }
+
+    /// The outputs among these values.
+    fn given(&self, values: &Values) -> Result<Vec<Tensor>> {
+        self.outputs.iter().map(|value| Ok(find(*value, values, &self.constants)?.shallow_clone())).collect()
     }
 
     /// The number of operators of libtorch, and for each region its primitives and the reorders among them.
@@ -262,6 +267,7 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Result<Vec<Tensor>> {
         inputs: Vec::new(),
         outputs: node.outputs.clone(),
         constants: constants.collect(),
+        questions: Vec::new(),
         next: graph.next,
     };
     Interpreter::new(&one)?.run(&[])

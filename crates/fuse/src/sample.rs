@@ -1,12 +1,14 @@
 //! Example inputs: numbers that look normally distributed, without touching libtorch's generator.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::ffi::memory;
 
 /// A tensor of the given shape, the same for the same `seed`.
 pub(crate) fn normal(shape: &[i64], seed: u64, kind: Kind, device: Device) -> Result<Tensor> {
-    let count = usize::try_from(shape.iter().product::<i64>()).unwrap_or(0);
+    check_size(shape, 0)?;
+    let count = shape.iter().product::<i64>();
     let mut state = seed;
     let numbers: Vec<f32> = (0..count)
         .map(|_| {
@@ -17,6 +19,40 @@ pub(crate) fn normal(shape: &[i64], seed: u64, kind: Kind, device: Device) -> Re
         })
         .collect();
     Ok(Tensor::f_from_slice(&numbers)?.f_reshape(shape)?.f_to_kind(kind)?.f_to_device(device)?)
+}
+
+/// A copy of the tensor.
+pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let mut copy = tensor.f_zeros_like()?;
+    copy.f_copy_(tensor)?;
+    Ok(copy)
+}
+
+/// A copy of the tensor in which the first element is no number and the last one is infinite.
+pub(crate) fn broken(tensor: &Tensor) -> Result<Tensor> {
+    let copy = copy(&tensor.f_contiguous()?)?;
+    let flat = copy.f_view([-1i64])?;
+    let last = flat.size1()?;
+    if last == 0 {
+        return Ok(copy);
+    }
+    let _: Tensor = flat.f_narrow(0, last - 1, 1)?.f_fill_(f64::INFINITY)?;
+    let _: Tensor = flat.f_narrow(0, 0, 1)?.f_fill_(f64::NAN)?;
+    Ok(copy)
+}
+
+/// Makes sure that there can be a tensor of this shape: no size is less than `least`, and the machine has memory for it.
+pub(crate) fn check_size(shape: &[i64], least: i64) -> Result<()> {
+    if shape.iter().any(|size| *size < least) {
+        return Err(Error::input(format!("an input whose sizes are all at least {least}"), format!("shape {shape:?}")));
+    }
+    let bytes = shape.iter().try_fold(4u64, |bytes, size| bytes.checked_mul(size.unsigned_abs()));
+    let most = memory().unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs());
+    if bytes.is_some_and(|bytes| bytes <= most) {
+        return Ok(());
+    }
+    let expected = format!("an input that fits into the memory of {most} bytes");
+    Err(Error::input(expected, format!("shape {shape:?}, at 4 bytes for each element")))
 }
 
 /// Steele et al., Fast Splittable Pseudorandom Number Generators (2014).

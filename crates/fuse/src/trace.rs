@@ -1,15 +1,17 @@
 //! [`trace`]: the operators that a module's forward pass calls, as a [`Graph`].
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
-use mmcv_layers::observe::watch;
+use mmcv_layers::observe::{self, SamePart, Watch};
 use mmcv_layers::{Module, ModuleExt, Output};
 use mmcv_registry::Dict;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::ffi::{Tracing, Visit};
-use crate::graph::{Arg, Graph, Node, ValueId};
+use crate::ffi::{Asked, Tracing, Visit, plain};
+use crate::graph::{Arg, Graph, Node, Question, ValueId};
 
 /// A forward pass.
 pub(crate) struct Traced {
@@ -18,16 +20,31 @@ pub(crate) struct Traced {
     pub(crate) single: bool,
 }
 
-/// Runs the module on `inputs` and notes its operators. The constants of the graph share their memory with the module.
+thread_local! {
+    /// What [`observe::of_size`] used of sizes, in order.
+    static PARTS: RefCell<Vec<SamePart>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Is told what a module asks by [`observe::of_size`].
+fn note_part(tensor: &Tensor, same: SamePart) {
+    if Tracing::part(tensor) {
+        PARTS.with_borrow_mut(|parts| parts.push(same));
+    }
+}
+
+/// Runs the module on `inputs` and notes its operators, and what it asks of sizes. The constants of the graph share their
+/// memory with the module.
 pub(crate) fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) -> Result<Traced> {
     let _guard = tch::no_grad_guard();
     let state: Vec<Tensor> = module.state_dict().into_iter().map(|(_, tensor)| tensor).collect();
-    let references: Vec<&Tensor> = inputs.iter().collect();
-    let tracing = Tracing::begin(inputs.iter().chain(&state))?;
-    let output = watch(Tracing::scope, || module.call(&references, arguments)).map_err(Error::Module)?;
+    drop(PARTS.take());
+    let (tracing, standing) = Tracing::begin(inputs, &state)?;
+    let references: Vec<&Tensor> = standing.iter().collect();
+    let watching = Watch { scope: Tracing::scope, size: Tracing::unnoted_size, part: note_part };
+    let output = observe::watch(watching, || module.call(&references, arguments)).map_err(Error::Module)?;
     let single = matches!(output, Output::Tensor(_));
     let outputs = output.into_vec();
-    let mut builder = Builder::default();
+    let mut builder = Builder { parts: PARTS.take().into(), ..Builder::default() };
     tracing.end(&outputs, &mut builder)?;
     let graph = builder.finish(inputs.len(), &state)?;
     Ok(Traced { graph, single })
@@ -42,6 +59,8 @@ struct Builder {
     created: Vec<(ValueId, Tensor)>,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
+    questions: Vec<Question>,
+    parts: VecDeque<SamePart>,
     next: ValueId,
     problem: Option<Error>,
 }
@@ -89,6 +108,25 @@ impl Visit for Builder {
         self.created.push((value, tensor));
     }
 
+    fn asked(&mut self, what: Asked, value: Option<ValueId>, module: &str) {
+        let module = module.replace('/', ".");
+        let same: SamePart = match what {
+            Asked::Rank(rank) => Arc::new(move |size| size.len() == rank),
+            Asked::Size(asked) => Arc::new(move |size| size == asked),
+            Asked::Part => match self.parts.pop_front() {
+                Some(same) => same,
+                None => Arc::new(|_| false),
+            },
+            // It went on in spite of the error, which another size may not give.
+            Asked::Refused => Arc::new(|_| false),
+            Asked::Values(operator) => {
+                return self
+                    .refuse(&module, &format!("its forward pass reads values ({operator}), on which it may depend"));
+            }
+        };
+        self.questions.push(Question { value, same, module });
+    }
+
     fn ends(&mut self, inputs: &[ValueId], outputs: &[ValueId]) {
         self.inputs = inputs.to_vec();
         self.outputs = outputs.to_vec();
@@ -110,7 +148,13 @@ impl Builder {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        let mut graph = Graph { nodes: self.nodes, outputs: self.outputs, next: self.next, ..Graph::default() };
+        let mut graph = Graph {
+            nodes: self.nodes,
+            outputs: self.outputs,
+            questions: self.questions,
+            next: self.next,
+            ..Graph::default()
+        };
         let (own, parameters) = self.inputs.split_at(inputs.min(self.inputs.len()));
         graph.inputs = own.to_vec();
         for (value, tensor) in self.created {
@@ -125,7 +169,9 @@ impl Builder {
         let read = graph.uses();
         let parameters = parameters.iter().copied().zip(state.iter().map(Tensor::shallow_clone));
         for (value, tensor) in parameters.chain(self.tensors).filter(|(value, _)| read.contains_key(value)) {
-            graph.constants.insert(value, tensor.f_detach()?);
+            let tensor = tensor.f_detach()?;
+            let plain = plain(&tensor)?;
+            graph.constants.insert(value, plain.unwrap_or(tensor));
         }
         Ok(graph)
     }

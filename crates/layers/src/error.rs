@@ -143,10 +143,35 @@ impl From<TchError> for Error {
 /// What libtorch says, without the lists and the C++ stack trace that follow it.
 #[must_use]
 pub fn first_line(error: &TchError) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default().trim_start_matches("Internal torch error: ");
+    torch_message(&error.to_string())
+}
+
+/// A message of libtorch, without the lists and the C++ stack trace that follow it.
+#[must_use]
+pub fn torch_message(text: &str) -> String {
+    let text = text.trim_start().trim_start_matches("Internal torch error: ");
+    let text = text.split("Exception raised from ").next().unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default().trim_end();
     if line.contains("from the 'CUDA' backend") {
         return "this libtorch is built without CUDA: use one that has it (LIBTORCH)".to_owned();
     }
     line.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::torch_message;
+
+    #[test]
+    fn messages_of_libtorch_are_one_line() {
+        for text in [
+            "bad size",
+            "Internal torch error: bad size\nException raised from f at /x.cpp:3 (most recent call first):\nframe #0: g",
+            "Internal torch error: bad size Exception raised from f at /x.cpp:3",
+            "\nbad size\n\nframe #0: g",
+        ] {
+            assert_eq!(torch_message(text), "bad size");
+        }
+        assert!(torch_message("no kernel from the 'CUDA' backend").contains("LIBTORCH"));
+    }
 }

@@ -30,7 +30,7 @@ pub mod upsample;
 
 pub use containers::{ModuleDict, ModuleList, Sequential};
 pub use dialect::KeyDialect;
-pub use error::{Error, ErrorKind, Result, first_line};
+pub use error::{Error, ErrorKind, Result, first_line, torch_message};
 pub use identity::Identity;
 pub use init::InitCfg;
 pub use linear::{Linear, LinearConfig};
@@ -39,7 +39,7 @@ pub use module::{
 };
 pub use registry::{
     Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
-    build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer,
+    build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer, new_registry,
 };
 pub use shape::Misfit;
 pub use size::{Size, number};

@@ -5,12 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mmcv_registry::KeyPath;
 use tch::Tensor;
 
-use crate::{Module, Output, Result, join};
+use crate::{Error, Module, Output, Result, join, size};
 
 /// What was noted.
 #[derive(Debug, Default)]
@@ -33,6 +34,9 @@ pub struct Origin {
     /// The registered type.
     pub type_name: &'static str,
 }
+
+/// The [`Initial::values`] of a tensor that came from a checkpoint.
+pub const LOADED: &str = "loaded";
 
 /// How a tensor got its initial values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +86,19 @@ impl Log {
     }
 }
 
-/// Is told the name of a child before its forward pass, and `None` after it.
-pub type Watch = fn(Option<&str>);
+/// Who watches forward passes.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch {
+    /// Is told the name of a child before its forward pass, and `None` after it.
+    pub scope: fn(Option<&str>),
+    /// Gives the size of a tensor, of which [`of_size`] uses a part.
+    pub size: fn(&Tensor) -> Vec<i64>,
+    /// Is told what [`of_size`] used of the tensor's size: the function says whether another size has the same in its place.
+    pub part: fn(&Tensor, SamePart),
+}
+
+/// Says whether a size gives what another one gave.
+pub type SamePart = Arc<dyn Fn(&[i64]) -> bool + Send + Sync>;
 
 thread_local! {
     static ACTIVE: Cell<bool> = const { Cell::new(false) };
@@ -99,7 +114,28 @@ pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Log) {
     (given, LOG.replace(outer.0))
 }
 
-/// Does `work`, and calls `watch` with the name of each child before its forward pass, and with `None` after it.
+/// What `part` makes of the tensor's size.
+///
+/// A forward pass that asks for sizes this way, and not by [`Tensor::size`], can be seen to depend on nothing but what `part`
+/// gives: its fused form then works for all sizes that give the same.
+///
+/// # Errors
+/// Where the tensor is undefined.
+pub fn of_size<T>(tensor: &Tensor, part: impl Fn(&[i64]) -> T + Send + Sync + 'static) -> Result<T>
+where
+    T: Clone + PartialEq + Send + Sync + 'static,
+{
+    let Some(watch) = WATCH.get() else { return Ok(part(&size::of(tensor)?)) };
+    if !tensor.defined() {
+        return Err(Error::input("a tensor", "an undefined tensor"));
+    }
+    let found = part(&(watch.size)(tensor));
+    let kept = found.clone();
+    (watch.part)(tensor, Arc::new(move |size| part(size) == kept));
+    Ok(found)
+}
+
+/// Does `work`, and tells `watch` of the forward passes of all children.
 pub fn watch<T>(watch: Watch, work: impl FnOnce() -> T) -> T {
     let outer = WATCH.replace(Some(watch));
     let given = work();
@@ -159,11 +195,11 @@ pub(crate) fn run(
 ) -> Result<Output> {
     let watch = WATCH.get();
     if let Some(watch) = watch {
-        watch(Some(&name.to_string()));
+        (watch.scope)(Some(&name.to_string()));
     }
     let output = if ACTIVE.get() { noted(name, module, inputs, forward) } else { forward() };
     if let Some(watch) = watch {
-        watch(None);
+        (watch.scope)(None);
     }
     output
 }

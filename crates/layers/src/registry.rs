@@ -15,14 +15,72 @@ pub type Build = fn(&Arguments<'_>) -> Result<Box<dyn Module>>;
 /// A registry of layers, bricks and networks.
 pub type Registry = mmcv_registry::Registry<Build>;
 
-/// The default registry, with the types of this crate; `mmcv-bricks` and `mmcv-models` add theirs to it.
-///
-/// Its scope is `mmengine`, as the root registry's of the reference.
-pub static MODELS: Lazy<Registry> = Lazy::new(|| {
+/// The default registry of this crate, with its types alone: those of `mmcv-bricks` and `mmcv-models` are in the registries
+/// of these crates.
+pub static MODELS: Lazy<Registry> = Lazy::new(new_registry);
+
+/// A registry with the types of this crate. Its scope is `mmengine`, as the root registry's of the reference, and the scopes
+/// of libraries whose layers and networks have the same names mean the same types.
+#[must_use]
+pub fn new_registry() -> Registry {
     let registry = Registry::new("mmengine");
     add_all(&registry, SPECS.iter().copied());
+    for scope in SCOPES {
+        registry.accept_scope(scope, |_| Dict::new());
+    }
+    registry.note_absent(OPS, "it is of mmcv.ops, whose compiled operators are not here");
     registry
-});
+}
+
+/// The scopes and packages of the reference and of PyTorch, whose types are meant by ours.
+const SCOPES: &[&str] =
+    &["mmpretrain", "mmcls", "mmdet", "mmseg", "mmcv.cnn", "mmcv", "mmengine.model", "mmengine", "torch.nn"];
+
+/// The names of what mmcv.ops registers, and of its other classes.
+const OPS: &[&str] = &[
+    "mmcv.ops",
+    "DCN",
+    "DCNv2",
+    "SAC",
+    "MaskedConv",
+    "carafe",
+    "CrissCrossAttention",
+    "MultiScaleDeformableAttention",
+    "SparseConv2d",
+    "SparseConv3d",
+    "SparseConv4d",
+    "SparseConvTranspose2d",
+    "SparseConvTranspose3d",
+    "SparseInverseConv2d",
+    "SparseInverseConv3d",
+    "SubMConv2d",
+    "SubMConv3d",
+    "SubMConv4d",
+    "DeformConv2d",
+    "DeformConv2dPack",
+    "ModulatedDeformConv2d",
+    "ModulatedDeformConv2dPack",
+    "SAConv2d",
+    "MaskedConv2d",
+    "CARAFE",
+    "CARAFENaive",
+    "CARAFEPack",
+    "CornerPool",
+    "DeformRoIPool",
+    "DeformRoIPoolPack",
+    "ModulatedDeformRoIPoolPack",
+    "RoIAlign",
+    "RoIAlignRotated",
+    "RoIPool",
+    "PrRoIPool",
+    "PSAMask",
+    "FusedBiasLeakyReLU",
+    "SigmoidFocalLoss",
+    "SoftmaxFocalLoss",
+    "TINShift",
+    "BorderAlign",
+    "Correlation",
+];
 
 /// All types of this crate, by group.
 pub const SPECS: &[&[Spec<Build>]] = &[
@@ -99,7 +157,7 @@ pub struct Builder<'a> {
 }
 
 impl Default for Builder<'_> {
-    /// A builder with [`MODELS`].
+    /// A builder with [`MODELS`]: it knows the layers of this crate.
     fn default() -> Self {
         Self::new(&MODELS)
     }
@@ -198,11 +256,10 @@ impl<'a> Builder<'a> {
     /// The error of a type that is unknown, or of another group than the one that is built, says what the group holds:
     /// that is the mistake, and not the arguments which the type does not take.
     fn explain(&self, error: Error, cfg: &Config, group: &str) -> Error {
-        use ConfigErrorKind::UnknownType;
         let Some(name) = cfg.get("type").and_then(Config::as_str) else { return error };
         match (self.registry.get(name), &*error.kind) {
             (Some(spec), _) if spec.group.is_empty() || spec.group == group => error,
-            (None, ErrorKind::Config(inner)) if !matches!(*inner.kind, UnknownType { nearest: None, .. }) => error,
+            (None, ErrorKind::Config(inner)) if !is_unknown(inner) => error,
             (found, ErrorKind::Config(_)) => {
                 let specs = self.registry.specs();
                 let names: Vec<&str> = specs.iter().filter(|spec| spec.group == group).map(|spec| spec.name).collect();
@@ -236,6 +293,11 @@ impl<'a> Builder<'a> {
         observe::built(&*module, &self.path, spec.name);
         Ok(module)
     }
+}
+
+/// Whether nothing is known of a type: neither a name that looks like it, nor why it is not there.
+fn is_unknown(error: &ConfigError) -> bool {
+    matches!(&*error.kind, ConfigErrorKind::UnknownType { nearest: None, hint, .. } if hint.starts_with("; it holds"))
 }
 
 /// Decodes the arguments, makes the layer, and puts the key path before its errors: the usual body of a [`Build`].

@@ -134,7 +134,7 @@ impl Module for LayerScale {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let dims = size::of(input)?.len();
+        let dims = size::dims(input)?;
         let shape: Vec<i64> = match self.data_format {
             DataFormat::ChannelsLast => [vec![1; dims.saturating_sub(1)], vec![-1]].concat(),
             DataFormat::ChannelsFirst => [vec![1, -1], vec![1; dims.saturating_sub(2)]].concat(),

@@ -3,6 +3,7 @@
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::{Kind, Tensor};
 
+use crate::observe::of_size;
 use crate::{Error, Result};
 
 /// A kernel size, stride, padding or dilation: one number for all spatial dimensions, or a list with one for each.
@@ -104,11 +105,13 @@ pub(crate) fn rounded_once(input: &Tensor, operation: impl Fn(&Tensor) -> Result
 ///
 /// libtorch does not check that the size of the output can be counted, and then reads outside the input.
 pub(crate) fn pad(input: &Tensor, sides: &[i64], mode: &str, value: Option<f64>) -> Result<Tensor> {
-    let shape = of(input)?;
-    for (pair, size) in sides.chunks(2).zip(shape.iter().rev()) {
-        if pair.iter().try_fold(*size, |size, side| size.checked_add(*side)).is_none() {
-            return Err(Error::argument("padding", format!("{sides:?}"), "expected sides that fit into memory"));
-        }
+    let added = sides.to_vec();
+    let fits = of_size(input, move |shape| {
+        let mut pairs = added.chunks(2).zip(shape.iter().rev());
+        pairs.all(|(pair, size)| pair.iter().try_fold(*size, |size, side| size.checked_add(*side)).is_some())
+    })?;
+    if !fits {
+        return Err(Error::argument("padding", format!("{sides:?}"), "expected sides that fit into memory"));
     }
     Ok(input.f_pad(sides, mode, value)?)
 }

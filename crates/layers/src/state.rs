@@ -40,6 +40,16 @@ pub trait ModuleExt: Module {
         found
     }
 
+    /// The forward pass without gradients, on any thread: what a service calls. It holds libtorch's guard itself; the
+    /// mode (`train(false)` for inference) is the module's.
+    ///
+    /// # Errors
+    /// As [`Module::forward`].
+    fn predict(&self, input: &Tensor) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        self.forward(input)
+    }
+
     /// The number of elements of all parameters.
     fn parameter_count(&self) -> usize {
         self.named_parameters().iter().map(|(_, tensor)| tensor.numel()).sum()

@@ -14,22 +14,21 @@ pub use mmcv_zoo as zoo;
 
 pub use mmcv_models::MODELS;
 
-/// Builds a module of any registered type with [`MODELS`]: layers, bricks, backbones, classifiers.
-///
-/// # Errors
-/// Where the config is wrong; the error has the key path.
-pub fn build_model(cfg: &registry::Config) -> layers::Result<Box<dyn layers::Module>> {
-    layers::Builder::new(&MODELS).model(cfg)
-}
+mod builders;
+
+pub use builders::{
+    Builder, build_activation_layer, build_conv_layer, build_model, build_norm_layer, build_padding_layer,
+    build_plugin_layer, build_upsample_layer, conv_module,
+};
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{MODELS, build_model};
-    pub use mmcv_bricks::{ConvModule, ConvModuleConfig, conv_module};
-    pub use mmcv_checkpoint::{LoadOptions, load_checkpoint};
-    pub use mmcv_layers::{
-        Arguments, Builder, Module, ModuleExt, build_activation_layer, build_conv_layer, build_norm_layer,
-        build_padding_layer, build_plugin_layer, build_upsample_layer,
+    pub use crate::{
+        Builder, MODELS, build_activation_layer, build_conv_layer, build_model, build_norm_layer, build_padding_layer,
+        build_plugin_layer, build_upsample_layer, conv_module,
     };
+    pub use mmcv_bricks::{ConvModule, ConvModuleConfig};
+    pub use mmcv_checkpoint::{LoadOptions, load_checkpoint};
+    pub use mmcv_layers::{Arguments, Module, ModuleExt};
     pub use mmcv_registry::{Config, Dict, Spec, config, config_struct, dict};
 }

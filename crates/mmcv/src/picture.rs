@@ -50,7 +50,10 @@ pub(crate) fn scaled(photo: &RgbImage) -> Result<RgbImage> {
 /// Writes a PNG; its folder is made where it is missing.
 fn save(file: &Path, canvas: &RgbImage) -> Result<()> {
     make_folder_of(file)?;
-    canvas.save_with_format(file, image::ImageFormat::Png).with_context(|| format!("cannot write {}", file.display()))
+    mmcv_pth::replace_file(file, |temporary| {
+        let saved = canvas.save_with_format(temporary, image::ImageFormat::Png);
+        saved.with_context(|| format!("cannot write {}", file.display()))
+    })
 }
 
 /// Writes a PNG with the [`scaled`] photo on the left and its best classes, eight at most, with bars on the right.

@@ -86,8 +86,7 @@ impl Backbone for AlexNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = run_child("features", &self.features, input)?;
         if let Some(classifier) = &self.classifier {
-            let samples = output.size().first().copied().unwrap_or(0);
-            output = run_child("classifier", classifier, &output.f_reshape([samples, FEATURES])?)?;
+            output = run_child("classifier", classifier, &output.f_flatten(1, -1)?)?;
         }
         Ok(vec![output])
     }

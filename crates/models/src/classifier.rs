@@ -166,8 +166,7 @@ impl Module for GlobalAveragePooling {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let pooled = run_child("gap", &self.gap, input)?;
-        let samples = pooled.size().first().copied().unwrap_or(0);
-        Ok(pooled.f_view([samples, -1])?)
+        Ok(pooled.f_flatten(1, -1)?)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
@@ -349,7 +348,8 @@ impl LinearClsHead {
             class,
             loss_module: TrainingPart::loss(loss)?,
             fc: Linear::new(&LinearConfig::new(in_channels, num_classes))?,
-            init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?,
+            init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?
+                .by_default(*init_cfg == LinearClsHeadConfig::new(num_classes, in_channels).init_cfg),
         })
     }
 }

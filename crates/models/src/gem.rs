@@ -1,6 +1,7 @@
 //! `GeneralizedMeanPooling`. Reference: mmpretrain/models/necks/gem.py; Radenovic et al., Fine-tuning CNN Image Retrieval
 //! with No Human Annotation (2018).
 
+use mmcv_layers::observe::of_size;
 use mmcv_layers::{Error, Module, NotSend, Output, Parts, Result, init, number};
 use mmcv_registry::{Dict, config_struct};
 use tch::Tensor;
@@ -54,17 +55,18 @@ impl Module for GeneralizedMeanPooling {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let (samples, _, height, width) = input.size4().map_err(|_| {
-            let found = if input.defined() { format!("{:?}", input.size()) } else { "an undefined tensor".to_owned() };
-            Error::input("4D input", found)
+        let map = of_size(input, |shape| match shape {
+            [_, _, height, width] => Some([*height, *width]),
+            _ => None,
         })?;
+        let Some(map) = map else { return Err(Error::input("4D input", format!("{:?}", input.size()))) };
         let clamped = match self.clamp {
             true => input.f_clamp_min_tensor(&number(self.eps, input)?)?,
             false => input.shallow_clone(),
         };
         let powers = clamped.f_pow(&self.p)?;
-        let mean = powers.f_avg_pool2d([height, width], [height, width], [0, 0], false, true, None::<i64>)?;
-        Ok(mean.f_pow(&self.p.f_reciprocal()?)?.f_view([samples, -1])?)
+        let mean = powers.f_avg_pool2d(map, map, [0, 0], false, true, None::<i64>)?;
+        Ok(mean.f_pow(&self.p.f_reciprocal()?)?.f_flatten(1, -1)?)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {

@@ -12,6 +12,7 @@ mod regnet;
 mod res2net;
 mod resnet;
 mod resnext;
+mod scopes;
 mod training_part;
 mod vgg;
 mod zoo;
@@ -40,14 +41,21 @@ pub use resnext::{ResNeXtConfig, resnext};
 pub use vgg::{VGG, VGGConfig};
 pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
 
-/// The default registry with the types of this crate and of `mmcv-bricks` added: the same registry as
-/// [`mmcv_layers::MODELS`].
-pub static MODELS: Lazy<Registry> = Lazy::new(|| {
-    let registry = mmcv_bricks::MODELS.clone();
+/// The default registry, with the types of this crate, of `mmcv-bricks` and of `mmcv-layers`. What is added to it is not in
+/// the registries of those crates.
+pub static MODELS: Lazy<Registry> = Lazy::new(new_registry);
+
+/// A registry with the types of this crate, of `mmcv-bricks` and of `mmcv-layers`; `init_cfg` knows `Pretrained` from then
+/// on.
+#[must_use]
+pub fn new_registry() -> Registry {
+    let registry = mmcv_bricks::new_registry();
     add_all(&registry, [SPECS]);
+    registry.accept_scope("mmdet", scopes::mmdet);
+    registry.accept_scope("mmseg", scopes::mmseg);
     mmcv_checkpoint::register_pretrained();
     registry
-});
+}
 
 /// The registered networks and their parts.
 pub const SPECS: &[Spec<Build>] = &[

@@ -37,7 +37,8 @@ config_struct! {
             act_cfg: Option<Dict> = Some(dict! { type: "ReLU6" }),
             /// Whether batch norms stay in evaluation mode in training.
             norm_eval: bool = false,
-            /// Accepted for the reference's configs; it saves memory there, and changes no numbers.
+            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
             with_cp: bool = false,
             /// Rules of initialisation.
             init_cfg: Config = Config::List(vec![
@@ -94,7 +95,8 @@ impl MobileNetV2 {
         let conv2 = conv_modules.build(channels, last_channels, Kernel { size: 1, stride: 1, groups: 1 }, true)?;
         let rules = rules(&config.init_cfg, &MobileNetV2Config::new().init_cfg, config.pretrained.as_deref());
         let rules = rules.map_err(|error| error.below(&builder.path))?;
-        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?;
+        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?
+            .by_default(config.init_cfg == MobileNetV2Config::new().init_cfg);
         let out_indices = config.out_indices.clone();
         Ok(Self { conv1, layers, conv2, out_indices, frozen_stages, norm_eval, init_cfg })
     }

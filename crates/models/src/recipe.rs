@@ -1,6 +1,6 @@
 //! [`Recipe`]: a config file that holds all that is needed to classify pictures.
 
-use mmcv_checkpoint::{LoadOptions, ReviseKeys};
+use mmcv_checkpoint::{DtypePolicy, LoadOptions, ReviseKeys};
 use mmcv_layers::{Builder, Error, Module, Registry, Result};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct};
 
@@ -44,6 +44,11 @@ config_struct! {
             dialect: Option<String> = None,
             /// Whether every tensor of the network has to be in the file and the other way round.
             strict: bool = true,
+            /// The entry of the file that holds the tensors, such as `state_dict_ema`, or `checkpoint.net` for one inside another; null
+            /// for `state_dict`, `model`, `ema`, or the whole file.
+            entry: Option<String> = None,
+            /// Tensors of another type than the network's: `cast` converts them, `exact` refuses them.
+            dtype: DtypePolicy = DtypePolicy::Cast,
         }
     }
 }
@@ -185,6 +190,8 @@ impl CheckpointConfig {
             prefix: self.prefix.clone(),
             dialect: self.dialect.clone(),
             strict: self.strict,
+            entry: self.entry.clone(),
+            dtype: self.dtype,
             ..LoadOptions::default()
         })
     }

@@ -85,7 +85,7 @@ config_struct! {
             arch: Arch,
         }
         inherit options: ResNetOptions {
-            stem_channels = 32,
+            stem_channels = Some(32),
             base_channels = 32,
             strides = vec![2, 2, 2, 2],
             init_cfg = Config::Null,

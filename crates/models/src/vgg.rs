@@ -199,8 +199,7 @@ impl Backbone for VGG {
             }
         }
         if let Some(classifier) = &self.classifier {
-            let samples = output.size().first().copied().unwrap_or(0);
-            given.push(run_child("classifier", classifier, &output.f_reshape([samples, -1])?)?);
+            given.push(run_child("classifier", classifier, &output.f_flatten(1, -1)?)?);
         }
         Ok(given)
     }

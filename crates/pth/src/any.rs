@@ -26,7 +26,8 @@ impl From<Checkpoint> for AnyCheckpoint {
 }
 
 impl AnyCheckpoint {
-    /// Opens `path`, and where it has the [name of an index](Sharded::is_index), the files that it names.
+    /// Opens `path`, and where it has the [name of an index](Sharded::is_index), the files that it names. Beside the
+    /// formats of [`Checkpoint::open`], plain pickles of numpy arrays are read, as Detectron2 and Caffe2 have them.
     ///
     /// # Errors
     /// As [`Checkpoint::open`] or [`Sharded::open`].
@@ -43,7 +44,8 @@ impl AnyCheckpoint {
         if Sharded::is_index(path) {
             return Sharded::open_with(path, options).map(Self::Sharded);
         }
-        Checkpoint::open_with(path, options).map(Self::from)
+        let options = Options { plain_pickles: true, ..options.clone() };
+        Checkpoint::open_with(path, &options).map(Self::from)
     }
 
     /// The file or the index, as it was given.

@@ -1,13 +1,12 @@
 //! Files of `torch.save` since torch 1.6, and TorchScript archives: a pickle and its storages in a zip archive.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::error::{ErrorKind, PickleProblem, StorageProblem, ZipProblem};
+use crate::file::File;
 use crate::limits::{MAX_PICKLE_BYTES, max_unfolded_bytes};
-use crate::map::Map;
-use crate::pickle::{AllowList, Graph, Machine, Persistence};
+use crate::pickle::{AllowList, Graph, Input, Machine, Persistence};
 use crate::storage::{Place, StorageTable};
 use crate::zip::{Archive, Entry};
 
@@ -22,7 +21,7 @@ pub(crate) struct Contents {
 }
 
 /// Reads the pickle, and finds the entry of each storage; the storages themselves are not touched.
-pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<Contents, ErrorKind> {
+pub(crate) fn read(file: &File, allowed: AllowList<'_>) -> Result<Contents, ErrorKind> {
     let archive = Archive::parse(file)?;
     let (folder, pickle) = archive.data_pickle()?;
     let mut reader = Reader { file, archive: &archive, used: Vec::new(), inflated: 0 };
@@ -31,16 +30,21 @@ pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<Contents, Error
         None => false,
         Some(index) => is_big_endian(&reader.content(index)?)?,
     };
-    let pickle = reader.content(pickle)?;
-    ErrorKind::check_limit("bytes of data.pkl", pickle.len() as u64, MAX_PICKLE_BYTES as u64)?;
+    let (start, entry) = reader.checked(pickle)?;
+    ErrorKind::check_limit("bytes of data.pkl", entry.size, MAX_PICKLE_BYTES as u64)?;
     let mut storages = StorageTable::default();
     let allowed = AllowList { torchscript, ..allowed };
-    let machine = Machine::new(&pickle, allowed, Persistence::Zip, &mut storages);
-    let machine = if matches!(pickle, Cow::Owned(_)) { machine.inflated() } else { machine.mapped(file) };
-    let (graph, length) = machine.run()?;
-    if length != pickle.len() {
-        let problem = PickleProblem::Trailing(pickle.len() - length);
-        return Err(ErrorKind::Pickle { offset: length, problem });
+    let (graph, length) = if entry.is_stored() {
+        let input = Input::of_file(file, start, entry.size);
+        Machine::new(input, allowed, Persistence::Zip, &mut storages).run()?
+    } else {
+        let pickle = entry.inflate(file, start)?;
+        Machine::new(Input::of_memory(&pickle), allowed, Persistence::Zip, &mut storages).counted().run()?
+    };
+    if length != entry.size {
+        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let problem = PickleProblem::Trailing(number(entry.size.saturating_sub(length)));
+        return Err(ErrorKind::Pickle { offset: number(length), problem });
     }
     reader.place_storages(folder, &mut storages)?;
     reader.check_overlaps()?;
@@ -59,10 +63,10 @@ fn is_big_endian(content: &[u8]) -> Result<bool, ZipProblem> {
 }
 
 struct Reader<'a> {
-    file: &'a Map,
+    file: &'a File,
     archive: &'a Archive,
     /// Where the data of the entries in use is.
-    used: Vec<Range<usize>>,
+    used: Vec<Range<u64>>,
     /// Bytes that the entries in use inflate to, all together.
     inflated: u64,
 }
@@ -73,29 +77,35 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks that an entry can be read, and that all those in use do not inflate too much.
-    fn locate(&mut self, entry: &Entry) -> Result<Range<usize>, ErrorKind> {
+    fn locate(&mut self, entry: &Entry) -> Result<Range<u64>, ErrorKind> {
         let range = self.archive.locate(self.file, entry)?;
         self.used.push(range.clone());
         if !entry.is_stored() {
             self.inflated = self.inflated.saturating_add(entry.size);
-            let limit = max_unfolded_bytes(self.file.len() as u64);
+            let limit = max_unfolded_bytes(self.file.length());
             ErrorKind::check_limit("bytes that the zip entries inflate to", self.inflated, limit)?;
         }
         Ok(range)
     }
 
-    /// The whole content of an entry, which is kept in memory when it is deflated.
-    fn content(&mut self, index: usize) -> Result<Cow<'a, [u8]>, ErrorKind> {
+    /// The whole content of an entry.
+    fn content(&mut self, index: usize) -> Result<Vec<u8>, ErrorKind> {
+        let (start, entry) = self.checked(index)?;
+        if !entry.is_stored() {
+            return entry.inflate(self.file, start);
+        }
+        Ok(self.file.bytes(start, entry.size)?.unwrap_or_default())
+    }
+
+    /// Where the data of an entry starts, whose checksum is right where it is stored.
+    fn checked(&mut self, index: usize) -> Result<(u64, &'a Entry), ErrorKind> {
         let entry = self.entry(index)?;
         ErrorKind::check_limit("bytes of a zip entry", entry.size, MAX_PICKLE_BYTES as u64)?;
-        let range = self.locate(entry)?;
-        let data = self.file.get(range).unwrap_or_default();
+        let start = self.locate(entry)?.start;
         if entry.is_stored() {
-            entry.check_crc(data)?;
-            self.file.release_part(data);
-            return Ok(Cow::Borrowed(data));
+            entry.check_crc_of_file(self.file, start)?;
         }
-        entry.inflate(data).map(Cow::Owned)
+        Ok((start, entry))
     }
 
     fn place_storages(&mut self, folder: &[u8], storages: &mut StorageTable) -> Result<(), ErrorKind> {
@@ -110,7 +120,7 @@ impl<'a> Reader<'a> {
                 let problem = StorageProblem::Size { found: entry.size, declared: storage.bytes() };
                 return Err(storage.error(problem));
             }
-            let start = self.locate(entry)?.start as u64;
+            let start = self.locate(entry)?.start;
             storage.place = Place::Entry { index, start };
         }
         Ok(())

@@ -25,11 +25,6 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
-    /// What was read from position `start` on.
-    pub(crate) fn read_since(&self, start: usize) -> &'a [u8] {
-        self.bytes.get(start..self.position).unwrap_or_default()
-    }
-
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len().saturating_sub(self.position)
     }
@@ -41,21 +36,8 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
-    /// The bytes up to the next line feed, which is read too; at most `limit` bytes.
-    pub(crate) fn line(&mut self, limit: usize) -> Result<&'a [u8], Ended> {
-        let rest = self.bytes.get(self.position..).ok_or(Ended)?;
-        let length = rest.iter().take(limit).position(|&byte| byte == b'\n').ok_or(Ended)?;
-        let line = self.take(length)?;
-        self.position += 1;
-        Ok(line)
-    }
-
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Ended> {
         self.take(N)?.try_into().map_err(|_| Ended)
-    }
-
-    pub(crate) fn u8(&mut self) -> Result<u8, Ended> {
-        Ok(u8::from_le_bytes(self.array()?))
     }
 
     pub(crate) fn u16(&mut self) -> Result<u16, Ended> {

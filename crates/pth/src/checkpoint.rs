@@ -8,16 +8,16 @@ use serde_json::Value as JsonValue;
 
 use crate::any::with_prefix;
 use crate::error::{Error, ErrorKind};
+use crate::file::File;
 use crate::json::{self, Json};
 use crate::limits::max_unfolded_bytes;
-use crate::map::Map;
 use crate::options::Options;
 use crate::pickle::{AllowList, Graph, Node, Value};
 use crate::raw::RawTensor;
 use crate::source::Source;
 use crate::tensor::Tensor;
 use crate::tree::{self, Budget, Holders, Path};
-use crate::{archive, legacy, opaque, safetensors, zip};
+use crate::{archive, bare, legacy, opaque, safetensors, zip};
 
 /// The file formats that are read, found by content and never by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,27 +79,30 @@ impl Checkpoint {
     }
 
     fn read(path: &FilePath, options: &Options) -> Result<Self, ErrorKind> {
-        let map = Map::open(path)?;
-        let allowed = AllowList { inert: &options.inert, unknown: options.unknown, torchscript: false };
-        let (format, mut graph, source) = if map.starts_with(&zip::LOCAL_SIGNATURE) {
-            let contents = archive::read(&map, allowed)?;
+        let file = File::open(path)?;
+        let head = file.head(HEAD_BYTES)?;
+        let allowed = AllowList { inert: &options.inert, unknown: options.unknown, torchscript: false, arrays: false };
+        let (format, mut graph, source) = if head.starts_with(&zip::LOCAL_SIGNATURE) {
+            let contents = archive::read(&file, allowed)?;
             let format = if contents.torchscript { Format::TorchScript } else { Format::PthZip };
-            let source = Source::new(map, contents.storages, Some(contents.archive), contents.big_endian);
+            let source = Source::new(file, contents.storages, Some(contents.archive), contents.big_endian);
             (format, contents.graph, source)
-        } else if let Some(length) = safetensors::header_length(&map) {
-            let (graph, storages) = safetensors::read(&map, length)?;
-            (Format::Safetensors, graph, Source::new(map, storages, None, false))
-        } else if legacy::is_legacy(&map) {
-            let (graph, storages) = legacy::read(&map, allowed)?;
-            (Format::PthLegacy, graph, Source::new(map, storages, None, false))
+        } else if let Some(length) = safetensors::header_length(&head, file.length()) {
+            let (graph, storages) = safetensors::read(&file, length)?;
+            (Format::Safetensors, graph, Source::new(file, storages, None, false))
+        } else if legacy::is_legacy(&head) {
+            let (graph, storages) = legacy::read(&file, allowed)?;
+            (Format::PthLegacy, graph, Source::new(file, storages, None, false))
+        } else if options.plain_pickles && bare::is_pickle(&head) {
+            let (graph, storages) = bare::read(&file, allowed)?;
+            (Format::Pickle, graph, Source::new(file, storages, None, false))
         } else {
-            return Err(ErrorKind::UnknownFormat { found: looks_like(&map) });
+            return Err(ErrorKind::UnknownFormat { found: looks_like(&head) });
         };
         // The attributes of the root module are the root of the tree.
         if let Some(&Node::Module(Some(attributes))) = graph.node(graph.root) {
             graph.root = attributes;
         }
-        source.release_all();
         Self::check(path, format, graph, source)
     }
 
@@ -306,6 +309,9 @@ impl serde::Serialize for Meta<'_> {
     }
 }
 
+/// The start of a file, by which its format is known.
+const HEAD_BYTES: u64 = 512;
+
 /// What a file that is no checkpoint looks like, in words.
 fn looks_like(file: &[u8]) -> &'static str {
     let text = file.trim_ascii_start();
@@ -314,7 +320,9 @@ fn looks_like(file: &[u8]) -> &'static str {
         [b'P', b'K', ..] => "a zip archive that is empty, split or does not start with an entry",
         [0x1f, 0x8b, ..] => "gzip",
         [b'7', b'z', 0xbc, 0xaf, ..] => "7z",
-        [0x80, 1..=5, ..] => "a bare pickle",
+        [0x80, 1..=5, ..] => {
+            "a bare pickle (one of numpy arrays, such as Detectron2's .pkl, becomes a checkpoint by `mmcv ckpt convert FILE NEW.pth`)"
+        }
         _ if file.get(257..262) == Some(b"ustar") => "tar",
         _ if text.starts_with(b"<") => "HTML or XML (an error page of a server?)",
         _ if text.starts_with(b"{") => {

@@ -136,22 +136,29 @@ fn different(
     Ok(Some(Different { key: left.key().to_owned(), dtypes, shapes, values }))
 }
 
-/// Compares elements: the one tensor as a whole, which costs memory only where it does not lie in the file as it is,
-/// with the chunks of the other.
+/// Compares elements: the chunks of the one tensor with the same part of the other, which costs memory only where it does
+/// not lie in the file as it is.
 fn compare_values(
     (left, left_type): (&RawTensor<'_>, Dtype),
     (right, right_type): (&RawTensor<'_>, Dtype),
     options: &CompareOptions<'_>,
 ) -> Result<Values, Error> {
-    let whole = left.bytes()?;
+    let mut whole = Vec::new();
+    if !left.read_part(0, &mut []).map_err(|kind| left.error(kind))? {
+        whole = left.bytes()?;
+    }
     let (left_size, right_size) = (left_type.size(), right_type.size());
-    let mut values = Values { of: (whole.len() / left_size) as u64, ..Values::default() };
-    let mut position = 0;
+    let mut values = Values { of: left.byte_count() / left_size as u64, ..Values::default() };
+    let (mut position, mut failed, mut part) = (0, None, Vec::new());
     right.for_each_chunk(|chunk| {
-        let end = position + chunk.len() / right_size * left_size;
-        let part = whole.get(position..end).unwrap_or_default();
+        part.resize(chunk.len() / right_size * left_size, 0);
+        let end = position + part.len();
+        match whole.get(position..end) {
+            Some(bytes) => part.copy_from_slice(bytes),
+            None => failed = failed.take().or(left.read_part(position as u64, &mut part).err()),
+        }
         position = end;
-        if left_type == right_type && part == chunk {
+        if failed.is_some() || left_type == right_type && part == chunk {
             return;
         }
         for (left, right) in part.chunks_exact(left_size).zip(chunk.chunks_exact(right_size)) {
@@ -165,9 +172,10 @@ fn compare_values(
             }
         }
     })?;
-    left.release();
-    right.release();
-    Ok(values)
+    match failed {
+        Some(kind) => Err(left.error(kind)),
+        None => Ok(values),
+    }
 }
 
 impl Values {

@@ -6,7 +6,9 @@ use std::path::Path;
 use serde_json::{Map, Value as JsonValue};
 
 use crate::any::AnyCheckpoint;
+use crate::cast;
 use crate::checkpoint::{Checkpoint, Format};
+use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind};
 use crate::json::Json;
 use crate::pickle::{Graph, Mapping, Value};
@@ -14,7 +16,7 @@ use crate::raw::RawTensor;
 use crate::safetensors::METADATA;
 use crate::sharded::Sharded;
 use crate::tree::{Budget, Holders};
-use crate::write::{self, Loss, TensorData, Tree, of_object, opaque};
+use crate::write::{self, Loss, TensorData, Tree, destination, of_object, opaque};
 
 /// The Python attribute of a state dict that holds the versions of modules.
 pub(crate) const VERSIONS: &str = "_metadata";
@@ -35,6 +37,9 @@ pub struct ConvertOptions<'a> {
     /// Only what is below this entry, a dotted path such as `state_dict` or `nets.teacher`; its keys lose that part. Default:
     /// everything.
     pub entry: Option<&'a str>,
+    /// The type that floating-point tensors get: float16, bfloat16, float32 or float64; others stay as they are. Default:
+    /// each keeps its own.
+    pub dtype: Option<Dtype>,
     /// Whether what the target cannot hold is left out. Default: false, it is an error that names it.
     pub lossy: bool,
     /// Is told how many bytes have been written, now and then.
@@ -46,6 +51,8 @@ pub struct ConvertOptions<'a> {
 pub struct Converted {
     /// Number of tensors.
     pub tensors: usize,
+    /// Tensors whose numbers are of another type than in the source.
+    pub cast: usize,
     /// Tensors that overlap others in memory, and in safetensors have a copy of their own.
     pub unshared: usize,
     /// What the target cannot hold: the path to it, and what it is.
@@ -69,16 +76,18 @@ pub fn convert(
     options: &ConvertOptions<'_>,
 ) -> Result<Converted, Error> {
     let path = path.as_ref();
+    destination(path)?;
     let part = Part::find(checkpoint, options.entry).map_err(|kind| Error::new(checkpoint.path(), kind))?;
     let written = match target {
         Target::Pth => part.write_pth(path, options),
         Target::Safetensors => part.write_safetensors(path, options),
     };
-    written.map_err(|kind| match kind {
+    let converted = written.map_err(|kind| match kind {
         // What is wrong with the source is said of the source.
-        ErrorKind::Io(_) | ErrorKind::Write(_) => Error::new(path, kind),
+        ErrorKind::Io(_) | ErrorKind::Write(_) | ErrorKind::Destination { .. } => Error::new(path, kind),
         _ => Error::new(checkpoint.path(), kind),
-    })
+    })?;
+    Ok(Converted { cast: part.cast(options), ..converted })
 }
 
 /// Tensors and their keys.
@@ -107,10 +116,17 @@ impl<'a> Part<'a> {
         Ok(Self { checkpoint, root, prefix: format!("{entry}."), tensors })
     }
 
+    /// How many tensors get another type.
+    fn cast(&self, options: &ConvertOptions<'_>) -> usize {
+        let Some(to) = options.dtype else { return 0 };
+        let types = self.tensors.iter().filter_map(RawTensor::dtype);
+        types.filter(|&from| from != to && cast::is_floating_point(from)).count()
+    }
+
     fn write_pth(&self, path: &Path, options: &ConvertOptions<'_>) -> Result<Converted, ErrorKind> {
         let mut converted = Converted { tensors: self.tensors.len(), ..Converted::default() };
         let Some((file, root)) = self.root else {
-            let (tensors, mut losses) = self.writable(|_| None)?;
+            let (tensors, mut losses) = self.writable(options, |_| None)?;
             let (texts, lost) = self.texts();
             losses.extend(lost);
             converted.left_out = allowed(losses, options)?;
@@ -119,7 +135,7 @@ impl<'a> Part<'a> {
             return Ok(converted);
         };
         let raw = |node| file.raw("".into(), node);
-        let tree = Tree { graph: file.graph(), holders: file.holders(), root, raw };
+        let tree = Tree { graph: file.graph(), holders: file.holders(), root, dtype: options.dtype, raw };
         converted.left_out = write::write_tree(path, &tree, !options.lossy, options.progress)?;
         converted.tensors -= self.tensors.iter().filter(|raw| raw.unsupported().is_some()).count();
         Ok(converted)
@@ -127,10 +143,11 @@ impl<'a> Part<'a> {
 
     fn write_safetensors(&self, path: &Path, options: &ConvertOptions<'_>) -> Result<Converted, ErrorKind> {
         let lacking = |raw: &RawTensor<'_>| {
-            let dtype = raw.dtype().filter(|dtype| dtype.safetensors_name().is_none())?;
+            let cast = |from| options.dtype.filter(|_| cast::is_floating_point(from)).unwrap_or(from);
+            let dtype = raw.dtype().map(cast).filter(|dtype| dtype.safetensors_name().is_none())?;
             Some(format!("a tensor of type {dtype}, which safetensors do not have"))
         };
-        let (tensors, mut losses) = self.writable(lacking)?;
+        let (tensors, mut losses) = self.writable(options, lacking)?;
         let (mut texts, lost) = self.texts();
         losses.extend(lost);
         if !texts.iter().any(|(key, _)| key == "format") {
@@ -143,12 +160,13 @@ impl<'a> Part<'a> {
         }
         let left_out = allowed(losses, options)?;
         write::write_safetensors_with(path, &tensors, &texts, options.progress)?;
-        Ok(Converted { tensors: tensors.len(), unshared: overlapping(&self.tensors), left_out })
+        Ok(Converted { tensors: tensors.len(), unshared: overlapping(&self.tensors), left_out, cast: 0 })
     }
 
     /// The tensors that can be written, and why the others cannot.
     fn writable(
         &self,
+        options: &ConvertOptions<'_>,
         lacking: impl Fn(&RawTensor<'_>) -> Option<String>,
     ) -> Result<(Named<'a>, Vec<Loss>), ErrorKind> {
         let (mut tensors, mut losses) = (Vec::with_capacity(self.tensors.len()), Vec::new());
@@ -156,7 +174,11 @@ impl<'a> Part<'a> {
             let reason = raw.unsupported().map(|word| format!("a tensor that is {word}")).or_else(|| lacking(raw));
             match reason {
                 Some(reason) => losses.push((raw.key().to_owned(), reason)),
-                None => tensors.push((raw.key().to_owned(), TensorData::of_file(raw)?)),
+                None => {
+                    let tensor = TensorData::of_file(raw)?;
+                    let tensor = if let Some(dtype) = options.dtype { tensor.cast(dtype)? } else { tensor };
+                    tensors.push((raw.key().to_owned(), tensor));
+                }
             }
         }
         Ok((tensors, losses))

@@ -50,6 +50,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// `text` as it can be printed on a terminal: control characters, line separators and marks that change the direction of
+/// text are escaped.
+pub fn printable(text: &str) -> String {
+    one_line(text, usize::MAX)
+}
+
 /// `text` without anything that could break or disguise a line, cut to `limit` characters.
 pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
@@ -82,9 +88,18 @@ pub enum ErrorKind {
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The file has fewer bytes than when it was opened.
+    #[error("became shorter while it was read")]
+    Shortened,
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotRegularFile,
+    /// Something that no file replaces.
+    #[error("{found} is there, and only regular files are written or replaced")]
+    Destination {
+        /// What is there.
+        found: &'static str,
+    },
     /// Memory of another size than a tensor that was to be copied there.
     #[error("tensor {key:?}: {found} bytes of memory for its {wanted} bytes")]
     Target {
@@ -323,6 +338,17 @@ pub enum PickleProblem {
         strides: Vec<u64>,
         /// Its first element in the storage.
         offset: u64,
+    },
+    /// An array of numpy whose elements are objects of Python.
+    #[error("an array of Python objects has no plain elements")]
+    ObjectArray,
+    /// An array of numpy that has not the bytes of its elements.
+    #[error("an array of shape {shape:?} has {found} bytes")]
+    ArraySize {
+        /// The sizes.
+        shape: Vec<u64>,
+        /// The bytes that it has.
+        found: u64,
     },
     /// A persistent id is no well-formed storage.
     #[error("a persistent id is no storage")]

@@ -1,10 +1,14 @@
 //! The elements of a strided view, in row-major order and little-endian.
 
 use crate::dtype::Dtype;
+use crate::error::{ErrorKind, StorageProblem};
+use crate::source::Content;
 use crate::tensor::Strided;
 
 /// Bytes that are gathered before they are handed on.
 const CHUNK_BYTES: usize = 1 << 16;
+/// Bytes that are read at once to gather elements from them, however few elements there are.
+const MIN_READ_BYTES: u64 = 64 << 20;
 
 /// How the elements of a tensor are laid out, with dimensions joined where they follow on each other.
 #[derive(Debug)]
@@ -48,7 +52,8 @@ struct Change {
 impl Change {
     fn new(tensor: &Strided, big_endian: bool) -> Self {
         let &Strided { dtype, conjugate, negative, .. } = tensor;
-        Self { dtype, swap: big_endian && dtype.word() > 1, conjugate, negative }
+        let swap = (big_endian || tensor.big_endian) && dtype.word() > 1;
+        Self { dtype, swap, conjugate, negative }
     }
 
     fn is_none(self) -> bool {
@@ -85,51 +90,95 @@ pub(crate) fn is_plain(tensor: &Strided, big_endian: bool) -> bool {
     Layout::new(tensor).is_row_major() && Change::new(tensor, big_endian).is_none()
 }
 
-/// A tensor's elements within the bytes of its storage slice.
+/// A tensor's elements, to be taken from its storage slice.
 #[derive(Debug)]
 pub(crate) struct Gather<'a> {
-    bytes: &'a [u8],
     tensor: &'a Strided,
     layout: Layout,
     change: Change,
+    /// Bytes of a storage that are read at once to gather elements from them, however few elements there are.
+    read_bytes: u64,
 }
 
 impl<'a> Gather<'a> {
-    /// `bytes` are the tensor's storage slice; `big_endian` is how they are stored.
-    pub(crate) fn new(bytes: &'a [u8], tensor: &'a Strided, big_endian: bool) -> Self {
-        Self { bytes, tensor, layout: Layout::new(tensor), change: Change::new(tensor, big_endian) }
+    /// `big_endian` is how the file stores elements.
+    pub(crate) fn new(tensor: &'a Strided, big_endian: bool) -> Self {
+        let (layout, change) = (Layout::new(tensor), Change::new(tensor, big_endian));
+        Self { tensor, layout, change, read_bytes: MIN_READ_BYTES }
     }
 
-    /// The elements where they are, if they need no change; else `None`.
-    pub(crate) fn borrowed(&self) -> Option<&'a [u8]> {
+    /// Hands the elements on in chunks; `content` is the tensor's storage slice.
+    pub(crate) fn for_each_chunk(&self, content: &Content<'_>, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
         if self.tensor.elements() == 0 {
-            return Some(&[]);
+            return Ok(());
         }
         let size = self.tensor.dtype.size() as u64;
-        let plain = self.layout.is_row_major() && self.change.is_none();
-        plain.then(|| crate::bytes::part(self.bytes, self.tensor.offset * size, self.tensor.logical_bytes())).flatten()
+        if !self.layout.is_row_major() {
+            return self.each_part(&self.layout.dims, self.tensor.offset, content, &mut each);
+        }
+        let mut changed = Vec::new();
+        content.for_each_block(self.tensor.offset * size, self.tensor.logical_bytes(), |block| {
+            for chunk in block.chunks(CHUNK_BYTES) {
+                if self.change.is_none() {
+                    each(chunk);
+                    continue;
+                }
+                changed.clear();
+                changed.extend_from_slice(chunk);
+                self.change.apply(&mut changed);
+                each(&changed);
+            }
+        })
     }
 
-    /// Hands the elements on in chunks. `None` when the storage is shorter than it was declared, which is found before.
-    pub(crate) fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Option<()> {
-        if let Some(bytes) = self.borrowed() {
-            bytes.chunks(CHUNK_BYTES).for_each(each);
-            return Some(());
+    /// Gathers the elements of some dimensions from `offset` on. What lies between the first and the last of them is read
+    /// at once where it is not much more than they are, and else in parts.
+    fn each_part(
+        &self,
+        dims: &[(u64, u64)],
+        offset: u64,
+        content: &Content<'_>,
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<(), ErrorKind> {
+        let size = self.tensor.dtype.size() as u64;
+        let elements = dims.iter().fold(1, |count: u64, &(size, _)| count.saturating_mul(size));
+        let bytes = extent(dims) * size;
+        let limit = self.read_bytes.max(elements.saturating_mul(2 * size));
+        let (Some((&(count, stride), inner)), true) = (dims.split_first(), bytes > limit) else {
+            let bytes = content.load(offset * size, bytes)?;
+            let gathered = match size {
+                1 => self.gather::<1>(&bytes, dims, each),
+                2 => self.gather::<2>(&bytes, dims, each),
+                4 => self.gather::<4>(&bytes, dims, each),
+                8 => self.gather::<8>(&bytes, dims, each),
+                _ => self.gather::<16>(&bytes, dims, each),
+            };
+            let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
+            return gathered.ok_or_else(missing);
+        };
+        // As many steps at once as can be read at once.
+        let room = self.read_bytes.saturating_sub(extent(inner) * size);
+        let steps = (room / (stride * size).max(1) + 1).min(count);
+        let mut done = 0;
+        while done < count {
+            let taken = steps.min(count - done);
+            let start = offset + done * stride;
+            if taken == 1 {
+                self.each_part(inner, start, content, each)?;
+            } else {
+                self.each_part(&[&[(taken, stride)], inner].concat(), start, content, each)?;
+            }
+            done += taken;
         }
-        match self.tensor.dtype.size() {
-            1 => self.gather::<1>(each),
-            2 => self.gather::<2>(each),
-            4 => self.gather::<4>(each),
-            8 => self.gather::<8>(each),
-            _ => self.gather::<16>(each),
-        }
+        Ok(())
     }
 
-    /// As above, with elements of `SIZE` bytes.
-    fn gather<const SIZE: usize>(&self, mut each: impl FnMut(&[u8])) -> Option<()> {
-        let block = Block::new(&self.layout, SIZE);
+    /// The elements of `dims` in `bytes`, which start with the first of them, with elements of `SIZE` bytes. `None` when
+    /// the bytes are too few.
+    fn gather<const SIZE: usize>(&self, bytes: &[u8], dims: &[(u64, u64)], each: &mut impl FnMut(&[u8])) -> Option<()> {
+        let block = Block::new(dims, SIZE);
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + block.offsets.len() * SIZE);
-        let mut odometer = Odometer::new(block.outer, self.tensor.offset);
+        let mut odometer = Odometer::new(block.outer);
         while let Some(start) = odometer.next() {
             let mut done = 0;
             while done < block.run {
@@ -137,11 +186,11 @@ impl<'a> Gather<'a> {
                 if block.is_contiguous() {
                     let count = (block.run - done).min((CHUNK_BYTES / SIZE) as u64);
                     done += count;
-                    chunk.extend_from_slice(crate::bytes::part(self.bytes, at * SIZE as u64, count * SIZE as u64)?);
+                    chunk.extend_from_slice(crate::bytes::part(bytes, at * SIZE as u64, count * SIZE as u64)?);
                 } else {
                     let (offsets, steps) = block.from(done);
                     done += steps;
-                    let bytes = self.bytes.get(usize::try_from(at * SIZE as u64).ok()?..)?;
+                    let bytes = bytes.get(usize::try_from(at * SIZE as u64).ok()?..)?;
                     extend::<SIZE>(&mut chunk, bytes, offsets)?;
                 }
                 if chunk.len() >= CHUNK_BYTES {
@@ -155,6 +204,11 @@ impl<'a> Gather<'a> {
         each(&chunk);
         Some(())
     }
+}
+
+/// Elements from the first to the last one of some dimensions.
+fn extent(dims: &[(u64, u64)]) -> u64 {
+    dims.iter().map(|&(count, stride)| (count - 1) * stride).sum::<u64>() + 1
 }
 
 /// Appends the elements at `offsets`, in bytes from the start of `bytes`.
@@ -189,9 +243,8 @@ impl<'a> Block<'a> {
     const MIN_ROW_BYTES: u64 = 128;
 
     /// `size` are the bytes of an element.
-    fn new(layout: &'a Layout, size: usize) -> Self {
+    fn new(mut dims: &'a [(u64, u64)], size: usize) -> Self {
         let mut offsets = vec![0];
-        let mut dims = layout.dims.as_slice();
         while let Some((&(count, stride), outer)) = dims.split_last() {
             let row = stride == 1 && offsets.len() == 1 && count.saturating_mul(size as u64) >= Self::MIN_ROW_BYTES;
             let repeats = (Self::MAX_ELEMENTS / offsets.len()) as u64;
@@ -236,8 +289,8 @@ struct Odometer<'a> {
 }
 
 impl<'a> Odometer<'a> {
-    fn new(outer: &'a [(u64, u64)], offset: u64) -> Self {
-        Self { outer, counts: vec![0; outer.len()], next: Some(offset) }
+    fn new(outer: &'a [(u64, u64)]) -> Self {
+        Self { outer, counts: vec![0; outer.len()], next: Some(0) }
     }
 
     fn next(&mut self) -> Option<u64> {
@@ -281,7 +334,9 @@ mod tests {
     #[test]
     fn any_view_is_gathered_as_one_element_at_a_time_would_be() {
         let bytes: Vec<u8> = (0..1 << 20).map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-        let views: [(&[u64], &[u64]); 9] = [
+        let views: [(&[u64], &[u64]); 11] = [
+            (&[5, 4, 3], &[10_000, 100, 7]),
+            (&[3, 4], &[1, 20_000]),
             (&[3, 5], &[1, 3]),
             (&[2, 2, 2, 2, 2], &[1, 0, 4, 2, 0]),
             (&[7, 2000], &[1, 7]),
@@ -296,9 +351,13 @@ mod tests {
             for dtype in [Dtype::Uint8, Dtype::Float16, Dtype::Float32, Dtype::Float64, Dtype::Complex128] {
                 let slice = StorageSlice { storage: 0, start: 0, length: bytes.len() as u64 };
                 let tensor = Strided::new(dtype, shape.to_vec(), strides.to_vec(), 3, Some(slice)).unwrap();
-                let mut gathered = Vec::new();
-                Gather::new(&bytes, &tensor, false).for_each_chunk(|chunk| gathered.extend_from_slice(chunk)).unwrap();
-                assert!(gathered == naive(&bytes, &tensor), "{shape:?} {strides:?} {dtype}");
+                for read_bytes in [MIN_READ_BYTES, 5000, 1] {
+                    let mut gathered = Vec::new();
+                    let gather = Gather { read_bytes, ..Gather::new(&tensor, false) };
+                    let content = Content::Memory(&bytes);
+                    gather.for_each_chunk(&content, |chunk| gathered.extend_from_slice(chunk)).unwrap();
+                    assert!(gathered == naive(&bytes, &tensor), "{shape:?} {strides:?} {dtype} {read_bytes}");
+                }
             }
         }
     }

@@ -10,12 +10,9 @@ use sha2::{Digest as _, Sha256};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, one_line};
 use crate::json::hexadecimal;
-use crate::map::RELEASE_BYTES;
 use crate::options::Options;
 use crate::raw::RawTensor;
 
-/// Tensors of fewer bytes than this stay in memory after they were hashed.
-const SMALL_BYTES: u64 = 1 << 20;
 /// Characters of a key or value in the text form.
 const MAX_TEXT: usize = 200;
 
@@ -62,18 +59,7 @@ fn digests(checkpoint: &Checkpoint) -> Result<Vec<Option<[u8; 32]>>, Error> {
             continue;
         }
         let mut hasher = Sha256::new();
-        let mut unreleased = 0;
-        tensor.for_each_chunk(|chunk| {
-            hasher.update(chunk);
-            unreleased += chunk.len();
-            if unreleased >= RELEASE_BYTES {
-                tensor.release();
-                unreleased = 0;
-            }
-        })?;
-        if tensor.byte_count() > SMALL_BYTES {
-            tensor.release();
-        }
+        tensor.for_each_chunk(|chunk| hasher.update(chunk))?;
         if let Some(slot) = digests.get_mut(index) {
             *slot = Some(hasher.finalize().into());
         }

@@ -131,6 +131,9 @@ impl Serialize for Json<'_> {
                 tagged("$opaque", graph.name(global), serializer)
             }
             Some(Node::Opaque(opaque)) => tagged("$opaque", graph.name(opaque.class), serializer),
+            Some(Node::Array) => tagged("$opaque", "numpy.ndarray", serializer),
+            Some(Node::ArrayType(_)) => tagged("$opaque", "numpy.dtype", serializer),
+            Some(Node::FileBytes { .. }) => tagged("$opaque", "builtins.bytes", serializer),
             // Tensors are listed elsewhere, and every index refers to a node.
             Some(Node::Tensor(_)) | None => serializer.serialize_unit(),
         }

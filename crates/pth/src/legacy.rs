@@ -2,37 +2,40 @@
 
 use std::collections::HashSet;
 
-use crate::bytes::Cursor;
 use crate::error::{ErrorKind, LegacyProblem, StorageProblem};
-use crate::map::Map;
+use crate::file::File;
 use crate::options::UnknownClasses;
-use crate::pickle::{AllowList, Graph, Machine, Node, Persistence, Value};
+use crate::pickle::{AllowList, Graph, Input, Machine, Node, Persistence, Value};
 use crate::storage::{Place, StorageTable};
 
 /// The first pickle, 0x1950a86a20f9469cfc6c, in decimal.
 const MAGIC: &str = "119547037146038801333356";
+/// Bytes of the count of elements before those of a storage.
+const COUNT_BYTES: u64 = 8;
 const PROTOCOL_VERSION: Value = Value::Int(1001);
 
 /// Whether the first pickle of `file` is the magic number of legacy files.
 pub(crate) fn is_legacy(file: &[u8]) -> bool {
     // The number alone takes a few bytes, with any protocol.
     let start = file.get(..64).unwrap_or(file);
-    let allowed = AllowList { inert: &[], unknown: UnknownClasses::Refuse, torchscript: false };
-    let pickle = Machine::new(start, allowed, Persistence::None, &mut StorageTable::default()).run();
+    let allowed = AllowList { inert: &[], unknown: UnknownClasses::Refuse, torchscript: false, arrays: false };
+    let pickle = Machine::new(Input::of_memory(start), allowed, Persistence::None, &mut StorageTable::default()).run();
     pickle.is_ok_and(|(graph, _)| matches!(graph.node(graph.root), Some(Node::BigInt(digits)) if **digits == *MAGIC))
 }
 
 /// The values and storages of a legacy file.
-pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<(Graph, StorageTable), ErrorKind> {
+pub(crate) fn read(file: &File, allowed: AllowList<'_>) -> Result<(Graph, StorageTable), ErrorKind> {
     let mut storages = StorageTable::default();
     let mut position = 0;
     let mut next = |persistence, storages: &mut StorageTable| {
-        let rest = file.get(position..).unwrap_or_default();
-        let (graph, length) =
-            Machine::new(rest, allowed, persistence, storages).mapped(file).run().map_err(|error| match error {
-                ErrorKind::Pickle { offset, problem } => ErrorKind::Pickle { offset: position + offset, problem },
-                error => error,
-            })?;
+        let machine = Machine::new(Input::of_file(file, position, u64::MAX), allowed, persistence, storages);
+        let (graph, length) = machine.run().map_err(|error| match error {
+            ErrorKind::Pickle { offset, problem } => {
+                let before = usize::try_from(position).unwrap_or(usize::MAX);
+                ErrorKind::Pickle { offset: before.saturating_add(offset), problem }
+            }
+            error => error,
+        })?;
         position += length;
         Ok::<_, ErrorKind>((graph, position))
     };
@@ -48,11 +51,10 @@ pub(crate) fn read(file: &Map, allowed: AllowList<'_>) -> Result<(Graph, Storage
 }
 
 /// Finds the record of each storage: its count of elements, then its bytes, in the order of the key list.
-fn place_storages(file: &[u8], position: usize, keys: &Graph, storages: &mut StorageTable) -> Result<(), ErrorKind> {
+fn place_storages(file: &File, mut position: u64, keys: &Graph, storages: &mut StorageTable) -> Result<(), ErrorKind> {
     let not_a_list = || LegacyProblem::Keys(keys.kind(keys.root).to_owned());
     let Some(Node::List(list)) = keys.node(keys.root) else { return Err(not_a_list().into()) };
     let mut seen = HashSet::with_capacity(list.len());
-    let mut cursor = Cursor::at(file, position as u64);
     for &key in list {
         let key = keys.text(key).ok_or_else(not_a_list)?;
         let unknown = || ErrorKind::from(LegacyProblem::Keys(key.to_owned()));
@@ -60,14 +62,14 @@ fn place_storages(file: &[u8], position: usize, keys: &Graph, storages: &mut Sto
             return Err(unknown());
         }
         let storage = storages.by_key(key).ok_or_else(unknown)?;
-        let found = cursor.u64().map_err(|_| storage.error(StorageProblem::Ended))?;
+        let count = file.bytes(position, COUNT_BYTES)?.and_then(|bytes| bytes.try_into().ok());
+        let found = u64::from_le_bytes(count.ok_or_else(|| storage.error(StorageProblem::Ended))?);
         if found != storage.count {
             return Err(storage.error(StorageProblem::Size { found, declared: storage.count }));
         }
-        storage.place = Place::File(cursor.position() as u64);
-        let length = usize::try_from(storage.bytes()).ok();
-        let bytes = length.and_then(|length| cursor.take(length).ok());
-        bytes.ok_or_else(|| storage.error(StorageProblem::Ended))?;
+        storage.place = Place::File(position + COUNT_BYTES);
+        let end = (position + COUNT_BYTES).checked_add(storage.bytes()).filter(|end| *end <= file.length());
+        position = end.ok_or_else(|| storage.error(StorageProblem::Ended))?;
     }
     match storages.iter().find(|storage| matches!(storage.place, Place::Unknown)) {
         Some(storage) => Err(LegacyProblem::Keys(storage.key.to_string()).into()),

@@ -1,8 +1,9 @@
 //! Reader and writer of PyTorch's file formats; nothing in a file is ever executed.
 //!
 //! [`Checkpoint::open`] reads the files of `torch.save` (zip and legacy), TorchScript archives and safetensors. It looks
-//! at the content only, maps the file into memory, and checks the whole structure; the [bytes](RawTensor::bytes) of a
-//! tensor are read when they are asked for. [`inspect`] is the same for people and scripts.
+//! at the content only, and checks the whole structure; the [bytes](RawTensor::bytes) of a tensor are read when they are
+//! asked for. A file that becomes shorter meanwhile is an error; only bytes that are lent, by [`RawTensor::mapped`], must not
+//! go away. [`inspect`] is the same for people and scripts.
 //!
 //! [`Sharded::open`] reads a state dict that is in several of them, and [`AnyCheckpoint::open`] either.
 //!
@@ -16,19 +17,21 @@ struct Readme;
 
 mod any;
 mod archive;
+mod bare;
 mod bytes;
+mod cast;
 mod checkpoint;
 mod compare;
 mod convert;
 mod dtype;
 mod error;
+mod file;
 mod find;
 mod gather;
 mod inspect;
 mod json;
 mod legacy;
 mod limits;
-mod map;
 mod number;
 mod object;
 mod opaque;
@@ -50,11 +53,11 @@ pub use checkpoint::{Checkpoint, Format};
 pub use compare::{CompareOptions, Comparison, Different, Values, compare};
 pub use convert::{ConvertOptions, Converted, Target, convert};
 pub use dtype::Dtype;
-pub use error::{Error, ErrorKind, LegacyProblem, PickleProblem, StorageProblem, TreeProblem, ZipProblem};
+pub use error::{Error, ErrorKind, LegacyProblem, PickleProblem, StorageProblem, TreeProblem, ZipProblem, printable};
 pub use find::{Found, Place};
 pub use inspect::{Inspection, inspect};
 pub use options::{Options, UnknownClasses};
 pub use raw::RawTensor;
 pub use read::read_all;
 pub use sharded::Sharded;
-pub use write::{Item, TensorData, write_pth, write_safetensors};
+pub use write::{Item, TensorData, destination, replace_file, write_pth, write_safetensors};

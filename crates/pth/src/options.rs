@@ -5,6 +5,8 @@
 pub struct Options {
     pub(crate) inert: Vec<(String, String)>,
     pub(crate) unknown: UnknownClasses,
+    /// Whether plain pickles of numpy arrays are read.
+    pub(crate) plain_pickles: bool,
 }
 
 impl Options {

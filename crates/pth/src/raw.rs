@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::dtype::Dtype;
-use crate::error::{Error, ErrorKind, StorageProblem};
+use crate::error::{Error, ErrorKind};
 use crate::gather::{Gather, is_plain};
 use crate::source::{Content, Large, Source};
 use crate::tensor::{Strided, Tensor};
@@ -77,22 +77,21 @@ impl<'a> RawTensor<'a> {
         self.strided().map_or(0, Strided::logical_bytes)
     }
 
-    /// The elements in row-major order, little-endian: bool one byte, complex numbers real part first. They are borrowed
-    /// from the mapped file where they lie there in this form, and gathered otherwise.
+    /// The elements in row-major order, little-endian: bool one byte, complex numbers real part first. They are read from
+    /// the file; [`mapped`](Self::mapped) lends them where that is possible.
     ///
     /// # Errors
-    /// The tensor is unsupported, or the bytes in the file are damaged (wrong checksum, broken compression).
-    pub fn bytes(&self) -> Result<Cow<'a, [u8]>, Error> {
+    /// The tensor is unsupported, the bytes in the file are damaged (wrong checksum, broken compression), or the file became
+    /// shorter since it was opened.
+    pub fn bytes(&self) -> Result<Vec<u8>, Error> {
         self.read_bytes().map_err(|kind| self.error(kind))
     }
 
-    fn read_bytes(&self) -> Result<Cow<'a, [u8]>, ErrorKind> {
-        if let Some(mapped) = self.find_mapped()? {
-            return Ok(Cow::Borrowed(mapped));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(self.byte_count()).unwrap_or(0));
-        self.read_chunks(|chunk| bytes.extend_from_slice(chunk))?;
-        Ok(Cow::Owned(bytes))
+    fn read_bytes(&self) -> Result<Vec<u8>, ErrorKind> {
+        self.supported()?;
+        let mut bytes = vec![0; usize::try_from(self.byte_count()).unwrap_or(0)];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Hands the elements on in chunks, in the same form, without taking memory for all of them.
@@ -108,12 +107,12 @@ impl<'a> RawTensor<'a> {
         if let Some((large, range)) = self.streamed(tensor) {
             return large.for_each_chunk(within(range, each));
         }
-        let content = self.content(tensor)?;
-        let gathered = Gather::new(&content, tensor, self.source.is_big_endian()).for_each_chunk(each);
-        gathered.ok_or_else(|| ErrorKind::Storage { key: self.key.to_string(), problem: StorageProblem::Ended })
+        Gather::new(tensor, self.source.is_big_endian()).for_each_chunk(&self.content(tensor)?, each)
     }
 
-    /// The elements where they lie in the mapped file, if they lie there as [`bytes`](Self::bytes) gives them.
+    /// The elements where they lie in the file, if they lie there as [`bytes`](Self::bytes) gives them. The file is mapped
+    /// into memory for it, and must not become shorter while they are in use: touching what is gone ends the process with
+    /// SIGBUS. All other methods read, and give an error.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -123,20 +122,21 @@ impl<'a> RawTensor<'a> {
 
     fn find_mapped(&self) -> Result<Option<&'a [u8]>, ErrorKind> {
         let tensor = self.supported()?;
-        if tensor.slice.is_some_and(|slice| self.source.is_deflated(slice.storage)) {
+        if !is_plain(tensor, self.source.is_big_endian()) {
             return Ok(None);
         }
-        match self.content(tensor)? {
-            Content::Mapped(bytes) => Ok(Gather::new(bytes, tensor, self.source.is_big_endian()).borrowed()),
-            Content::Inflated(..) => Ok(None),
+        if tensor.elements() == 0 {
+            return Ok(Some(&[]));
         }
+        let start = tensor.offset.saturating_mul(tensor.dtype.size() as u64);
+        self.content(tensor)?.mapped(start, tensor.logical_bytes())
     }
 
     /// This tensor as a view of its whole storage, where that is stored as it has to be written.
     pub(crate) fn whole_storage(&self) -> Option<(Strided, Stored<'a>)> {
         let tensor = self.strided()?;
         let slice = tensor.slice?;
-        let plain = !(self.source.is_big_endian() || tensor.conjugate || tensor.negative);
+        let plain = !(self.source.is_big_endian() || tensor.big_endian || tensor.conjugate || tensor.negative);
         let (start, size) = (slice.start, tensor.dtype.size() as u64);
         let length = self.source.length(slice.storage)?;
         let whole = plain && start.is_multiple_of(size) && length.is_multiple_of(size);
@@ -174,8 +174,8 @@ impl<'a> RawTensor<'a> {
         slice.map_or(Ok(()), |slice| self.source.verify_storage(slice.storage)).map_err(|kind| self.error(kind))
     }
 
-    /// Tells the system that the file's pages of this tensor's storage are not needed for now, which keeps the memory
-    /// of a program small that goes through a large file once. Using the tensor again reads them again.
+    /// Tells the system that the [mapped](Self::mapped) pages of this tensor's storage are not needed for now, which keeps
+    /// the memory of a program small that goes through a large file once. Using them again reads them again.
     pub fn release(&self) {
         if let Some(slice) = self.strided().and_then(|tensor| tensor.slice) {
             self.source.release(slice.storage);
@@ -189,18 +189,18 @@ impl<'a> RawTensor<'a> {
         }
     }
 
-    /// Reads the elements from the file into `target`, which has their size, if they lie there as they have to.
-    pub(crate) fn read_in_place(&self, target: &mut [u8]) -> Result<bool, ErrorKind> {
+    /// Reads bytes of the elements, from byte `start` of them, into `target`, if they lie in the file as they have to.
+    pub(crate) fn read_part(&self, start: u64, target: &mut [u8]) -> Result<bool, ErrorKind> {
         let tensor = self.supported()?;
         let Some(slice) = tensor.slice.filter(|_| is_plain(tensor, self.source.is_big_endian())) else {
             return Ok(false);
         };
-        let start = tensor.offset.saturating_mul(tensor.dtype.size() as u64);
-        self.source.read_stored(slice, start, target)
+        let first = tensor.offset.saturating_mul(tensor.dtype.size() as u64);
+        self.source.read_stored(slice, first.saturating_add(start), target)
     }
 
     fn content(&self, tensor: &Strided) -> Result<Content<'a>, ErrorKind> {
-        tensor.slice.map_or(Ok(Content::Mapped(&[])), |slice| self.source.slice(slice))
+        tensor.slice.map_or(Ok(Content::Memory(&[])), |slice| self.source.slice(slice))
     }
 
     /// Where the elements of a tensor lie in a large deflated storage, of which they are the most and lie there in

@@ -11,7 +11,7 @@ const MIN_BYTES_FOR_THREADS: u64 = 8 << 20;
 
 impl RawTensor<'_> {
     /// Copies the elements into `target`, in the form of [`bytes`](Self::bytes). Elements that lie in the file in that
-    /// form are read into place, in one copy and without mapping the file's pages.
+    /// form are read into place, in one copy.
     ///
     /// # Errors
     /// `target` has not exactly [`byte_count`](Self::byte_count) bytes, or as [`bytes`](Self::bytes); what `target` holds
@@ -20,12 +20,12 @@ impl RawTensor<'_> {
         self.fill(target).map_err(|kind| self.error(kind))
     }
 
-    fn fill(&self, target: &mut [u8]) -> Result<(), ErrorKind> {
+    pub(crate) fn fill(&self, target: &mut [u8]) -> Result<(), ErrorKind> {
         let (wanted, found) = (self.byte_count(), target.len());
         if wanted != found as u64 {
             return Err(ErrorKind::Target { key: self.key().to_owned(), wanted, found });
         }
-        if self.read_in_place(target)? {
+        if self.read_part(0, target)? {
             return Ok(());
         }
         let mut rest = &mut *target;

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::dtype::Dtype;
 use crate::error::ErrorKind;
+use crate::file::File;
 use crate::limits::{MAX_HEADER_BYTES, MAX_HEADER_RANK, MAX_TEXT_BYTES, MAX_VALUES};
 use crate::object::Object;
 use crate::pickle::{Graph, Mapping, Node, Value};
@@ -18,20 +19,21 @@ use crate::tensor::{StorageSlice, Strided, Tensor, element_count, row_major_stri
 pub(crate) const METADATA: &str = "__metadata__";
 const LENGTH_BYTES: u64 = 8;
 
-/// The length of the header, if `file` looks like safetensors: the length fits, and a `{` follows.
-pub(crate) fn header_length(file: &[u8]) -> Option<u64> {
-    let length = u64::from_le_bytes(*file.first_chunk()?);
-    let fits = length <= (file.len() as u64).checked_sub(LENGTH_BYTES)?;
-    (fits && file.get(LENGTH_BYTES as usize) == Some(&b'{')).then_some(length)
+/// The length of the header, if a file of `file_bytes` that begins with `head` looks like safetensors: the length fits, and
+/// a `{` follows.
+pub(crate) fn header_length(head: &[u8], file_bytes: u64) -> Option<u64> {
+    let length = u64::from_le_bytes(*head.first_chunk()?);
+    let fits = length <= file_bytes.checked_sub(LENGTH_BYTES)?;
+    (fits && head.get(LENGTH_BYTES as usize) == Some(&b'{')).then_some(length)
 }
 
 /// The tensors and texts of `file`, whose header is `length` bytes long.
-pub(crate) fn read(file: &[u8], length: u64) -> Result<(Graph, StorageTable), ErrorKind> {
+pub(crate) fn read(file: &File, length: u64) -> Result<(Graph, StorageTable), ErrorKind> {
     ErrorKind::check_limit("bytes of the safetensors header", length, MAX_HEADER_BYTES)?;
-    let header = crate::bytes::part(file, LENGTH_BYTES, length).unwrap_or_default();
-    let header: Header = serde_json::from_slice(header).map_err(|error| problem(format!("header: {error}")))?;
+    let header = file.bytes(LENGTH_BYTES, length)?.unwrap_or_default();
+    let header: Header = serde_json::from_slice(&header).map_err(|error| problem(format!("header: {error}")))?;
     let data = LENGTH_BYTES + length;
-    check_layout(&header, file.len() as u64 - data)?;
+    check_layout(&header, file.length() - data)?;
     let mut graph = Graph::new();
     let mut storages = StorageTable::default();
     let mut root = Mapping::default();

@@ -1,10 +1,11 @@
-//! The mapped file of a checkpoint: its storages, their checksums, and what of them is deflated.
+//! The file of a checkpoint: its storages, their checksums, and what of them is deflated.
 
-use std::ops::{Deref, Range};
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::{ErrorKind, StorageProblem};
-use crate::map::{Map, RELEASE_BYTES};
+use crate::file::{BLOCK_BYTES, File};
 use crate::storage::{Place, Storage, StorageTable};
 use crate::tensor::{StorageId, StorageSlice};
 use crate::zip::{Archive, Entry};
@@ -15,10 +16,10 @@ const READ_BYTES: usize = 256 << 10;
 /// piece for each tensor that takes up most of it.
 const MAX_KEPT_BYTES: u64 = 32 << 20;
 
-/// The mapped file, and what is known about the storages in it.
+/// The open file, and what is known about the storages in it.
 #[derive(Debug)]
 pub(crate) struct Source {
-    map: Map,
+    file: File,
     storages: StorageTable,
     archive: Option<Archive>,
     big_endian: bool,
@@ -28,17 +29,24 @@ pub(crate) struct Source {
     inflated: Mutex<Option<(StorageId, Arc<Vec<u8>>)>>,
 }
 
+/// Where the bytes of a storage are.
+enum Extent<'a> {
+    /// From which byte of the file, and how many, with the zip entry where there is one.
+    File(u64, u64, Option<&'a Entry>),
+    Memory(&'a [u8]),
+}
+
 impl Source {
-    pub(crate) fn new(map: Map, storages: StorageTable, archive: Option<Archive>, big_endian: bool) -> Self {
+    pub(crate) fn new(file: File, storages: StorageTable, archive: Option<Archive>, big_endian: bool) -> Self {
         let verified = storages.iter().map(|_| OnceLock::new()).collect();
-        Self { map, storages, archive, big_endian, verified, inflated: Mutex::new(None) }
+        Self { file, storages, archive, big_endian, verified, inflated: Mutex::new(None) }
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.map.len() as u64
+        self.file.length()
     }
 
-    /// The bytes of a slice of a storage; the storage's checksum is verified the first time.
+    /// Where the bytes of a slice of a storage are; the storage's checksum is verified the first time.
     pub(crate) fn slice(&self, slice: StorageSlice) -> Result<Content<'_>, ErrorKind> {
         let storage = self.known(slice.storage)?;
         let whole = self.storage(slice.storage, storage)?;
@@ -46,22 +54,23 @@ impl Source {
     }
 
     fn known(&self, id: StorageId) -> Result<&Storage, ErrorKind> {
-        let missing = || ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended };
-        self.storages.get(id).ok_or_else(missing)
+        self.storages.get(id).ok_or_else(ended)
     }
 
     fn storage(&self, id: StorageId, storage: &Storage) -> Result<Content<'_>, ErrorKind> {
-        let ended = || storage.error(StorageProblem::Ended);
-        let (data, entry) = self.place(storage)?;
-        let Some(entry) = entry else { return Ok(Content::Mapped(data)) };
+        let (start, length, entry) = match self.extent(storage)? {
+            Extent::Memory(bytes) => return Ok(Content::Memory(bytes)),
+            Extent::File(start, length, entry) => (start, length, entry),
+        };
+        let whole = Content::File { file: &self.file, start, length };
+        let Some(entry) = entry else { return Ok(whole) };
         let verified = self.verified.get(id as usize).ok_or_else(ended)?;
         if entry.is_stored() {
             if verified.get().is_none() {
-                let parts = data.chunks(RELEASE_BYTES).inspect(|_| self.release(id));
-                entry.check_crc_of(parts)?;
+                entry.check_crc_of_file(&self.file, start)?;
                 let _ = verified.set(());
             }
-            return Ok(Content::Mapped(data));
+            return Ok(whole);
         }
         let mut last = self.inflated.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, content)) = last.as_ref().filter(|(last, _)| *last == id) {
@@ -69,18 +78,18 @@ impl Source {
         }
         // The one before is given back before memory is taken for the next.
         *last = None;
-        let content = Arc::new(entry.inflate(data)?);
+        let content = Arc::new(entry.inflate(&self.file, start)?);
         let _ = verified.set(());
         *last = Some((id, Arc::clone(&content)));
         Ok(Content::inflated(&content))
     }
 
     /// Reads bytes of a storage slice from its byte `start` into `target`, and compares the storage's checksum, unless
-    /// that was done before. `false` when the storage is deflated.
+    /// that was done before. `false` when they do not lie in the file as they are.
     pub(crate) fn read_stored(&self, slice: StorageSlice, start: u64, target: &mut [u8]) -> Result<bool, ErrorKind> {
         let storage = self.known(slice.storage)?;
         let ended = || storage.error(StorageProblem::Ended);
-        let (first, length, entry) = self.extent(storage)?;
+        let Extent::File(first, length, entry) = self.extent(storage)? else { return Ok(false) };
         if entry.is_some_and(|entry| !entry.is_stored()) {
             return Ok(false);
         }
@@ -96,7 +105,7 @@ impl Source {
             Some(entry) if bytes == length => {
                 let mut position = position;
                 let parts = target.chunks_mut(READ_BYTES).map(|part| {
-                    self.map.read_at(position, part)?;
+                    self.file.read_at(position, part)?;
                     position += part.len() as u64;
                     Ok::<_, ErrorKind>(&*part)
                 });
@@ -105,33 +114,22 @@ impl Source {
             }
             _ => {
                 self.verify_storage(slice.storage)?;
-                self.map.read_at(position, target)?;
+                self.file.read_at(position, target)?;
             }
         }
         Ok(true)
     }
 
-    pub(crate) fn is_deflated(&self, id: StorageId) -> bool {
-        let entry = self.storages.get(id).and_then(|storage| self.place(storage).ok()?.1);
-        entry.is_some_and(|entry| !entry.is_stored())
-    }
-
-    /// The bytes of a storage as they lie in the file, and its zip entry where it has one.
-    fn place(&self, storage: &Storage) -> Result<(&[u8], Option<&Entry>), ErrorKind> {
-        let (start, length, entry) = self.extent(storage)?;
-        let bytes = crate::bytes::part(&self.map, start, length);
-        Ok((bytes.ok_or_else(|| storage.error(StorageProblem::Ended))?, entry))
-    }
-
-    /// From which byte of the file, and how many, with the zip entry where there is one.
-    fn extent(&self, storage: &Storage) -> Result<(u64, u64, Option<&Entry>), ErrorKind> {
+    /// Where the bytes of a storage are.
+    fn extent(&self, storage: &Storage) -> Result<Extent<'_>, ErrorKind> {
         let ended = || storage.error(StorageProblem::Ended);
         match storage.place {
             Place::Unknown => Err(ended()),
-            Place::File(start) => Ok((start, storage.bytes(), None)),
+            Place::File(start) => Ok(Extent::File(start, storage.bytes(), None)),
+            Place::Memory(index) => self.storages.kept(index).map(Extent::Memory).ok_or_else(ended),
             Place::Entry { index, start } => {
                 let entry = self.archive.as_ref().and_then(|archive| archive.entries.get(index)).ok_or_else(ended)?;
-                Ok((start, entry.compressed, Some(entry)))
+                Ok(Extent::File(start, entry.compressed, Some(entry)))
             }
         }
     }
@@ -139,8 +137,10 @@ impl Source {
     /// The data of a deflated storage that is too large to be inflated at once.
     pub(crate) fn large(&self, id: StorageId) -> Option<Large<'_>> {
         let storage = self.storages.get(id).filter(|storage| storage.bytes() > MAX_KEPT_BYTES)?;
-        let (data, entry) = self.place(storage).ok()?;
-        Some(Large { source: self, id, data, entry: entry.filter(|entry| !entry.is_stored())? })
+        match self.extent(storage).ok()? {
+            Extent::File(start, _, Some(entry)) if !entry.is_stored() => Some(Large { source: self, id, start, entry }),
+            _ => None,
+        }
     }
 
     /// Bytes of a storage.
@@ -153,16 +153,13 @@ impl Source {
     }
 
     /// Hands all of a storage on in chunks; whether it is damaged is known at the end only.
-    pub(crate) fn for_each_chunk_of(&self, id: StorageId, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+    pub(crate) fn for_each_chunk_of(&self, id: StorageId, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
         if let Some(large) = self.large(id) {
             return large.for_each_chunk(each);
         }
         let Some(storage) = self.storages.get(id) else { return Ok(()) };
-        for part in self.storage(id, storage)?.chunks(RELEASE_BYTES) {
-            each(part);
-            self.release(id);
-        }
-        Ok(())
+        let content = self.storage(id, storage)?;
+        content.for_each_block(0, content.length(), each)
     }
 
     /// Reads every storage whose checksum was not verified yet.
@@ -184,24 +181,24 @@ impl Source {
         }
     }
 
-    /// Gives all pages of the file back.
-    pub(crate) fn release_all(&self) {
-        self.map.release(0..self.map.len());
-    }
-
     pub(crate) fn release(&self, id: StorageId) {
         let Some(storage) = self.storages.get(id) else { return };
-        let (Place::File(start) | Place::Entry { start, .. }) = storage.place else { return };
-        let (Ok(start), Ok(length)) = (usize::try_from(start), usize::try_from(storage.bytes())) else { return };
-        self.map.release(start..start.saturating_add(length).min(self.map.len()));
+        if let Ok(Extent::File(start, length, _)) = self.extent(storage) {
+            self.file.release(start..start.saturating_add(length));
+        }
     }
+}
+
+/// Something lies outside of what it is a part of, which was checked before.
+fn ended() -> ErrorKind {
+    ErrorKind::Storage { key: String::new(), problem: StorageProblem::Ended }
 }
 
 /// A deflated storage that is inflated piece by piece.
 pub(crate) struct Large<'a> {
     source: &'a Source,
     id: StorageId,
-    data: &'a [u8],
+    start: u64,
     entry: &'a Entry,
 }
 
@@ -211,32 +208,24 @@ impl Large<'_> {
         self.entry.size
     }
 
-    /// Hands all of it on in chunks, and gives the pages of the file back meanwhile.
-    pub(crate) fn for_each_chunk(&self, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
-        let mut unreleased = 0;
-        let inflated = self.entry.inflate_chunks(self.data, |chunk| {
-            each(chunk);
-            unreleased += chunk.len();
-            if unreleased >= RELEASE_BYTES {
-                self.source.release(self.id);
-                unreleased = 0;
-            }
-        });
-        self.source.release(self.id);
-        if let (Ok(()), Some(verified)) = (&inflated, self.source.verified.get(self.id as usize)) {
+    /// Hands all of it on in chunks.
+    pub(crate) fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        self.entry.inflate_chunks(&self.source.file, self.start, each)?;
+        if let Some(verified) = self.source.verified.get(self.id as usize) {
             let _ = verified.set(());
         }
-        inflated
+        Ok(())
     }
 }
 
-/// Bytes of a storage.
+/// Where bytes are.
 pub(crate) enum Content<'a> {
-    Mapped(&'a [u8]),
+    File { file: &'a File, start: u64, length: u64 },
+    Memory(&'a [u8]),
     Inflated(Arc<Vec<u8>>, Range<usize>),
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
     fn inflated(content: &Arc<Vec<u8>>) -> Self {
         Self::Inflated(Arc::clone(content), 0..content.len())
     }
@@ -244,7 +233,11 @@ impl Content<'_> {
     fn part(self, slice: StorageSlice) -> Option<Self> {
         let StorageSlice { start, length, .. } = slice;
         match self {
-            Self::Mapped(bytes) => crate::bytes::part(bytes, start, length).map(Self::Mapped),
+            Self::File { file, start: first, length: whole } => {
+                let inside = start.checked_add(length).is_some_and(|end| end <= whole);
+                inside.then_some(Self::File { file, start: first + start, length })
+            }
+            Self::Memory(bytes) => crate::bytes::part(bytes, start, length).map(Self::Memory),
             Self::Inflated(content, _) => {
                 crate::bytes::part(&content, start, length)?;
                 let start = usize::try_from(start).ok()?;
@@ -252,15 +245,65 @@ impl Content<'_> {
             }
         }
     }
-}
 
-impl Deref for Content<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+    fn length(&self) -> u64 {
         match self {
-            Self::Mapped(bytes) => bytes,
-            Self::Inflated(content, range) => content.get(range.clone()).unwrap_or_default(),
+            Self::File { length, .. } => *length,
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Inflated(_, range) => range.len() as u64,
+        }
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        match self {
+            Self::File { .. } => None,
+            Self::Memory(bytes) => Some(bytes),
+            Self::Inflated(content, range) => content.get(range.clone()),
+        }
+    }
+
+    /// The bytes from `start`, in memory.
+    pub(crate) fn load(&self, start: u64, length: u64) -> Result<Cow<'_, [u8]>, ErrorKind> {
+        match self {
+            Self::File { file, start: first, length: whole } => {
+                let inside = start.checked_add(length).is_some_and(|end| end <= *whole);
+                let bytes = if inside { file.bytes(first + start, length)? } else { None };
+                bytes.map(Cow::Owned).ok_or_else(ended)
+            }
+            _ => {
+                let bytes = self.in_memory().and_then(|bytes| crate::bytes::part(bytes, start, length));
+                bytes.map(Cow::Borrowed).ok_or_else(ended)
+            }
+        }
+    }
+
+    /// Hands the bytes from `start` on in blocks, all but the last of them [`BLOCK_BYTES`] long.
+    pub(crate) fn for_each_block(&self, start: u64, length: u64, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        match self {
+            Self::File { file, start: first, length: whole } => {
+                if start.checked_add(length).is_none_or(|end| end > *whole) {
+                    return Err(ended());
+                }
+                file.for_each_block(first + start, length, each)
+            }
+            _ => {
+                self.load(start, length)?.chunks(BLOCK_BYTES).for_each(each);
+                Ok(())
+            }
+        }
+    }
+
+    /// The bytes from `start` where they lie in the file, which is mapped for it.
+    pub(crate) fn mapped(&self, start: u64, length: u64) -> Result<Option<&'a [u8]>, ErrorKind> {
+        match self {
+            Self::File { file, start: first, length: whole } => {
+                let inside = start.checked_add(length).is_some_and(|end| end <= *whole);
+                let Some(start) = first.checked_add(start).filter(|_| inside) else { return Err(ended()) };
+                let bytes = crate::bytes::part(file.mapped()?, start, length);
+                bytes.map(Some).ok_or(ErrorKind::Shortened)
+            }
+            Self::Memory(bytes) => Ok(crate::bytes::part(bytes, start, length)),
+            Self::Inflated(..) => Ok(None),
         }
     }
 }

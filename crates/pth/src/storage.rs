@@ -39,6 +39,8 @@ pub(crate) enum Place {
     Unknown,
     /// From this byte of the file.
     File(u64),
+    /// In memory: among those that were [kept](StorageTable::keep).
+    Memory(usize),
     /// In the zip entry with this index, whose data starts there.
     Entry {
         index: usize,
@@ -52,6 +54,7 @@ pub(crate) struct StorageTable {
     storages: Vec<Storage>,
     by_key: HashMap<Box<str>, StorageId>,
     views: HashMap<Box<str>, StorageSlice>,
+    memory: Vec<Box<[u8]>>,
 }
 
 impl StorageTable {
@@ -65,6 +68,16 @@ impl StorageTable {
 
     pub(crate) fn get(&self, id: StorageId) -> Option<&Storage> {
         self.storages.get(id as usize)
+    }
+
+    /// Keeps bytes that are in the file in another form.
+    pub(crate) fn keep(&mut self, bytes: Box<[u8]>) -> Place {
+        self.memory.push(bytes);
+        Place::Memory(self.memory.len() - 1)
+    }
+
+    pub(crate) fn kept(&self, index: usize) -> Option<&[u8]> {
+        self.memory.get(index).map(|bytes| &**bytes)
     }
 
     pub(crate) fn by_key(&mut self, key: &str) -> Option<&mut Storage> {

@@ -36,6 +36,8 @@ pub(crate) struct Strided {
     pub(crate) conjugate: bool,
     /// All numbers are to be negated.
     pub(crate) negative: bool,
+    /// The elements are stored big-endian, whatever the file says of all of them.
+    pub(crate) big_endian: bool,
 }
 
 impl Strided {
@@ -52,7 +54,7 @@ impl Strided {
             return None;
         }
         let (shape, strides) = (shape.into(), strides.into());
-        Some(Self { dtype, shape, strides, offset, slice, conjugate: false, negative: false })
+        Some(Self { dtype, shape, strides, offset, slice, conjugate: false, negative: false, big_endian: false })
     }
 
     /// Elements; all products were checked when the tensor was made.

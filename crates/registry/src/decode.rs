@@ -93,6 +93,15 @@ const fn same(left: &str, right: &str) -> bool {
     index == left.len() && index == right.len()
 }
 
+/// How many mistakes of a kind are told one by one.
+const MOST_TOLD: usize = 20;
+
+/// What is said of those mistakes of `count` that are not told.
+fn more(path: &KeyPath, count: usize) -> Option<ConfigError> {
+    let count = count.checked_sub(MOST_TOLD).filter(|count| *count > 0)?;
+    Some(ConfigError::new(path, ConfigErrorKind::More { count }))
+}
+
 /// Reads the keys of a dict one by one, and collects every mistake in it.
 #[derive(Debug)]
 pub struct Decoder<'a> {
@@ -154,8 +163,13 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// All mistakes that were found, and all keys of the dict that are not among `allowed`.
     pub fn finish<'n>(mut self, allowed: impl Iterator<Item = &'n str> + Clone) -> Result<(), ConfigError> {
+        let mut unknown = 0;
         for key in self.dict.keys() {
-            if !allowed.clone().any(|name| name == key) {
+            if allowed.clone().any(|name| name == key) {
+                continue;
+            }
+            unknown += 1;
+            if unknown <= MOST_TOLD {
                 let kind = ConfigErrorKind::UnknownKey {
                     nearest: nearest(key, allowed.clone()),
                     allowed: allowed.clone().map(str::to_owned).collect(),
@@ -163,6 +177,7 @@ impl<'a> Decoder<'a> {
                 self.errors.push(ConfigError::new(&self.path.key(key), kind));
             }
         }
+        self.errors.extend(more(self.path, unknown));
         if self.errors.is_empty() { Ok(()) } else { Err(ConfigError::many(self.path, self.errors)) }
     }
 
@@ -262,13 +277,17 @@ impl<T: FromConfig> FromConfig for Vec<T> {
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         let Config::List(items) = value else { return Err(ConfigError::wrong_type(path, Self::expected(), value)) };
         let mut read = Vec::with_capacity(items.len());
-        let mut errors = Vec::new();
+        let (mut errors, mut wrong) = (Vec::new(), 0);
         for (index, item) in items.iter().enumerate() {
             match T::from_config(item, &path.index(index)) {
                 Ok(item) => read.push(item),
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    wrong += 1;
+                    errors.extend((wrong <= MOST_TOLD).then_some(error));
+                }
             }
         }
+        errors.extend(more(path, wrong));
         if errors.is_empty() { Ok(read) } else { Err(ConfigError::many(path, errors)) }
     }
 

@@ -1,5 +1,6 @@
 //! [`ConfigError`]: what is wrong in a config, and where.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::KeyPath;
@@ -63,7 +64,7 @@ pub enum ConfigErrorKind {
     #[error("given twice, in the config and as an argument of the builder; remove one of them")]
     Duplicate,
     /// A `type` that the registry does not hold.
-    #[error("{name:?} is not in registry {registry:?}{}{}", did_you_mean(nearest), hint)]
+    #[error("{:?} is not in registry {registry:?}{}{}", cut(name), did_you_mean(nearest), hint)]
     UnknownType {
         /// What was looked for.
         name: String,
@@ -82,14 +83,6 @@ pub enum ConfigErrorKind {
         /// The registry.
         registry: String,
     },
-    /// An override whose path leads to nothing.
-    #[error("no such key{}; there are: {}", did_you_mean(nearest), list(allowed))]
-    NoSuchKey {
-        /// The existing key that looks most like it.
-        nearest: Option<String>,
-        /// The keys that exist there.
-        allowed: Vec<String>,
-    },
     /// An override with an index that the list does not have.
     #[error("index {index} is out of range: the list has {len} items")]
     IndexOutOfRange {
@@ -99,7 +92,7 @@ pub enum ConfigErrorKind {
         len: usize,
     },
     /// An override or a literal that cannot be read.
-    #[error("{text:?}: {reason}")]
+    #[error("{:?}: {reason}", cut(text))]
     Syntax {
         /// What was given.
         text: String,
@@ -121,6 +114,12 @@ pub enum ConfigErrorKind {
         file: String,
         /// The reason.
         reason: String,
+    },
+    /// More mistakes of a kind, which are not told one by one.
+    #[error("and {count} more")]
+    More {
+        /// How many.
+        count: usize,
     },
     /// Several mistakes in one dict.
     #[error("{}", join(.0))]
@@ -212,13 +211,28 @@ impl std::error::Error for ConfigError {}
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     const LEAST_LIKENESS: f64 = 0.8;
+    // The time of a comparison grows with the product of both lengths, and nobody misspells so much.
+    const LONGEST: usize = 100;
+    if name.len() > LONGEST {
+        return None;
+    }
     let wanted = name.to_lowercase();
     names
         .into_iter()
+        .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// A text as it is quoted in messages: cut where it is long.
+pub(crate) fn cut(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
@@ -226,7 +240,15 @@ fn did_you_mean(nearest: &Option<String>) -> String {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "no keys".to_owned() } else { names.join(", ") }
+    const MOST: usize = 200;
+    if names.is_empty() {
+        return "no keys".to_owned();
+    }
+    let mut shown: Vec<Cow<'_, str>> = names.iter().take(MOST).map(|name| cut(name)).collect();
+    if names.len() > MOST {
+        shown.push(format!("and {} more", names.len() - MOST).into());
+    }
+    shown.join(", ")
 }
 
 fn join(errors: &[ConfigError]) -> String {

@@ -1,18 +1,17 @@
 //! Command-line overrides `a.b.0.c=value`, as mmengine's `--cfg-options`.
 
-use crate::error::nearest;
 use crate::literal::parse_literal;
-use crate::{Config, ConfigError, ConfigErrorKind, KeyPath};
+use crate::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath};
 
 impl Config {
     /// Applies one override `a.b.0.c=value`.
     ///
     /// The value is a Python or YAML literal: `1e-3`, `true`/`True`, `None`/`null`, `[1,2]`, `(1,2)`, `1,2`,
-    /// `{type: GN}`, a quoted string, or else a plain string. Keys and indices on the way have to exist; the last
-    /// key of a dict may be new. Reference: `DictAction` of mmengine/config/config.py.
+    /// `{type: GN}`, a quoted string, or else a plain string. Dicts on the way are made where there is nothing or
+    /// null; indices of lists have to exist. Reference: `DictAction` of mmengine/config/config.py.
     ///
     /// # Errors
-    /// Where there is no `=`, a literal is broken, a key on the way does not exist, or an index is out of range; the
+    /// Where there is no `=`, a literal is broken, a value on the way is no dict or list, or an index is out of range; the
     /// error names the path.
     pub fn set_option(&mut self, option: &str) -> Result<(), ConfigError> {
         let syntax = |reason: &str| {
@@ -28,9 +27,8 @@ impl Config {
 
         let mut path = KeyPath::root();
         let mut target = self;
-        let mut rest = keys.split('.').peekable();
-        while let Some(key) = rest.next() {
-            (target, path) = target.step(key, rest.peek().is_none(), &path)?;
+        for key in keys.split('.') {
+            (target, path) = target.step(key, &path)?;
         }
         *target = value;
         Ok(())
@@ -44,19 +42,15 @@ impl Config {
         options.into_iter().try_for_each(|option| self.set_option(option.as_ref()))
     }
 
-    /// Goes one key further; a new key of a dict is made only where it is the last one.
-    fn step(&mut self, key: &str, is_last: bool, path: &KeyPath) -> Result<(&mut Config, KeyPath), ConfigError> {
+    /// Goes one key further; a key that a dict lacks is made, and null becomes a dict.
+    fn step(&mut self, key: &str, path: &KeyPath) -> Result<(&mut Config, KeyPath), ConfigError> {
+        if self.is_null() {
+            *self = Config::Dict(Dict::new());
+        }
         match self {
             Config::Dict(dict) => {
                 let next = path.key(key);
                 if !dict.contains_key(key) {
-                    if !is_last {
-                        let kind = ConfigErrorKind::NoSuchKey {
-                            nearest: nearest(key, dict.keys()),
-                            allowed: dict.keys().map(str::to_owned).collect(),
-                        };
-                        return Err(ConfigError::new(&next, kind));
-                    }
                     dict.insert(key, Config::Null);
                 }
                 match dict.get_mut(key) {
@@ -103,9 +97,18 @@ mod tests {
     }
 
     #[test]
+    fn dicts_are_made_where_there_is_nothing_or_null() {
+        let mut cfg = config! { head: null, list: [null, { a: null }] };
+        cfg.set_options(["head.fc.bias=false", "neck.type=X", "list.0.b=1", "list.1.a.c=2", "neck.dim=3"]).unwrap();
+        assert_eq!(
+            cfg.to_string(),
+            r#"{head: {fc: {bias: false}}, list: [{b: 1}, {a: {c: 2}}], neck: {type: "X", dim: 3}}"#
+        );
+    }
+
+    #[test]
     fn what_does_not_exist_is_named() {
         for (option, message) in [
-            ("backbon.type=X", "backbon: no such key, did you mean \"backbone\"?"),
             ("backbone.stages.2.depth=1", "backbone.stages[2]: index 2 is out of range: the list has 2 items"),
             ("backbone.stages.-1.depth=1", "backbone.stages.-1: "),
             ("backbone.stages.last=1", "backbone.stages.last: "),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::Config;
+use crate::error::cut;
 
 /// The way from the root of a config to one of its values, such as `backbone.blocks[1].conv_cfg.padding`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,6 +56,37 @@ impl KeyPath {
         Self(outer.0.iter().chain(&self.0).cloned().collect())
     }
 
+    /// As `serde_yaml` writes it before its messages.
+    pub(crate) fn in_yaml_errors(&self) -> String {
+        let mut text = String::new();
+        for (position, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Key(key) if position == 0 => text.push_str(key),
+                Segment::Key(key) => text.push_str(&format!(".{key}")),
+                Segment::Index(index) if position == 0 => text.push_str(&format!(".[{index}]")),
+                Segment::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        text
+    }
+
+    /// How many keys and indices lead here.
+    pub(crate) fn depth(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn push_key(&mut self, key: String) {
+        self.0.push(Segment::Key(key));
+    }
+
+    pub(crate) fn push_index(&mut self, index: usize) {
+        self.0.push(Segment::Index(index));
+    }
+
+    pub(crate) fn pop(&mut self) {
+        self.0.pop();
+    }
+
     fn with(&self, segment: Segment) -> Self {
         let mut segments = self.0.clone();
         segments.push(segment);
@@ -62,12 +94,22 @@ impl KeyPath {
     }
 }
 
+/// A path of many keys is cut in the middle.
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 24;
+        const LAST: usize = 4;
+        let left_out = if self.0.len() > MOST { MOST - LAST..self.0.len() - LAST } else { 0..0 };
         for (position, segment) in self.0.iter().enumerate() {
+            if left_out.contains(&position) {
+                if position == left_out.start {
+                    write!(f, "...")?;
+                }
+                continue;
+            }
             match segment {
-                Segment::Key(key) if position == 0 => write!(f, "{key}")?,
-                Segment::Key(key) => write!(f, ".{key}")?,
+                Segment::Key(key) if position == 0 => write!(f, "{}", cut(key))?,
+                Segment::Key(key) => write!(f, ".{}", cut(key))?,
                 Segment::Index(index) => write!(f, "[{index}]")?,
             }
         }

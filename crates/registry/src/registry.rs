@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Wea
 
 use indexmap::IndexMap;
 
-use crate::error::nearest;
+use crate::error::{cut, nearest};
 use crate::{Config, ConfigError, ConfigErrorKind, Dict, Field, KeyPath};
 
 /// A registered type: its names, its arguments, where it comes from, and what builds it.
@@ -64,7 +64,12 @@ struct State<B> {
     aliases: IndexMap<String, &'static str>,
     children: Vec<Weak<Inner<B>>>,
     default_scope: Option<String>,
+    accepted: Vec<(&'static str, ScopeDefaults)>,
+    absent: Vec<(&'static [&'static str], &'static str)>,
 }
+
+/// The arguments of a type, by its name, whose default in another library's scope is another one; with that default.
+pub type ScopeDefaults = fn(&str) -> Dict;
 
 impl<B> Clone for Registry<B> {
     fn clone(&self) -> Self {
@@ -98,8 +103,14 @@ impl<B> Registry<B> {
     }
 
     fn with_parent(scope: String, parent: Option<Self>) -> Self {
-        let state =
-            State { specs: IndexMap::new(), aliases: IndexMap::new(), children: Vec::new(), default_scope: None };
+        let state = State {
+            specs: IndexMap::new(),
+            aliases: IndexMap::new(),
+            children: Vec::new(),
+            default_scope: None,
+            accepted: Vec::new(),
+            absent: Vec::new(),
+        };
         Self(Arc::new(Inner { scope, parent, state: RwLock::new(state) }))
     }
 
@@ -112,6 +123,20 @@ impl<B> Registry<B> {
     /// The scope in which names without one are looked up first, before this registry; `None` for this registry.
     pub fn set_default_scope(&self, scope: Option<&str>) {
         self.write().default_scope = scope.map(str::to_owned);
+    }
+
+    /// Takes the types of this registry for those of another library: with `mmdet`, a config finds `ResNet` under
+    /// `mmdet.ResNet` and `mmdet.models.ResNet` too. A registered scope of that name is looked up first. A second call for a
+    /// scope replaces the defaults.
+    pub fn accept_scope(&self, scope: &'static str, defaults: ScopeDefaults) {
+        let mut state = self.write();
+        state.accepted.retain(|(known, _)| *known != scope);
+        state.accepted.push((scope, defaults));
+    }
+
+    /// Notes the names of types that people look for and that are not here: `reason`, which errors say, tells why.
+    pub fn note_absent(&self, names: &'static [&'static str], reason: &'static str) {
+        self.write().absent.push((names, reason));
     }
 
     /// Adds a type with its aliases.
@@ -161,10 +186,25 @@ impl<B> Registry<B> {
     pub fn get(&self, name: &str) -> Option<Arc<Spec<B>>> {
         let default_scope = self.read().default_scope.clone();
         let in_default = default_scope.and_then(|scope| self.in_scope(&scope)?.own_or_inherited(name));
-        in_default.or_else(|| self.own_or_inherited(name)).or_else(|| {
+        let found = in_default.or_else(|| self.own_or_inherited(name)).or_else(|| {
             let (scope, name) = name.split_once('.')?;
             self.in_scope(scope)?.own_or_inherited(name)
-        })
+        });
+        found.or_else(|| self.accepted(name).map(|(spec, _)| spec))
+    }
+
+    /// The type that another library has under this name with its scope, and the defaults that it has there.
+    fn accepted(&self, name: &str) -> Option<(Arc<Spec<B>>, ScopeDefaults)> {
+        let (prefix, bare) = name.rsplit_once('.')?;
+        Some((self.own_or_inherited(bare)?, self.accepts(prefix)?))
+    }
+
+    /// Whether the scope is one of another library whose types are taken for ours.
+    fn accepts(&self, prefix: &str) -> Option<ScopeDefaults> {
+        let below =
+            |scope: &str| prefix.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let own = self.read().accepted.iter().find(|(scope, _)| below(scope)).map(|(_, defaults)| *defaults);
+        own.or_else(|| self.0.parent.as_ref()?.accepts(prefix))
     }
 
     /// As [`Self::get`], with an error that says what was looked for and where.
@@ -197,13 +237,57 @@ impl<B> Registry<B> {
         };
         let mut arguments = dict.clone();
         arguments.remove("type");
-        let scope = match arguments.remove("_scope_") {
-            None | Some(Config::Null) => None,
-            Some(Config::Str(scope)) => self.in_scope(&scope),
+        let scoped = match arguments.remove("_scope_") {
+            None | Some(Config::Null) => name.clone(),
+            Some(Config::Str(scope)) => self.scoped(&scope, name, &path.key("_scope_"))?,
             Some(other) => return Err(ConfigError::wrong_type(&path.key("_scope_"), "the name of a scope", &other)),
         };
-        let spec = scope.and_then(|registry| registry.get(name)).map_or_else(|| self.lookup(name, &at), Ok)?;
+        let spec = self.lookup(&scoped, &at)?;
+        if let Some((_, defaults)) = self.accepted(&scoped)
+            && self.in_scope(scoped.split('.').next().unwrap_or_default()).is_none()
+        {
+            defaults(spec.name).into_iter().for_each(|(key, value)| arguments.set_default(&key, value));
+        }
         Ok((spec, arguments))
+    }
+
+    /// The name with the scope that `_scope_` gives it; as it is, where that scope has no such type.
+    fn scoped(&self, scope: &str, name: &str, path: &KeyPath) -> Result<String, ConfigError> {
+        if self.in_scope(scope).is_none() && self.accepts(scope).is_none() {
+            let reason = format!("expected the name of a scope, such as {}", self.scopes().join(", "));
+            return Err(ConfigError::invalid(path, format!("{:?}", cut(scope)), reason));
+        }
+        let scoped = format!("{scope}.{name}");
+        Ok(if self.get(&scoped).is_some() { scoped } else { name.to_owned() })
+    }
+
+    /// The scopes of the tree, and those of other libraries.
+    fn scopes(&self) -> Vec<String> {
+        if let Some(parent) = &self.0.parent {
+            return parent.scopes();
+        }
+        let accepted = self.read().accepted.iter().map(|(scope, _)| (*scope).to_owned()).collect::<Vec<_>>();
+        let mut scopes = self.own_scopes();
+        for scope in accepted {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        scopes
+    }
+
+    fn own_scopes(&self) -> Vec<String> {
+        let children: Vec<_> = self.read().children.iter().filter_map(Weak::upgrade).collect();
+        let below = children.into_iter().flat_map(|child| Self(child).own_scopes());
+        std::iter::once(self.scope().to_owned()).chain(below).collect()
+    }
+
+    /// Why there is no such type, where that is known.
+    fn absence(&self, name: &str) -> Option<&'static str> {
+        let state = self.read();
+        let found = state.absent.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
+        drop(state);
+        found.or_else(|| self.0.parent.as_ref()?.absence(name))
     }
 
     /// The types of this registry, without its parents and children, in the order in which they were added.
@@ -243,9 +327,22 @@ impl<B> Registry<B> {
             names.extend(registry.names());
             current = registry.0.parent.as_ref();
         }
-        let bare = name.rsplit('.').next().unwrap_or(name);
-        let nearest = nearest(bare, names.iter().map(String::as_str));
-        let hint = if nearest.is_none() { format!("; it holds {}", names.join(", ")) } else { String::new() };
+        let (scope, bare) = name.rsplit_once('.').unwrap_or(("", name));
+        let absence = self.absence(bare).or_else(|| self.absence(scope));
+        let scope_is_known = scope.is_empty()
+            || self.accepts(scope).is_some()
+            || self.in_scope(scope.split('.').next().unwrap_or(scope)).is_some();
+        let (nearest, hint) = match absence {
+            Some(reason) => (None, format!("; {reason}")),
+            None if !scope_is_known => {
+                let scopes = self.scopes().join(", ");
+                (None, format!("; there is no scope {:?}, but {scopes}", cut(scope)))
+            }
+            None => match nearest(bare, names.iter().map(String::as_str)) {
+                None => (None, format!("; it holds {}", names.join(", "))),
+                found => (found, String::new()),
+            },
+        };
         let kind = ConfigErrorKind::UnknownType { name: name.to_owned(), registry: chain.join(", "), nearest, hint };
         ConfigError::new(path, kind)
     }
@@ -340,6 +437,47 @@ mod tests {
         assert!(root.child("mmdet").is_err());
         drop((mmdet, inner));
         assert_eq!(build(&root, "mmdet.ReLU"), None);
+    }
+
+    #[test]
+    fn types_of_other_libraries_are_taken_for_ours() {
+        let root = registry();
+        root.accept_scope("mmdet", |name| {
+            if name == "ReLU" {
+                crate::dict! { slope: 2 }
+            } else {
+                Dict::new()
+            }
+        });
+        root.accept_scope("mmcv.cnn", |_| Dict::new());
+        root.note_absent(&["DCN", "mmcv.ops"], "it is of mmcv.ops, which is not here");
+        let build = |registry: &Registry<u8>, name: &str| registry.get(name).map(|spec| spec.build);
+        for name in ["mmdet.ReLU", "mmdet.models.ReLU", "mmcv.cnn.ReLU", "mmcv.cnn.bricks.activation.ReLU"] {
+            assert_eq!(build(&root, name), Some(2), "{name}");
+        }
+        for name in ["mmdetection.ReLU", "mmcv.ReLU", ".ReLU", "ReLU.", "mmdet..", "nosuch.ReLU"] {
+            assert_eq!(build(&root, name), None, "{name}");
+        }
+        let arguments = |cfg: Config| root.resolve(&cfg, &KeyPath::root()).map(|(_, arguments)| arguments.to_string());
+        assert_eq!(arguments(config! { type: "mmdet.ReLU" }).unwrap(), "{slope: 2}");
+        assert_eq!(arguments(config! { type: "mmdet.ReLU", slope: 3 }).unwrap(), "{slope: 3}");
+        assert_eq!(arguments(config! { type: "ReLU", _scope_: "mmdet" }).unwrap(), "{slope: 2}");
+        assert_eq!(arguments(config! { type: "mmdet.Conv2d" }).unwrap(), "{}");
+        assert_eq!(arguments(config! { type: "ReLU" }).unwrap(), "{}");
+        let message = |cfg: Config| arguments(cfg).unwrap_err().to_string();
+        assert!(message(config! { type: "nosuch.ReLU" }).contains("there is no scope \"nosuch\", but mmengine, mmdet"));
+        assert!(
+            message(config! { type: "ReLU", _scope_: "nosuch" }).starts_with("_scope_: expected the name of a scope")
+        );
+        assert!(message(config! { type: "mmdet.ReLUU" }).contains("did you mean \"ReLU\""));
+        for name in ["DCN", "mmcv.ops.DCN", "mmcv.ops.RoIAlign", "mmdet.DCN"] {
+            assert!(message(config! { type: name }).contains("it is of mmcv.ops"), "{name}");
+        }
+        // A registered scope is looked up first, and has no other defaults.
+        let own = root.child("mmdet").unwrap();
+        own.add(Spec::new("ReLU", 20)).unwrap();
+        assert_eq!(build(&root, "mmdet.ReLU"), Some(20));
+        assert_eq!(root.resolve(&config! { type: "mmdet.ReLU" }, &KeyPath::root()).unwrap().1, Dict::new());
     }
 
     #[test]

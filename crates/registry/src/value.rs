@@ -4,6 +4,8 @@ use std::fmt;
 
 use indexmap::IndexMap;
 
+use crate::error::cut;
+
 /// A config value: what YAML, JSON, `--cfg-options` and Rust code are turned into before anything is built.
 ///
 /// Tuples of the Python reference are lists here.
@@ -78,13 +80,7 @@ impl Config {
     /// The value as it is quoted in messages: the text of it, cut where it is long.
     #[must_use]
     pub fn quoted(&self) -> String {
-        const LONGEST: usize = 80;
-        let text = self.to_string();
-        if text.chars().count() <= LONGEST {
-            return text;
-        }
-        let cut: String = text.chars().take(LONGEST).collect();
-        format!("{cut}...")
+        cut(&self.to_string()).into_owned()
     }
 }
 

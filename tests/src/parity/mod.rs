@@ -11,8 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use mmcv::registry::Config;
-use tch::Device;
+use mmcv::layers::Module;
+use mmcv::registry::{Config, Dict};
+use tch::{Device, Tensor};
 
 pub use case::Case;
 pub use layout::Layout;
@@ -103,6 +104,30 @@ pub fn details(file: &Path) -> Result<Vec<String>> {
         lines.push(format!("made by    {origin}"));
     }
     Ok(lines)
+}
+
+/// The module of a case, with the weights of its seed.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn module(case: &Case) -> Result<Box<dyn Module>> {
+    Ok(replay::build(&case.description)?.1)
+}
+
+/// The inputs of a case.
+///
+/// # Errors
+/// Where one is missing.
+pub fn inputs(case: &Case) -> Result<Vec<Tensor>> {
+    replay::fused_inputs(case, Device::Cpu)
+}
+
+/// The options of a case's forward pass.
+///
+/// # Errors
+/// Where they are no dict.
+pub fn options(case: &Case) -> Result<Dict> {
+    case::dict_or_empty(case.description.forward_kwargs.as_ref())
 }
 
 fn caught(case: &Case, device: Device, form: Form) -> Result<()> {

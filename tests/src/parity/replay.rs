@@ -102,7 +102,7 @@ fn run(case: &Case, device: Device, form: Form) -> Result<()> {
     }
 }
 
-fn build(description: &Description) -> layers::Result<(Option<String>, Box<dyn Module>)> {
+pub(super) fn build(description: &Description) -> layers::Result<(Option<String>, Box<dyn Module>)> {
     let builder = Builder::new(&mmcv::MODELS);
     let cfg = &description.cfg;
     let mut arguments = dict_or_empty(description.kwargs.as_ref())
@@ -256,7 +256,7 @@ fn is_steady(module: &dyn Module, case: &Case, device: Device) -> Result<bool> {
     Ok(compare_outputs(output, case, fused_tolerance(case)).is_ok())
 }
 
-fn fused_inputs(case: &Case, device: Device) -> Result<Vec<Tensor>> {
+pub(super) fn fused_inputs(case: &Case, device: Device) -> Result<Vec<Tensor>> {
     let input = |name: &String| {
         let input = case.tensors.get(&format!("in:{name}")).with_context(|| format!("no tensor in:{name}"))?;
         Ok(input.copy().to_device(device))

@@ -219,7 +219,7 @@ config_struct! {
     }
 }
 
-/// A [`ConvModule`] with the default registry; the options are the other keys of [`ConvModuleConfig`].
+/// A [`ConvModule`] with [`MODELS`](crate::MODELS); the options are the other keys of [`ConvModuleConfig`].
 ///
 /// ```no_run
 /// use mmcv_bricks::conv_module;
@@ -235,13 +235,27 @@ pub fn conv_module(
     in_channels: i64,
     out_channels: i64,
     kernel_size: impl Into<Size>,
+    options: Dict,
+) -> Result<ConvModule> {
+    conv_module_by(&Builder::new(&crate::MODELS), in_channels, out_channels, kernel_size, options)
+}
+
+/// As [`conv_module`], with the registry of a builder.
+///
+/// # Errors
+/// As [`conv_module`].
+pub fn conv_module_by(
+    builder: &Builder<'_>,
+    in_channels: i64,
+    out_channels: i64,
+    kernel_size: impl Into<Size>,
     mut options: Dict,
 ) -> Result<ConvModule> {
     options.set_default("in_channels", in_channels);
     options.set_default("out_channels", out_channels);
     options.set_default("kernel_size", kernel_size.into().to_config());
-    let config = ConvModuleConfig::decode(&options, &KeyPath::root()).map_err(|error| error.in_type("ConvModule"))?;
-    ConvModule::new(&Builder::new(&crate::MODELS), &config)
+    let config = ConvModuleConfig::decode(&options, &builder.path).map_err(|error| error.in_type("ConvModule"))?;
+    ConvModule::new(builder, &config)
 }
 
 /// Builds `ConvModule` from a dict.

@@ -1,7 +1,7 @@
 //! `AdaptivePadding`. Reference: mmcv/cnn/bricks/transformer.py.
 
-use mmcv_layers::conv::same_padding;
-use mmcv_layers::{Error, Module, Result, Size};
+use mmcv_layers::conv::same_padding_of;
+use mmcv_layers::{Module, Result, Size};
 use mmcv_registry::{config_struct, config_words};
 use tch::Tensor;
 
@@ -63,11 +63,7 @@ impl Module for AdaptivePadding {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = input.size();
-        let [.., height, width] = shape.as_slice() else {
-            return Err(Error::input("3D or 4D input", format!("{}D input {shape:?}", shape.len())));
-        };
-        let pad = same_padding(&[*height, *width], &self.kernel_size, &self.stride, &self.dilation);
+        let pad = same_padding_of(input, &self.kernel_size, &self.stride, &self.dilation)?;
         // The last dimension first.
         let sides: Vec<i64> = pad
             .iter()

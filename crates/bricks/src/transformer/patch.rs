@@ -1,6 +1,7 @@
 //! `PatchEmbed` and `PatchMerging`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::linear::{Linear, LinearConfig};
+use mmcv_layers::observe::of_size;
 use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size, run_child};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
 use tch::Tensor;
@@ -141,7 +142,10 @@ impl Module for PatchEmbed {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let _ = input.size4()?;
+        let dims = of_size(input, |shape| shape.len())?;
+        if dims != 4 {
+            return Err(Error::input("4D input", format!("{dims}D input {:?}", input.size())));
+        }
         let padded = match &self.adaptive_padding {
             Some(padding) => run_child("adaptive_padding", padding, input)?,
             None => input.shallow_clone(),
@@ -180,6 +184,7 @@ impl Module for PatchEmbed {
 /// Shapes: input `[N, H W, in_channels]`, output `[N, patches, out_channels]`. State: `norm.*`, `reduction.*`.
 #[derive(Debug)]
 pub struct PatchMerging {
+    in_channels: i64,
     adaptive_padding: Option<AdaptivePadding>,
     sampler: Unfold,
     norm: Option<Box<dyn Module>>,
@@ -215,6 +220,7 @@ impl PatchMerging {
                 dilation: sizes(&config.dilation, 1, "dilation")?,
             },
             norm: norm(&norm_builder, config.norm_cfg.as_ref(), merged)?,
+            in_channels: config.in_channels,
             reduction: Linear::new(&reduction).map_err(here)?,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
@@ -225,9 +231,17 @@ impl PatchMerging {
     /// # Errors
     /// Where the input has another number of patches.
     pub fn merge(&self, input: &Tensor, height: i64, width: i64) -> Result<Tensor> {
-        let (samples, patches, channels) = input.size3()?;
+        let Ok((samples, patches, channels)) = input.size3() else {
+            let wanted = format!("[N, height * width, {}]", self.in_channels);
+            return Err(Error::input(wanted, format!("{:?}", input.size())));
+        };
         if height.checked_mul(width) != Some(patches) {
-            return Err(Error::input(format!("{height} x {width} patches"), format!("{patches} patches")));
+            let wanted = format!("[N, {height} * {width}, {}] for the input_size {height} x {width}", self.in_channels);
+            return Err(Error::input(wanted, format!("{:?}", input.size())));
+        }
+        if channels != self.in_channels {
+            let wanted = format!("[N, patches, {}], the in_channels", self.in_channels);
+            return Err(Error::input(wanted, format!("{:?}", input.size())));
         }
         let mut map = input.f_view([samples, height, width, channels])?.f_permute([0, 3, 1, 2])?;
         if let Some(padding) = &self.adaptive_padding {
@@ -258,7 +272,10 @@ impl Module for PatchMerging {
     }
 
     fn forward(&self, _input: &Tensor) -> Result<Tensor> {
-        Err(Error::unsupported("PatchMerging needs the option input_size: use `call` or `merge`"))
+        Err(Error::unsupported(
+            "PatchMerging needs the height and width of its input in patches: use `merge`, or `call` with the option \
+             input_size: [height, width]",
+        ))
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {

@@ -13,7 +13,7 @@ use super::program::{Label, REORDER, Region, Weights, bytes, pointer};
 use super::region::Part;
 use super::unit::{Kernel, Shapes, Unit};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Node, ValueId};
 use crate::options::Dtype;
 
 /// A node that oneDNN cannot run after all.
@@ -103,7 +103,21 @@ pub(super) fn compile(
         part.outputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
     let inputs =
         part.inputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
-    compiler.finish(inputs, outputs).map_err(refused(first))
+    let plain = plain(graph, part);
+    compiler.finish(inputs, outputs, plain).map_err(refused(first))
+}
+
+/// The nodes of `part` alone.
+fn plain(graph: &Graph, part: &Part) -> Graph {
+    let nodes: Vec<Node> = graph.nodes.get(part.nodes.clone()).unwrap_or_default().to_vec();
+    let mut constants = HashMap::new();
+    for value in nodes.iter().flat_map(Node::inputs) {
+        if let Some(constant) = graph.constants.get(&value) {
+            constants.insert(value, constant.shallow_clone());
+        }
+    }
+    let (inputs, outputs) = (part.inputs.clone(), part.outputs.clone());
+    Graph { nodes, inputs, outputs, constants, questions: Vec::new(), next: graph.next }
 }
 
 impl Compiler<'_> {
@@ -197,10 +211,11 @@ impl Compiler<'_> {
         Ok(())
     }
     /// Arranges the memory and makes the plan.
-    fn finish(mut self, inputs: Vec<Vec<i64>>, outputs: Vec<Vec<i64>>) -> Result<Region> {
+    fn finish(mut self, inputs: Vec<Vec<i64>>, outputs: Vec<Vec<i64>>, plain: Graph) -> Result<Region> {
+        let broken = self.weights.broken(&plain);
         let arena = bytes(self.arena.arrange().max(1))?;
         let base = pointer(&arena).cast::<u8>();
-        let mut plan = Plan::new();
+        let mut plan = Plan::new()?;
         let mut labels = Vec::new();
         for Step { op, label, arguments } in self.steps {
             labels.push(label);
@@ -220,6 +235,6 @@ impl Compiler<'_> {
             unsafe { plan.add(op, &arguments)? };
         }
         self.memory.push(arena);
-        Ok(Region { plan, inputs, outputs, labels, _memory: self.memory })
+        Ok(Region { plan, inputs, outputs, labels, plain, broken, _memory: self.memory })
     }
 }

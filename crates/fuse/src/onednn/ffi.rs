@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ffi::check;
 
 #[repr(C)]
@@ -57,6 +57,7 @@ unsafe extern "C" {
     fn mo_desc_free(desc: *mut RawDesc);
     fn mo_desc_equal(one: *const RawDesc, other: *const RawDesc) -> bool;
     fn mo_desc_size(desc: *const RawDesc) -> usize;
+    fn mo_desc_rank(desc: *const RawDesc) -> i32;
     fn mo_convolution(
         transposed: bool,
         source: *const RawDesc,
@@ -120,10 +121,18 @@ unsafe extern "C" {
     fn mo_op_free(op: *mut RawOp);
     fn mo_op_desc(op: *const RawOp, which: i32, made: *mut *mut RawDesc) -> Message;
     fn mo_op_kernel(op: *const RawOp) -> *const c_char;
-    fn mo_plan_new() -> *mut RawPlan;
+    fn mo_plan_new(made: *mut *mut RawPlan) -> Message;
     fn mo_plan_free(plan: *mut RawPlan);
     fn mo_plan_add(plan: *mut RawPlan, op: *mut RawOp, places: *const RawPlace, count: usize) -> Message;
-    fn mo_plan_run(plan: *const RawPlan, pointers: *const *mut c_void, times: *mut f64) -> Message;
+    fn mo_plan_run(
+        plan: *const RawPlan,
+        pointers: *const *mut c_void,
+        count: usize,
+        times: *mut f64,
+        time_count: usize,
+    ) -> Message;
+    #[cfg(test)]
+    fn mo_check_file(path: *const c_char) -> Message;
 }
 
 /// The version of the oneDNN that is used: 31200 is 3.12.0.
@@ -150,14 +159,16 @@ impl Desc {
 
     /// Whatever layout an operator likes.
     pub(crate) fn any(shape: &[i64], bf16: bool) -> Result<Self> {
+        let count = count(shape.len())?;
         // SAFETY: the shape is as long as said.
-        Self::made("", |made| unsafe { mo_desc(0, count(shape), shape.as_ptr(), i32::from(bf16), made) })
+        Self::made("", |made| unsafe { mo_desc(0, count, shape.as_ptr(), i32::from(bf16), made) })
     }
 
     /// Channels in blocks of the size of a vector register.
     pub(crate) fn blocked(shape: &[i64], bf16: bool) -> Result<Self> {
+        let count = count(shape.len())?;
         // SAFETY: the shape is as long as said.
-        Self::made("", |made| unsafe { mo_desc(1, count(shape), shape.as_ptr(), i32::from(bf16), made) })
+        Self::made("", |made| unsafe { mo_desc(1, count, shape.as_ptr(), i32::from(bf16), made) })
     }
 
     /// As libtorch has contiguous tensors.
@@ -166,7 +177,7 @@ impl Desc {
         let mut stride = 1;
         for size in shape.iter().rev() {
             strides.push(stride);
-            stride *= size.max(&1);
+            stride = i64::saturating_mul(stride, *size.max(&1));
         }
         strides.reverse();
         Self::strided(shape, &strides, bf16)
@@ -180,7 +191,7 @@ impl Desc {
         let mut stride = 1;
         for size in order.iter().rev() {
             strides.push(stride);
-            stride *= size;
+            stride = i64::saturating_mul(stride, *size);
         }
         strides.reverse();
         // From the order in memory to that of the axes.
@@ -190,14 +201,18 @@ impl Desc {
     }
 
     pub(crate) fn strided(shape: &[i64], strides: &[i64], bf16: bool) -> Result<Self> {
+        same_length(strides, shape.len())?;
+        let count = count(shape.len())?;
         // SAFETY: shape and strides are as long as said.
         Self::made("", |made| unsafe {
-            mo_desc_strided(count(shape), shape.as_ptr(), strides.as_ptr(), i32::from(bf16), made)
+            mo_desc_strided(count, shape.as_ptr(), strides.as_ptr(), i32::from(bf16), made)
         })
     }
 
     /// A part of this memory: `shape` elements from `offsets` on.
     pub(crate) fn part(&self, shape: &[i64], offsets: &[i64]) -> Result<Self> {
+        same_length(shape, self.rank())?;
+        same_length(offsets, self.rank())?;
         // SAFETY: the description is live; shape and offsets have as many entries as it has axes.
         Self::made("", |made| unsafe { mo_desc_part(self.0, shape.as_ptr(), offsets.as_ptr(), made) })
     }
@@ -205,6 +220,12 @@ impl Desc {
     pub(crate) fn copy(&self) -> Result<Self> {
         // SAFETY: the description is live.
         Self::made("", |made| unsafe { mo_desc_clone(self.0, made) })
+    }
+
+    /// The number of axes.
+    fn rank(&self) -> usize {
+        // SAFETY: the description is live.
+        usize::try_from(unsafe { mo_desc_rank(self.0) }).unwrap_or(0)
     }
 
     /// In bytes.
@@ -275,6 +296,17 @@ pub(crate) struct Window {
     pub(crate) after: Vec<i64>,
 }
 
+impl Window {
+    /// Every list has an entry for each spatial axis of `source`.
+    fn check(&self, source: &Desc) -> Result<()> {
+        let axes = source.rank().saturating_sub(2);
+        for list in [&self.strides, &self.dilations, &self.before, &self.after] {
+            same_length(list, axes)?;
+        }
+        Ok(())
+    }
+}
+
 /// Memory that an operator asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Role {
@@ -299,8 +331,8 @@ impl Op {
         after: &[Post<'_>],
     ) -> Result<Self> {
         let after = posts(after);
-        // SAFETY: all descriptions are live; the lists of the window have as many entries as there are spatial axes, which
-        // `unit` makes sure of.
+        window.check(source)?;
+        // SAFETY: all descriptions are live; the lists of the window have as many entries as there are spatial axes.
         Self::made("convolution", |made| unsafe {
             mo_convolution(
                 transposed,
@@ -338,7 +370,9 @@ impl Op {
         kernel: &[i64],
         window: &Window,
     ) -> Result<Self> {
-        // SAFETY: as in `convolution`.
+        window.check(source)?;
+        same_length(kernel, source.rank().saturating_sub(2))?;
+        // SAFETY: as in `convolution`, and so has the kernel.
         Self::made("pooling", |made| unsafe {
             mo_pooling(
                 algorithm,
@@ -371,10 +405,9 @@ impl Op {
     pub(crate) fn concat(axis: i32, sources: &[&Desc], result: Option<&Desc>) -> Result<Self> {
         let raw: Vec<*const RawDesc> = sources.iter().map(|desc| desc.0.cast_const()).collect();
         let result = result.map_or(std::ptr::null_mut(), |result| result.0);
+        let count = count(raw.len())?;
         // SAFETY: all descriptions are live, and as many as said.
-        Self::made("concat", |made| unsafe {
-            mo_concat(axis, raw.as_ptr(), i32::try_from(raw.len()).unwrap_or(0), result, made)
-        })
+        Self::made("concat", |made| unsafe { mo_concat(axis, raw.as_ptr(), count, result, made) })
     }
 
     pub(crate) fn resampling(algorithm: i32, [source, result]: [&Desc; 2]) -> Result<Self> {
@@ -424,9 +457,11 @@ pub(crate) struct Plan(*mut RawPlan);
 unsafe impl Send for Plan {}
 
 impl Plan {
-    pub(crate) fn new() -> Self {
-        // SAFETY: has no arguments.
-        Self(unsafe { mo_plan_new() })
+    pub(crate) fn new() -> Result<Self> {
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the pointer is to a live pointer.
+        check("", unsafe { mo_plan_new(&raw mut raw) })?;
+        Ok(Self(raw))
     }
 
     /// Adds an operator.
@@ -434,16 +469,14 @@ impl Plan {
     /// # Safety
     /// Each fixed address has the memory that its description says, for as long as the plan is run.
     pub(crate) unsafe fn add(&mut self, mut op: Op, arguments: &[(i32, &Desc, Address)]) -> Result<()> {
-        let places: Vec<RawPlace> = arguments
-            .iter()
-            .map(|(argument, desc, address)| {
-                let (slot, fixed) = match address {
-                    Address::Fixed(fixed) => (-1, *fixed),
-                    Address::Slot(slot) => (i32::try_from(*slot).unwrap_or(-1), std::ptr::null_mut()),
-                };
-                RawPlace { argument: *argument, slot, fixed, desc: desc.0 }
-            })
-            .collect();
+        let mut places: Vec<RawPlace> = Vec::with_capacity(arguments.len());
+        for (argument, desc, address) in arguments {
+            let (slot, fixed) = match address {
+                Address::Fixed(fixed) => (-1, *fixed),
+                Address::Slot(slot) => (count(*slot)?, std::ptr::null_mut()),
+            };
+            places.push(RawPlace { argument: *argument, slot, fixed, desc: desc.0 });
+        }
         let raw = std::mem::replace(&mut op.0, std::ptr::null_mut());
         // SAFETY: the plan is live, owns the operator from now on, and copies the descriptions.
         check("", unsafe { mo_plan_add(self.0, raw, places.as_ptr(), places.len()) })
@@ -452,11 +485,11 @@ impl Plan {
     /// Runs all operators; where there are `times`, one for each operator, the milliseconds that it took are written there.
     ///
     /// # Safety
-    /// There is a pointer for each slot, to the memory that the slot's description says, and a time for each operator.
+    /// The pointer of each slot is to the memory that the slot's description says.
     pub(crate) unsafe fn run(&mut self, pointers: &[*mut c_void], times: Option<&mut [f64]>) -> Result<()> {
-        let times = times.map_or(std::ptr::null_mut(), <[f64]>::as_mut_ptr);
-        // SAFETY: as the caller promises, and as the caller of `add` did.
-        check("", unsafe { mo_plan_run(self.0, pointers.as_ptr(), times) })
+        let (times, count) = times.map_or((std::ptr::null_mut(), 0), |times| (times.as_mut_ptr(), times.len()));
+        // SAFETY: as the caller promises, and as the caller of `add` did; the lists are as long as said.
+        check("", unsafe { mo_plan_run(self.0, pointers.as_ptr(), pointers.len(), times, count) })
     }
 }
 
@@ -467,6 +500,75 @@ impl Drop for Plan {
     }
 }
 
-fn count(shape: &[i64]) -> i32 {
-    i32::try_from(shape.len()).unwrap_or(0)
+fn count(length: usize) -> Result<i32> {
+    i32::try_from(length).map_err(|_| Error::unsupported("", "a list is too long for oneDNN"))
+}
+
+fn same_length(list: &[i64], wanted: usize) -> Result<()> {
+    if list.len() == wanted {
+        return Ok(());
+    }
+    Err(Error::unsupported("", format!("a list for oneDNN has {} entries and not {wanted}", list.len())))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::ffi::CString;
+    use std::path::Path;
+
+    use super::*;
+
+    fn check_file(path: &Path) -> Result<()> {
+        let path = CString::new(path.to_str().unwrap()).unwrap();
+        // SAFETY: a C string that lives through the call.
+        check("", unsafe { mo_check_file(path.as_ptr()) })
+    }
+
+    /// The file of the libtorch that this process runs.
+    fn libtorch() -> std::path::PathBuf {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so")).unwrap();
+        line.split_once('/').map(|(_, path)| format!("/{path}")).unwrap().into()
+    }
+
+    #[test]
+    fn another_file_than_the_one_that_is_mapped_is_refused() {
+        let _ = tch::Tensor::zeros([1], tch::kind::FLOAT_CPU);
+        let file = libtorch();
+        check_file(&file).unwrap();
+        let folder = std::env::temp_dir().join(format!("mmcv-fuse-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let message = |path: &Path| check_file(path).unwrap_err().to_string();
+        // Another version in its place: another library, and the same one with another build id.
+        assert!(message(&file.with_file_name("libc10.so")).contains("is not the file any more"));
+        let cut = folder.join("cut.so");
+        let head = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        std::fs::write(&cut, head.get(..200).unwrap()).unwrap();
+        assert!(message(&cut).contains("damaged"), "{}", message(&cut));
+        std::fs::write(&cut, "no library").unwrap();
+        assert!(message(&cut).contains("damaged"), "{}", message(&cut));
+        std::fs::write(&cut, [b'x'; 5000]).unwrap();
+        assert!(message(&cut).contains("no ELF file"), "{}", message(&cut));
+        assert!(message(&folder.join("none.so")).contains("cannot open"));
+        assert!(message(&folder).contains("is no file"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn lists_of_another_length_are_errors() {
+        let image = Desc::plain(&[1, 3, 8, 8], false).unwrap();
+        assert!(image.part(&[1, 1, 8], &[0, 0, 0, 0]).is_err());
+        assert!(image.part(&[1, 1, 8, 8], &[0, 0]).is_err());
+        assert!(Desc::strided(&[1, 3], &[1], false).is_err());
+        assert!(Desc::any(&[1; 40], false).is_err());
+        assert!(Desc::blocked(&[1, 3], false).is_err());
+        let short = Window { strides: vec![1], dilations: vec![0; 2], before: vec![0; 2], after: vec![0; 2] };
+        assert!(Op::pooling(0x1ff, [&image, &image], &[1, 1], &short).is_err());
+        assert!(Op::convolution(false, [&image, &image, &image], None, &short, &[]).is_err());
+        let whole = Window { strides: vec![1; 2], ..short };
+        assert!(Op::pooling(0x1ff, [&image, &image], &[1], &whole).is_err());
+        let empty: [&Desc; 0] = [];
+        assert!(Op::concat(1, &empty, None).is_err());
+    }
 }

@@ -9,8 +9,9 @@ use tch::{Device, Kind, Tensor};
 use super::argument;
 use super::ffi::{Address, Desc, Op, Plan, Role};
 use crate::error::{Error, Result};
-use crate::ffi::storage;
-use crate::graph::ValueId;
+use crate::ffi::{is_moderate, storage};
+use crate::graph::{Graph, ValueId};
+use crate::interpreter::Interpreter;
 
 /// Nodes that oneDNN runs, prepared for inputs of given shapes.
 #[derive(Debug)]
@@ -20,13 +21,21 @@ pub(crate) struct Region {
     pub(super) outputs: Vec<Vec<i64>>,
     /// What each step is.
     pub(super) labels: Vec<Label>,
+    /// The same as operators of libtorch.
+    pub(super) plain: Graph,
+    /// Whether there are weights of which oneDNN does not make what libtorch does: infinite, or no numbers.
+    pub(super) broken: bool,
     /// What the plan has pointers to.
     pub(super) _memory: Vec<Tensor>,
 }
 
 /// Weights in the layouts that kernels want, for all programs of a fused module.
 #[derive(Debug, Default)]
-pub(crate) struct Weights(HashMap<ValueId, Vec<(Desc, Tensor)>>);
+pub(crate) struct Weights {
+    packed: HashMap<ValueId, Vec<(Desc, Tensor)>>,
+    /// Whether all numbers of a constant are moderate.
+    moderate: HashMap<ValueId, bool>,
+}
 
 /// What a step is, for people.
 #[derive(Debug, Clone)]
@@ -71,6 +80,10 @@ impl Region {
             ));
         }
         let inputs = inputs.iter().map(|input| Ok(input.f_contiguous()?)).collect::<Result<Vec<_>>>()?;
+        // oneDNN's activations and pooling make numbers of what is none: ReLU gives 0 for NaN.
+        if self.broken || !inputs.iter().all(is_moderate) {
+            return self.run_plain(&inputs);
+        }
         let outputs = self.outputs.iter().map(|shape| Ok(Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?));
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
         let pointers: Vec<*mut c_void> = inputs.iter().chain(&outputs).map(pointer).collect();
@@ -80,6 +93,12 @@ impl Region {
         Ok(outputs)
     }
 
+    /// The outputs as libtorch's operators give them.
+    fn run_plain(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let outputs = Interpreter::new(&self.plain)?.run(&inputs.iter().collect::<Vec<_>>())?;
+        outputs.iter().map(|output| Ok(output.f_contiguous()?)).collect()
+    }
+
     /// The numbers of primitives and of reorders among them.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.labels.len(), self.labels.iter().filter(|label| label.operator == REORDER).count())
@@ -87,9 +106,18 @@ impl Region {
 }
 
 impl Weights {
+    /// Whether a constant of the graph has numbers that are not moderate.
+    pub(super) fn broken(&mut self, graph: &Graph) -> bool {
+        let mut broken = false;
+        for (value, constant) in &graph.constants {
+            broken |= !*self.moderate.entry(*value).or_insert_with(|| is_moderate(constant));
+        }
+        broken
+    }
+
     /// The constant `plain`, known as `weight`, whose memory is as `user` says, in the wanted layout.
     pub(super) fn packed(&mut self, weight: ValueId, plain: &Tensor, user: &Desc, wanted: &Desc) -> Result<Tensor> {
-        let known = self.0.entry(weight).or_default();
+        let known = self.packed.entry(weight).or_default();
         if let Some((_, packed)) = known.iter().find(|(desc, _)| desc == wanted) {
             return Ok(packed.shallow_clone());
         }
@@ -104,7 +132,7 @@ impl Weights {
         if scratchpad.size() > 0 {
             arguments.push((argument::SCRATCHPAD, &scratchpad, Address::Fixed(pointer(&scratch))));
         }
-        let mut plan = Plan::new();
+        let mut plan = Plan::new()?;
         // SAFETY: constants are contiguous, and this one has the shape that `user` says; `packed` and the scratchpad are as
         // large as their descriptions; all live through the run.
         unsafe {

@@ -32,7 +32,7 @@ pub(super) fn parts(graph: &Graph, shapes: &Shapes, refused: &HashSet<usize>) ->
         // Layouts are changed at the borders, which only heavy operators pay for.
         let heavy = kernels.iter().any(|(kernel, ..)| matches!(kernel, Kernel::Convolution(_) | Kernel::Linear(..)));
         if heavy {
-            parts.push(part(graph, start..end, kernels, &uses));
+            parts.push(part(graph, start..end, kernels, &uses, shapes));
         }
         start = end.max(start + 1);
     }
@@ -44,8 +44,9 @@ fn part(
     nodes: std::ops::Range<usize>,
     kernels: Vec<(Kernel, ValueId, usize)>,
     uses: &HashMap<ValueId, usize>,
+    shapes: &Shapes,
 ) -> Part {
-    let units = merge(kernels, uses);
+    let units = merge(kernels, uses, shapes);
     let given: HashSet<ValueId> = units.iter().map(|unit| unit.output).collect();
     let mut inputs = Vec::new();
     for value in units.iter().flat_map(Unit::inputs) {
@@ -61,11 +62,13 @@ fn part(
 }
 
 /// Lets convolutions and the like do what is done with their results alone; they then run where that stood.
-fn merge(kernels: Vec<(Kernel, ValueId, usize)>, uses: &HashMap<ValueId, usize>) -> Vec<Unit> {
+fn merge(kernels: Vec<(Kernel, ValueId, usize)>, uses: &HashMap<ValueId, usize>, shapes: &Shapes) -> Vec<Unit> {
+    let as_large = |one: ValueId, other: ValueId| shapes.get(&one).is_some() && shapes.get(&one) == shapes.get(&other);
     let mut units: Vec<Unit> = Vec::new();
     for (kernel, output, node) in kernels {
         let absorbed = units.iter_mut().rev().find_map(|unit| {
-            let alone = unit.kernel.takes_more() && uses.get(&unit.output) == Some(&1);
+            // The smaller operand of a sum cannot take it.
+            let alone = unit.kernel.takes_more() && uses.get(&unit.output) == Some(&1) && as_large(unit.output, output);
             let after = after(&kernel, unit.output).filter(|_| alone)?;
             room_for(unit, &after).then_some((unit, after))
         });

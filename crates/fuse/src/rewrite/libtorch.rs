@@ -89,7 +89,8 @@ fn groups(graph: &Graph, shapes: &Shapes) -> Vec<Group> {
                 continue;
             }
             let Some(output) = node.output() else { break };
-            let other = addend(node, group.output).filter(|other| same(*other, output));
+            // The convolution writes the sum, so that it has to be the one that is as large.
+            let other = addend(node, group.output).filter(|other| same(*other, output) && same(group.output, output));
             match (eltwise(node), other) {
                 (Some(after), _) => group.after = Some(after),
                 (None, Some(other)) if group.other.is_none() => group.other = Some(other),
@@ -223,9 +224,13 @@ fn channels_last(graph: &mut Graph, shapes: &Shapes) {
     }
 }
 
-/// Lets the graph compute in bfloat16; inputs and outputs stay as they are.
-pub(crate) fn in_bfloat16(graph: &mut Graph, shapes: &Shapes) -> Result<()> {
-    let is_float = |value: &ValueId| shapes.get(value).is_some_and(|(_, kind)| *kind == Kind::Float);
+/// Lets the graph compute in bfloat16; inputs and outputs stay as they are. `shapes` become those of its values.
+pub(crate) fn in_bfloat16(graph: &mut Graph, shapes: &mut Shapes) -> Result<()> {
+    let before = shapes.clone();
+    let is_float = |value: &ValueId| before.get(value).is_some_and(|(_, kind)| *kind == Kind::Float);
+    for (_, kind) in shapes.values_mut().filter(|(_, kind)| *kind == Kind::Float) {
+        *kind = Kind::BFloat16;
+    }
     for tensor in graph.constants.values_mut().filter(|tensor| tensor.kind() == Kind::Float) {
         *tensor = tensor.f_to_kind(Kind::BFloat16)?;
     }
@@ -234,6 +239,10 @@ pub(crate) fn in_bfloat16(graph: &mut Graph, shapes: &Shapes) -> Result<()> {
         let converted = graph.fresh();
         graph.replace(input, converted);
         graph.nodes.insert(0, conversion(input, converted, Kind::BFloat16));
+        if let Some((shape, kind)) = before.get(&input) {
+            shapes.insert(input, (shape.clone(), *kind));
+            shapes.insert(converted, (shape.clone(), Kind::BFloat16));
+        }
     }
     let converted = graph.outputs.clone();
     for (_, converted) in outputs.into_iter().zip(converted).filter(|(output, _)| is_float(output)) {

@@ -1,18 +1,27 @@
 //! [`Children`]: modules with names.
 
+use std::collections::HashSet;
+
 use mmcv_registry::{Config, ConfigError};
 
 use crate::{Builder, Error, Module, Parts, Result};
 
 /// Modules with names, in order.
 #[derive(Debug, Default)]
-pub struct Children(Vec<(String, Box<dyn Module>)>);
+pub struct Children {
+    modules: Vec<(String, Box<dyn Module>)>,
+    names: HashSet<String>,
+}
 
 impl Children {
     /// Modules named `0`, `1`, ...
     #[must_use]
     pub fn numbered(modules: Vec<Box<dyn Module>>) -> Self {
-        Self(modules.into_iter().enumerate().map(|(index, module)| (index.to_string(), module)).collect())
+        let mut children = Self::default();
+        for module in modules {
+            children.push(module);
+        }
+        children
     }
 
     /// Adds a module under a name.
@@ -23,9 +32,10 @@ impl Children {
         let reason = match name {
             "" => "a module needs a name",
             name if name.contains('.') => "names of modules are joined by dots, so they cannot have one",
-            name if self.get(name).is_some() => "there is a module of that name already",
+            name if self.names.contains(name) => "there is a module of that name already",
             _ => {
-                self.0.push((name.to_owned(), module));
+                self.names.insert(name.to_owned());
+                self.modules.push((name.to_owned(), module));
                 return Ok(());
             }
         };
@@ -34,7 +44,9 @@ impl Children {
 
     /// Adds a module, whose name is the next number.
     pub fn push(&mut self, module: Box<dyn Module>) {
-        self.0.push((self.0.len().to_string(), module));
+        let name = self.modules.len().to_string();
+        self.names.insert(name.clone());
+        self.modules.push((name, module));
     }
 
     /// The module of that name.
@@ -45,7 +57,7 @@ impl Children {
 
     /// Names and modules, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Module)> {
-        self.0.iter().map(|(name, module)| (name.as_str(), &**module))
+        self.modules.iter().map(|(name, module)| (name.as_str(), &**module))
     }
 
     /// Builds what stands at the builder's path: null, a list of dicts, or a dict of dicts.

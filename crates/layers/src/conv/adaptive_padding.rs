@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::conv::{Conv, Padding};
 use super::standardised::PlainConvConfig;
+use crate::observe::of_size;
 use crate::{Error, Module, Parts, Result, Size};
 
 /// A 2-D convolution that pads its input so that the output has `size / stride` pixels, rounded up, as TensorFlow's `same`.
@@ -50,11 +51,7 @@ impl Module for Conv2dAdaptivePadding {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = input.size();
-        let [.., height, width] = shape.as_slice() else {
-            return Err(Error::input("3D or 4D input", format!("{}D input {shape:?}", shape.len())));
-        };
-        let pad = same_padding(&[*height, *width], &self.kernel_size, &self.stride, &self.dilation);
+        let pad = same_padding_of(input, &self.kernel_size, &self.stride, &self.dilation)?;
         let padded = if pad.iter().any(|pad| *pad > 0) {
             // The last dimension first.
             let sides: Vec<i64> = pad.iter().rev().flat_map(|pad| [pad / 2, pad - pad / 2]).collect();
@@ -80,6 +77,19 @@ impl Module for Conv2dAdaptivePadding {
     fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
         self.conv.multiply_adds(inputs, outputs)
     }
+}
+
+/// [`same_padding`] of an image.
+///
+/// # Errors
+/// Where the input has fewer than two dimensions.
+pub fn same_padding_of(input: &Tensor, kernel_size: &[i64], stride: &[i64], dilation: &[i64]) -> Result<Vec<i64>> {
+    let [kernel_size, stride, dilation] = [kernel_size, stride, dilation].map(<[i64]>::to_vec);
+    let pad = of_size(input, move |shape| match shape {
+        [.., height, width] => Some(same_padding(&[*height, *width], &kernel_size, &stride, &dilation)),
+        _ => None,
+    })?;
+    pad.ok_or_else(|| Error::input("3D or 4D input", format!("{}D input {:?}", input.dim(), input.size())))
 }
 
 /// The pixels by which each dimension has to grow so that the output has `size / stride` pixels, rounded up.

@@ -12,10 +12,10 @@ use std::any::Any;
 
 use mmcv_registry::Spec;
 
-pub use adaptive_padding::{Conv2dAdaptivePadding, same_padding};
+pub use adaptive_padding::{Conv2dAdaptivePadding, same_padding, same_padding_of};
 pub use conv::{Conv, ConvConfig, Padding, PaddingMode};
 pub use standardised::{ConvAWS2d, ConvWS2d, ConvWSConfig, PlainConvConfig};
-pub use transposed::{ConvTranspose, ConvTransposeConfig};
+pub use transposed::{ConvTranspose, ConvTransposeConfig, TransposedPaddingMode};
 
 use crate::registry::{Build, build_from};
 use crate::{Error, Module, Result};

@@ -1,14 +1,14 @@
 //! `deconv`. Reference: mmcv/cnn/bricks/wrappers.py, `torch.nn.ConvTranspose2d`.
 
-use mmcv_registry::{FromConfig, config_struct};
+use mmcv_registry::{config_struct, config_words};
 use tch::Tensor;
 
-use super::conv::{PaddingMode, check_channels, kernel_sizes};
+use super::conv::{check_channels, kernel_sizes};
 use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
 use crate::explain::{elements, product};
 use crate::shape::Expected;
-use crate::{Error, Module, Parts, Result, Size, Training, init};
+use crate::{Module, Parts, Result, Size, Training, init};
 
 config_struct! {
     /// Arguments of `deconv`.
@@ -35,8 +35,16 @@ config_struct! {
             /// Distance of the kernel's elements in pixels.
             dilation: Size = Size::All(1),
             /// What padded pixels hold: only `zeros` is supported.
-            padding_mode: PaddingMode = PaddingMode::Zeros,
+            padding_mode: TransposedPaddingMode = TransposedPaddingMode::Zeros,
         }
+    }
+}
+
+config_words! {
+    /// What padded pixels of a transposed convolution hold; there is no other choice.
+    pub enum TransposedPaddingMode {
+        /// 0.
+        Zeros = "zeros",
     }
 }
 
@@ -70,10 +78,6 @@ impl ConvTranspose {
     pub fn new(dims: usize, config: &ConvTransposeConfig) -> Result<Self> {
         let ConvTransposeConfig { in_channels, out_channels, groups, .. } = *config;
         check_channels(in_channels, out_channels, groups)?;
-        if config.padding_mode != PaddingMode::Zeros {
-            let found = config.padding_mode.to_config();
-            return Err(Error::argument("padding_mode", found, "a transposed convolution supports only \"zeros\""));
-        }
         let kernel_size = kernel_sizes(&config.kernel_size, dims)?;
         let shape = [&[in_channels, out_channels / groups], kernel_size.as_slice()].concat();
         let stride = config.stride.broadcast_at_least(1, dims, "stride")?;
@@ -158,7 +162,7 @@ impl Module for ConvTranspose {
             output_padding: &self.output_padding,
             groups: self.groups,
             bias: self.bias.is_some(),
-            padding_mode: PaddingMode::Zeros.word(),
+            padding_mode: TransposedPaddingMode::Zeros.word(),
         };
         shown.text()
     }

@@ -1,10 +1,12 @@
 //! [`Explanation`]: a module that was built, initialised and run on an input of a given shape, and what was seen of it.
 
+use std::collections::HashMap;
+
 use mmcv_registry::{Config, ConfigError, Dict};
 use tch::{Device, Kind, Tensor};
 
 use crate::observe::{Call, Initial, Log, Origin, observe};
-use crate::{Builder, Error, ErrorKind, Misfit, Module, Parts, Result, call_child, join, named_modules};
+use crate::{Builder, Error, ErrorKind, Misfit, Module, Parts, Result, call_child, join};
 
 /// A module, and where everything in it comes from.
 #[derive(Debug)]
@@ -91,41 +93,46 @@ impl Explanation {
     /// All modules, parents before their children.
     #[must_use]
     pub fn modules(&self) -> Vec<ModuleRow<'_>> {
-        let modules = named_modules(&*self.module);
-        let rows = modules.into_iter().map(|(name, module)| {
-            let parts = Parts::of(module);
-            let mut tensors = Vec::new();
-            for (is_parameter, named) in [(true, parts.parameters), (false, parts.buffers)] {
-                tensors.extend(named.into_iter().map(|(name, tensor)| TensorRow {
-                    name: name.into_owned(),
-                    tensor,
-                    is_parameter,
-                    initial: self.log.initial(tensor),
-                }));
+        let mut calls: HashMap<&str, Vec<&Call>> = HashMap::new();
+        for call in &self.log.calls {
+            calls.entry(&call.module).or_default().push(call);
+        }
+        let mut rows = Vec::new();
+        self.add_rows(&mut rows, String::new(), &*self.module, None, &mut calls);
+        rows
+    }
+
+    /// Adds the rows of a module, whose parent was built from the dict `outer`, and of all that is in it.
+    fn add_rows<'a>(
+        &'a self,
+        rows: &mut Vec<ModuleRow<'a>>,
+        name: String,
+        module: &'a dyn Module,
+        outer: Option<&'a Origin>,
+        calls: &mut HashMap<&str, Vec<&'a Call>>,
+    ) {
+        let parts = Parts::of(module);
+        let mut tensors = Vec::new();
+        for (is_parameter, named) in [(true, parts.parameters), (false, parts.buffers)] {
+            for (name, tensor) in named {
+                let initial = self.log.initial(tensor);
+                tensors.push(TensorRow { name: name.into_owned(), tensor, is_parameter, initial });
             }
-            let origin = self.origin(&name);
-            ModuleRow {
-                origin,
-                is_default: origin.is_some_and(|origin| origin.path.find(&self.config).is_none()),
-                tensors,
-                calls: self.log.calls.iter().filter(|call| call.module == name).collect(),
-                is_leaf: parts.children.is_empty(),
-                module,
-                name,
-            }
-        });
-        rows.collect()
+        }
+        let origin = self.log.origin(module).or(outer);
+        let is_default = origin.is_some_and(|origin| origin.path.find(&self.config).is_none());
+        let own_calls = calls.remove(name.as_str()).unwrap_or_default();
+        let is_leaf = parts.children.is_empty();
+        rows.push(ModuleRow { name: name.clone(), module, origin, is_default, tensors, calls: own_calls, is_leaf });
+        for (child, module) in parts.children {
+            self.add_rows(rows, join(&name, &child), module, origin, calls);
+        }
     }
 
     /// The multiply-adds of the forward pass.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
         self.log.calls.iter().map(|call| call.multiply_adds).sum()
-    }
-
-    /// The dict from which the module of that name was built, or else the nearest of its parents.
-    fn origin(&self, name: &str) -> Option<&Origin> {
-        self.ancestors(name).into_iter().find_map(|module| self.log.origin(module))
     }
 
     /// The module of that name, its parent, and so on up to the root.

@@ -48,6 +48,16 @@ impl InitCfg {
         Ok(Self { config: config.clone(), rules, state: Cell::default() })
     }
 
+    /// The same where `are_default` says that the rules are those which the class itself brings, and no user's: one that
+    /// matches no module is then no mistake.
+    #[must_use]
+    pub fn by_default(mut self, are_default: bool) -> Self {
+        for rule in &mut self.rules {
+            rule.by_default(are_default);
+        }
+        self
+    }
+
     /// The rules as the user wrote them.
     #[must_use]
     pub fn config(&self) -> &Config {

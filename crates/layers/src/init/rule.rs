@@ -14,6 +14,8 @@ pub(super) struct Rule {
     type_name: &'static str,
     initializer: Box<dyn Initializer>,
     overrides: Vec<Override>,
+    /// Whether the module's class brings it.
+    is_default: bool,
 }
 
 /// A rule for one child, wherever its classes are.
@@ -43,7 +45,12 @@ impl Rule {
             }
             single => vec![Override::decode(&single, at)?],
         };
-        Ok(Self { path: path.clone(), type_name: spec.name, initializer, overrides })
+        Ok(Self { path: path.clone(), type_name: spec.name, initializer, overrides, is_default: false })
+    }
+
+    /// Says whether the module's class brings the rule.
+    pub(super) fn by_default(&mut self, is_default: bool) {
+        self.is_default = is_default;
     }
 
     /// Whether the rule loads weights, which is done after all others.
@@ -64,7 +71,7 @@ impl Rule {
                 matched |= matches;
                 if matches { self.fill(module) } else { Ok(()) }
             })?;
-            if !matched {
+            if !matched && !self.is_default {
                 self.report_unmatched(module, &classes);
             }
         }

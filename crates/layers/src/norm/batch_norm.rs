@@ -151,7 +151,7 @@ impl Module for BatchNorm {
             }
         }
         if batch_statistics {
-            check::several_values_per_channel(&input.size())?;
+            check::passes(input, check::several_values_per_channel)?;
         }
         check_eps(self.eps, batch_statistics)?;
         let running = self.running.as_ref();

@@ -2,6 +2,7 @@
 
 use tch::{TchError, Tensor};
 
+use crate::observe::of_size;
 use crate::shape::wrong_channels;
 use crate::{Error, ErrorKind, Result, size};
 
@@ -30,6 +31,17 @@ pub(super) fn several_spatial_elements(shape: &[i64]) -> Result<()> {
         return Err(Error::input("more than 1 spatial element when training", format!("input size {shape:?}")));
     }
     Ok(())
+}
+
+/// Checks the input's size; a forward pass that is watched depends on nothing of it but that it passes.
+pub(super) fn passes(
+    input: &Tensor,
+    check: impl Fn(&[i64]) -> Result<()> + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    if of_size(input, move |shape| check(shape).is_ok())? {
+        return Ok(());
+    }
+    check(&size::of(input)?)
 }
 
 /// The input has one of the numbers of dimensions in `allowed`.

@@ -66,16 +66,17 @@ impl Module for GroupNorm {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = size::of(input)?;
-        let [samples, channels, spatial @ ..] = shape.as_slice() else {
-            return Err(Error::input("at least 2D input", format!("{}D input", shape.len())));
-        };
-        let values_per_group =
-            [&[samples.saturating_mul(*channels) / self.num_groups, self.num_groups], spatial].concat();
-        check::several_values_per_channel(&values_per_group)?;
+        let groups = self.num_groups;
+        check::passes(input, move |shape| {
+            let [samples, channels, spatial @ ..] = shape else {
+                return Err(Error::input("at least 2D input", format!("{}D input", shape.len())));
+            };
+            let values_per_group = [&[samples.saturating_mul(*channels) / groups, groups], spatial].concat();
+            check::several_values_per_channel(&values_per_group)
+        })?;
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
         let output = input.f_group_norm(self.num_groups, weight, bias, self.eps, true);
-        output.map_err(|refused| check::explain("num_channels", weight, &shape, refused))
+        output.map_err(|refused| check::explain("num_channels", weight, &input.size(), refused))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::{affine_parameters, channel_norm_repr, channels, normalisation};
 use super::check;
+use crate::observe::of_size;
 use crate::shape::wrong_channels;
 use crate::{Error, ErrorKind, Module, Parts, Result, Training, size};
 
@@ -76,7 +77,7 @@ impl InstanceNorm {
     fn apply(&self, input: &Tensor) -> Result<Tensor> {
         let input_statistics = self.training.get() || self.running.is_none();
         if input_statistics {
-            check::several_spatial_elements(&size::of(input)?)?;
+            check::passes(input, check::several_spatial_elements)?;
         }
         let running = self.running.as_ref();
         Ok(input.f_instance_norm(
@@ -102,13 +103,15 @@ impl Module for InstanceNorm {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = size::of(input)?;
+        let dims = size::dims(input)?;
         check::dimensions(input, &[self.dims + 1, self.dims + 2])?;
-        let without_batch = shape.len() == self.dims + 1;
-        let found = if without_batch { shape.first() } else { shape.get(1) };
-        if found != Some(&self.num_features) {
+        let without_batch = dims == self.dims + 1;
+        let axis = usize::from(!without_batch);
+        let found = of_size(input, move |shape| shape.get(axis).copied())?;
+        if found != Some(self.num_features) {
+            let shape = size::of(input)?;
             if self.weight.is_some() {
-                let channels = found.copied().unwrap_or_default();
+                let channels = found.unwrap_or_default();
                 let misfit = wrong_channels("num_features", self.num_features, channels, &shape);
                 return Err(Error::new(ErrorKind::Shape(misfit)));
             }

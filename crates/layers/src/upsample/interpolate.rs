@@ -4,6 +4,7 @@ use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
 use tch::Tensor;
 
 use crate::explain::{elements, python};
+use crate::observe::of_size;
 use crate::{Error, Module, Result, Size, size};
 
 config_struct! {
@@ -87,10 +88,9 @@ impl Upsample {
         Ok(Self { interpolation, config })
     }
 
-    /// The size of the output or the factors, of which exactly one is given, for `spatial` dimensions.
-    fn target(&self, spatial: &[i64]) -> Result<Target> {
+    /// The size of the output or the factors, of which exactly one is given, for an input with `dims` spatial dimensions.
+    fn target(&self, input: &Tensor, dims: usize) -> Result<Target> {
         let config = &self.config;
-        let dims = spatial.len();
         let recompute = config.recompute_scale_factor == Some(true);
         match (&config.size, &config.scale_factor) {
             (Some(_), Some(_)) => {
@@ -111,8 +111,11 @@ impl Upsample {
                     }
                 };
                 if recompute {
-                    let sizes = spatial.iter().zip(&factors).map(|(size, factor)| (*size as f64 * factor) as i64);
-                    return Ok(Target::Size(sizes.collect()));
+                    let sizes = of_size(input, move |shape| -> Vec<i64> {
+                        let spatial = shape.iter().skip(2).zip(&factors);
+                        spatial.map(|(size, factor)| (*size as f64 * factor) as i64).collect()
+                    });
+                    return sizes.map(Target::Size);
                 }
                 Ok(Target::Factors(factors))
             }
@@ -130,28 +133,28 @@ impl Module for Upsample {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = size::of(input)?;
+        let dims = size::dims(input)?;
         let nearest = self.interpolation == Interpolation::Nearest;
         if nearest && self.config.align_corners.is_some() {
             let reason = "align_corners can only be set for bilinear: remove it";
             return Err(Error::argument("align_corners", format!("{:?}", self.config.align_corners), reason));
         }
-        let spatial = shape.get(2..).unwrap_or_default();
-        if nearest && !(3..=5).contains(&shape.len()) {
-            return Err(Error::input("3D, 4D or 5D input", format!("{}D input {shape:?}", shape.len())));
+        let spatial = dims.saturating_sub(2);
+        if nearest && !(3..=5).contains(&dims) {
+            return Err(Error::input("3D, 4D or 5D input", format!("{dims}D input {:?}", input.size())));
         }
-        if !nearest && shape.len() != 4 {
-            return Err(Error::input("4D input for bilinear", format!("{}D input {shape:?}", shape.len())));
+        if !nearest && dims != 4 {
+            return Err(Error::input("4D input for bilinear", format!("{dims}D input {:?}", input.size())));
         }
         let align_corners = self.config.align_corners == Some(true);
-        Ok(match self.target(spatial)? {
-            Target::Size(size) => match (nearest, spatial.len()) {
+        Ok(match self.target(input, spatial)? {
+            Target::Size(size) => match (nearest, spatial) {
                 (true, 1) => input.f_upsample_nearest1d(size, None)?,
                 (true, 2) => input.f_upsample_nearest2d(size, None, None)?,
                 (true, _) => input.f_upsample_nearest3d(size, None, None, None)?,
                 (false, _) => input.f_upsample_bilinear2d(size, align_corners, None, None)?,
             },
-            Target::Factors(factors) => match (nearest, spatial.len()) {
+            Target::Factors(factors) => match (nearest, spatial) {
                 (true, 1) => input.f_upsample_nearest1d_vec(None::<&[i64]>, factors)?,
                 (true, 2) => input.f_upsample_nearest2d_vec(None::<&[i64]>, factors)?,
                 (true, _) => input.f_upsample_nearest3d_vec(None::<&[i64]>, factors)?,

@@ -73,7 +73,7 @@ impl TrainingConfig {
     /// The network with its initial weights, which follow from the seed.
     pub fn build_network(&self) -> Result<Box<dyn Module>> {
         tch::manual_seed(self.seed);
-        let builder = Builder { path: KeyPath::root().key("model"), ..Builder::new(&MODELS) };
+        let builder = Builder::default().at(|path| path.key("model"));
         let network = builder.model(&Config::Dict(self.model.clone()))?;
         network.init_weights().context("cannot initialise the network")?;
         Ok(network)

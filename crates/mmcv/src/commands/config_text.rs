@@ -27,6 +27,8 @@ pub(super) fn flow(value: &Config) -> String {
         }
         Config::List(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Config::Str(text) if is_plain(text) => text.clone(),
+        // JSON has no names for numbers that are not finite.
+        Config::Float(number) if !number.is_finite() => value.to_string(),
         other => other.to_json(),
     }
 }

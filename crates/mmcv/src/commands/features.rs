@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mmcv_layers::Module;
 use mmcv_models::{CheckpointConfig, MODELS, Recipe};
@@ -120,12 +120,8 @@ impl Features {
         // What the file has beyond the backbone does not matter, and all of the backbone does.
         let checkpoint = recipe.checkpoint.clone().map(|own| CheckpointConfig { strict: false, ..own });
         let build = || recipe.build_backbone(&MODELS, self.out_indices.as_deref());
-        let (network, report) = self.weights.load(checkpoint.as_ref(), build)?;
-        ensure!(
-            report.missing.is_empty() && report.mismatched.is_empty(),
-            "the weights are not those of the backbone, or only of a part of it: {report}"
-        );
-        Ok(network)
+        let partial = "so that they are not those of the backbone, or only of a part of it";
+        self.weights.load(checkpoint.as_ref(), build, partial).map(|(network, _)| network)
     }
 
     /// The stages of one picture by their names.
@@ -223,11 +219,13 @@ fn write(file: &Path, format: Format, stages: &[Stage]) -> Result<Vec<PathBuf>> 
         Format::Safetensors => {
             let named: Vec<(&str, &Tensor)> =
                 stages.iter().map(|Stage { name, tensor }| (name.as_str(), tensor)).collect();
-            Tensor::write_safetensors(&named, file).with_context(failed)?;
+            mmcv_pth::replace_file(file, |temporary| {
+                Tensor::write_safetensors(&named, temporary).with_context(failed)
+            })?;
         }
         Format::Npy => {
             for (Stage { tensor, .. }, file) in stages.iter().zip(&files) {
-                tensor.write_npy(file).with_context(failed)?;
+                mmcv_pth::replace_file(file, |temporary| tensor.write_npy(temporary).with_context(failed))?;
             }
         }
     }

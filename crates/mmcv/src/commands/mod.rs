@@ -74,7 +74,10 @@ impl From<anyhow::Error> for Failure {
         let mut text = String::new();
         let mut last = String::new();
         for (depth, cause) in error.chain().enumerate() {
-            let line = cause.to_string();
+            let line = match cause.downcast_ref() {
+                Some(error) => mmcv_layers::first_line(error),
+                None => cause.to_string(),
+            };
             // A cause that says the same as what it caused is no news.
             if depth > 0 && last.contains(&line) {
                 continue;

@@ -7,7 +7,7 @@ use clap::Args;
 use mmcv_layers::Builder;
 use mmcv_layers::explain::Explanation;
 use mmcv_models::{MODELS, Recipe};
-use mmcv_registry::{Config, KeyPath};
+use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath, nearest};
 
 use super::weights::read_config;
 
@@ -78,8 +78,24 @@ impl Network {
 /// Reads a config file, or the config of a name of the zoo, and changes it by `KEY.KEY=VALUE`.
 pub(super) fn read(name: &str, options: &[String]) -> Result<Config> {
     let mut config = read_config(name)?;
+    let known: Vec<String> = root_keys(&config).map(str::to_owned).collect();
     config.set_options(options)?;
+    if is_recipe(&config) {
+        // Only the keys of a type are checked when it is built, and these are none's.
+        let allowed = || known.iter().map(String::as_str).chain(Recipe::FIELDS.iter().map(|field| field.name));
+        if let Some(key) = root_keys(&config).find(|key| !allowed().any(|known| known == *key)) {
+            let kind = ConfigErrorKind::UnknownKey {
+                nearest: nearest(key, allowed()),
+                allowed: allowed().map(str::to_owned).collect(),
+            };
+            return Err(ConfigError::new(&KeyPath::root().key(key), kind).into());
+        }
+    }
     Ok(config)
+}
+
+fn root_keys(config: &Config) -> impl Iterator<Item = &str> {
+    config.as_dict().into_iter().flat_map(Dict::keys)
 }
 
 /// Whether the network stands under `model`; else it is the whole config.

@@ -98,15 +98,9 @@ impl Predict {
 
     /// The network with its weights, and what is said of these.
     fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, LoadReport)> {
-        let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS))?;
-        if let Some(first) = report.missing.first() {
-            let count = report.missing.len();
-            bail!(
-                "the weights lack {count} tensors of the network, such as {first}, so that the classes would be random: \
-                 give weights with a classifier by --checkpoint, or use `mmcv features`"
-            );
-        }
-        Ok((network, report))
+        let random = "so that the classes would be random: give weights with a classifier of this size by --checkpoint, or use \
+                      `mmcv features`";
+        self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), random)
     }
 
     /// The network in its fused form, where that is wanted.

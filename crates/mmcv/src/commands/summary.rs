@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use mmcv_layers::explain::{Explanation, ModuleRow};
+use mmcv_layers::explain::Explanation;
 use serde_json::{Value, json};
 
 use super::network::{Network, shapes, thousands};
@@ -75,7 +75,9 @@ impl Summary {
         let lines = lines(&explanation, self.depth.unwrap_or(usize::MAX));
         if let Some(file) = &self.svg {
             let drawing = svg::table(&self.network.name(), &lines);
-            std::fs::write(file, drawing).with_context(|| format!("cannot write {}", file.display()))?;
+            mmcv_pth::replace_file(file, |temporary| {
+                std::fs::write(temporary, drawing).with_context(|| format!("cannot write {}", file.display()))
+            })?;
         }
         if self.json {
             return print(&format!("{:#}\n", lines.iter().map(to_json).collect::<Value>()));
@@ -86,26 +88,38 @@ impl Summary {
 }
 
 fn lines(explanation: &Explanation, most_depth: usize) -> Vec<Line> {
-    let rows = explanation.modules();
     let total = explanation.multiply_adds();
-    let line = |row: &ModuleRow<'_>| {
-        let inside = |other: &&ModuleRow<'_>| {
-            row.name.is_empty() || other.name == row.name || other.name.starts_with(&format!("{}.", row.name))
-        };
-        let parameters = rows.iter().filter(inside).flat_map(|row| &row.tensors).filter(|tensor| tensor.is_parameter);
-        let calls = rows.iter().filter(inside).flat_map(|row| &row.calls);
-        let multiply_adds = calls.map(|call| call.multiply_adds).sum();
-        Line {
-            depth: if row.name.is_empty() { 0 } else { row.name.split('.').count() },
-            name: row.name.clone(),
+    let mut lines: Vec<Line> = Vec::new();
+    // The lines of the modules around the one that is looked at, outermost first.
+    let mut around: Vec<usize> = Vec::new();
+    for row in explanation.modules() {
+        let depth = if row.name.is_empty() { 0 } else { row.name.split('.').count() };
+        around.truncate(depth);
+        around.push(lines.len());
+        lines.push(Line {
+            depth,
             class: row.module.name(),
             outputs: row.calls.first().map_or_else(Vec::new, |call| call.outputs.clone()),
-            parameters: parameters.map(|row| row.tensor.numel() as u64).sum(),
-            multiply_adds,
-            share: if total == 0 { 0.0 } else { multiply_adds as f64 / total as f64 },
+            parameters: 0,
+            multiply_adds: 0,
+            share: 0.0,
+            name: row.name,
+        });
+        let parameters: u64 =
+            row.tensors.iter().filter(|row| row.is_parameter).map(|row| row.tensor.numel() as u64).sum();
+        let multiply_adds: u64 = row.calls.iter().map(|call| call.multiply_adds).sum();
+        for outer in &around {
+            if let Some(line) = lines.get_mut(*outer) {
+                line.parameters += parameters;
+                line.multiply_adds += multiply_adds;
+            }
         }
-    };
-    rows.iter().map(line).filter(|line| line.depth <= most_depth).collect()
+    }
+    for line in &mut lines {
+        line.share = if total == 0 { 0.0 } else { line.multiply_adds as f64 / total as f64 };
+    }
+    lines.retain(|line| line.depth <= most_depth);
+    lines
 }
 
 /// The table for people.

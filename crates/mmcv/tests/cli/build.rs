@@ -131,3 +131,74 @@ fn a_size_of_the_recipe_is_the_default_input() {
     let said = run(["summary", config, "--depth", "0"]).done();
     assert!(said.contains("1x1000") && said.contains("3,504,872"), "{said}");
 }
+
+/// The command on the first of these files.
+fn on_files(files: &[(&str, &[u8])], arguments: &[&str]) -> Said {
+    let home = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(home.path().join(name), text).unwrap();
+    }
+    let (command, options) = arguments.split_first().unwrap();
+    Said::by(mmcv(home.path(), [Path::new(command)]).arg(home.path().join(files[0].0)).args(options))
+}
+
+const BASE: &[u8] =
+    b"model: {type: ConvModule, in_channels: 3, out_channels: 8, kernel_size: 3, norm_cfg: {type: GN, num_groups: 2}}";
+
+#[test]
+fn configs_are_merged_with_their_bases() {
+    let child: &[u8] =
+        b"_base_: ./base.yaml\nmodel: {type: ConvModule, in_channels: 3, out_channels: 8, kernel_size: 5}\n";
+    for (text, parameters) in [
+        (child, 3 * 8 * 25 + 16),
+        (b"_base_: [base.yaml]\nmodel: {norm_cfg: {_delete_: true, type: BN}, out_channels: 4}", 3 * 4 * 9 + 8),
+        (b"_base_: base.yaml\nmodel: {norm_cfg: null}", 3 * 8 * 9 + 8),
+        (b"_base_: base.yaml", 3 * 8 * 9 + 16),
+    ] {
+        for command in ["build", "summary"] {
+            let said =
+                on_files(&[("child.yaml", text), ("base.yaml", BASE)], &[command, "--input", "1x3x8x8", "--json"]);
+            let read: Value = serde_json::from_str(&said.done()).unwrap();
+            let found = if command == "build" { &read["parameters"] } else { &read[0]["parameters"] };
+            assert_eq!(*found, parameters, "{command} {}", String::from_utf8_lossy(text));
+        }
+    }
+    let said = on_files(&[("child.yaml", b"_base_: nowhere.yaml")], &["build"]).failed();
+    assert!(said.contains("nowhere.yaml") && said.contains("a base of"), "{said}");
+}
+
+#[test]
+fn options_make_dicts_and_slips_are_named() {
+    let config: &[u8] = b"model: {type: ConvModule, in_channels: 3, out_channels: 8, kernel_size: 3, act_cfg: null}";
+    let made = ["build", "--cfg-options", "model.norm_cfg.type=BN", "model.act_cfg.type=PReLU"];
+    let said = on_files(&[("a.yaml", config)], &made).done();
+    assert!(said.contains("(bn): BatchNorm2d") && said.contains("PReLU("), "{said}");
+    for (option, told) in [
+        ("modl.norm_cfg.type=BN", "modl: unknown key, did you mean \"model\"?"),
+        ("model.norm_cgf.type=BN", "model.norm_cgf: unknown key, did you mean \"norm_cfg\"?"),
+        ("model.kernel_sise=3", "model.kernel_sise: unknown key, did you mean \"kernel_size\"?"),
+        ("model.in_channels.x=3", "model.in_channels"),
+    ] {
+        let said = on_files(&[("a.yaml", config)], &["build", "--cfg-options", option]).failed();
+        assert!(said.contains(told), "{option}: {said}");
+    }
+}
+
+#[test]
+fn files_that_are_no_config_are_told_as_such() {
+    let said = on_files(&[("a.py", b"model = dict(type='ResNet', depth=18)")], &["build"]).failed();
+    assert!(said.contains("Python configs are not read") && said.contains(".dump("), "{said}");
+    let said = on_files(&[("bom.yaml", b"\xef\xbb\xbftype: LeakyReLU\nnegative_slope: 0.2\n")], &["build"]).done();
+    assert!(said.starts_with("LeakyReLU(negative_slope=0.2)"), "{said}");
+    let deep = format!("{}1{}", "{a: ".repeat(100_000), "}".repeat(100_000));
+    let said = on_files(&[("deep.yaml", deep.as_bytes())], &["build"]).failed();
+    assert!(said.contains("nested more than 100 levels deep"), "{said}");
+    let long = format!("type: {}", "x".repeat(5 << 20));
+    let said = on_files(&[("long.yaml", long.as_bytes())], &["build"]).failed();
+    assert!(said.len() < 5000, "{}", said.len());
+    for device in ["/dev/zero", "/dev/null"] {
+        let home = tempfile::tempdir().unwrap();
+        let said = Said::by(&mut mmcv(home.path(), ["build", device])).failed();
+        assert!(said.contains("it is not a regular file"), "{said}");
+    }
+}

@@ -144,3 +144,143 @@ fn files_with_an_index_are_one_checkpoint() {
         assert!(error.starts_with("error: 2.safetensors: "), "{error}");
     }
 }
+
+/// Files of mmcv-pth's tests.
+fn data(name: &str) -> String {
+    format!("{}/../pth/tests/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn unknown_classes_are_refused_or_opaque() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let module = data("classes/opaque.linear.pth-zip.2.pth");
+    for arguments in [
+        ["inspect", &module].as_slice(),
+        &["verify", &module],
+        &["diff", &module, &module],
+        &["convert", &module, "a.pth"],
+    ] {
+        let error = Said::by(mmcv(folder, ["ckpt"]).args(arguments).current_dir(folder)).failed();
+        assert!(error.lines().count() == 1 && error.contains("`torch.nn.modules.linear.Linear`"), "{error}");
+        assert!(
+            error.contains("torch.save(model.state_dict()") && error.contains("--unknown-classes opaque"),
+            "{error}"
+        );
+    }
+    let opaque = ["--unknown-classes", "opaque"];
+    let inspected = Said::by(mmcv(folder, ["ckpt", "inspect", "--json", &module]).args(opaque)).done();
+    assert_eq!(parsed(&inspected)["tensors"].as_object().unwrap().keys().collect::<Vec<_>>(), ["weight", "bias"]);
+    let converted =
+        Said::by(mmcv(folder, ["ckpt", "convert", &module, "a.pth"]).args(opaque).current_dir(folder)).done();
+    assert!(converted.starts_with("a.pth: 2 tensors, "), "{converted}");
+    let same = Said::by(mmcv(folder, ["ckpt", "diff", &module, "a.pth"]).args(opaque).current_dir(folder)).done();
+    assert_eq!(same, "2 the same\n");
+    assert!(Said::by(mmcv(folder, ["ckpt", "verify", &module]).args(opaque)).done().starts_with("good: "));
+}
+
+#[test]
+fn pickles_of_arrays_are_converted_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pickle = data("arrays/detectron2.3.pkl");
+    let error = ckpt(folder, ["inspect", &pickle]).failed();
+    assert!(error.contains("a bare pickle") && error.contains("mmcv ckpt convert"), "{error}");
+    let told = ckpt(folder, ["convert", &pickle, "a.safetensors", "--entry", "model"]).done();
+    assert!(told.starts_with("a.safetensors: 14 tensors, "), "{told}");
+    assert_eq!(ckpt(folder, ["diff", &pickle, "a.safetensors", "--entry", "model"]).done(), "14 the same\n");
+    assert_eq!(parsed(&ckpt(folder, ["verify", &pickle, "--json"]).done())["format"], "pickle");
+}
+
+#[test]
+fn entries_are_dotted_and_numbers_are_cast() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, "a.pth", 1.0);
+    let told = ckpt(folder, ["convert", "a.pth", "half.pth", "--dtype", "float16", "--json"]).done();
+    assert_eq!(parsed(&told)["cast"], 2);
+    let inspected = parsed(&ckpt(folder, ["inspect", "half.pth", "--json"]).done());
+    assert_eq!(inspected["tensors"]["state_dict.tied"]["dtype"], "float16");
+    let text = ckpt(folder, ["convert", "a.pth", "b.safetensors", "--dtype", "bfloat16"]).done();
+    assert!(text.contains("2 tensors cast to bfloat16"), "{text}");
+    assert_eq!(ckpt(folder, ["diff", "a.pth", "half.pth", "--rtol", "1e-9"]).done(), "2 the same\n");
+    for command in
+        [["convert", "a.pth", "c.pth", "--entry", "net.x"], ["diff", "a.pth", "half.pth", "--entry", "net.x"]]
+    {
+        let error = ckpt(folder, command).failed();
+        assert!(error.contains("`state_dict` (2 tensors)"), "{error}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_digest_is_said_and_passed_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (name, kind) in [
+        ("checkpoint-123456.pth", "a date or a counter"),
+        ("run-20240102.pth", "a date or a counter"),
+        ("my-decade.pth", "a word"),
+        ("big_facade.pth", "a word"),
+    ] {
+        write(folder, name, 1.0);
+        let error = ckpt(folder, ["verify", name]).failed();
+        assert!(error.contains(kind) && error.contains("--no-name-digest"), "{error}");
+        let told = ckpt(folder, ["verify", name, "--no-name-digest"]).done();
+        assert!(told.contains("nothing tells what it should be"), "{told}");
+    }
+    write(folder, "a-0123abcd.pth", 1.0);
+    assert!(!ckpt(folder, ["verify", "a-0123abcd.pth"]).failed().contains("--no-name-digest"));
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_not_replaced_and_links_are_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, "a.pth", 1.0);
+    assert!(std::process::Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
+    for destination in ["pipe", "/dev/null", "/dev/stdout", "."] {
+        for force in [&["--force"][..], &[]] {
+            let arguments = ["convert", "a.pth", destination, "--to", "pth"];
+            let error = Said::by(mmcv(folder, ["ckpt"]).args(arguments).args(force).current_dir(folder)).failed();
+            assert!(error.contains("only regular files"), "{destination}: {error}");
+        }
+    }
+    fs::create_dir(folder.join("other")).unwrap();
+    fs::write(folder.join("other/b.pth"), "old").unwrap();
+    std::os::unix::fs::symlink("other/b.pth", folder.join("b.pth")).unwrap();
+    assert!(ckpt(folder, ["convert", "a.pth", "b.pth"]).failed().contains("--force"));
+    ckpt(folder, ["convert", "a.pth", "b.pth", "--force"]).done();
+    assert!(folder.join("b.pth").symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::read(folder.join("other/b.pth")).unwrap(), fs::read(folder.join("a.pth")).unwrap());
+    assert_eq!(fs::read_dir(folder.join("other")).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_cannot_change_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let name = "a\u{1b}[31m\u{202e}b.pth";
+    let tensor = TensorData::new(Dtype::Float32, &[1], &[0; 4]).unwrap();
+    let root = Item::mapping([("key\u{1b}]0;x\u{7}\n", Item::from(tensor)), ("meta\u{9b}1m", json!("\u{1b}c").into())]);
+    write_pth(folder.join(name), &root).unwrap();
+    write(folder, "other.pth", 1.0);
+    let outputs = [
+        ckpt(folder, ["inspect", name]),
+        ckpt(folder, ["verify", name]),
+        ckpt(folder, ["diff", name, "other.pth"]),
+        ckpt(folder, ["diff", name, "other.pth", "--all"]),
+        ckpt(folder, ["convert", name, "b\u{1b}[0m.pth"]),
+        ckpt(folder, ["convert", name, "b\u{1b}[0m.pth"]),
+        ckpt(folder, ["convert", name, "c.pth", "--entry", "x\u{1b}[0m"]),
+        ckpt(folder, ["verify", "none\u{1b}[0m.pth"]),
+        ckpt(folder, ["verify", name, "--sha256", "abcdef"]),
+    ];
+    for said in outputs {
+        for text in [&said.stdout, &said.stderr] {
+            let odd = |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
+            assert!(!text.contains(odd), "{said:?}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod networks;
 mod predict;
 mod server;
 mod usage;
+mod weights;
 mod zoo;
 
 use std::ffi::OsStr;

@@ -76,7 +76,8 @@ config_struct! {
             norm_cfg: Dict = dict! { type: "BN" },
             /// Whether batch norms stay in evaluation mode in training.
             norm_eval: bool = false,
-            /// Accepted for the reference's configs; it saves memory there, and changes no numbers.
+            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
             with_cp: bool = false,
             /// As in the reference: a rule for the last norms of the blocks, which is never applied.
             zero_init_residual: bool = false,

@@ -91,7 +91,8 @@ impl HRNet {
         }
         let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref());
         let rules = rules.map_err(|error| error.below(&builder.path))?;
-        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?;
+        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?
+            .by_default(config.init_cfg == HRNetConfig::new().init_cfg);
         let relu = ReLU(ReLUConfig { inplace: true });
         Ok(Self { conv1, conv2, relu, layer1, stages, norm_eval: config.norm_eval, init_cfg })
     }

@@ -50,8 +50,8 @@ config_struct! {
         optional {
             /// Channels of the input.
             in_channels: i64 = 3,
-            /// Channels of the stem's output.
-            stem_channels: i64 = 64,
+            /// Channels of the stem's output; null for `base_channels`.
+            stem_channels: Option<i64> = Some(64),
             /// Channels inside the blocks of the first stage; each stage has twice those of the one before.
             base_channels: i64 = 64,
             /// Channels that a block gives for each one inside; null for the block's own: 1 with two convolutions, 4 with
@@ -63,6 +63,10 @@ config_struct! {
             strides: Vec<i64> = vec![1, 2, 2, 2],
             /// Distance of the elements of the 3x3 kernels of each stage, in pixels.
             dilations: Vec<i64> = vec![1, 1, 1, 1],
+            /// Whether the first block of a stage with dilation has half of it, as in mmsegmentation.
+            contract_dilation: bool = false,
+            /// The dilation of each block of the last stage, in place of the stage's, as in mmsegmentation; null for none.
+            multi_grid: Option<Vec<i64>> = None,
             /// The stages that are given, from 0.
             out_indices: Vec<i64> = vec![3],
             /// Whether the 3x3 convolution (`pytorch`) or the first 1x1 convolution (`caffe`) has the stride of a bottleneck.
@@ -79,7 +83,8 @@ config_struct! {
             norm_cfg: Dict = dict! { type: "BN", requires_grad: true },
             /// Whether batch norms stay in evaluation mode in training.
             norm_eval: bool = false,
-            /// Accepted for the reference's configs; it saves memory there, and changes no numbers.
+            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
             with_cp: bool = false,
             /// Whether `init_weights` sets the last norm of each block to 0, so that the block changes nothing at first.
             zero_init_residual: bool = true,
@@ -141,7 +146,7 @@ impl ResNetOptions {
     pub(crate) fn check(&self, stages: usize) -> Result<()> {
         let channels = [
             ("in_channels", self.in_channels),
-            ("stem_channels", self.stem_channels),
+            ("stem_channels", self.stem_channels()),
             ("base_channels", self.base_channels),
         ];
         let channels = channels.into_iter().chain(self.expansion.map(|expansion| ("expansion", expansion)));
@@ -171,6 +176,31 @@ impl ResNetOptions {
             return Err(Error::argument("dcn", &self.dcn, reason));
         }
         Ok(())
+    }
+
+    /// Channels of the stem's output.
+    pub(crate) fn stem_channels(&self) -> i64 {
+        self.stem_channels.unwrap_or(self.base_channels)
+    }
+
+    /// The dilation of each of the blocks of a stage, which is the last one or not.
+    pub(crate) fn dilations_of(&self, blocks: usize, dilation: i64, is_last: bool) -> Result<Vec<i64>> {
+        if let (Some(grid), true) = (&self.multi_grid, is_last) {
+            let path = KeyPath::root().key("multi_grid");
+            let Some(dilations) = grid.get(..blocks) else {
+                let reason = format!("expected {blocks} integers, one for each block of the last stage");
+                return Err(ConfigError::invalid(&path, format!("{grid:?}"), reason).into());
+            };
+            for (index, dilation) in dilations.iter().enumerate() {
+                at_least_one(&path.index(index), *dilation)?;
+            }
+            return Ok(dilations.to_vec());
+        }
+        let mut dilations = vec![dilation; blocks];
+        if let (Some(first), true) = (dilations.first_mut(), self.contract_dilation && dilation > 1) {
+            *first = dilation / 2;
+        }
+        Ok(dilations)
     }
 
     /// The rules of initialisation: those of `init_cfg`, or the loading of `pretrained`.

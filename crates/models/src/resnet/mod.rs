@@ -6,6 +6,7 @@
 
 mod block;
 mod config;
+mod detectron2;
 mod parts;
 mod stage;
 mod stem;
@@ -168,16 +169,18 @@ impl ResNet {
         };
         options.check(num_stages).map_err(own)?;
         let plugins = options.plugins(num_stages).map_err(own)?;
-        let init_cfg = InitCfg::decode(&options.rules().map_err(own)?, &builder.path.key("init_cfg"))?;
+        let init_cfg = InitCfg::decode(&options.rules().map_err(own)?, &builder.path.key("init_cfg"))?
+            .by_default(options.init_cfg == ResNetOptions::new().init_cfg);
         let stem = Stem::new(builder, plan.stem, options)?;
         let mut rates = plan.drop_path_rates()?;
-        let mut in_channels = options.stem_channels;
+        let mut in_channels = options.stem_channels();
         let mut stages = Vec::new();
         let geometry = options.strides.iter().zip(&options.dilations).zip(plugins);
-        for (stage, ((&stride, &dilation), plugins)) in plan.stages.iter().zip(geometry) {
+        for (index, (stage, ((&stride, &dilation), plugins))) in plan.stages.iter().zip(geometry).enumerate() {
+            let is_last = index + 1 == num_stages;
             let config = StageConfig {
                 stride,
-                dilation,
+                dilations: options.dilations_of(stage.blocks, dilation, is_last).map_err(own)?,
                 style: options.style,
                 avg_down: plan.avg_down,
                 conv_cfg: options.conv_cfg.as_ref(),
@@ -194,7 +197,7 @@ impl ResNet {
         }
         let network = Self {
             class: plan.class,
-            key_dialects: key_dialects(plan.class, &stem),
+            key_dialects: key_dialects(plan.class, &stem, &stages),
             stem,
             stages,
             out_indices: options.out_indices.clone(),
@@ -305,7 +308,7 @@ impl Module for ResNet {
 
 /// torchvision has the same names, and its classifier beside them; so have the weights for mmdetection of networks that
 /// torchvision lacks or names otherwise. mmdetection has the parts of a deep stem in one row.
-fn key_dialects(class: &[&str], stem: &Stem) -> Vec<KeyDialect> {
+fn key_dialects(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyDialect> {
     let dialect = |name| KeyDialect::new(name).with_head("fc.");
     let row = stem.in_a_row();
     let same = match (class, row.is_empty()) {
@@ -316,6 +319,8 @@ fn key_dialects(class: &[&str], stem: &Stem) -> Vec<KeyDialect> {
     let mut dialects = vec![dialect(same)];
     if !row.is_empty() {
         dialects.push(dialect("mmdet").with(row));
+    } else if same == "torchvision" {
+        dialects.push(detectron2::dialect(stages));
     }
     dialects
 }

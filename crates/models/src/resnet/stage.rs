@@ -28,7 +28,8 @@ pub(crate) struct StageConfig<'a> {
     pub expansion: i64,
     /// Of the first block.
     pub stride: i64,
-    pub dilation: i64,
+    /// Of each block, as `drop_path_rates`.
+    pub dilations: Vec<i64>,
     pub style: Style,
     pub avg_down: AvgDown,
     pub conv_cfg: Option<&'a Dict>,
@@ -47,7 +48,7 @@ impl<'a> StageConfig<'a> {
             out_channels,
             expansion,
             stride: 1,
-            dilation: 1,
+            dilations: vec![1; blocks],
             style: Style::Pytorch,
             avg_down: AvgDown::No,
             conv_cfg: None,
@@ -66,7 +67,7 @@ impl<'a> StageConfig<'a> {
             out_channels: self.out_channels,
             expansion: self.expansion,
             stride: if first { self.stride } else { 1 },
-            dilation: self.dilation,
+            dilation: self.dilations.get(index).copied().unwrap_or(1),
             style: self.style,
             conv_cfg: self.conv_cfg,
             norm_cfg: self.norm_cfg,

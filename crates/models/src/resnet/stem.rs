@@ -38,10 +38,11 @@ enum Convs {
 impl Stem {
     /// Builds the stem. `builder`'s path is where the network's config stands.
     pub(super) fn new(builder: &Builder<'_>, kind: StemKind, options: &ResNetOptions) -> Result<Self> {
-        let ResNetOptions { in_channels, stem_channels, conv_cfg, norm_cfg, .. } = options;
+        let ResNetOptions { in_channels, conv_cfg, norm_cfg, .. } = options;
+        let stem_channels = options.stem_channels();
         let one = |size| -> Result<Convs> {
-            let kernel = Kernel { stride: 2, ..Kernel::new(size, *in_channels, *stem_channels) };
-            let norm = norm(builder, norm_cfg, *stem_channels, 1)?;
+            let kernel = Kernel { stride: 2, ..Kernel::new(size, *in_channels, stem_channels) };
+            let norm = norm(builder, norm_cfg, stem_channels, 1)?;
             let conv = ConvNorm::new(1, &kernel, builder, conv_cfg.as_ref(), norm)?;
             Ok(Convs::One(conv, ReLU(ReLUConfig { inplace: true })))
         };
@@ -112,10 +113,11 @@ impl Stem {
 
 /// Three 3x3 convolutions: the first one has the stride, the last one all channels.
 fn deep(builder: &Builder<'_>, options: &ResNetOptions) -> Result<Sequential> {
-    let ResNetOptions { in_channels, stem_channels, conv_cfg, norm_cfg, .. } = options;
+    let ResNetOptions { in_channels, conv_cfg, norm_cfg, .. } = options;
+    let stem_channels = options.stem_channels();
     let half = stem_channels / 2;
     let mut stem = Sequential::default();
-    for (inputs, outputs, stride) in [(*in_channels, half, 2), (half, half, 1), (half, *stem_channels, 1)] {
+    for (inputs, outputs, stride) in [(*in_channels, half, 2), (half, half, 1), (half, stem_channels, 1)] {
         let config = ConvModuleConfig {
             stride: Size::All(stride),
             padding: Config::Int(1),

@@ -53,6 +53,9 @@ impl Machine<'_> {
             F::Device => self.device(arguments)?,
             F::GetLayout => self.layout(arguments)?,
             F::GetAttribute => self.get_attribute(global, arguments)?,
+            F::ArrayReconstruct => self.reconstruct_array(arguments)?,
+            F::ArrayFromBuffer => self.array_from_buffer(arguments)?,
+            F::ArrayType => self.array_type(arguments)?,
             F::TorchVersion => self.scalar(F::Str, arguments)?,
             F::Reconstruct => self.reconstruct(arguments)?,
             F::NewObject => match arguments.split_first() {

@@ -65,6 +65,10 @@ pub(crate) enum Function {
     Str,
     GetAttribute,
     TorchVersion,
+    /// Of numpy.
+    ArrayReconstruct,
+    ArrayFromBuffer,
+    ArrayType,
     /// Of `copyreg`: make an object of a class.
     Reconstruct,
     NewObject,
@@ -93,6 +97,8 @@ impl Function {
                 | Self::Encode
                 | Self::GetAttribute
                 | Self::Reconstruct
+                | Self::ArrayReconstruct
+                | Self::ArrayFromBuffer
                 | Self::NewObject
                 | Self::NewObjectEx
                 | Self::TypedList
@@ -108,12 +114,17 @@ pub(crate) struct AllowList<'a> {
     pub(crate) inert: &'a [(String, String)],
     pub(crate) unknown: UnknownClasses,
     pub(crate) torchscript: bool,
+    /// Whether arrays of numpy are read as tensors.
+    pub(crate) arrays: bool,
 }
 
 impl AllowList<'_> {
     /// What is done with `module.name`, or `None` when it is on no list. `module` is a name of today.
     pub(crate) fn find(&self, module: &str, name: &str) -> Option<GlobalKind> {
         if let Some(function) = interpreted(module, name) {
+            return Some(GlobalKind::Function(function));
+        }
+        if let Some(function) = array_function(module, name).filter(|_| self.arrays) {
             return Some(GlobalKind::Function(function));
         }
         if let Some(class) = inert(module, name) {
@@ -212,6 +223,16 @@ fn interpreted(module: &str, name: &str) -> Option<Function> {
     Some(function)
 }
 
+/// What makes arrays of numpy.
+fn array_function(module: &str, name: &str) -> Option<Function> {
+    match (module, name) {
+        ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Some(Function::ArrayReconstruct),
+        ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Some(Function::ArrayFromBuffer),
+        ("numpy", "dtype") => Some(Function::ArrayType),
+        _ => None,
+    }
+}
+
 /// Whether `module.name` is inert: `Some(true)` for a class, `Some(false)` for a function.
 fn inert(module: &str, name: &str) -> Option<bool> {
     let listed = match module {
@@ -263,7 +284,8 @@ fn torchscript(module: &str, name: &str) -> Option<GlobalKind> {
 mod tests {
     use super::*;
 
-    const PLAIN: AllowList<'_> = AllowList { inert: &[], unknown: UnknownClasses::Refuse, torchscript: false };
+    const PLAIN: AllowList<'_> =
+        AllowList { inert: &[], unknown: UnknownClasses::Refuse, torchscript: false, arrays: false };
 
     #[test]
     fn names_are_exact() {

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::bytes::Cursor;
 use crate::error::{ErrorKind, PickleProblem};
-use crate::limits::{MAX_PICKLE_BYTES, MAX_PICKLE_MEMORY};
-use crate::map::{Map, RELEASE_BYTES};
+use crate::limits::MAX_PICKLE_MEMORY;
 use crate::pickle::Fault;
 use crate::pickle::globals::AllowList;
+use crate::pickle::input::Input;
 use crate::pickle::memo::Memo;
 use crate::pickle::opcode::*;
 use crate::pickle::stack::Stack;
@@ -28,7 +27,7 @@ pub(crate) enum Persistence {
 /// Reads one pickle.
 #[derive(Debug)]
 pub(crate) struct Machine<'a> {
-    pub(super) input: Cursor<'a>,
+    pub(super) input: Input<'a>,
     pub(super) allowed: AllowList<'a>,
     pub(super) persistence: Persistence,
     pub(super) storages: &'a mut StorageTable,
@@ -39,20 +38,17 @@ pub(crate) struct Machine<'a> {
     pub(super) names: HashMap<Box<str>, u32>,
     /// Bytes taken so far, an estimate from above.
     memory: u64,
-    /// The file in which the pickle lies as it is.
-    map: Option<&'a Map>,
 }
 
 impl<'a> Machine<'a> {
     pub(crate) fn new(
-        bytes: &'a [u8],
+        input: Input<'a>,
         allowed: AllowList<'a>,
         persistence: Persistence,
         storages: &'a mut StorageTable,
     ) -> Self {
-        let bytes = bytes.get(..MAX_PICKLE_BYTES).unwrap_or(bytes);
         Self {
-            input: Cursor::new(bytes),
+            input,
             allowed,
             persistence,
             storages,
@@ -61,37 +57,29 @@ impl<'a> Machine<'a> {
             memo: Memo::default(),
             names: HashMap::new(),
             memory: 0,
-            map: None,
         }
     }
 
-    /// Lets the machine give back pages of `map`, in which the pickle lies, once they were read.
-    pub(crate) fn mapped(self, map: &'a Map) -> Self {
-        Self { map: Some(map), ..self }
-    }
-
-    /// Counts the pickle itself, which was inflated into memory.
-    pub(crate) fn inflated(self) -> Self {
-        let memory = self.input.remaining() as u64;
+    /// Counts the pickle itself, which is in memory.
+    pub(crate) fn counted(self) -> Self {
+        let memory = self.input.remaining();
         Self { memory, ..self }
     }
 
     /// Reads up to and with the STOP opcode; returns the values and the bytes read.
-    pub(crate) fn run(mut self) -> Result<(Graph, usize), ErrorKind> {
-        let mut released = 0;
+    pub(crate) fn run(mut self) -> Result<(Graph, u64), ErrorKind> {
         loop {
             let offset = self.input.position();
-            if let Some(map) = self.map.filter(|_| offset - released >= RELEASE_BYTES) {
-                map.release_part(self.input.read_since(released));
-                released = offset;
-            }
             match self.step() {
                 Ok(true) => {
                     self.graph.deduplicate()?;
                     return Ok((self.graph, self.input.position()));
                 }
                 Ok(false) => {}
-                Err(Fault::Problem(problem)) => return Err(ErrorKind::Pickle { offset, problem }),
+                Err(Fault::Problem(problem)) => {
+                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                    return Err(ErrorKind::Pickle { offset, problem });
+                }
                 Err(Fault::Error(error)) => return Err(error),
             }
         }
@@ -148,7 +136,7 @@ impl<'a> Machine<'a> {
             },
             FRAME => {
                 let length = self.input.u64()?;
-                if length > self.input.remaining() as u64 {
+                if length > self.input.remaining() {
                     return Err(PickleProblem::Ended.into());
                 }
             }

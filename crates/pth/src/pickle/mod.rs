@@ -4,9 +4,11 @@
 mod call;
 mod finish;
 mod globals;
+mod input;
 mod literal;
 mod machine;
 mod memo;
+mod numpy;
 pub(crate) mod opcode;
 mod rebuild;
 mod stack;
@@ -15,7 +17,9 @@ mod storage;
 mod value;
 
 pub(crate) use globals::AllowList;
+pub(crate) use input::Input;
 pub(crate) use machine::{Machine, Persistence};
+pub(crate) use step::python_2_string;
 pub(crate) use value::{Graph, Mapping, Node, Opaque, SetKind, Value};
 
 use crate::error::{ErrorKind, PickleProblem};

@@ -16,12 +16,15 @@ const NAME_BYTES: usize = 88;
 /// Bytes of an entry of a mapping or set, with those that finding equal keys takes in the end.
 pub(super) const KEYED_BYTES: usize = 160;
 
+/// Bytes of a string that stays in the file where arrays are read, because it is one's elements, as a rule.
+const MIN_LENT_BYTES: u64 = 4096;
+
 /// How many bytes of memory the time for one decimal digit stands for.
 const BIG_INTEGER_FACTOR: usize = 8;
 
 impl Machine<'_> {
-    fn line(&mut self) -> Result<&[u8], PickleProblem> {
-        Ok(self.input.line(MAX_LINE_BYTES)?)
+    fn line(&mut self) -> Result<&[u8], Fault> {
+        self.input.line(MAX_LINE_BYTES)
     }
 
     /// Reading and writing the memo.
@@ -89,7 +92,8 @@ impl Machine<'_> {
         match opcode {
             STRING => {
                 let bytes = literal::string_line(self.line()?)?;
-                return self.push_python_2_string(&bytes);
+                let length = bytes.len();
+                return self.push_node(python_2_string(bytes), length);
             }
             UNICODE => {
                 let text = literal::unicode_line(self.line()?)?;
@@ -103,24 +107,22 @@ impl Machine<'_> {
             BINUNICODE8 | BINBYTES8 | BYTEARRAY8 => self.input.u64()?,
             _ => self.input.u32()?.into(),
         };
-        let bytes = self.input.take(usize::try_from(length).map_err(|_| PickleProblem::Ended)?)?;
-        self.charge(bytes.len() as u64)?;
+        if self.allowed.arrays && length >= MIN_LENT_BYTES && !matches!(opcode, BINUNICODE | BINUNICODE8) {
+            let start = self.input.place();
+            self.input.skip(length)?;
+            return self.push_node(Node::FileBytes { start, length }, 0);
+        }
+        self.input.check(length)?;
+        self.charge(length)?;
+        let bytes = self.input.take(usize::try_from(length).map_err(|_| PickleProblem::Ended)?)?.to_vec();
         match opcode {
-            BINSTRING | SHORT_BINSTRING => self.push_python_2_string(bytes),
+            BINSTRING | SHORT_BINSTRING => self.push_node(python_2_string(bytes), 0),
             BINBYTES | SHORT_BINBYTES | BINBYTES8 => self.push_node(Node::Bytes(bytes.into()), 0),
             BYTEARRAY8 => self.push_node(Node::ByteArray(bytes.into()), 0),
             _ => {
-                let text = std::str::from_utf8(bytes).map_err(|_| PickleProblem::BadLiteral("UTF-8 text"))?;
+                let text = String::from_utf8(bytes).map_err(|_| PickleProblem::BadLiteral("UTF-8 text"))?;
                 self.push_node(Node::Text(text.into()), 0)
             }
-        }
-    }
-
-    /// A `str` of Python 2: text where it is UTF-8, and bytes otherwise.
-    fn push_python_2_string(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => self.push_node(Node::Text(text.into()), text.len()),
-            Err(_) => self.push_node(Node::Bytes(bytes.into()), bytes.len()),
         }
     }
 
@@ -283,10 +285,11 @@ impl Machine<'_> {
     fn named_on_lines(&mut self) -> Result<Global, Fault> {
         let mut line = || {
             let line = self.input.line(MAX_LINE_BYTES)?;
-            std::str::from_utf8(line).map_err(|_| PickleProblem::BadLiteral("name of a global"))
+            let name = std::str::from_utf8(line).map_err(|_| PickleProblem::BadLiteral("name of a global"))?;
+            Ok::<_, Fault>(name.to_owned())
         };
         let (module, name) = (line()?, line()?);
-        self.global(module, name)
+        self.global(&module, &name)
     }
 
     /// The global `module.name`, if it is on a list.
@@ -377,6 +380,7 @@ impl Machine<'_> {
             Some(Node::Mapping(mapping)) if mapping.ordered => mapping.attributes = Some(state),
             Some(Node::Module(attributes)) => *attributes = Some(state),
             Some(Node::Opaque(opaque)) => opaque.state = Some(state),
+            Some(Node::Array | Node::ArrayType(_)) => return self.build_array(target, state),
             Some(Node::Inert(_)) => {}
             Some(Node::Tensor(_)) => return self.build_tensor(target, state),
             _ => return Err(self.wrong_type("BUILD", target)),
@@ -390,6 +394,14 @@ impl Machine<'_> {
 
     pub(super) fn wrong_arguments(&self, global: Global) -> Fault {
         PickleProblem::WrongArguments(self.graph.name(global).to_owned()).into()
+    }
+}
+
+/// A `str` of Python 2: text where it is UTF-8, and bytes otherwise.
+pub(crate) fn python_2_string(bytes: Vec<u8>) -> Node {
+    match String::from_utf8(bytes) {
+        Ok(text) => Node::Text(text.into()),
+        Err(error) => Node::Bytes(error.into_bytes().into()),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::dtype::Dtype;
 use crate::pickle::globals::Global;
+use crate::pickle::numpy::ArrayType;
 use crate::tensor::{StorageSlice, Tensor};
 
 /// A small value, or a reference to a [`Node`].
@@ -36,6 +37,15 @@ pub(crate) enum Node {
     Global(Global),
     Storage(StorageSlice, Global),
     Tensor(Tensor),
+    /// A byte string that stays in the file.
+    FileBytes {
+        start: u64,
+        length: u64,
+    },
+    /// An array of numpy before it is filled.
+    Array,
+    /// A type of numpy.
+    ArrayType(ArrayType),
     /// An object of an inert class; never looked into.
     Inert(Global),
     /// An object of a class that is on no list.
@@ -100,6 +110,9 @@ impl Node {
             Self::Global(_) => "a class or function",
             Self::Storage(..) => "a storage",
             Self::Tensor(_) => "a tensor",
+            Self::FileBytes { .. } => "a long byte string",
+            Self::Array => "an array",
+            Self::ArrayType(_) => "a type of numpy",
             Self::Inert(_) => "an inert object",
             Self::Opaque(_) => "an opaque object",
             Self::Module(_) => "a module",

@@ -8,6 +8,7 @@ mod stored;
 mod tree;
 mod zip;
 
+pub use atomic::{destination, replace_file};
 pub use pth::write_pth;
 pub(crate) use pth::{write_flat, write_tree};
 pub use safetensors::write_safetensors;
@@ -17,10 +18,12 @@ pub(crate) use tree::{Loss, Tree, of_object, opaque};
 
 use serde_json::Value as JsonValue;
 
+use crate::cast;
 use crate::dtype::Dtype;
 use crate::error::ErrorKind;
 use crate::gather::Gather;
 use crate::raw::RawTensor;
+use crate::source::Content;
 use crate::tensor::{StorageSlice, Strided, row_major_strides};
 
 /// Is told how many bytes have been written.
@@ -32,6 +35,8 @@ pub(crate) type Progress<'a> = Option<&'a dyn Fn(u64)>;
 pub struct TensorData<'a> {
     view: Strided,
     data: Data<'a>,
+    /// The type of which the elements are written, where it is another.
+    cast: Option<Dtype>,
 }
 
 #[derive(Debug, Clone)]
@@ -75,7 +80,7 @@ impl<'a> TensorData<'a> {
             ErrorKind::Write(format!("a {dtype} tensor of {view} does not lie inside its {bytes} bytes"))
         };
         let view = Strided::new(dtype, shape.to_vec(), strides.to_vec(), offset, Some(slice)).ok_or_else(outside)?;
-        Ok(Self { view, data: Data::Memory(storage) })
+        Ok(Self { view, data: Data::Memory(storage), cast: None })
     }
 
     /// A tensor of an open checkpoint, whose bytes are read while they are written.
@@ -84,33 +89,73 @@ impl<'a> TensorData<'a> {
     /// The tensor is [unsupported](RawTensor::unsupported).
     pub fn of_file(raw: &RawTensor<'a>) -> Result<Self, ErrorKind> {
         let view = raw.supported()?.clone();
-        Ok(Self { view, data: Data::File(raw.clone()) })
+        Ok(Self { view, data: Data::File(raw.clone()), cast: None })
+    }
+
+    /// The same tensor with floating-point numbers of another type, rounded as torch does it; a tensor of other elements
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// The type is none of float16, bfloat16, float32 and float64.
+    pub fn cast(mut self, dtype: Dtype) -> Result<Self, ErrorKind> {
+        if !cast::is_target(dtype) {
+            return Err(ErrorKind::Write(format!("{dtype} is no type that numbers are cast to")));
+        }
+        let other = cast::is_floating_point(self.view.dtype) && self.view.dtype != dtype;
+        self.cast = other.then_some(dtype);
+        Ok(self)
+    }
+
+    /// The type of the elements as they are written.
+    fn dtype(&self) -> Dtype {
+        self.cast.unwrap_or(self.view.dtype)
+    }
+
+    /// Bytes of all elements as they are written.
+    fn bytes(&self) -> u64 {
+        self.view.elements().saturating_mul(self.dtype().size() as u64)
     }
 
     /// The view as it stands in a `.pth` file, and the storage that it is a view of.
     fn stored(&self) -> (Strided, Stored<'a>) {
+        let (view, stored) = self.stored_as_it_is();
+        let Some(to) = self.cast else { return (view, stored) };
+        (Strided { dtype: to, ..view }, Stored::Cast(Box::new(stored), self.view.dtype, to))
+    }
+
+    fn stored_as_it_is(&self) -> (Strided, Stored<'a>) {
         match &self.data {
             Data::Memory(bytes) => (self.view.clone(), Stored::Memory(bytes)),
             Data::File(raw) => raw.whole_storage().unwrap_or_else(|| {
                 let strides = row_major_strides(&self.view.shape).into();
-                let gathered = Strided { strides, offset: 0, conjugate: false, negative: false, ..self.view.clone() };
+                let gathered = Strided {
+                    strides,
+                    offset: 0,
+                    conjugate: false,
+                    negative: false,
+                    big_endian: false,
+                    ..self.view.clone()
+                };
                 (gathered, Stored::Elements(raw.clone()))
             }),
         }
     }
 
     /// Hands the elements on in row-major order, in chunks.
-    fn for_each_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+    fn for_each_chunk(&self, mut each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
+        let Some(to) = self.cast else { return self.for_each_own_chunk(each) };
+        let mut numbers = Vec::new();
+        self.for_each_own_chunk(|chunk| {
+            numbers.clear();
+            cast::cast(chunk, self.view.dtype, to, &mut numbers);
+            each(&numbers);
+        })
+    }
+
+    fn for_each_own_chunk(&self, each: impl FnMut(&[u8])) -> Result<(), ErrorKind> {
         match &self.data {
-            Data::Memory(bytes) => {
-                let gathered = Gather::new(bytes, &self.view, false).for_each_chunk(each);
-                gathered.ok_or_else(|| ErrorKind::Write("a view outside of its storage".to_owned()))
-            }
-            Data::File(raw) => {
-                raw.read_chunks(each)?;
-                raw.release();
-                Ok(())
-            }
+            Data::Memory(bytes) => Gather::new(&self.view, false).for_each_chunk(&Content::Memory(bytes), each),
+            Data::File(raw) => raw.read_chunks(each),
         }
     }
 }

@@ -37,11 +37,11 @@ pub(crate) fn write_safetensors_with(
     // The largest elements first, so that all are aligned; the header keeps the order.
     let mut placed: Vec<_> = tensors.iter().map(|(_, tensor)| (tensor, [0, 0])).collect();
     let mut order: Vec<_> = placed.iter_mut().collect();
-    order.sort_by_key(|(tensor, _)| std::cmp::Reverse(tensor.view.dtype.size()));
+    order.sort_by_key(|(tensor, _)| std::cmp::Reverse(tensor.dtype().size()));
     let mut end = 0;
     for (tensor, offsets) in &mut order {
         let start = end;
-        end += tensor.view.logical_bytes();
+        end += tensor.bytes();
         *offsets = [start, end];
     }
     let ordered: Vec<_> = order.iter().map(|(tensor, _)| *tensor).collect();
@@ -77,7 +77,7 @@ fn header(
         if !names.insert(name) {
             return Err(ErrorKind::DuplicateTensor(name.clone()));
         }
-        let dtype = tensor.view.dtype;
+        let dtype = tensor.dtype();
         let unknown = || ErrorKind::Write(format!("tensor `{name}`: safetensors has no type {dtype}"));
         let dtype = dtype.safetensors_name().ok_or_else(unknown)?;
         header.insert(name.clone(), json!({"dtype": dtype, "shape": tensor.view.shape, "data_offsets": offsets}));

@@ -1,5 +1,6 @@
 //! The values of an open checkpoint, pickled again.
 
+use crate::dtype::Dtype;
 use crate::error::ErrorKind;
 use crate::json;
 use crate::opaque::is_module;
@@ -16,6 +17,8 @@ pub(crate) struct Tree<'a, F> {
     pub(crate) graph: &'a Graph,
     pub(crate) holders: &'a Holders,
     pub(crate) root: Value,
+    /// The type that floating-point tensors get.
+    pub(crate) dtype: Option<Dtype>,
     /// The tensor of a node of the graph.
     pub(crate) raw: F,
 }
@@ -51,6 +54,9 @@ pub(crate) fn opaque(graph: &Graph, value: Value) -> Option<String> {
         }
         Node::Opaque(object) => format!("`{}`, which is never looked into", graph.name(object.class)),
         Node::Storage(..) => "a bare storage".to_owned(),
+        Node::Array => "an array of a type that torch does not have".to_owned(),
+        Node::ArrayType(_) => "a type of numpy".to_owned(),
+        Node::FileBytes { .. } => "a long byte string".to_owned(),
         Node::Layout(_) => "a memory layout".to_owned(),
         _ => return None,
     })
@@ -118,7 +124,11 @@ impl<'a, 'p, F: Fn(u32) -> RawTensor<'a>> TreePickler<'a, 'p, F> {
             Some(Node::Mapping(mapping)) => self.mapping(mapping)?,
             Some(Node::Dtype(dtype)) => self.pickler.global("torch", dtype.name()),
             Some(Node::Device(device)) => self.call("torch", "device", |pickler| pickler.text(device))?,
-            Some(Node::Tensor(_)) => self.pickler.tensor(&TensorData::of_file(&(self.tree.raw)(index))?)?,
+            Some(Node::Tensor(_)) => {
+                let tensor = TensorData::of_file(&(self.tree.raw)(index))?;
+                let tensor = self.tree.dtype.map_or(Ok(tensor.clone()), |dtype| tensor.cast(dtype))?;
+                self.pickler.tensor(&tensor)?;
+            }
             Some(Node::Opaque(_)) => self.object(value)?,
             // The attributes of a module are the module.
             Some(&Node::Module(Some(attributes))) => self.value(attributes)?,

@@ -42,7 +42,7 @@ impl<W: Write> ZipWriter<W> {
     /// Appends an entry, stored. Its bytes are read twice: the checksum stands before them.
     pub(super) fn stored(&mut self, name: &str, data: &Stored<'_>) -> Result<(), ErrorKind> {
         let mut crc = Crc::new();
-        data.for_each_part(|part| crc.update(part))?;
+        data.for_each_part(&mut |part: &[u8]| crc.update(part))?;
         let header = self.position;
         let size = data.length();
         let sizes = if size >= ONES { wide_field(&[size, size]) } else { Vec::new() };
@@ -55,7 +55,7 @@ impl<W: Write> ZipWriter<W> {
         local.extend(extra);
         self.put(&local)?;
         let mut written = Ok(());
-        data.for_each_part(|part| {
+        data.for_each_part(&mut |part: &[u8]| {
             if written.is_ok() {
                 written = self.put(part);
             }

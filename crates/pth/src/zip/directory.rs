@@ -2,6 +2,7 @@
 
 use crate::bytes::{Cursor, Ended};
 use crate::error::{ErrorKind, ZipProblem};
+use crate::file::File;
 use crate::limits::{MAX_DIRECTORY_BYTES, MAX_ZIP_ENTRIES};
 use crate::zip::Archive;
 
@@ -49,12 +50,13 @@ struct Directory {
     start: u64,
 }
 
-pub(super) fn parse(file: &[u8]) -> Result<Archive, ErrorKind> {
+pub(super) fn parse(file: &File) -> Result<Archive, ErrorKind> {
     let directory = find_directory(file)?;
     ErrorKind::check_limit("number of zip entries", directory.entries, MAX_ZIP_ENTRIES)?;
     ErrorKind::check_limit("bytes of the zip directory", directory.bytes, MAX_DIRECTORY_BYTES)?;
-    let bytes = crate::bytes::part(file, directory.start, directory.bytes);
-    let mut cursor = Cursor::new(bytes.ok_or(ZipProblem::Broken("central directory"))?);
+    let bytes = file.bytes(directory.start, directory.bytes)?;
+    let bytes = bytes.ok_or(ZipProblem::Broken("central directory"))?;
+    let mut cursor = Cursor::new(&bytes);
     let mut entries = Vec::new();
     for _ in 0..directory.entries {
         entries.push(read_entry(&mut cursor)?);
@@ -67,22 +69,26 @@ pub(super) fn parse(file: &[u8]) -> Result<Archive, ErrorKind> {
 
 /// Finds the end record, and follows it to the zip64 end record where there is one. The directory, these records and
 /// the end of the file have to meet without gaps, so that nothing can hide between them.
-fn find_directory(file: &[u8]) -> Result<Directory, ZipProblem> {
-    let end = find_end(file)?;
+fn find_directory(file: &File) -> Result<Directory, ErrorKind> {
+    let length = file.length().min((END_BYTES + MAX_COMMENT) as u64);
+    let first = file.length() - length;
+    let tail = file.bytes(first, length)?.unwrap_or_default();
+    let in_tail = find_end(&tail)?;
+    let end = first + in_tail;
     let ended = |_: Ended| ZipProblem::NoEnd;
-    let mut cursor = Cursor::at(file, end as u64 + 4);
+    let mut cursor = Cursor::at(&tail, in_tail + 4);
     let disks = (cursor.u16().map_err(ended)?, cursor.u16().map_err(ended)?);
     let entries_here = cursor.u16().map_err(ended)?;
     let entries = cursor.u16().map_err(ended)?;
     let bytes = cursor.u32().map_err(ended)?;
     let start = cursor.u32().map_err(ended)?;
     if disks != (0, 0) || entries_here != entries {
-        return Err(ZipProblem::Contradiction("disk numbers"));
+        return Err(ZipProblem::Contradiction("disk numbers").into());
     }
     let small = Directory { entries: entries.into(), bytes: bytes.into(), start: start.into() };
-    let (directory, behind) = match find_end64(file, end as u64)? {
+    let (directory, behind) = match find_end64(file, end)? {
         Some((directory, behind)) => (directory, behind),
-        None => (small, end as u64),
+        None => (small, end),
     };
     // A field of the small record says the same as the large one, or is all ones.
     let same = |small: u64, large: u64, ones: u64| small == large || small == ones;
@@ -90,23 +96,21 @@ fn find_directory(file: &[u8]) -> Result<Directory, ZipProblem> {
         && same(small.bytes, directory.bytes, 0xffff_ffff)
         && same(small.start, directory.start, 0xffff_ffff);
     if !agree {
-        return Err(ZipProblem::Contradiction("end records"));
+        return Err(ZipProblem::Contradiction("end records").into());
     }
     if directory.start.checked_add(directory.bytes) != Some(behind) {
-        return Err(ZipProblem::Contradiction("place of the central directory"));
+        return Err(ZipProblem::Contradiction("place of the central directory").into());
     }
     Ok(directory)
 }
 
-/// The one end record whose comment reaches exactly to the end of the file.
-fn find_end(file: &[u8]) -> Result<usize, ZipProblem> {
-    let first = file.len().saturating_sub(END_BYTES + MAX_COMMENT);
-    let tail = file.get(first..).unwrap_or_default();
+/// Where in the tail of a file the one end record is whose comment reaches exactly to the end.
+fn find_end(tail: &[u8]) -> Result<u64, ZipProblem> {
     let mut found = None;
     for (index, window) in tail.windows(END_BYTES).enumerate() {
         let comment = window.last_chunk::<2>().map_or(0, |&bytes| u16::from_le_bytes(bytes));
         let fits = index + END_BYTES + usize::from(comment) == tail.len();
-        if window.starts_with(&END_SIGNATURE) && fits && found.replace(first + index).is_some() {
+        if window.starts_with(&END_SIGNATURE) && fits && found.replace(index as u64).is_some() {
             return Err(ZipProblem::NoEnd);
         }
     }
@@ -114,9 +118,10 @@ fn find_end(file: &[u8]) -> Result<usize, ZipProblem> {
 }
 
 /// The zip64 end record, and where it starts.
-fn find_end64(file: &[u8], end: u64) -> Result<Option<(Directory, u64)>, ZipProblem> {
+fn find_end64(file: &File, end: u64) -> Result<Option<(Directory, u64)>, ErrorKind> {
     let Some(locator) = end.checked_sub(LOCATOR64_BYTES) else { return Ok(None) };
-    let mut cursor = Cursor::at(file, locator);
+    let bytes = file.bytes(locator, LOCATOR64_BYTES)?.unwrap_or_default();
+    let mut cursor = Cursor::new(&bytes);
     if cursor.array() != Ok(LOCATOR64_SIGNATURE) {
         return Ok(None);
     }
@@ -124,9 +129,10 @@ fn find_end64(file: &[u8], end: u64) -> Result<Option<(Directory, u64)>, ZipProb
     let disk = cursor.u32().map_err(ended)?;
     let record = cursor.u64().map_err(ended)?;
     let disks = cursor.u32().map_err(ended)?;
-    let mut cursor = Cursor::at(file, record);
+    let bytes = file.bytes(record, 12 + END64_BYTES)?.unwrap_or_default();
+    let mut cursor = Cursor::new(&bytes);
     if cursor.array() != Ok(END64_SIGNATURE) {
-        return Err(ZipProblem::Broken("zip64 end record"));
+        return Err(ZipProblem::Broken("zip64 end record").into());
     }
     let size = cursor.u64().map_err(ended)?;
     let _versions = cursor.u32().map_err(ended)?;
@@ -136,12 +142,12 @@ fn find_end64(file: &[u8], end: u64) -> Result<Option<(Directory, u64)>, ZipProb
     let bytes = cursor.u64().map_err(ended)?;
     let start = cursor.u64().map_err(ended)?;
     if disk != 0 || disks > 1 || own_disks != (0, 0) || entries_here != entries {
-        return Err(ZipProblem::Contradiction("disk numbers"));
+        return Err(ZipProblem::Contradiction("disk numbers").into());
     }
     let meets =
         size >= END64_BYTES && record.checked_add(12).and_then(|start| start.checked_add(size)) == Some(locator);
     if !meets {
-        return Err(ZipProblem::Contradiction("place of the zip64 end record"));
+        return Err(ZipProblem::Contradiction("place of the zip64 end record").into());
     }
     Ok(Some((Directory { entries, bytes, start }, record)))
 }

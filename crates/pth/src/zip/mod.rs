@@ -8,6 +8,7 @@ use std::collections::HashSet;
 pub(crate) use directory::Entry;
 
 use crate::error::{ErrorKind, ZipProblem};
+use crate::file::File;
 
 pub(crate) const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
 
@@ -21,7 +22,7 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// Reads the central directory. Names are unique even when case is ignored.
-    pub(crate) fn parse(file: &[u8]) -> Result<Self, ErrorKind> {
+    pub(crate) fn parse(file: &File) -> Result<Self, ErrorKind> {
         let archive = directory::parse(file)?;
         let mut names = HashSet::with_capacity(archive.entries.len());
         for entry in &archive.entries {

@@ -25,6 +25,16 @@ fn pickles() {
 }
 
 #[test]
+fn opaque_objects() {
+    replay("opaque", checkpoints::read_opaque_pickle);
+}
+
+#[test]
+fn arrays() {
+    replay("arrays", checkpoints::read_arrays);
+}
+
+#[test]
 fn zips() {
     replay("zip", checkpoints::read);
 }

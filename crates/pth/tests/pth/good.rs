@@ -136,7 +136,8 @@ fn storages_tell_who_shares_and_bytes_are_row_major() {
         assert_eq!(row.storage_offset(), 16);
         assert_eq!(transposed.strides(), [1, 4]);
         let bytes = weight.bytes().unwrap();
-        assert!(matches!(bytes, std::borrow::Cow::Borrowed(_)));
+        assert_eq!(weight.mapped().unwrap(), Some(&*bytes));
+        assert_eq!(transposed.mapped().unwrap(), None);
         assert_eq!(row.bytes().unwrap(), &bytes[16..32]);
         let element = |bytes: &[u8], index: usize| bytes[4 * index..4 * index + 4].to_vec();
         let turned = transposed.bytes().unwrap();

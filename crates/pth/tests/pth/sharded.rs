@@ -94,7 +94,7 @@ fn files_with_an_index_become_one_and_are_compared_with_it() {
     for (name, target, unshared) in [("one.pth", Target::Pth, 0), ("one.safetensors", Target::Safetensors, 1)] {
         let file = folder.path().join(name);
         let converted = convert(&sharded, &file, target, &ConvertOptions::default()).unwrap();
-        assert_eq!(converted, Converted { tensors: 3, unshared, left_out: Vec::new() });
+        assert_eq!(converted, Converted { tensors: 3, unshared, ..Converted::default() });
         let one = AnyCheckpoint::open(&file).unwrap();
         let keys: Vec<_> = one.tensors().map(|raw| raw.key().to_owned()).collect();
         assert_eq!(keys, ["c.weight", "b.weight", "a.weight"]);

@@ -74,8 +74,7 @@ fn safetensors_are_read_back() {
     ];
     write_safetensors(&path, &tensors, &[("format".to_owned(), "pt".to_owned())]).unwrap();
     let checkpoint = Checkpoint::open(&path).unwrap();
-    let found: Vec<_> =
-        checkpoint.tensors().map(|tensor| (tensor.key().to_owned(), tensor.bytes().unwrap().into_owned())).collect();
+    let found: Vec<_> = checkpoint.tensors().map(|tensor| (tensor.key().to_owned(), tensor.bytes().unwrap())).collect();
     let expected = [("flag".to_owned(), vec![1]), ("weight".to_owned(), floats(&[1.0, 3.0, 2.0, 4.0]))];
     assert_eq!(found, expected);
     assert_eq!(checkpoint.meta(), json!({"__metadata__": {"format": "pt"}}));

@@ -6,7 +6,8 @@ use clap::Args;
 use mmcv_pth::{AnyCheckpoint, CompareOptions, Comparison, Different};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{Failure, print, print_json};
+use super::reading::Reading;
+use crate::commands::{Failure, name, print, print_json};
 use crate::progress::Bytes;
 
 /// Names that are shown of each group without `--all`.
@@ -22,6 +23,7 @@ const SHOWN: usize = 4;
   mmcv ckpt diff model.pth model.safetensors && echo same
   mmcv ckpt diff training.pth weights.safetensors --entry state_dict --json
   mmcv ckpt diff full.pth half.pth --rtol 1e-3
+  mmcv ckpt diff R-50.pkl R-50.pth
   mmcv ckpt diff pytorch_model.bin.index.json model.safetensors
 
 Exit status: 0 the tensors are the same, 1 they differ or a file cannot be read, 2 wrong
@@ -31,8 +33,8 @@ pub(crate) struct Diff {
     a: PathBuf,
     /// The second file.
     b: PathBuf,
-    /// Takes only what is below this top-level entry, in a file that has it.
-    #[arg(long, value_name = "KEY")]
+    /// Takes only what is below this entry, a dotted path such as `state_dict`, in a file that has it.
+    #[arg(long, value_name = "ENTRY")]
     entry: Option<String>,
     /// Values that are at most this far apart count as the same, whatever their types.
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true, value_parser = tolerance)]
@@ -46,6 +48,8 @@ pub(crate) struct Diff {
     /// Prints one JSON object with all differences.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
@@ -55,7 +59,8 @@ fn tolerance(text: &str) -> Result<f64, String> {
 
 impl Diff {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let (a, b) = (AnyCheckpoint::open(&self.a)?, AnyCheckpoint::open(&self.b)?);
+        let options = self.reading.options();
+        let (a, b) = (AnyCheckpoint::open_with(&self.a, &options)?, AnyCheckpoint::open_with(&self.b, &options)?);
         let bar = Bytes::unknown();
         let progress = |done, total| bar.of_total(done, total);
         let options = CompareOptions {
@@ -73,14 +78,14 @@ impl Diff {
         if comparison.is_same() {
             return Ok(());
         }
-        Err(Failure(format!("{} and {} differ", self.a.display(), self.b.display())))
+        Err(Failure(format!("{} and {} differ", name(&self.a), name(&self.b))))
     }
 
     fn text(&self, comparison: &Comparison) -> String {
         let mut text = format!("{} the same\n", comparison.same);
         let names = |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>();
-        self.group(&mut text, &format!("only in {}", self.a.display()), &names(&comparison.only_in_a));
-        self.group(&mut text, &format!("only in {}", self.b.display()), &names(&comparison.only_in_b));
+        self.group(&mut text, &format!("only in {}", name(&self.a)), &names(&comparison.only_in_a));
+        self.group(&mut text, &format!("only in {}", name(&self.b)), &names(&comparison.only_in_b));
         let group = |which: fn(&Different) -> bool, line: fn(&Different) -> String| -> Vec<String> {
             let chosen = comparison.different.iter().filter(|different| which(different));
             chosen.map(|different| format!("{:?}: {}", different.key, line(different))).collect()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::reading::Reading;
 use crate::commands::{Failure, Stdout, print};
 
 /// Bytes that are written at once.
@@ -14,7 +15,8 @@ const BUFFER_BYTES: usize = 1 << 16;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv ckpt inspect resnet50-0676ba61.pth
-  mmcv ckpt inspect --json --digest model.safetensors")]
+  mmcv ckpt inspect --json --digest model.safetensors
+  mmcv ckpt inspect whole_module.pth --unknown-classes opaque")]
 pub(crate) struct Inspect {
     /// The file.
     file: PathBuf,
@@ -24,11 +26,13 @@ pub(crate) struct Inspect {
     /// Adds the SHA-256 of each tensor's elements.
     #[arg(long)]
     digest: bool,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let inspection = mmcv_pth::inspect(&self.file, &mmcv_pth::Options::default(), self.digest)?;
+        let inspection = mmcv_pth::inspect(&self.file, &self.reading.options(), self.digest)?;
         if self.json {
             return print_json(&inspection);
         }

@@ -3,6 +3,7 @@
 mod convert;
 mod diff;
 mod inspect;
+mod reading;
 mod verify;
 
 use std::io;
@@ -12,12 +13,14 @@ use mmcv_pth::ErrorKind;
 
 use super::Failure;
 
-/// Checkpoint files: `.pth` of any age, TorchScript, safetensors, several with an index. Nothing in them is executed.
+/// Checkpoint files: `.pth` of any age, TorchScript, safetensors, Detectron2's `.pkl`, several with an index. Nothing in
+/// them is executed.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   mmcv ckpt inspect resnet50-0676ba61.pth
   mmcv ckpt inspect --json --digest model.safetensors
   mmcv ckpt verify resnet50-0676ba61.pth
+  mmcv ckpt inspect whole_module.pth --unknown-classes opaque
   mmcv ckpt convert epoch_12.pth weights.safetensors --entry state_dict
   mmcv ckpt diff epoch_11.pth epoch_12.pth")]
 pub(crate) enum Ckpt {

@@ -24,7 +24,10 @@ impl Configs {
         for entry in &entries {
             let file = self.folder.join(entry.config_file());
             make_folder_of(&file)?;
-            std::fs::write(&file, recipe_text(entry)).with_context(|| format!("cannot write {}", file.display()))?;
+            mmcv_pth::replace_file(&file, |temporary| {
+                std::fs::write(temporary, recipe_text(entry))
+                    .with_context(|| format!("cannot write {}", file.display()))
+            })?;
         }
         print(&format!("{} files\n", entries.len()))
     }

@@ -1,0 +1,162 @@
+//! Configs from and to YAML and JSON; the only module that knows `serde_yaml` and `serde_json`.
+
+mod base;
+mod file;
+mod limits;
+mod scan;
+mod visit;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::{Config, ConfigError, ConfigErrorKind, KeyPath};
+use visit::Reading;
+
+impl Config {
+    /// Reads YAML. Anchors, aliases and merge keys (`<<`) are resolved; `!!python/tuple` is read as a list,
+    /// since tags of the form `!!name` are not looked at. A byte order mark at the beginning is passed by.
+    ///
+    /// # Errors
+    /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is no string, number
+    /// or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16 MiB, nested
+    /// more than 100 levels deep, or has more than 500,000 values, counting what aliases repeat.
+    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+        let text = file::without_mark(text);
+        scan::yaml(text).map_err(|reason| parse_error(&KeyPath::root(), "YAML", reason))?;
+        let reading = Reading::new(true, None);
+        let read = reading.deserialize(serde_yaml::Deserializer::from_str(text));
+        read.map_err(|error| parse_error(&reading.path(), "YAML", error.to_string()))
+    }
+
+    /// Reads JSON, with the numbers `NaN`, `Infinity` and `-Infinity` as Python writes them. A byte order mark at the
+    /// beginning is passed by.
+    ///
+    /// # Errors
+    /// Returns an error if the text is not JSON (with line and column), has a key twice, or an integer that does not fit 64
+    /// bits; limits are those of [`Self::from_yaml`].
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let text = file::without_mark(text);
+        let refuse = |path: &KeyPath, reason: String| parse_error(path, "JSON", reason);
+        scan::size(text).map_err(|reason| refuse(&KeyPath::root(), reason))?;
+        let (text, number_mark) = mark_numbers(text);
+        let reading = Reading::new(false, number_mark);
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        let read = reading.deserialize(&mut deserializer).and_then(|config| deserializer.end().map(|()| config));
+        read.map_err(|error| refuse(&reading.path(), error.to_string()))
+    }
+
+    /// Reads a file: JSON where its name ends in `.json`, else YAML.
+    ///
+    /// A dict may name its base, or a list of them, under `_base_`: paths relative to the file. It is merged into them, dict by
+    /// dict; a dict with `_delete_: true` takes the place of the base's. Reference: `mmengine.Config.fromfile`.
+    ///
+    /// # Errors
+    /// Returns an error if the file or a base cannot be read or is not a regular file, a file is its own base, two bases
+    /// have the same key, a dict is merged with what is none; and as [`Self::from_yaml`] and [`Self::from_json`]. The message
+    /// names the file.
+    pub fn from_file(file: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        base::load(file.as_ref())
+    }
+
+    /// Writes JSON on one line. Infinite numbers and NaN, which JSON lacks, become `null`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Writes YAML in block style.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        serde_yaml::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The parser's message begins with a path of its own, which is left out.
+fn parse_error(path: &KeyPath, format: &'static str, reason: String) -> ConfigError {
+    let own = path.in_yaml_errors();
+    let rest = reason.strip_prefix(&own).and_then(|rest| rest.strip_prefix(": "));
+    let reason = rest.unwrap_or(&reason).to_owned();
+    ConfigError::new(path, ConfigErrorKind::Parse { format, reason })
+}
+
+/// JSON in which the numbers that are not finite are strings that begin with a mark, and the mark; the text itself where
+/// there are none.
+fn mark_numbers(text: &str) -> (std::borrow::Cow<'_, str>, Option<String>) {
+    const NAMES: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if !text.contains("Infinity") && !text.contains("NaN") {
+        return (text.into(), None);
+    }
+    let mut mark = "number ".to_owned();
+    while text.contains(&mark) {
+        mark.push('#');
+    }
+    let mut marked = String::with_capacity(text.len());
+    let mut rest = text;
+    // Outside of strings and inside of them in turn.
+    while let Some(quote) = rest.find('"') {
+        let (outside, string) = rest.split_at(quote);
+        push_marked(&mut marked, outside, &NAMES, &mark);
+        let mut end = string.len();
+        let mut escaped = false;
+        for (at, byte) in string.bytes().enumerate().skip(1) {
+            if byte == b'"' && !escaped {
+                end = at + 1;
+                break;
+            }
+            escaped = byte == b'\\' && !escaped;
+        }
+        let (string, after) = string.split_at(end);
+        marked.push_str(string);
+        rest = after;
+    }
+    push_marked(&mut marked, rest, &NAMES, &mark);
+    (marked.into(), Some(mark))
+}
+
+/// Adds text without strings in it.
+fn push_marked(marked: &mut String, mut rest: &str, names: &[&str], mark: &str) {
+    while let Some(at) = rest.find(['N', 'I', '-']) {
+        let (before, found) = rest.split_at(at);
+        marked.push_str(before);
+        let Some(name) = names.iter().find(|name| found.starts_with(**name)) else {
+            let (first, after) = found.split_at(1);
+            marked.push_str(first);
+            rest = after;
+            continue;
+        };
+        marked.push_str(&format!("\"{mark}{name}\""));
+        rest = found.split_at(name.len()).1;
+    }
+    marked.push_str(rest);
+}
+
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(value) => serializer.serialize_i64(*value),
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::Str(value) => serializer.serialize_str(value),
+            Self::List(items) => serializer.collect_seq(items),
+            Self::Dict(dict) => {
+                let mut map = serializer.serialize_map(Some(dict.len()))?;
+                for (key, value) in dict.iter() {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Reading::default().deserialize(deserializer)
+    }
+}

@@ -1,0 +1,129 @@
+//! What a YAML text is refused for before the parser sees it, whose time grows with the square of the depth of brackets.
+
+use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_DIRECTIVES, MOST_VALUES};
+
+/// Refuses a text that is too long, too deep, or has too many values.
+///
+/// Where a bracket may stand in a quoted string, a comment or a block of text, it is looked at in both ways, so that
+/// nothing can be hidden from this; only a text with a hundred brackets that are never closed is refused without need.
+pub(super) fn yaml(text: &str) -> Result<(), String> {
+    size(text)?;
+    let separators = text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{' | b'\n' | b'\r')).count();
+    if separators > MOST_VALUES {
+        return Err(format!("it has more than {MOST_VALUES} lines and values"));
+    }
+    if text.lines().filter(|line| line.starts_with('%')).count() > MOST_DIRECTIVES {
+        return Err(format!("it has more than {MOST_DIRECTIVES} directives (lines that begin with %)"));
+    }
+    let mut seen = vec![false; text.len()];
+    // What a run reads is bounded, so that no text takes long.
+    let mut steps = 20 * text.len() + 1000;
+    for (start, _) in text.match_indices(['[', '{']) {
+        if !seen.get(start).is_some_and(|seen| *seen) {
+            Brackets { text, seen: &mut seen }.run(start, &mut steps)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a text that is too long.
+pub(super) fn size(text: &str) -> Result<(), String> {
+    if text.len() > MOST_BYTES {
+        return Err(format!("it has {} bytes, and a config may have {MOST_BYTES}", text.len()));
+    }
+    Ok(())
+}
+
+/// Reads lists and dicts in brackets, as YAML does.
+struct Brackets<'a> {
+    text: &'a str,
+    /// The brackets that were read, by their position.
+    seen: &'a mut [bool],
+}
+
+impl Brackets<'_> {
+    /// Reads from the bracket at `start` to the one that closes it.
+    fn run(&mut self, start: usize, steps: &mut usize) -> Result<(), String> {
+        let mut depth = 0_usize;
+        let mut characters = self.text.get(start..).unwrap_or_default().char_indices().peekable();
+        // Whether a new value may begin, and a blank came last.
+        let (mut fresh, mut blank) = (true, true);
+        while let Some((at, character)) = characters.next() {
+            let before = at;
+            match character {
+                '[' | '{' => {
+                    depth += 1;
+                    if depth > MOST_DEPTH {
+                        return Err(format!("it is nested more than {MOST_DEPTH} levels deep"));
+                    }
+                    if let Some(seen) = self.seen.get_mut(start + at) {
+                        *seen = true;
+                    }
+                    fresh = true;
+                }
+                ']' | '}' => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                    fresh = true;
+                }
+                ',' => fresh = true,
+                '"' | '\'' if fresh => skip_quoted(&mut characters, character),
+                '#' if fresh || blank => while characters.next_if(|(_, next)| !is_break(*next)).is_some() {},
+                '&' | '*' if fresh => {
+                    while characters.next_if(|(_, next)| next.is_ascii_alphanumeric() || "_-".contains(*next)).is_some()
+                    {
+                    }
+                }
+                '!' if fresh => skip_tag(&mut characters),
+                ':' | '?' if ends_key(fresh, characters.peek().map(|(_, next)| *next)) => fresh = true,
+                _ if is_blank(character) => {}
+                _ => fresh = false,
+            }
+            blank = is_blank(character);
+            let after = characters.peek().map_or(self.text.len(), |(at, _)| *at);
+            *steps = steps.saturating_sub(after - before);
+            if *steps == 0 {
+                return Err("its brackets are not closed".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+type Characters<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
+
+/// Reads to the end of a quoted string.
+fn skip_quoted(characters: &mut Characters<'_>, quote: char) {
+    while let Some((_, character)) = characters.next() {
+        if character == '\\' && quote == '"' {
+            characters.next();
+        } else if character == quote && (quote == '"' || characters.next_if(|(_, next)| *next == quote).is_none()) {
+            return;
+        }
+    }
+}
+
+/// Reads to the end of a tag: `!name` or `!<name>`.
+fn skip_tag(characters: &mut Characters<'_>) {
+    let verbatim = characters.next_if(|(_, next)| *next == '<').is_some();
+    let ends = |next: char| is_blank(next) || if verbatim { next == '>' } else { "[]{},".contains(next) };
+    while characters.next_if(|(_, next)| !ends(*next)).is_some() {}
+    if verbatim {
+        characters.next_if(|(_, next)| *next == '>');
+    }
+}
+
+/// Whether a colon or a question mark stands for itself and is no part of a word.
+fn ends_key(fresh: bool, next: Option<char>) -> bool {
+    fresh || next.is_none_or(|next| is_blank(next) || "[]{},?".contains(next))
+}
+
+fn is_break(character: char) -> bool {
+    matches!(character, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t') || is_break(character)
+}
