@@ -17,8 +17,8 @@ use crate::digest::{self, BUFFER, Digest};
 use crate::error::{Error, ErrorKind};
 use crate::guard::{self, Guard};
 
-/// What was not written for so long has been left behind: a download without a byte ends long before.
-const ABANDONED: Duration = Duration::from_secs(600);
+/// What was not written for so long has been left behind: a download without a byte ends before.
+const ABANDONED: Duration = Duration::from_secs(180);
 
 /// The partial file of one [`Entry`].
 pub(crate) struct Partial<'a> {

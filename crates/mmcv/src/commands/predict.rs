@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use mmcv_checkpoint::LoadReport;
 use mmcv_fuse::{FuseOptions, Fused, fuse};
 use mmcv_layers::{Module, memory};
 use mmcv_models::{MODELS, Recipe};
@@ -79,7 +80,7 @@ impl Predict {
             None => Vec::new(),
         };
         let recipe = self.weights.recipe()?;
-        let (network, classes) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let (network, report) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let network = self.fused(network, &recipe, sources.len())?;
         let mut results = Vec::new();
         let checked = CheckedShapes::default();
@@ -94,7 +95,7 @@ impl Predict {
         let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
         let preparation = Preparation { preprocess, device, for_drawings: !drawings.is_empty() };
         let all = self.pictures.run(&sources, preparation, forward, |number, source, photo, scores| {
-            let predictions = self.best(&recipe, classes.as_deref(), &scores)?;
+            let predictions = self.best(&recipe, report.classes.as_deref(), &scores)?;
             if let (Some(drawing), Some(photo)) = (drawings.get(number), photo) {
                 picture::write(drawing, photo, &predictions)?;
             }
@@ -105,12 +106,11 @@ impl Predict {
         Ok(all.check()?)
     }
 
-    /// The network with its weights, and the names of the classes that these have.
-    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, Option<Vec<String>>)> {
+    /// The network with its weights, and what is said of these.
+    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, LoadReport)> {
         let random = "so that the classes would be random: give weights with a classifier of this size by --checkpoint, or use \
                       `mmcv features`";
-        let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), random)?;
-        Ok((network, report.classes))
+        self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), random)
     }
 
     /// The network in its fused form, where that is wanted.

@@ -137,13 +137,13 @@ fn wrong_checksums_and_sizes_are_errors() {
     }
     for (name, bytes) in files("whole", &["lossy.webp", "lossless.webp", "alpha.webp"]) {
         // The sizes say that there is less, and then more, than there is.
-        for size in [20, bytes.len() as u32 / 2 & !1, bytes.len() as u32, u32::MAX] {
+        for size in [20, (bytes.len() as u32 / 2) & !1, bytes.len() as u32, u32::MAX] {
             let mut damaged = bytes.clone();
             damaged[4..8].copy_from_slice(&size.to_le_bytes());
             assert!(read_bytes(&damaged).is_err(), "{name}: {size}");
         }
         // A cut that somebody has tried to mend.
-        let half = bytes.len() / 2 & !1;
+        let half = (bytes.len() / 2) & !1;
         let mut mended = bytes[..half].to_vec();
         mended[4..8].copy_from_slice(&(half as u32 - 8).to_le_bytes());
         if mended[12..16] != *b"VP8X" {

@@ -16,6 +16,7 @@ use crate::server::{Server, content, sha256};
 use crate::setup::setup;
 
 /// A library in whose presence `flock` does what `MMCV_TEST_FLOCK` says; `None` where there is no C compiler.
+#[allow(clippy::print_stdout, reason = "says which tests did not run")]
 fn library() -> Option<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("no_locks.so");
@@ -121,6 +122,7 @@ fn one_that_stops_and_goes_on_harms_no_file() {
 }
 
 /// A process that holds the lock of the file `name` until it is killed.
+#[allow(clippy::print_stdout, reason = "says which tests did not run")]
 fn hold(home: &Path, name: &str) -> Option<Child> {
     let key = &sha256(format!("checkpoints/{name}").as_bytes())[..32];
     let lock = home.join("checkpoints/.state").join(format!("{key}.lock"));
