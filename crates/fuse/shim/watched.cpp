@@ -160,9 +160,12 @@ void pass_on(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
         (*stack)[index] = unwatched_value((*stack)[index], found);
         if (!example.defined() && (*stack)[index].isTensor()) example = (*stack)[index].toTensor();
     }
+    auto state = torch::jit::tracer::getTracingState();
     try {
         op.callBoxed(stack);
     } catch (...) {
+        // The tracer stops while an operator runs, and goes on only after one that did not fail.
+        if (watching.active && state) torch::jit::tracer::setTracingState(state);
         note(Question::kRefused, example, schema.name());
         throw;
     }

@@ -174,6 +174,17 @@ impl Clone for Graph {
 }
 
 impl Graph {
+    /// The question whose answer is another one for inputs of these sizes.
+    pub(crate) fn other_answer_of_inputs(&self, inputs: &[Tensor]) -> Option<&Question> {
+        let sizes: HashMap<ValueId, Vec<i64>> =
+            self.inputs.iter().copied().zip(inputs.iter().map(Tensor::size)).collect();
+        let other = |question: &&Question| {
+            let size = question.value.and_then(|value| sizes.get(&value));
+            size.is_some_and(|size| !(question.same)(size))
+        };
+        self.questions.iter().find(other)
+    }
+
     /// The question whose answer is another one for values of these sizes.
     pub(crate) fn other_answer(&self, shapes: &Shapes) -> Option<&Question> {
         let other = |question: &&Question| {
