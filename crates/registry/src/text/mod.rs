@@ -24,7 +24,7 @@ impl Config {
     /// # Errors
     /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is no string, number
     /// or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16 MiB, nested
-    /// more than 100 levels deep, or has more than 500,000 values, counting what aliases repeat.
+    /// more than 100 levels deep, or has more than 300,000 values, counting what aliases repeat.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         let text = file::without_mark(text);
         scan::yaml(text).map_err(|reason| parse_error(&KeyPath::root(), "YAML", reason))?;
