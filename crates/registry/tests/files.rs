@@ -187,6 +187,7 @@ fn hostile() -> Vec<(String, &'static str, &'static str)> {
         (format!("{}{}", repeated("[", 100_000), repeated("]", 100_000)), "yaml", deep),
         (repeated("- ", 100_000), "yaml", deep),
         (repeated("? ", 100_000), "yaml", "not a valid YAML config"),
+        (repeated("{", 9 << 20), "yaml", "double braces"),
         (hidden, "yaml", deep),
         (breaks, "yaml", deep),
         (quoted, "yaml", "not a valid YAML config"),
@@ -254,6 +255,20 @@ fn only_regular_files_are_read() {
     let link = folder.path().join("good_link.yaml");
     std::os::unix::fs::symlink(&good, &link).unwrap();
     assert_eq!(Config::from_file(&link).unwrap().to_string(), "{a: 1}");
+}
+
+#[test]
+fn templates_are_filled_or_refused() {
+    let text =
+        "a: '{{ fileBasename }}'\nb: {{fileBasenameNoExtension}}x\nc: \"{{ fileExtname}}\"\nd: {{ fileDirname }}/y\n";
+    let folder = folder(&[("n.x.yaml", text)]);
+    let expected = format!("{{a: \"n.x.yaml\", b: \"n.xx\", c: \".yaml\", d: \"{}/y\"}}", folder.path().display());
+    assert_eq!(Config::from_file(folder.path().join("n.x.yaml")).unwrap().to_string(), expected);
+    for text in ["a: {{ _base_.b }}", "a: '{{$HOME:x}}'", "a: {{'$N:80'}}", "# {{ _base_.b.c }}\na: 1"] {
+        let error = read(&[("a.yaml", text)]).unwrap_err();
+        assert!(error.contains("mmengine's template {{ ") && error.contains("is not read"), "{error}");
+    }
+    assert_eq!(read(&[("a.yaml", "a: '{{ other }} {{'")]).unwrap(), "{a: \"{{ other }} {{\"}");
 }
 
 #[test]

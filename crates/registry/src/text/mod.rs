@@ -4,6 +4,7 @@ mod base;
 mod file;
 mod limits;
 mod scan;
+mod template;
 mod visit;
 
 #[cfg(test)]
@@ -53,7 +54,8 @@ impl Config {
     /// Reads a file: JSON where its name ends in `.json`, else YAML.
     ///
     /// A dict may name its base, or a list of them, under `_base_`: paths relative to the file. It is merged into them, dict by
-    /// dict; a dict with `_delete_: true` takes the place of the base's. Reference: `mmengine.Config.fromfile`.
+    /// dict; a dict with `_delete_: true` takes the place of the base's. `{{ fileDirname }}` and its like are replaced.
+    /// Reference: `mmengine.Config.fromfile`.
     ///
     /// # Errors
     /// Returns an error if the file or a base cannot be read or is not a regular file, a file is its own base, two bases
