@@ -24,6 +24,7 @@ pub mod padding;
 pub mod pool;
 mod registry;
 pub mod scale;
+mod scopes;
 mod shape;
 mod size;
 mod state;

@@ -6,6 +6,7 @@ use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, Field, FromConfi
 use once_cell::sync::Lazy;
 
 use crate::containers::{self, Children};
+use crate::scopes::{OPS, SCOPES};
 use crate::{Error, ErrorKind, InitCfg, Module, Result, Sequential, observe};
 use crate::{activation, conv, drop, linear, norm, padding, pool, scale, upsample};
 
@@ -31,56 +32,6 @@ pub fn new_registry() -> Registry {
     registry.note_absent(OPS, "it is of mmcv.ops, whose compiled operators are not here");
     registry
 }
-
-/// The scopes and packages of the reference and of PyTorch, whose types are meant by ours.
-const SCOPES: &[&str] =
-    &["mmpretrain", "mmcls", "mmdet", "mmseg", "mmcv.cnn", "mmcv", "mmengine.model", "mmengine", "torch.nn"];
-
-/// The names of what mmcv.ops registers, and of its other classes.
-const OPS: &[&str] = &[
-    "mmcv.ops",
-    "DCN",
-    "DCNv2",
-    "SAC",
-    "MaskedConv",
-    "carafe",
-    "CrissCrossAttention",
-    "MultiScaleDeformableAttention",
-    "SparseConv2d",
-    "SparseConv3d",
-    "SparseConv4d",
-    "SparseConvTranspose2d",
-    "SparseConvTranspose3d",
-    "SparseInverseConv2d",
-    "SparseInverseConv3d",
-    "SubMConv2d",
-    "SubMConv3d",
-    "SubMConv4d",
-    "DeformConv2d",
-    "DeformConv2dPack",
-    "ModulatedDeformConv2d",
-    "ModulatedDeformConv2dPack",
-    "SAConv2d",
-    "MaskedConv2d",
-    "CARAFE",
-    "CARAFENaive",
-    "CARAFEPack",
-    "CornerPool",
-    "DeformRoIPool",
-    "DeformRoIPoolPack",
-    "ModulatedDeformRoIPoolPack",
-    "RoIAlign",
-    "RoIAlignRotated",
-    "RoIPool",
-    "PrRoIPool",
-    "PSAMask",
-    "FusedBiasLeakyReLU",
-    "SigmoidFocalLoss",
-    "SoftmaxFocalLoss",
-    "TINShift",
-    "BorderAlign",
-    "Correlation",
-];
 
 /// All types of this crate, by group.
 pub const SPECS: &[&[Spec<Build>]] = &[

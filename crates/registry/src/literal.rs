@@ -1,6 +1,10 @@
 //! Values of command-line overrides: Python and YAML literals.
 
+use crate::error::cut;
 use crate::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath};
+
+/// The longest text.
+const LONGEST: usize = 1 << 20;
 
 /// How deep lists and dicts may nest.
 const DEEPEST: usize = 100;
@@ -9,9 +13,12 @@ const DEEPEST: usize = 100;
 /// else a plain string.
 ///
 /// # Errors
-/// Where a bracket or a quote is not closed, or something follows a closed one.
+/// Where a bracket or a quote is not closed, something follows a closed one, or the text is longer than 1 MiB.
 pub fn parse_literal(text: &str) -> Result<Config, ConfigError> {
     let mut reader = Reader { text, rest: text.trim() };
+    if text.len() > LONGEST {
+        return Err(reader.error(&format!("a value on the command line may have {LONGEST} bytes")));
+    }
     let first = reader.value(0, Stop::Comma)?;
     if reader.rest.is_empty() {
         return Ok(first);
@@ -143,7 +150,7 @@ impl Reader<'_> {
     }
 
     fn error(&self, reason: &str) -> ConfigError {
-        let kind = ConfigErrorKind::Syntax { text: self.text.to_owned(), reason: reason.to_owned() };
+        let kind = ConfigErrorKind::Syntax { text: cut(self.text).into_owned(), reason: reason.to_owned() };
         ConfigError::new(&KeyPath::root(), kind)
     }
 }
@@ -212,5 +219,7 @@ mod tests {
             assert!(parse_literal(text).is_err(), "{text}");
         }
         assert!(parse_literal(&"[".repeat(100_000)).is_err());
+        let error = parse_literal(&"x,".repeat(1_000_000)).unwrap_err().to_string();
+        assert!(error.contains("may have 1048576 bytes") && error.len() < 200, "{error}");
     }
 }

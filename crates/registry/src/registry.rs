@@ -1,5 +1,10 @@
 //! [`Registry`]: type names and what builds them, in scopes.
 
+mod scopes;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use indexmap::IndexMap;
@@ -125,20 +130,6 @@ impl<B> Registry<B> {
         self.write().default_scope = scope.map(str::to_owned);
     }
 
-    /// Takes the types of this registry for those of another library: with `mmdet`, a config finds `ResNet` under
-    /// `mmdet.ResNet` and `mmdet.models.ResNet` too. A registered scope of that name is looked up first. A second call for a
-    /// scope replaces the defaults.
-    pub fn accept_scope(&self, scope: &'static str, defaults: ScopeDefaults) {
-        let mut state = self.write();
-        state.accepted.retain(|(known, _)| *known != scope);
-        state.accepted.push((scope, defaults));
-    }
-
-    /// Notes the names of types that people look for and that are not here: `reason`, which errors say, tells why.
-    pub fn note_absent(&self, names: &'static [&'static str], reason: &'static str) {
-        self.write().absent.push((names, reason));
-    }
-
     /// Adds a type with its aliases.
     ///
     /// # Errors
@@ -193,20 +184,6 @@ impl<B> Registry<B> {
         found.or_else(|| self.accepted(name).map(|(spec, _)| spec))
     }
 
-    /// The type that another library has under this name with its scope, and the defaults that it has there.
-    fn accepted(&self, name: &str) -> Option<(Arc<Spec<B>>, ScopeDefaults)> {
-        let (prefix, bare) = name.rsplit_once('.')?;
-        Some((self.own_or_inherited(bare)?, self.accepts(prefix)?))
-    }
-
-    /// Whether the scope is one of another library whose types are taken for ours.
-    fn accepts(&self, prefix: &str) -> Option<ScopeDefaults> {
-        let below =
-            |scope: &str| prefix.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let own = self.read().accepted.iter().find(|(scope, _)| below(scope)).map(|(_, defaults)| *defaults);
-        own.or_else(|| self.0.parent.as_ref()?.accepts(prefix))
-    }
-
     /// As [`Self::get`], with an error that says what was looked for and where.
     ///
     /// # Errors
@@ -249,45 +226,6 @@ impl<B> Registry<B> {
             defaults(spec.name).into_iter().for_each(|(key, value)| arguments.set_default(&key, value));
         }
         Ok((spec, arguments))
-    }
-
-    /// The name with the scope that `_scope_` gives it; as it is, where that scope has no such type.
-    fn scoped(&self, scope: &str, name: &str, path: &KeyPath) -> Result<String, ConfigError> {
-        if self.in_scope(scope).is_none() && self.accepts(scope).is_none() {
-            let reason = format!("expected the name of a scope, such as {}", self.scopes().join(", "));
-            return Err(ConfigError::invalid(path, format!("{:?}", cut(scope)), reason));
-        }
-        let scoped = format!("{scope}.{name}");
-        Ok(if self.get(&scoped).is_some() { scoped } else { name.to_owned() })
-    }
-
-    /// The scopes of the tree, and those of other libraries.
-    fn scopes(&self) -> Vec<String> {
-        if let Some(parent) = &self.0.parent {
-            return parent.scopes();
-        }
-        let accepted = self.read().accepted.iter().map(|(scope, _)| (*scope).to_owned()).collect::<Vec<_>>();
-        let mut scopes = self.own_scopes();
-        for scope in accepted {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
-        scopes
-    }
-
-    fn own_scopes(&self) -> Vec<String> {
-        let children: Vec<_> = self.read().children.iter().filter_map(Weak::upgrade).collect();
-        let below = children.into_iter().flat_map(|child| Self(child).own_scopes());
-        std::iter::once(self.scope().to_owned()).chain(below).collect()
-    }
-
-    /// Why there is no such type, where that is known.
-    fn absence(&self, name: &str) -> Option<&'static str> {
-        let state = self.read();
-        let found = state.absent.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
-        drop(state);
-        found.or_else(|| self.0.parent.as_ref()?.absence(name))
     }
 
     /// The types of this registry, without its parents and children, in the order in which they were added.
@@ -375,126 +313,5 @@ impl<B> State<B> {
     fn insert(&mut self, spec: Spec<B>) {
         self.aliases.extend(spec.aliases.iter().map(|alias| ((*alias).to_owned(), spec.name)));
         self.specs.insert(spec.name, Arc::new(spec));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config;
-
-    fn registry() -> Registry<u8> {
-        let registry = Registry::new("mmengine");
-        registry.add(Spec { aliases: &["Conv"], ..Spec::new("Conv2d", 1) }).unwrap();
-        registry.add(Spec::new("ReLU", 2)).unwrap();
-        registry
-    }
-
-    #[test]
-    fn add_refuses_and_replace_replaces() {
-        let registry = registry();
-        let taken = registry.add(Spec::new("Conv", 9)).unwrap_err();
-        assert!(taken.to_string().contains("\"Conv\" is already in registry \"mmengine\""), "{taken}");
-        registry.replace(Spec::new("Conv", 9));
-        assert_eq!(registry.get("Conv").map(|spec| spec.build), Some(9));
-        assert_eq!(registry.get("Conv2d").map(|spec| spec.build), Some(1));
-        assert_eq!(registry.names(), ["Conv2d", "ReLU", "Conv"]);
-    }
-
-    #[test]
-    fn aliases_lead_to_the_type() {
-        let registry = registry();
-        registry.alias("Convolution", "Conv").unwrap();
-        assert_eq!(registry.get("Convolution").map(|spec| spec.name), Some("Conv2d"));
-        assert!(registry.alias("Convolution", "ReLU").is_err());
-        assert!(registry.alias("X", "Nothing").is_err());
-    }
-
-    #[test]
-    fn scopes_as_in_mmengine() {
-        let root = registry();
-        let mmdet = root.child("mmdet").unwrap();
-        let inner = mmdet.child("inner").unwrap();
-        mmdet.add(Spec::new("ReLU", 20)).unwrap();
-        inner.add(Spec::new("Own", 30)).unwrap();
-        let build = |registry: &Registry<u8>, name: &str| registry.get(name).map(|spec| spec.build);
-        assert_eq!(build(&root, "ReLU"), Some(2));
-        assert_eq!(build(&root, "mmdet.ReLU"), Some(20));
-        assert_eq!(build(&mmdet, "ReLU"), Some(20));
-        assert_eq!(build(&mmdet, "mmengine.ReLU"), Some(2));
-        assert_eq!(build(&mmdet, "Conv2d"), Some(1), "falls back to the parent");
-        assert_eq!(build(&root, "mmdet.Conv2d"), Some(1), "a scope falls back too");
-        assert_eq!(build(&root, "inner.Own"), Some(30));
-        assert_eq!(build(&root, "Own"), None);
-        root.set_default_scope(Some("mmdet"));
-        assert_eq!(build(&root, "ReLU"), Some(20));
-        assert_eq!(build(&root, "Conv2d"), Some(1));
-        root.set_default_scope(None);
-        let scoped = config! { type: "ReLU", _scope_: "mmdet" };
-        let (spec, arguments) = root.resolve(&scoped, &KeyPath::root()).unwrap();
-        assert_eq!((spec.build, arguments.is_empty()), (20, true));
-        assert_eq!(build(&root, "ReLU"), Some(2));
-        assert!(root.child("mmdet").is_err());
-        drop((mmdet, inner));
-        assert_eq!(build(&root, "mmdet.ReLU"), None);
-    }
-
-    #[test]
-    fn types_of_other_libraries_are_taken_for_ours() {
-        let root = registry();
-        root.accept_scope("mmdet", |name| {
-            if name == "ReLU" {
-                crate::dict! { slope: 2 }
-            } else {
-                Dict::new()
-            }
-        });
-        root.accept_scope("mmcv.cnn", |_| Dict::new());
-        root.note_absent(&["DCN", "mmcv.ops"], "it is of mmcv.ops, which is not here");
-        let build = |registry: &Registry<u8>, name: &str| registry.get(name).map(|spec| spec.build);
-        for name in ["mmdet.ReLU", "mmdet.models.ReLU", "mmcv.cnn.ReLU", "mmcv.cnn.bricks.activation.ReLU"] {
-            assert_eq!(build(&root, name), Some(2), "{name}");
-        }
-        for name in ["mmdetection.ReLU", "mmcv.ReLU", ".ReLU", "ReLU.", "mmdet..", "nosuch.ReLU"] {
-            assert_eq!(build(&root, name), None, "{name}");
-        }
-        let arguments = |cfg: Config| root.resolve(&cfg, &KeyPath::root()).map(|(_, arguments)| arguments.to_string());
-        assert_eq!(arguments(config! { type: "mmdet.ReLU" }).unwrap(), "{slope: 2}");
-        assert_eq!(arguments(config! { type: "mmdet.ReLU", slope: 3 }).unwrap(), "{slope: 3}");
-        assert_eq!(arguments(config! { type: "ReLU", _scope_: "mmdet" }).unwrap(), "{slope: 2}");
-        assert_eq!(arguments(config! { type: "mmdet.Conv2d" }).unwrap(), "{}");
-        assert_eq!(arguments(config! { type: "ReLU" }).unwrap(), "{}");
-        let message = |cfg: Config| arguments(cfg).unwrap_err().to_string();
-        assert!(message(config! { type: "nosuch.ReLU" }).contains("there is no scope \"nosuch\", but mmengine, mmdet"));
-        assert!(
-            message(config! { type: "ReLU", _scope_: "nosuch" }).starts_with("_scope_: expected the name of a scope")
-        );
-        assert!(message(config! { type: "mmdet.ReLUU" }).contains("did you mean \"ReLU\""));
-        for name in ["DCN", "mmcv.ops.DCN", "mmcv.ops.RoIAlign", "mmdet.DCN"] {
-            assert!(message(config! { type: name }).contains("it is of mmcv.ops"), "{name}");
-        }
-        // A registered scope is looked up first, and has no other defaults.
-        let own = root.child("mmdet").unwrap();
-        own.add(Spec::new("ReLU", 20)).unwrap();
-        assert_eq!(build(&root, "mmdet.ReLU"), Some(20));
-        assert_eq!(root.resolve(&config! { type: "mmdet.ReLU" }, &KeyPath::root()).unwrap().1, Dict::new());
-    }
-
-    #[test]
-    fn errors_say_what_where_and_what_else() {
-        let path = KeyPath::root().key("conv_cfg");
-        let registry = registry();
-        let message = |cfg: Config| registry.resolve(&cfg, &path).unwrap_err().to_string();
-        assert_eq!(
-            message(config! { type: "Conv2D" }),
-            "conv_cfg.type: \"Conv2D\" is not in registry \"mmengine\", did you mean \"Conv2d\"?"
-        );
-        assert!(message(config! { type: "Zzz" }).contains("it holds Conv2d, ReLU, Conv"));
-        assert!(message(config! { typ: "ReLU" }).starts_with("conv_cfg.type: missing"));
-        assert!(message(config! { typ: "ReLU" }).ends_with("under the key \"type\" (not \"typ\")"));
-        assert!(message(config! { type: 3 }).contains("got 3"));
-        assert!(
-            message(Config::from("ReLU")).contains("expected a dict with the key \"type\", such as {type: \"ReLU\"}")
-        );
     }
 }

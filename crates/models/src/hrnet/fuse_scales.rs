@@ -76,7 +76,8 @@ impl HRFuseScales {
             downsample_layers.push(Box::new(conv(*inputs, *outputs, 3)?));
         }
         let final_layer = conv(CHANNELS.last().copied().unwrap_or(0), config.out_channels, 1)?;
-        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?
+            .by_default(config.init_cfg == HRFuseScalesConfig::new(Vec::new()).init_cfg);
         Ok(Self {
             increase_layers: PlainList(increase_layers),
             downsample_layers: PlainList(downsample_layers),

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::file;
 use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_FILES};
+use super::{file, template};
 use crate::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath};
 
 const BASE: &str = "_base_";
@@ -84,6 +84,7 @@ impl Loader {
         if self.bytes > MOST_BYTES {
             return Err(refuse(format!("with it, the files of this config have more than {MOST_BYTES} bytes")));
         }
+        let text = template::fill(&text, path).map_err(refuse)?;
         let is_json = extension.eq_ignore_ascii_case("json");
         let config = if is_json { Config::from_json(&text) } else { Config::from_yaml(&text) };
         config.map_err(|error| refuse(error.to_string()))

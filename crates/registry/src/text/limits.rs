@@ -4,7 +4,7 @@
 pub(super) const MOST_BYTES: usize = 16 << 20;
 
 /// The values of a text, those that aliases repeat included.
-pub(super) const MOST_VALUES: usize = 500_000;
+pub(super) const MOST_VALUES: usize = 300_000;
 
 /// The bytes of all strings, those that aliases repeat included.
 pub(super) const MOST_STRINGS: usize = 32 << 20;

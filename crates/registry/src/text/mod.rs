@@ -4,6 +4,7 @@ mod base;
 mod file;
 mod limits;
 mod scan;
+mod template;
 mod visit;
 
 #[cfg(test)]
@@ -24,7 +25,7 @@ impl Config {
     /// # Errors
     /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is no string, number
     /// or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16 MiB, nested
-    /// more than 100 levels deep, or has more than 500,000 values, counting what aliases repeat.
+    /// more than 100 levels deep, or has more than 300,000 values, counting what aliases repeat.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         let text = file::without_mark(text);
         scan::yaml(text).map_err(|reason| parse_error(&KeyPath::root(), "YAML", reason))?;
@@ -53,7 +54,8 @@ impl Config {
     /// Reads a file: JSON where its name ends in `.json`, else YAML.
     ///
     /// A dict may name its base, or a list of them, under `_base_`: paths relative to the file. It is merged into them, dict by
-    /// dict; a dict with `_delete_: true` takes the place of the base's. Reference: `mmengine.Config.fromfile`.
+    /// dict; a dict with `_delete_: true` takes the place of the base's. `{{ fileDirname }}` and its like are replaced.
+    /// Reference: `mmengine.Config.fromfile`.
     ///
     /// # Errors
     /// Returns an error if the file or a base cannot be read or is not a regular file, a file is its own base, two bases

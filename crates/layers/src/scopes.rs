@@ -1,0 +1,51 @@
+//! Names of other libraries that stand in configs.
+
+/// The scopes and packages of the reference and of PyTorch, whose types are meant by ours.
+pub(crate) const SCOPES: &[&str] =
+    &["mmpretrain", "mmcls", "mmdet", "mmseg", "mmcv.cnn", "mmcv", "mmengine.model", "mmengine", "torch.nn"];
+
+/// The names of what mmcv.ops registers, and of its other classes.
+pub(crate) const OPS: &[&str] = &[
+    "mmcv.ops",
+    "DCN",
+    "DCNv2",
+    "SAC",
+    "MaskedConv",
+    "carafe",
+    "CrissCrossAttention",
+    "MultiScaleDeformableAttention",
+    "SparseConv2d",
+    "SparseConv3d",
+    "SparseConv4d",
+    "SparseConvTranspose2d",
+    "SparseConvTranspose3d",
+    "SparseInverseConv2d",
+    "SparseInverseConv3d",
+    "SubMConv2d",
+    "SubMConv3d",
+    "SubMConv4d",
+    "DeformConv2d",
+    "DeformConv2dPack",
+    "ModulatedDeformConv2d",
+    "ModulatedDeformConv2dPack",
+    "SAConv2d",
+    "MaskedConv2d",
+    "CARAFE",
+    "CARAFENaive",
+    "CARAFEPack",
+    "CornerPool",
+    "DeformRoIPool",
+    "DeformRoIPoolPack",
+    "ModulatedDeformRoIPoolPack",
+    "RoIAlign",
+    "RoIAlignRotated",
+    "RoIPool",
+    "PrRoIPool",
+    "PSAMask",
+    "FusedBiasLeakyReLU",
+    "SigmoidFocalLoss",
+    "SoftmaxFocalLoss",
+    "TINShift",
+    "BorderAlign",
+    "Correlation",
+];
