@@ -209,8 +209,9 @@ impl Weights {
             Some(checkpoint) => self.given.load(checkpoint, build)?,
             None => pretrained(build)?,
         };
-        if report.is_complete() {
-            // Where it is not, a warning has told it.
+        let is_changed = !report.cast.is_empty() || report.wrapper.is_some();
+        // An incomplete one is a warning of the library.
+        if report.is_complete() && is_changed {
             let _ = writeln!(std::io::stderr(), "weights: {report}");
         }
         report.unset.sort();
