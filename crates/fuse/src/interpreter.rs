@@ -34,7 +34,7 @@ struct Step {
 #[derive(Debug)]
 enum Runner {
     Call(Call),
-    Region(Region),
+    Region(Box<Region>),
 }
 
 /// The time that an operator of a fused module took.
@@ -174,7 +174,7 @@ impl Step {
     fn new(node: &Node, region: Option<Region>, dead: Vec<ValueId>) -> Result<Self> {
         let inputs: Vec<ValueId> = node.inputs().collect();
         let runner = match region {
-            Some(region) => Runner::Region(region),
+            Some(region) => Runner::Region(Box::new(region)),
             None => Runner::Call(call(node)?),
         };
         Ok(Self {
