@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 /// Its forward pass is given by a function.
-struct Written(fn(&Tensor) -> Result<Tensor>);
+pub(crate) struct Written(pub(crate) fn(&Tensor) -> Result<Tensor>);
 
 impl std::fmt::Debug for Written {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

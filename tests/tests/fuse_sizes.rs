@@ -10,6 +10,8 @@ use mmcv::registry::KeyPath;
 use mmcv_tests::parity::{self, Case};
 use tch::{Device, Kind, Tensor};
 
+use crate::fuse_inputs::Written;
+
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 /// The largest difference from the module at a size, or why there is none.
@@ -67,25 +69,6 @@ fn padding_that_depends_on_the_size() {
         } else {
             assert!(at(&*module, &fused, &[1, 3, other, example]).is_ok_and(|difference| difference < 1e-4));
         }
-    }
-}
-
-/// Its forward pass is given by a function.
-struct Written(fn(&Tensor) -> Result<Tensor>);
-
-impl std::fmt::Debug for Written {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Written")
-    }
-}
-
-impl Module for Written {
-    fn class(&self) -> &'static [&'static str] {
-        &["Written"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        (self.0)(input)
     }
 }
 
