@@ -83,13 +83,18 @@ pub(super) fn read(name: &str, options: &[String]) -> Result<Config> {
     config.set_options(options)?;
     if is_recipe(&config) {
         // Only the keys of a type are checked when it is built, and these are none's.
-        let allowed = || known.iter().map(String::as_str).chain(Recipe::FIELDS.iter().map(|field| field.name));
-        if let Some(key) = root_keys(&config).find(|key| !allowed().any(|known| known == *key)) {
-            let kind = ConfigErrorKind::UnknownKey {
-                nearest: nearest(key, allowed()),
-                allowed: allowed().map(str::to_owned).collect(),
-            };
-            return Err(ConfigError::new(&KeyPath::root().key(key), kind).into());
+        let mut allowed: Vec<String> = Recipe::FIELDS.iter().map(|field| field.name.to_owned()).collect();
+        for key in known {
+            if !allowed.contains(&key) {
+                allowed.push(key);
+            }
+        }
+        for key in root_keys(&config) {
+            if !allowed.iter().any(|known| known == key) {
+                let nearest = nearest(key, allowed.iter().map(String::as_str));
+                let kind = ConfigErrorKind::UnknownKey { nearest, allowed };
+                return Err(ConfigError::new(&KeyPath::root().key(key), kind).into());
+            }
         }
     }
     Ok(config)
