@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use mmcv_layers::norm::BatchNorm;
+use mmcv_layers::observe::of_size;
 use mmcv_layers::{Error, Module, ModuleExt, Output, Result, named_modules, single_input};
 use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
@@ -76,4 +77,15 @@ pub(crate) fn evaluate_batch_norms(module: &dyn Module) {
             module.train(false);
         }
     }
+}
+
+/// One row of features per sample, for a classifier or a head: `[N, C, H, W]` becomes `[N, C * H * W]`.
+///
+/// # Errors
+/// Returns an error for a batch without samples, as the reference's `view(batch, -1)` does.
+pub(crate) fn rows(input: &Tensor) -> Result<Tensor> {
+    if of_size(input, |shape| shape.first() == Some(&0))? {
+        return Err(Error::input("at least one sample", format!("shape {:?}", input.size())));
+    }
+    Ok(input.f_flatten(1, -1)?)
 }

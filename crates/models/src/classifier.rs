@@ -10,6 +10,7 @@ use mmcv_layers::{
 use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
 use tch::Tensor;
 
+use crate::backbone::rows;
 use crate::training_part::TrainingPart;
 
 config_struct! {
@@ -166,7 +167,7 @@ impl Module for GlobalAveragePooling {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let pooled = run_child("gap", &self.gap, input)?;
-        Ok(pooled.f_flatten(1, -1)?)
+        rows(&pooled)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {

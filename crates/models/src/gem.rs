@@ -6,6 +6,8 @@ use mmcv_layers::{Error, Module, NotSend, Output, Parts, Result, init, number};
 use mmcv_registry::{Dict, config_struct};
 use tch::Tensor;
 
+use crate::backbone::rows;
+
 config_struct! {
     /// Arguments of `GeneralizedMeanPooling`.
     pub struct GeneralizedMeanPoolingConfig {
@@ -66,7 +68,7 @@ impl Module for GeneralizedMeanPooling {
         };
         let powers = clamped.f_pow(&self.p)?;
         let mean = powers.f_avg_pool2d(map, map, [0, 0], false, true, None::<i64>)?;
-        Ok(mean.f_pow(&self.p.f_reciprocal()?)?.f_flatten(1, -1)?)
+        rows(&mean.f_pow(&self.p.f_reciprocal()?)?)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {

@@ -15,7 +15,7 @@ use mmcv_layers::{
 use mmcv_registry::{Config, Dict, config, config_struct, dict};
 use tch::Tensor;
 
-use crate::backbone::{Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last};
+use crate::backbone::{Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last, rows};
 
 /// Table 1 of the paper: depth, and the number of convolutions in each of the five stages; three linear layers follow.
 const STAGES: [(i64, [usize; 5]); 4] =
@@ -200,7 +200,7 @@ impl Backbone for VGG {
             }
         }
         if let Some(classifier) = &self.classifier {
-            given.push(run_child("classifier", classifier, &output.f_flatten(1, -1)?)?);
+            given.push(run_child("classifier", classifier, &rows(&output)?)?);
         }
         Ok(given)
     }
