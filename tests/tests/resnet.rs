@@ -247,5 +247,15 @@ fn types_of_other_libraries_are_found() {
     assert_eq!(stages("{type: mmseg.ResNet, depth: 18}"), 4);
     assert_eq!(stages("{type: mmdet.ResNet, depth: 18, out_indices: [2]}"), 1);
     assert_eq!(stages("{type: mmpretrain.ResNet, depth: 18}"), 1);
-    assert_eq!(stages("{type: mmdet.MobileNetV2, widen_factor: 0.1}"), 4);
+    // mmdetection counts the stages of MobileNetV2 from 1.
+    let channels = |cfg: &str| {
+        let network = build(cfg).unwrap();
+        let input = Tensor::zeros([1, 3, 64, 64], (Kind::Float, Device::Cpu));
+        let shapes = network.call(&[&input], &dict! {}).unwrap().shapes();
+        shapes.iter().map(|shape| shape[1]).collect::<Vec<_>>()
+    };
+    assert_eq!(channels("{type: mmdet.MobileNetV2}"), [16, 24, 64, 320]);
+    assert_eq!(channels("{type: mmdet.MobileNetV2, out_indices: [2, 6]}"), [24, 160]);
+    assert_eq!(channels("{type: mmseg.MobileNetV2}"), [24, 32, 96, 320]);
+    assert_eq!(channels("{type: mmcls.MobileNetV2, out_indices: [2, 6]}"), [32, 320]);
 }

@@ -27,7 +27,7 @@ pub fn new_registry() -> Registry {
     let registry = Registry::new("mmengine");
     add_all(&registry, SPECS.iter().copied());
     for scope in SCOPES {
-        registry.accept_scope(scope, |_| Dict::new());
+        registry.accept_scope(scope, |_, _| {});
     }
     registry.note_absent(OPS, "it is of mmcv.ops, whose compiled operators are not here");
     registry

@@ -1,29 +1,54 @@
-//! Where networks of other libraries have other defaults than mmpretrain's of the same name.
+//! How configs of other libraries differ from mmpretrain's for networks of the same name.
 //!
 //! References: mmdet/models/backbones, mmseg/models/backbones.
 
-use mmcv_registry::{Config, Dict, dict};
+use mmcv_registry::{Config, Dict};
 
-/// What networks have in mmdetection: all stages are given, and batch norms stay in evaluation mode.
-pub(crate) fn mmdet(name: &str) -> Dict {
+/// mmdetection: all stages are returned, batch norms stay in evaluation mode, and MobileNetV2 counts its stages from 1.
+pub(crate) fn mmdet(name: &str, arguments: &mut Dict) {
     match name {
         "ResNet" | "ResNetV1d" | "ResNeXt" | "Res2Net" => {
-            dict! { out_indices: [0, 1, 2, 3], stem_channels: Config::Null, norm_eval: true }
+            arguments.set_default("out_indices", [0, 1, 2, 3]);
+            arguments.set_default("stem_channels", Config::Null);
+            arguments.set_default("norm_eval", true);
         }
-        "RegNet" => dict! { out_indices: [0, 1, 2, 3], norm_eval: true },
-        "HRNet" => dict! { norm_eval: true },
-        "MobileNetV2" => dict! { out_indices: [1, 2, 4, 7] },
-        _ => Dict::new(),
+        "RegNet" => {
+            arguments.set_default("out_indices", [0, 1, 2, 3]);
+            arguments.set_default("norm_eval", true);
+        }
+        "HRNet" => arguments.set_default("norm_eval", true),
+        "MobileNetV2" => {
+            arguments.set_default("out_indices", [1, 2, 4, 7]);
+            count_from_zero(arguments);
+        }
+        _ => {}
+    }
+    one_group(name, arguments);
+}
+
+/// mmsegmentation: all stages are returned. Its MobileNetV2 lacks the last convolution, which is not among the defaults.
+pub(crate) fn mmseg(name: &str, arguments: &mut Dict) {
+    match name {
+        "ResNet" | "ResNetV1c" | "ResNetV1d" | "ResNeXt" => arguments.set_default("out_indices", [0, 1, 2, 3]),
+        "MobileNetV2" => arguments.set_default("out_indices", [1, 2, 4, 6]),
+        _ => {}
+    }
+    one_group(name, arguments);
+}
+
+/// A ResNeXt of both libraries has one group unless the config says otherwise; mmpretrain's has 32.
+fn one_group(name: &str, arguments: &mut Dict) {
+    if name == "ResNeXt" {
+        arguments.set_default("groups", 1);
     }
 }
 
-/// What networks have in mmsegmentation: all stages are given.
-pub(crate) fn mmseg(name: &str) -> Dict {
-    match name {
-        "ResNet" | "ResNetV1c" | "ResNetV1d" | "ResNeXt" => {
-            dict! { out_indices: [0, 1, 2, 3] }
+/// Stages that are counted from 1, as ours are counted. What is no list of integers is left to the network's own check.
+fn count_from_zero(arguments: &mut Dict) {
+    let Some(Config::List(stages)) = arguments.get_mut("out_indices") else { return };
+    for stage in stages {
+        if let Config::Int(index) = stage {
+            *index = index.saturating_sub(1);
         }
-        "MobileNetV2" => dict! { out_indices: [1, 2, 4, 6] },
-        _ => Dict::new(),
     }
 }

@@ -38,5 +38,5 @@ pub use decode::{Decoder, Field, FromConfig, Recorded};
 pub use error::{ConfigError, ConfigErrorKind, nearest};
 pub use literal::parse_literal;
 pub use path::KeyPath;
-pub use registry::{Registry, ScopeDefaults, Spec};
+pub use registry::{Registry, ScopeRules, Spec};
 pub use value::{Config, Dict};

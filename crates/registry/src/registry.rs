@@ -69,12 +69,13 @@ struct State<B> {
     aliases: IndexMap<String, &'static str>,
     children: Vec<Weak<Inner<B>>>,
     default_scope: Option<String>,
-    accepted: Vec<(&'static str, ScopeDefaults)>,
+    accepted: Vec<(&'static str, ScopeRules)>,
     absent: Vec<(&'static [&'static str], &'static str)>,
 }
 
-/// The arguments of a type, by its name, whose default in another library's scope is another one; with that default.
-pub type ScopeDefaults = fn(&str) -> Dict;
+/// Turns the arguments that a config of another library gives to a type, by its name, into those that mean the same here:
+/// adds defaults that differ, and converts what is counted differently.
+pub type ScopeRules = fn(&str, &mut Dict);
 
 impl<B> Clone for Registry<B> {
     fn clone(&self) -> Self {
@@ -220,10 +221,10 @@ impl<B> Registry<B> {
             Some(other) => return Err(ConfigError::wrong_type(&path.key("_scope_"), "the name of a scope", &other)),
         };
         let spec = self.lookup(&scoped, &at)?;
-        if let Some((_, defaults)) = self.accepted(&scoped)
+        if let Some((_, rules)) = self.accepted(&scoped)
             && self.in_scope(scoped.split('.').next().unwrap_or_default()).is_none()
         {
-            defaults(spec.name).into_iter().for_each(|(key, value)| arguments.set_default(&key, value));
+            rules(spec.name, &mut arguments);
         }
         Ok((spec, arguments))
     }

@@ -2,18 +2,18 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Registry, ScopeDefaults, Spec};
+use super::{Registry, ScopeRules, Spec};
 use crate::error::cut;
 use crate::{ConfigError, KeyPath};
 
 impl<B> Registry<B> {
     /// Takes the types of this registry for those of another library: with `mmdet`, a config finds `ResNet` under
     /// `mmdet.ResNet` and `mmdet.models.ResNet` too. A registered scope of that name is looked up first. A second call for a
-    /// scope replaces the defaults.
-    pub fn accept_scope(&self, scope: &'static str, defaults: ScopeDefaults) {
+    /// scope replaces the rules.
+    pub fn accept_scope(&self, scope: &'static str, rules: ScopeRules) {
         let mut state = self.write();
         state.accepted.retain(|(known, _)| *known != scope);
-        state.accepted.push((scope, defaults));
+        state.accepted.push((scope, rules));
     }
 
     /// Notes the names of types that people look for and that are not here: `reason`, which errors say, tells why.
@@ -21,17 +21,17 @@ impl<B> Registry<B> {
         self.write().absent.push((names, reason));
     }
 
-    /// The type that another library has under this name with its scope, and the defaults that it has there.
-    pub(super) fn accepted(&self, name: &str) -> Option<(Arc<Spec<B>>, ScopeDefaults)> {
+    /// The type that another library has under this name with its scope, and the rules for its arguments there.
+    pub(super) fn accepted(&self, name: &str) -> Option<(Arc<Spec<B>>, ScopeRules)> {
         let (prefix, bare) = name.rsplit_once('.')?;
         Some((self.own_or_inherited(bare)?, self.accepts(prefix)?))
     }
 
     /// Whether the scope is one of another library whose types are taken for ours.
-    pub(super) fn accepts(&self, prefix: &str) -> Option<ScopeDefaults> {
+    pub(super) fn accepts(&self, prefix: &str) -> Option<ScopeRules> {
         let below =
             |scope: &str| prefix.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let own = self.read().accepted.iter().find(|(scope, _)| below(scope)).map(|(_, defaults)| *defaults);
+        let own = self.read().accepted.iter().find(|(scope, _)| below(scope)).map(|(_, rules)| *rules);
         own.or_else(|| self.0.parent.as_ref()?.accepts(prefix))
     }
 

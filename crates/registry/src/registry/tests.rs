@@ -62,14 +62,12 @@ fn scopes_as_in_mmengine() {
 #[test]
 fn types_of_other_libraries_are_taken_for_ours() {
     let root = registry();
-    root.accept_scope("mmdet", |name| {
+    root.accept_scope("mmdet", |name, arguments| {
         if name == "ReLU" {
-            crate::dict! { slope: 2 }
-        } else {
-            Dict::new()
+            arguments.set_default("slope", 2);
         }
     });
-    root.accept_scope("mmcv.cnn", |_| Dict::new());
+    root.accept_scope("mmcv.cnn", |_, _| {});
     root.note_absent(&["DCN", "mmcv.ops"], "it is of mmcv.ops, which is not here");
     let build = |registry: &Registry<u8>, name: &str| registry.get(name).map(|spec| spec.build);
     for name in ["mmdet.ReLU", "mmdet.models.ReLU", "mmcv.cnn.ReLU", "mmcv.cnn.bricks.activation.ReLU"] {
