@@ -16,7 +16,7 @@ fn block() -> (Config, Dict) {
 }
 
 fn add_own() {
-    MODELS.add(Spec::new("Own", |_| build_activation_layer(&config! { type: "ReLU" }))).unwrap();
+    MODELS.add(Spec::new("Own", |_, _| build_activation_layer(&config! { type: "ReLU" }))).unwrap();
 }
 
 type Call = (&'static str, fn());
@@ -57,11 +57,14 @@ const CALLS: &[Call] = &[
     }),
     ("default builder", || {
         let (cfg, arguments) = block();
-        assert_eq!(Builder::default().plugin(&cfg, "", &arguments).unwrap().0, "conv_block");
+        assert_eq!(Builder::new(&MODELS).plugin(&cfg, "", &arguments).unwrap().0, "conv_block");
     }),
     ("default builder, model", || {
         let cfg = config! { type: "GlobalAveragePooling" };
-        assert_eq!(Builder::default().at(|path| path.key("neck")).model(&cfg).unwrap().name(), "GlobalAveragePooling");
+        assert_eq!(
+            Builder::new(&MODELS).at(|path| path.key("neck")).model(&cfg).unwrap().name(),
+            "GlobalAveragePooling"
+        );
     }),
     ("look-up", || NAMES.iter().for_each(|name| assert!(MODELS.get(name).is_some()))),
     ("names", || NAMES.iter().for_each(|name| assert!(MODELS.names().contains(&(*name).to_owned())))),
@@ -75,8 +78,8 @@ const CALLS: &[Call] = &[
         assert!(conv_module(3, 8, 1, dict! { act_cfg: { type: "Own" } }).is_ok());
     }),
     ("own type of a taken name", || {
-        assert!(MODELS.add(Spec::new("ResNet", |_| build_activation_layer(&config! { type: "ReLU" }))).is_err());
-        MODELS.replace(Spec::new("ResNet", |_| build_activation_layer(&config! { type: "ReLU" })));
+        assert!(MODELS.add(Spec::new("ResNet", |_, _| build_activation_layer(&config! { type: "ReLU" }))).is_err());
+        MODELS.replace(Spec::new("ResNet", |_, _| build_activation_layer(&config! { type: "ReLU" })));
         assert_eq!(build_model(&config! { type: "ResNet" }).unwrap().name(), "ReLU");
     }),
     ("pretrained", || {

@@ -9,7 +9,7 @@ const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 fn explained(text: &str, inputs: &[Vec<i64>]) -> Explanation {
     let config = Config::from_yaml(text).unwrap();
-    Explanation::new(&Builder::default(), &config, true, inputs).unwrap()
+    Explanation::new(&Builder::new(&MODELS), &config, true, inputs).unwrap()
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn default_rules_that_match_nothing_are_no_mistake() {
 
 #[test]
 fn patch_merging_says_which_sizes_it_wants() {
-    let module = PatchMerging::new(&Builder::default(), &PatchMergingConfig::new(4, 8)).unwrap();
+    let module = PatchMerging::new(&Builder::new(&MODELS), &PatchMergingConfig::new(4, 8)).unwrap();
     let merge = |shape: &[i64], height: i64, width: i64| {
         module
             .merge(&Tensor::zeros(shape, FLOAT), height, width)

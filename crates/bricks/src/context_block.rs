@@ -7,26 +7,24 @@ use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::{LayerNorm, LayerNormConfig};
 use mmcv_layers::observe::of_size;
 use mmcv_layers::pool::AdaptiveAvgPool;
-use mmcv_layers::{Error, Module, Parts, Result, Sequential, Size, run_child};
-use mmcv_registry::config_struct;
+use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Sequential, Size, run_child};
+use mmcv_registry::Config;
 use tch::Tensor;
 
-config_struct! {
-    /// Arguments of `ContextBlock`.
-    pub struct ContextBlockConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Share of the channels that the inner convolutions have.
-            ratio: f64,
-        }
-        optional {
-            /// How the context of all pixels is found: `att` (weighted by attention) or `avg` (their mean).
-            pooling_type: String = "att".to_owned(),
-            /// How the context changes the input: `channel_add`, `channel_mul`, or both.
-            fusion_types: Vec<String> = vec!["channel_add".to_owned()],
-        }
-    }
+/// Arguments of `ContextBlock`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ContextBlock", layer = ContextBlock)]
+pub struct ContextBlockConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Share of the channels that the inner convolutions have.
+    pub ratio: f64,
+    /// How the context of all pixels is found: `att` (weighted by attention) or `avg` (their mean).
+    #[config(default = "att".to_owned())]
+    pub pooling_type: String,
+    /// How the context changes the input: `channel_add`, `channel_mul`, or both.
+    #[config(default = vec!["channel_add".to_owned()])]
+    pub fusion_types: Vec<String>,
 }
 
 /// Adds to each channel, or multiplies it by, what follows from the context of all pixels.
@@ -103,6 +101,16 @@ impl ContextBlock {
     }
 }
 
+impl Layer for ContextBlock {
+    const NAME: &'static str = "ContextBlock";
+    type Config = ContextBlockConfig;
+    type Module = Self;
+
+    fn build(config: &ContextBlockConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
 impl Module for ContextBlock {
     fn class(&self) -> &'static [&'static str] {
         &["ContextBlock", "Module"]
@@ -152,7 +160,7 @@ impl Module for ContextBlock {
 fn bottleneck(channels: i64, planes: i64) -> Result<Sequential> {
     Ok(Sequential::new(vec![
         Box::new(pointwise(channels, planes)?),
-        Box::new(LayerNorm::new(&LayerNormConfig::new(Size::Each(vec![planes, 1, 1])))?),
+        Box::new(LayerNorm::new(&LayerNormConfig::new().with_normalized_shape(Size::Each(vec![planes, 1, 1])))?),
         Box::new(ReLU(ReLUConfig { inplace: true })),
         Box::new(pointwise(planes, channels)?),
     ]))

@@ -1,57 +1,70 @@
 //! `DepthwiseSeparableConvModule`. Reference: mmcv/cnn/bricks/depthwise_separable_conv_module.py.
 
-use mmcv_layers::{Arguments, Builder, Module, Parts, Result, Size, run_child};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, dict};
+use mmcv_layers::conv::Padding;
+use mmcv_layers::{Builder, Layer, Module, Parts, Registry, Result, Size, run_child};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 use tch::Tensor;
 
 use crate::conv_module::{Bias, ConvModule, ConvModuleConfig, Order};
 
-config_struct! {
-    /// Arguments of `DepthwiseSeparableConvModule`.
-    pub struct DepthwiseSeparableConvModuleConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Channels of the output.
-            out_channels: i64,
-            /// Size of the depthwise kernel in pixels.
-            kernel_size: Size,
-        }
-        optional {
-            /// Step of the depthwise kernel in pixels.
-            stride: Size = Size::All(1),
-            /// Padding of the depthwise convolution, as in `ConvModule`.
-            padding: Config = Config::Int(0),
-            /// Distance of the depthwise kernel's elements in pixels.
-            dilation: Size = Size::All(1),
-            /// The normalisation of both convolutions; null for none.
-            norm_cfg: Option<Dict> = None,
-            /// The activation of both convolutions; null for none.
-            act_cfg: Option<Dict> = Some(dict! { type: "ReLU" }),
-            /// The normalisation of the depthwise convolution; `default` for `norm_cfg`.
-            dw_norm_cfg: Override = Override::Default,
-            /// The activation of the depthwise convolution; `default` for `act_cfg`.
-            dw_act_cfg: Override = Override::Default,
-            /// The normalisation of the pointwise convolution; `default` for `norm_cfg`.
-            pw_norm_cfg: Override = Override::Default,
-            /// The activation of the pointwise convolution; `default` for `act_cfg`.
-            pw_act_cfg: Override = Override::Default,
-            /// As in `ConvModule`, for both convolutions.
-            bias: Bias = Bias::Auto,
-            /// As in `ConvModule`, for both convolutions.
-            conv_cfg: Option<Dict> = None,
-            /// As in `ConvModule`, for both convolutions.
-            inplace: bool = true,
-            /// As in `ConvModule`, for both convolutions.
-            with_spectral_norm: bool = false,
-            /// As in `ConvModule`, for both convolutions.
-            padding_mode: String = "zeros".to_owned(),
-            /// As in `ConvModule`, for both convolutions.
-            order: Order = Order::default(),
-            /// As in `ConvModule`, for both convolutions.
-            efficient_conv_bn_eval: bool = false,
-        }
-    }
+/// Arguments of `DepthwiseSeparableConvModule`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "DepthwiseSeparableConvModule", layer = DepthwiseSeparableConvModule)]
+pub struct DepthwiseSeparableConvModuleConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Size of the depthwise kernel in pixels.
+    pub kernel_size: Size,
+    /// Step of the depthwise kernel in pixels.
+    #[config(default = Size::All(1))]
+    pub stride: Size,
+    /// Padding of the depthwise convolution, as in `ConvModule`.
+    #[config(default = Padding::Size(Size::All(0)))]
+    pub padding: Padding,
+    /// Distance of the depthwise kernel's elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// The normalisation of both convolutions; null for none.
+    #[config(default = None)]
+    pub norm_cfg: Option<Dict>,
+    /// The activation of both convolutions; null for none.
+    #[config(default = Some(dict! { type: "ReLU" }))]
+    pub act_cfg: Option<Dict>,
+    /// The normalisation of the depthwise convolution; `default` for `norm_cfg`.
+    #[config(default = Override::Default)]
+    pub dw_norm_cfg: Override,
+    /// The activation of the depthwise convolution; `default` for `act_cfg`.
+    #[config(default = Override::Default)]
+    pub dw_act_cfg: Override,
+    /// The normalisation of the pointwise convolution; `default` for `norm_cfg`.
+    #[config(default = Override::Default)]
+    pub pw_norm_cfg: Override,
+    /// The activation of the pointwise convolution; `default` for `act_cfg`.
+    #[config(default = Override::Default)]
+    pub pw_act_cfg: Override,
+    /// As in `ConvModule`, for both convolutions.
+    #[config(default = Bias::Auto)]
+    pub bias: Bias,
+    /// As in `ConvModule`, for both convolutions.
+    #[config(default = None)]
+    pub conv_cfg: Option<Dict>,
+    /// As in `ConvModule`, for both convolutions.
+    #[config(default = true)]
+    pub inplace: bool,
+    /// As in `ConvModule`, for both convolutions.
+    #[config(default = false)]
+    pub with_spectral_norm: bool,
+    /// As in `ConvModule`, for both convolutions.
+    #[config(default = "zeros".to_owned())]
+    pub padding_mode: String,
+    /// As in `ConvModule`, for both convolutions.
+    #[config(default = Order::default())]
+    pub order: Order,
+    /// As in `ConvModule`, for both convolutions.
+    #[config(default = false)]
+    pub efficient_conv_bn_eval: bool,
 }
 
 /// A config of one of the two convolutions.
@@ -140,6 +153,20 @@ impl DepthwiseSeparableConvModule {
     }
 }
 
+impl Layer for DepthwiseSeparableConvModule {
+    const NAME: &'static str = "DepthwiseSeparableConvModule";
+    type Config = DepthwiseSeparableConvModuleConfig;
+    type Module = Self;
+
+    fn build(config: &DepthwiseSeparableConvModuleConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for DepthwiseSeparableConvModule {
     fn class(&self) -> &'static [&'static str] {
         &["DepthwiseSeparableConvModule", "Module"]
@@ -154,10 +181,4 @@ impl Module for DepthwiseSeparableConvModule {
         parts.child("depthwise_conv", &self.depthwise_conv);
         parts.child("pointwise_conv", &self.pointwise_conv);
     }
-}
-
-/// Builds `DepthwiseSeparableConvModule` from a dict.
-pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<DepthwiseSeparableConvModuleConfig>()?;
-    Ok(Box::new(DepthwiseSeparableConvModule::new(&arguments.here(), &config)?))
 }

@@ -6,34 +6,37 @@ use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Error, Module, Parts, Result, Size, number, run_child};
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Size, number, run_child};
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
-config_struct! {
-    /// Arguments of `GeneralizedAttention`.
-    pub struct GeneralizedAttentionConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-        }
-        optional {
-            /// Largest distance in pixels that is attended to; -1 for all. Otherwise only 256 or 512 channels are possible.
-            spatial_range: i64 = -1,
-            /// Number of heads.
-            num_heads: i64 = 9,
-            /// Size of the embedding of a position; -1 for the number of channels.
-            position_embedding_dim: i64 = -1,
-            /// Factor on the distances.
-            position_magnitude: f64 = 1.0,
-            /// Step in pixels of the keys and values.
-            kv_stride: i64 = 2,
-            /// Step in pixels of the queries.
-            q_stride: i64 = 1,
-            /// Four digits, 1 where a term is used: query and key, query and position, key, position.
-            attention_type: AttentionType = AttentionType([true; 4]),
-        }
-    }
+/// Arguments of `GeneralizedAttention`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "GeneralizedAttention", layer = GeneralizedAttention)]
+pub struct GeneralizedAttentionConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Largest distance in pixels that is attended to; -1 for all. Otherwise only 256 or 512 channels are possible.
+    #[config(default = -1)]
+    pub spatial_range: i64,
+    /// Number of heads.
+    #[config(default = 9)]
+    pub num_heads: i64,
+    /// Size of the embedding of a position; -1 for the number of channels.
+    #[config(default = -1)]
+    pub position_embedding_dim: i64,
+    /// Factor on the distances.
+    #[config(default = 1.0)]
+    pub position_magnitude: f64,
+    /// Step in pixels of the keys and values.
+    #[config(default = 2)]
+    pub kv_stride: i64,
+    /// Step in pixels of the queries.
+    #[config(default = 1)]
+    pub q_stride: i64,
+    /// Four digits, 1 where a term is used: query and key, query and position, key, position.
+    #[config(default = AttentionType([true; 4]))]
+    pub attention_type: AttentionType,
 }
 
 /// Which of the four terms of the attention are used: query and key, query and position, key alone, position alone.
@@ -241,6 +244,16 @@ impl GeneralizedAttention {
 struct Grid {
     height: i64,
     width: i64,
+}
+
+impl Layer for GeneralizedAttention {
+    const NAME: &'static str = "GeneralizedAttention";
+    type Config = GeneralizedAttentionConfig;
+    type Module = Self;
+
+    fn build(config: &GeneralizedAttentionConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
+    }
 }
 
 impl Module for GeneralizedAttention {

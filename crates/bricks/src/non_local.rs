@@ -4,52 +4,55 @@
 use mmcv_layers::explain::product;
 use mmcv_layers::init;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
-use mmcv_layers::{Arguments, Builder, Error, Module, Parts, Result, Sequential, Size, number, run_child};
-use mmcv_registry::{Config, Dict, FromConfig, config_struct, config_words, dict};
+use mmcv_layers::{Builder, Error, Layer, Module, Parts, Registry, Result, Sequential, Size, number, run_child};
+use mmcv_registry::{Config, Dict, FromConfig, dict};
 use tch::{Kind, Tensor};
 
 use crate::conv_module::{Bias, ConvModule, ConvModuleConfig};
 
-config_struct! {
-    /// Arguments of `NonLocal1d`, `NonLocal2d` and `NonLocal3d`.
-    pub struct NonLocalConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-        }
-        optional {
-            /// Whether the pixels that are attended to are the largest of each window of 2.
-            sub_sample: bool = false,
-            /// The convolutions; `default` for those of the block's dimensions.
-            conv_cfg: Config = "default".into(),
-            /// The inner convolutions have this fraction of the channels.
-            reduction: i64 = 2,
-            /// Whether `embedded_gaussian` divides by the root of the inner channels.
-            use_scale: bool = true,
-            /// The normalisation of the last convolution; null for none.
-            norm_cfg: Option<Dict> = None,
-            /// How two pixels are compared.
-            mode: Mode = Mode::EmbeddedGaussian,
-            /// Standard deviation of the initial weights.
-            std: f64 = 0.01,
-            /// Whether the last layer is 0 at first, so that the block changes nothing.
-            zeros_init: bool = true,
-        }
-    }
+/// Arguments of `NonLocal1d`, `NonLocal2d` and `NonLocal3d`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "NonLocal2d", layer = NonLocal2d)]
+pub struct NonLocalConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Whether the pixels that are attended to are the largest of each window of 2.
+    #[config(default = false)]
+    pub sub_sample: bool,
+    /// The convolutions; `default` for those of the block's dimensions.
+    #[config(default = "default".into())]
+    pub conv_cfg: Config,
+    /// The inner convolutions have this fraction of the channels.
+    #[config(default = 2)]
+    pub reduction: i64,
+    /// Whether `embedded_gaussian` divides by the root of the inner channels.
+    #[config(default = true)]
+    pub use_scale: bool,
+    /// The normalisation of the last convolution; null for none.
+    #[config(default = None)]
+    pub norm_cfg: Option<Dict>,
+    /// How two pixels are compared.
+    #[config(default = Mode::EmbeddedGaussian)]
+    pub mode: Mode,
+    /// Standard deviation of the initial weights.
+    #[config(default = 0.01)]
+    pub std: f64,
+    /// Whether the last layer is 0 at first, so that the block changes nothing.
+    #[config(default = true)]
+    pub zeros_init: bool,
 }
 
-config_words! {
-    /// How two pixels are compared.
-    pub enum Mode {
-        /// Softmax of the product of the pixels.
-        Gaussian = "gaussian",
-        /// Softmax of the product of two embeddings.
-        EmbeddedGaussian = "embedded_gaussian",
-        /// The product of two embeddings.
-        DotProduct = "dot_product",
-        /// A learned function of both embeddings.
-        Concatenation = "concatenation",
-    }
+/// How two pixels are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum Mode {
+    /// Softmax of the product of the pixels.
+    Gaussian,
+    /// Softmax of the product of two embeddings.
+    EmbeddedGaussian,
+    /// The product of two embeddings.
+    DotProduct,
+    /// A learned function of both embeddings.
+    Concatenation,
 }
 
 /// Adds to each pixel a mean over all pixels, weighted by how they compare.
@@ -157,6 +160,60 @@ impl NonLocal {
             }
             _ => weights.f_softmax(-1, None::<Kind>)?,
         })
+    }
+}
+
+/// The type `NonLocal1d`.
+#[derive(Debug)]
+pub enum NonLocal1d {}
+
+impl Layer for NonLocal1d {
+    const NAME: &'static str = "NonLocal1d";
+    type Config = NonLocalConfig;
+    type Module = NonLocal;
+
+    fn build(config: &NonLocalConfig, builder: &Builder<'_>) -> Result<NonLocal> {
+        NonLocal::new(1, builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
+/// The type `NonLocal2d`.
+#[derive(Debug)]
+pub enum NonLocal2d {}
+
+impl Layer for NonLocal2d {
+    const NAME: &'static str = "NonLocal2d";
+    type Config = NonLocalConfig;
+    type Module = NonLocal;
+
+    fn build(config: &NonLocalConfig, builder: &Builder<'_>) -> Result<NonLocal> {
+        NonLocal::new(2, builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
+/// The type `NonLocal3d`.
+#[derive(Debug)]
+pub enum NonLocal3d {}
+
+impl Layer for NonLocal3d {
+    const NAME: &'static str = "NonLocal3d";
+    type Config = NonLocalConfig;
+    type Module = NonLocal;
+
+    fn build(config: &NonLocalConfig, builder: &Builder<'_>) -> Result<NonLocal> {
+        NonLocal::new(3, builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
     }
 }
 
@@ -280,10 +337,4 @@ fn init_weights(
     }
     let last = conv_out.norm().map_or(conv_out.conv(), |(_, norm)| norm);
     if zeros_init { init::constant_init(last, 0.0, 0.0) } else { init::normal_init(last, 0.0, std, 0.0) }
-}
-
-/// Builds a block over `DIMS` dimensions from a dict.
-pub(crate) fn build<const DIMS: usize>(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<NonLocalConfig>()?;
-    Ok(Box::new(NonLocal::new(DIMS, &arguments.here(), &config)?))
 }

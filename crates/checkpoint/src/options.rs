@@ -1,7 +1,7 @@
 //! [`LoadOptions`]: what is taken from a checkpoint, and how.
 
 use mmcv_pth::UnknownClasses;
-use mmcv_registry::config_words;
+use mmcv_registry::Config;
 use tch::Device;
 
 use crate::ReviseKeys;
@@ -50,18 +50,16 @@ impl Default for LoadOptions {
     }
 }
 
-config_words! {
-    /// What happens to a tensor whose type is not the module's.
-    #[derive(Default)]
-    pub enum DtypePolicy {
-        /// It does not fit, and is reported as mismatched.
-        Exact = "exact",
-        /// It is converted to the module's type, and reported as cast; the reference converts without a word.
-        ///
-        /// Floats become floats of any size. What the module holds as integers or bools, such as the counters of batch norms,
-        /// comes from any type as long as its value stays exactly the same, and a single number may have the shape `[1]` in
-        /// place of `[]`. A complex number never becomes a real one.
-        #[default]
-        Cast = "cast",
-    }
+/// What happens to a tensor whose type is not the module's.
+#[derive(Default, Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum DtypePolicy {
+    /// It does not fit, and is reported as mismatched.
+    Exact,
+    /// It is converted to the module's type, and reported as cast; the reference converts without a word.
+    ///
+    /// Floats become floats of any size. What the module holds as integers or bools, such as the counters of batch norms,
+    /// comes from any type as long as its value stays exactly the same, and a single number may have the shape `[1]` in
+    /// place of `[]`. A complex number never becomes a real one.
+    #[default]
+    Cast,
 }

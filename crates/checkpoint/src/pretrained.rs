@@ -2,24 +2,21 @@
 
 use mmcv_layers::init::{BuildInitializer, INITIALIZERS, Initializer};
 use mmcv_layers::{ErrorKind, Module, Result};
-use mmcv_registry::{Spec, config_struct};
+use mmcv_registry::{Config, ConfigStruct, Spec};
 
 use crate::{LoadOptions, load_checkpoint};
 
-config_struct! {
-    /// Arguments of the initializer `Pretrained`.
-    pub struct PretrainedInit {
-        required {
-            /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
-            checkpoint: String,
-        }
-        optional {
-            /// The prefix of the tensors that are taken, such as `backbone.`; it is removed. Null for all.
-            prefix: Option<String> = None,
-            /// Accepted for the reference's configs: weights go to where the module is.
-            map_location: Option<String> = Some("cpu".to_owned()),
-        }
-    }
+/// Arguments of the initializer `Pretrained`.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct PretrainedInit {
+    /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
+    pub checkpoint: String,
+    /// The prefix of the tensors that are taken, such as `backbone.`; it is removed. Null for all.
+    #[config(default = None)]
+    pub prefix: Option<String>,
+    /// Accepted for the reference's configs: weights go to where the module is.
+    #[config(default = Some("cpu".to_owned()))]
+    pub map_location: Option<String>,
 }
 
 impl Initializer for PretrainedInit {

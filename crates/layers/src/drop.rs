@@ -1,32 +1,30 @@
 //! `Dropout` and `DropPath`. Reference: mmcv/cnn/bricks/drop.py.
 
-use mmcv_registry::{Spec, config_struct};
+use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::python;
-use crate::registry::{Build, build_from};
-use crate::{Error, Module, Result, Training, size};
+use crate::{Build, Builder, Error, Layer, Module, Parts, Result, Training, size};
 
-config_struct! {
-    /// Arguments of `Dropout`.
-    pub struct DropoutConfig {
-        optional {
-            /// Probability with which an element becomes 0 in training, between 0 and 1.
-            drop_prob: f64 = 0.5,
-            /// Whether the result replaces the input.
-            inplace: bool = false,
-        }
-    }
+/// Arguments of `Dropout`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "Dropout", layer = Dropout)]
+pub struct DropoutConfig {
+    /// Probability with which an element becomes 0 in training, between 0 and 1.
+    #[config(default = 0.5)]
+    pub drop_prob: f64,
+    /// Whether the result replaces the input.
+    #[config(default = false)]
+    pub inplace: bool,
 }
 
-config_struct! {
-    /// Arguments of `DropPath`.
-    pub struct DropPathConfig {
-        optional {
-            /// Probability with which a sample becomes 0 in training, between 0 and 1.
-            drop_prob: f64 = 0.1,
-        }
-    }
+/// Arguments of `DropPath`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "DropPath", layer = DropPath)]
+pub struct DropPathConfig {
+    /// Probability with which a sample becomes 0 in training, between 0 and 1.
+    #[config(default = 0.1)]
+    pub drop_prob: f64,
 }
 
 /// The registered layers that drop values.
@@ -35,15 +33,13 @@ pub const SPECS: &[Spec<Build>] = &[
         group: "drop",
         doc: "Sets single elements to 0 in training.",
         source: "torch.nn.Dropout; Srivastava et al., Dropout (2014)",
-        fields: DropoutConfig::FIELDS,
-        ..Spec::new("Dropout", |arguments| build_from(arguments, Dropout::new))
+        ..Dropout::SPEC
     },
     Spec {
         group: "drop",
         doc: "Sets whole samples to 0 in training: stochastic depth where it stands before an addition.",
         source: "mmcv DropPath; Huang et al., Deep Networks with Stochastic Depth (2016)",
-        fields: DropPathConfig::FIELDS,
-        ..Spec::new("DropPath", |arguments| build_from(arguments, |config| Ok(DropPath::new(config))))
+        ..DropPath::SPEC
     },
 ];
 
@@ -69,6 +65,16 @@ impl Dropout {
     }
 }
 
+impl Layer for Dropout {
+    const NAME: &'static str = "Dropout";
+    type Config = DropoutConfig;
+    type Module = Self;
+
+    fn build(config: &DropoutConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
 impl Module for Dropout {
     fn class(&self) -> &'static [&'static str] {
         &["Dropout", "Dropout"]
@@ -84,12 +90,12 @@ impl Module for Dropout {
         })
     }
 
-    fn train(&self, training: bool) {
-        self.training.set(training);
-    }
-
     fn extra_repr(&self) -> String {
         format!("p={}, inplace={}", python::value(self.config.drop_prob), python::value(self.config.inplace))
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
     }
 }
 
@@ -107,6 +113,16 @@ impl DropPath {
     #[must_use]
     pub fn new(config: &DropPathConfig) -> Self {
         Self { drop_prob: config.drop_prob, training: Training::default() }
+    }
+}
+
+impl Layer for DropPath {
+    const NAME: &'static str = "DropPath";
+    type Config = DropPathConfig;
+    type Module = Self;
+
+    fn build(config: &DropPathConfig, _: &Builder<'_>) -> Result<Self> {
+        Ok(Self::new(config))
     }
 }
 
@@ -130,7 +146,7 @@ impl Module for DropPath {
         Ok(input.f_div(&keep)?.f_mul(&kept)?)
     }
 
-    fn train(&self, training: bool) {
-        self.training.set(training);
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
     }
 }

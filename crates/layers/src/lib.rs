@@ -7,6 +7,8 @@
 //! After `tch::manual_seed(s)` a layer has, bit for bit, the parameters that the Python reference gives it.
 
 pub mod activation;
+mod builder;
+mod catalogue;
 pub mod containers;
 pub mod conv;
 mod dialect;
@@ -15,6 +17,7 @@ mod error;
 pub mod explain;
 pub mod identity;
 pub mod init;
+mod layer;
 pub mod linear;
 pub mod memory;
 mod module;
@@ -22,7 +25,6 @@ pub mod norm;
 pub mod observe;
 pub mod padding;
 pub mod pool;
-mod registry;
 pub mod scale;
 mod scopes;
 mod shape;
@@ -30,18 +32,22 @@ mod size;
 mod state;
 pub mod upsample;
 
+pub use builder::{
+    Builder, build_activation_layer, build_conv_layer, build_norm_layer, build_padding_layer, build_plugin_layer,
+    build_upsample_layer,
+};
+pub use catalogue::{MODELS, SPECS, add_all, new_registry};
 pub use containers::{ModuleDict, ModuleList, Sequential};
 pub use dialect::KeyDialect;
 pub use error::{Error, ErrorKind, Result, first_line, torch_message};
 pub use identity::Identity;
 pub use init::InitCfg;
+pub use layer::{Build, BuildResult, Layer, LayerConfig, NamedBuildResult, Registry};
 pub use linear::{Linear, LinearConfig};
+#[doc(hidden)]
+pub use mmcv_registry::{Config, Dict};
 pub use module::{
-    Module, NotSend, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input,
-};
-pub use registry::{
-    Arguments, Build, Builder, MODELS, Registry, SPECS, add_all, build_activation_layer, build_conv_layer, build_from,
-    build_norm_layer, build_padding_layer, build_plugin_layer, build_upsample_layer, new_registry,
+    AsModule, Module, NotSend, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input,
 };
 pub use shape::Misfit;
 pub use size::{Size, number};

@@ -1,37 +1,32 @@
 //! [`Linear`]. Reference: `torch.nn.Linear`.
 
-use mmcv_registry::{Spec, config_struct};
+use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::{elements, product, python};
-use crate::registry::{Build, build_from};
 use crate::shape::wrong_channels;
-use crate::{Error, ErrorKind, Module, NotSend, Parts, Result, init};
+use crate::{Build, Builder, Error, ErrorKind, Layer, Module, NotSend, Parts, Result, init};
 
-config_struct! {
-    /// Arguments of [`Linear`].
-    pub struct LinearConfig {
-        required {
-            /// Size of the input's last dimension.
-            in_features: i64,
-            /// Size of the output's last dimension.
-            out_features: i64,
-        }
-        optional {
-            /// Whether a bias is added.
-            bias: bool = true,
-        }
-    }
+/// Arguments of [`Linear`].
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "Linear", layer = Linear)]
+pub struct LinearConfig {
+    /// Size of the input's last dimension.
+    pub in_features: i64,
+    /// Size of the output's last dimension.
+    pub out_features: i64,
+    /// Whether a bias is added.
+    #[config(default = true)]
+    pub bias: bool,
 }
 
 /// The registered linear layer.
 pub const SPECS: &[Spec<Build>] = &[Spec {
     group: "linear",
+    aliases: &["torch.nn.Linear"],
     doc: "Multiplies by a matrix and adds a bias.",
     source: "torch.nn.Linear",
-    fields: LinearConfig::FIELDS,
-    aliases: &["torch.nn.Linear"],
-    ..Spec::new("Linear", |arguments| build_from(arguments, Linear::wrapper))
+    ..Linear::SPEC
 }];
 
 /// `x weight^T + bias`.
@@ -74,6 +69,16 @@ impl Linear {
     /// As [`Self::new`].
     pub fn wrapper(config: &LinearConfig) -> Result<Self> {
         Ok(Self { class: &["Linear", "Linear"], ..Self::new(config)? })
+    }
+}
+
+impl Layer for Linear {
+    const NAME: &'static str = "Linear";
+    type Config = LinearConfig;
+    type Module = Self;
+
+    fn build(config: &LinearConfig, _: &Builder<'_>) -> Result<Self> {
+        Linear::wrapper(config)
     }
 }
 

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use mmcv_registry::Dict;
 use tch::Tensor;
 
+use crate::conv::Convolution;
 use crate::{Error, InitCfg, KeyDialect, Result, observe};
 
 /// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
@@ -28,7 +29,7 @@ use crate::{Error, InitCfg, KeyDialect, Result, observe};
 /// ```
 ///
 /// Reference: `torch.nn.Module`.
-pub trait Module: Any + Debug {
+pub trait Module: AsModule + Any + Debug {
     /// The reference's class name, and after it the names of its direct base classes: rules of `init_cfg` match both.
     fn class(&self) -> &'static [&'static str];
 
@@ -51,23 +52,34 @@ pub trait Module: Any + Debug {
 
     /// Sets training mode (`true`) or evaluation mode (`false`), here and in all children.
     fn train(&self, training: bool) {
-        for (_, child) in Parts::of(self).children {
+        let parts = Parts::of(self);
+        if let Some(switch) = parts.training {
+            switch.set(training);
+        }
+        for (_, child) in parts.children {
             child.train(training);
+        }
+        self.after_train(training);
+    }
+
+    /// Called at the end of [`Self::train`]: networks freeze here what they do not train.
+    fn after_train(&self, _training: bool) {}
+
+    /// Initializes the weights again, as the reference's `init_weights()`: by the rules of [`Parts::init_cfg`]. A layer
+    /// without rules does nothing: its parent initializes it.
+    ///
+    /// # Errors
+    /// Returns an error if libtorch fails, or a rule of `init_cfg` is wrong.
+    fn init_weights(&self) -> Result<()> {
+        match self.init_cfg() {
+            Some(rules) => rules.init_weights(self.as_module()),
+            None => Ok(()),
         }
     }
 
-    /// Initialises the weights again, as the reference's `init_weights()`. A layer without such a method does nothing:
-    /// its parent initialises it.
-    ///
-    /// # Errors
-    /// Where libtorch fails, or a rule of `init_cfg` is wrong.
-    fn init_weights(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// The rules of initialisation, of modules that have them.
+    /// The rules of initialization, of modules that have them.
     fn init_cfg(&self) -> Option<&InitCfg> {
-        None
+        Parts::of(self).init_cfg
     }
 
     /// Whether the reference's class has a method `init_weights`.
@@ -78,7 +90,28 @@ pub trait Module: Any + Debug {
     /// The module that the reference's class has as an attribute of that name: a child, or a property such as `norm1`
     /// of a block whose norm is called `bn1`.
     fn attribute(&self, name: &str) -> Option<&dyn Module> {
-        Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module)
+        Parts::of(self).find_child(name)
+    }
+
+    /// The convolution, if the module is one or wraps one: batch norms are folded into it.
+    fn as_convolution(&self) -> Option<&dyn Convolution> {
+        None
+    }
+
+    /// Divides the weight by its largest singular value from now on, and draws the vectors that approximate it.
+    ///
+    /// Reference: `torch.nn.utils.spectral_norm`; Miyato et al., Spectral Normalization for GANs (2018).
+    ///
+    /// # Errors
+    /// Returns an error if the module has no spectral norm, which is the default, or libtorch fails.
+    fn add_spectral_norm(&mut self) -> Result<()> {
+        let name = self.name();
+        Err(Error::unsupported(format!("{name} cannot have spectral norm: set with_spectral_norm to false")))
+    }
+
+    /// For an attention: the size of the vectors that it takes and returns.
+    fn embed_dims(&self) -> Option<i64> {
+        None
     }
 
     /// The arguments as Python's `repr` shows them: `3, 8, kernel_size=(3, 3), stride=(1, 1)`.
@@ -113,6 +146,18 @@ pub trait Module: Any + Debug {
     /// The class name: the first of [`Self::class`].
     fn name(&self) -> &'static str {
         self.class().first().copied().unwrap_or_default()
+    }
+}
+
+/// A module as a trait object; every module is one.
+pub trait AsModule {
+    /// The module itself.
+    fn as_module(&self) -> &dyn Module;
+}
+
+impl<M: Module> AsModule for M {
+    fn as_module(&self) -> &dyn Module {
+        self
     }
 }
 
@@ -221,7 +266,7 @@ impl Output {
     }
 }
 
-/// The parameters, buffers and children of one module, in order.
+/// The parameters, buffers and children of one module, in order, and what else it has.
 #[derive(Debug, Default)]
 pub struct Parts<'a> {
     /// The module's own parameters.
@@ -230,6 +275,12 @@ pub struct Parts<'a> {
     pub buffers: Vec<(Cow<'a, str>, &'a Tensor)>,
     /// The children.
     pub children: Vec<(Cow<'a, str>, &'a dyn Module)>,
+    /// Children under other names: the reference's properties, such as `norm1` for `bn1`.
+    pub properties: Vec<(Cow<'a, str>, &'a dyn Module)>,
+    /// The module's own switch between training and evaluation.
+    pub training: Option<&'a Training>,
+    /// The rules by which the module initializes itself.
+    pub init_cfg: Option<&'a InitCfg>,
 }
 
 impl<'a> Parts<'a> {
@@ -253,6 +304,32 @@ impl<'a> Parts<'a> {
     /// Adds a child.
     pub fn child(&mut self, name: impl Into<Cow<'a, str>>, module: &'a dyn Module) {
         self.children.push((name.into(), module));
+    }
+
+    /// Adds another name for a child.
+    pub fn property(&mut self, name: impl Into<Cow<'a, str>>, module: &'a dyn Module) {
+        self.properties.push((name.into(), module));
+    }
+
+    /// Adds the switch between training and evaluation.
+    pub fn training(&mut self, training: &'a Training) {
+        self.training = Some(training);
+    }
+
+    /// Adds the rules of initialization.
+    pub fn init_cfg(&mut self, init_cfg: &'a InitCfg) {
+        self.init_cfg = Some(init_cfg);
+    }
+
+    /// The child or property of that name.
+    #[must_use]
+    pub fn find_child(&self, name: &str) -> Option<&'a dyn Module> {
+        for (child, module) in self.children.iter().chain(&self.properties) {
+            if child == name {
+                return Some(*module);
+            }
+        }
+        None
     }
 
     /// The module's own parameter of that name.

@@ -1,48 +1,42 @@
 //! `zero`, `reflect`, `replicate`. Reference: mmcv/cnn/bricks/padding.py, `torch.nn.ZeroPad2d`.
 
-use mmcv_registry::{Spec, config_struct};
+use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::python;
-use crate::registry::{Build, build_from, spec};
-use crate::{Module, Result, Size, size};
+use crate::{Build, Builder, Layer, Module, Result, Size, size};
 
-config_struct! {
-    /// Arguments of `zero`, `reflect` and `replicate`.
-    pub struct PadConfig {
-        required {
-            /// Pixels on all four sides; or a list: left, right, top, bottom.
-            padding: Size,
-        }
-    }
+/// Arguments of `zero`, `reflect` and `replicate`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "zero", layer = ZeroPad2d)]
+pub struct PadConfig {
+    /// Pixels on all four sides; or a list: left, right, top, bottom.
+    pub padding: Size,
 }
 
 /// The registered padding layers.
 pub const SPECS: &[Spec<Build>] = &[
-    spec(
-        "padding",
-        ("zero", &["torch.nn.ZeroPad2d"]),
-        "Pads with 0.",
-        "torch.nn.ZeroPad2d",
-        PadConfig::FIELDS,
-        |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Zero, config))),
-    ),
-    spec(
-        "padding",
-        ("reflect", &["torch.nn.ReflectionPad2d"]),
-        "Pads with the mirrored input.",
-        "torch.nn.ReflectionPad2d",
-        PadConfig::FIELDS,
-        |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Reflect, config))),
-    ),
-    spec(
-        "padding",
-        ("replicate", &["torch.nn.ReplicationPad2d"]),
-        "Pads with the edge.",
-        "torch.nn.ReplicationPad2d",
-        PadConfig::FIELDS,
-        |arguments| build_from(arguments, |config| Ok(Pad::new(PadMode::Replicate, config))),
-    ),
+    Spec {
+        group: "padding",
+        aliases: &["torch.nn.ZeroPad2d"],
+        doc: "Pads with 0.",
+        source: "torch.nn.ZeroPad2d",
+        ..ZeroPad2d::SPEC
+    },
+    Spec {
+        group: "padding",
+        aliases: &["torch.nn.ReflectionPad2d"],
+        doc: "Pads with the mirrored input.",
+        source: "torch.nn.ReflectionPad2d",
+        ..ReflectionPad2d::SPEC
+    },
+    Spec {
+        group: "padding",
+        aliases: &["torch.nn.ReplicationPad2d"],
+        doc: "Pads with the edge.",
+        source: "torch.nn.ReplicationPad2d",
+        ..ReplicationPad2d::SPEC
+    },
 ];
 
 /// What padded pixels hold.
@@ -74,6 +68,48 @@ impl Pad {
             Size::Each(sizes) => sizes.clone(),
         };
         Self { mode, sides }
+    }
+}
+
+/// The type `zero`.
+#[derive(Debug)]
+pub enum ZeroPad2d {}
+
+impl Layer for ZeroPad2d {
+    const NAME: &'static str = "zero";
+    type Config = PadConfig;
+    type Module = Pad;
+
+    fn build(config: &PadConfig, _: &Builder<'_>) -> Result<Pad> {
+        Ok(Pad::new(PadMode::Zero, config))
+    }
+}
+
+/// The type `reflect`.
+#[derive(Debug)]
+pub enum ReflectionPad2d {}
+
+impl Layer for ReflectionPad2d {
+    const NAME: &'static str = "reflect";
+    type Config = PadConfig;
+    type Module = Pad;
+
+    fn build(config: &PadConfig, _: &Builder<'_>) -> Result<Pad> {
+        Ok(Pad::new(PadMode::Reflect, config))
+    }
+}
+
+/// The type `replicate`.
+#[derive(Debug)]
+pub enum ReplicationPad2d {}
+
+impl Layer for ReplicationPad2d {
+    const NAME: &'static str = "replicate";
+    type Config = PadConfig;
+    type Module = Pad;
+
+    fn build(config: &PadConfig, _: &Builder<'_>) -> Result<Pad> {
+        Ok(Pad::new(PadMode::Replicate, config))
     }
 }
 

@@ -1,66 +1,55 @@
 //! `Scale` and `LayerScale`. Reference: mmcv/cnn/bricks/scale.py.
 
-use mmcv_registry::{Spec, config_struct, config_words};
+use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::elements;
-use crate::registry::{Build, build_from};
-use crate::{Error, Module, NotSend, Parts, Result, init, size};
+use crate::{Build, Builder, Error, Layer, Module, NotSend, Parts, Result, init, size};
 
-config_struct! {
-    /// Arguments of `Scale`.
-    pub struct ScaleConfig {
-        optional {
-            /// Initial factor.
-            scale: f64 = 1.0,
-        }
-    }
+/// Arguments of `Scale`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "Scale", layer = Scale)]
+pub struct ScaleConfig {
+    /// Initial factor.
+    #[config(default = 1.0)]
+    pub scale: f64,
 }
 
-config_struct! {
-    /// Arguments of `LayerScale`.
-    pub struct LayerScaleConfig {
-        required {
-            /// Channels.
-            dim: i64,
-        }
-        optional {
-            /// Whether the result replaces the input.
-            inplace: bool = false,
-            /// Where the channels stand: `channels_last` or `channels_first`.
-            data_format: DataFormat = DataFormat::ChannelsLast,
-            /// Initial factor.
-            scale: f64 = 1e-5,
-        }
-    }
+/// Arguments of `LayerScale`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "LayerScale", layer = LayerScale)]
+pub struct LayerScaleConfig {
+    /// Channels.
+    pub dim: i64,
+    /// Whether the result replaces the input.
+    #[config(default = false)]
+    pub inplace: bool,
+    /// Where the channels stand: `channels_last` or `channels_first`.
+    #[config(default = DataFormat::ChannelsLast)]
+    pub data_format: DataFormat,
+    /// Initial factor.
+    #[config(default = 1e-5)]
+    pub scale: f64,
 }
 
 /// The registered layers that multiply by learned factors.
 pub const SPECS: &[Spec<Build>] = &[
-    Spec {
-        group: "scale",
-        doc: "Multiplies by one learned factor.",
-        source: "mmcv Scale",
-        fields: ScaleConfig::FIELDS,
-        ..Spec::new("Scale", |arguments| build_from(arguments, Scale::new))
-    },
+    Spec { group: "scale", doc: "Multiplies by one learned factor.", source: "mmcv Scale", ..Scale::SPEC },
     Spec {
         group: "scale",
         doc: "Multiplies each channel by a learned factor.",
         source: "mmcv LayerScale; Touvron et al., Going Deeper with Image Transformers (2021)",
-        fields: LayerScaleConfig::FIELDS,
-        ..Spec::new("LayerScale", |arguments| build_from(arguments, LayerScale::new))
+        ..LayerScale::SPEC
     },
 ];
 
-config_words! {
-    /// Where the channels stand.
-    pub enum DataFormat {
-        /// `[N, *, C]`
-        ChannelsLast = "channels_last",
-        /// `[N, C, *]`
-        ChannelsFirst = "channels_first",
-    }
+/// Where the channels stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum DataFormat {
+    /// `[N, *, C]`
+    ChannelsLast,
+    /// `[N, C, *]`
+    ChannelsFirst,
 }
 
 /// Multiplies by one learned factor.
@@ -81,6 +70,16 @@ impl Scale {
         let scale = init::parameter(&[])?;
         init::constant(&scale, config.scale)?;
         Ok(Self { scale, _thread: NotSend::default() })
+    }
+}
+
+impl Layer for Scale {
+    const NAME: &'static str = "Scale";
+    type Config = ScaleConfig;
+    type Module = Self;
+
+    fn build(config: &ScaleConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 
@@ -125,6 +124,16 @@ impl LayerScale {
         let weight = init::parameter(&[config.dim])?;
         init::constant(&weight, config.scale)?;
         Ok(Self { weight, inplace: config.inplace, data_format: config.data_format, _thread: NotSend::default() })
+    }
+}
+
+impl Layer for LayerScale {
+    const NAME: &'static str = "LayerScale";
+    type Config = LayerScaleConfig;
+    type Module = Self;
+
+    fn build(config: &LayerScaleConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 

@@ -1,129 +1,30 @@
 //! The builders with the registry of all types, [`MODELS`].
 
-use std::fmt::Display;
-use std::ops::Deref;
-
 use mmcv_bricks::ConvModule;
-use mmcv_layers::{Module, Registry, Result, Size};
+use mmcv_layers::{BuildResult, Builder, Result, Size};
 use mmcv_registry::{Config, Dict};
 
 use crate::MODELS;
 
-/// Builds layers, bricks and networks from config dicts, with [`MODELS`] or a registry of one's own: the
-/// [`Builder`](mmcv_layers::Builder) of `mmcv-layers`, whose default knows all types.
-///
-/// ```no_run
-/// use mmcv::prelude::*;
-///
-/// let (name, block) = Builder::default().plugin(
-///     &config! { type: "ConvModule" },
-///     1,
-///     &dict! { in_channels: 3, out_channels: 8, kernel_size: 3 },
-/// )?;
-/// assert_eq!(name, "conv_block1");
-/// # Ok::<(), mmcv::layers::Error>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Builder<'a>(mmcv_layers::Builder<'a>);
+mmcv_layers::build_functions!(MODELS);
 
-impl<'a> Builder<'a> {
-    /// A builder with the given registry.
-    #[must_use]
-    pub fn new(registry: &'a Registry) -> Self {
-        Self(mmcv_layers::Builder::new(registry))
-    }
-}
-
-impl Default for Builder<'_> {
-    /// A builder with [`MODELS`].
-    fn default() -> Self {
-        Self::new(&MODELS)
-    }
-}
-
-impl<'a> Deref for Builder<'a> {
-    type Target = mmcv_layers::Builder<'a>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl<'a> From<Builder<'a>> for mmcv_layers::Builder<'a> {
-    fn from(builder: Builder<'a>) -> Self {
-        builder.0
-    }
-}
-
-/// Builds a module of any registered type with [`MODELS`]: layers, bricks, backbones, classifiers.
+/// Builds a module of any registered type with [`MODELS`]: a layer, a brick, a backbone or a classifier.
 ///
 /// # Errors
 /// Returns an error if the config is wrong; it has the key path.
-pub fn build_model(cfg: &Config) -> Result<Box<dyn Module>> {
-    Builder::default().model(cfg)
+pub fn build_model(cfg: &Config) -> BuildResult {
+    Builder::new(&MODELS).model(cfg)
 }
 
-/// Builds a convolution with [`MODELS`]; `Conv2d` where `cfg` is null.
+/// Builds a `ConvModule` whose parts are looked up in [`MODELS`]; `options` are its other arguments.
 ///
 /// # Errors
-/// As [`build_model`].
-pub fn build_conv_layer(cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module>> {
-    Builder::default().conv(cfg, arguments)
-}
-
-/// Builds a normalization of `num_features` channels with [`MODELS`], and its name: abbreviation and `postfix`.
-///
-/// # Errors
-/// As [`build_model`].
-pub fn build_norm_layer(
-    cfg: &Config,
-    num_features: impl Into<Config>,
-    postfix: impl Display,
-) -> Result<(String, Box<dyn Module>)> {
-    Builder::default().norm(cfg, num_features, postfix)
-}
-
-/// Builds an activation with [`MODELS`].
-///
-/// # Errors
-/// As [`build_model`].
-pub fn build_activation_layer(cfg: &Config) -> Result<Box<dyn Module>> {
-    Builder::default().activation(cfg)
-}
-
-/// Builds an upsampling layer with [`MODELS`].
-///
-/// # Errors
-/// As [`build_model`].
-pub fn build_upsample_layer(cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module>> {
-    Builder::default().upsample(cfg, arguments)
-}
-
-/// Builds a padding layer with [`MODELS`]; its argument is `padding`.
-///
-/// # Errors
-/// As [`build_model`].
-pub fn build_padding_layer(cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module>> {
-    Builder::default().padding(cfg, arguments)
-}
-
-/// Builds a plugin with [`MODELS`], and its name: abbreviation and `postfix`.
-///
-/// # Errors
-/// As [`build_model`].
-pub fn build_plugin_layer(cfg: &Config, postfix: impl Display, arguments: &Dict) -> Result<(String, Box<dyn Module>)> {
-    Builder::default().plugin(cfg, postfix, arguments)
-}
-
-/// A `ConvModule` whose parts are looked up in [`MODELS`]; the options are its other keys.
-///
-/// # Errors
-/// Returns an error if an option is unknown or of a wrong type, or a part cannot be built.
+/// Returns an error if an option is unknown, given twice or of a wrong type, or a part cannot be built.
 pub fn conv_module(
     in_channels: i64,
     out_channels: i64,
     kernel_size: impl Into<Size>,
     options: Dict,
 ) -> Result<ConvModule> {
-    mmcv_bricks::conv_module_by(&Builder::default(), in_channels, out_channels, kernel_size, options)
+    mmcv_bricks::conv_module_by(&Builder::new(&MODELS), in_channels, out_channels, kernel_size, options)
 }

@@ -12,13 +12,14 @@ pub use mmcv_pth as pth;
 pub use mmcv_registry as registry;
 pub use mmcv_zoo as zoo;
 
+pub use mmcv_layers::Builder;
 pub use mmcv_models::MODELS;
 
 mod builders;
 
 pub use builders::{
-    Builder, build_activation_layer, build_conv_layer, build_model, build_norm_layer, build_padding_layer,
-    build_plugin_layer, build_upsample_layer, conv_module,
+    build_activation_layer, build_conv_layer, build_model, build_norm_layer, build_padding_layer, build_plugin_layer,
+    build_upsample_layer, conv_module,
 };
 
 /// What most programs need.
@@ -29,6 +30,6 @@ pub mod prelude {
     };
     pub use mmcv_bricks::{ConvModule, ConvModuleConfig};
     pub use mmcv_checkpoint::{LoadOptions, load_checkpoint};
-    pub use mmcv_layers::{Arguments, Module, ModuleExt};
-    pub use mmcv_registry::{Config, Dict, Spec, config, config_struct, dict};
+    pub use mmcv_layers::{Layer, LayerConfig, Module, ModuleExt};
+    pub use mmcv_registry::{Config, Dict, Spec, config, dict};
 }

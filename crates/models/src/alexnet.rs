@@ -6,9 +6,10 @@ use mmcv_layers::conv::{Conv, ConvConfig, Padding};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size, run_child,
+    Builder, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size,
+    run_child,
 };
-use mmcv_registry::{Dict, config_struct};
+use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
 use crate::backbone::{Backbone, last};
@@ -25,14 +26,13 @@ const CONVOLUTIONS: [(i64, i64, i64, i64, i64, bool); 5] = [
 const FEATURES: i64 = 256 * 6 * 6;
 const HIDDEN: i64 = 4096;
 
-config_struct! {
-    /// Arguments of `AlexNet`.
-    pub struct AlexNetConfig {
-        optional {
-            /// Number of classes; not positive for a network without classifier.
-            num_classes: i64 = -1,
-        }
-    }
+/// Arguments of `AlexNet`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "AlexNet", layer = AlexNet)]
+pub struct AlexNetConfig {
+    /// Number of classes; not positive for a network without classifier.
+    #[config(default = -1)]
+    pub num_classes: i64,
 }
 
 /// Five convolutions with pooling between them, and perhaps a classifier.
@@ -82,6 +82,16 @@ fn classifier(num_classes: i64) -> Result<Sequential> {
     Ok(layers)
 }
 
+impl Layer for AlexNet {
+    const NAME: &'static str = "AlexNet";
+    type Config = AlexNetConfig;
+    type Module = Self;
+
+    fn build(config: &AlexNetConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
 impl Backbone for AlexNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = run_child("features", &self.features, input)?;
@@ -106,18 +116,11 @@ impl Module for AlexNet {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("features", &self.features);
         if let Some(classifier) = &self.classifier {
             parts.child("classifier", classifier);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 
     /// torchvision's names are the same.

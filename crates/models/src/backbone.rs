@@ -1,8 +1,5 @@
 //! [`Backbone`]: what feature extractors have in common.
 
-use std::any::Any;
-
-use mmcv_layers::norm::BatchNorm;
 use mmcv_layers::observe::of_size;
 use mmcv_layers::{Error, Module, ModuleExt, Output, Result, named_modules, single_input};
 use mmcv_registry::{Config, Dict, config};
@@ -73,7 +70,7 @@ pub(crate) fn stop_gradients(module: &dyn Module) {
 /// Puts the batch norms in `module` into evaluation mode: they use their running statistics and leave them alone.
 pub(crate) fn evaluate_batch_norms(module: &dyn Module) {
     for (_, module) in named_modules(module) {
-        if (module as &dyn Any).is::<BatchNorm>() {
+        if module.class().iter().any(|class| matches!(*class, "_BatchNorm" | "SyncBatchNorm")) {
             module.train(false);
         }
     }

@@ -4,37 +4,39 @@ use std::any::Any;
 
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Size,
+    Builder, Error, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result, Size,
     call_child, run_child,
 };
-use mmcv_registry::{Config, Dict, KeyPath, config, config_struct};
+use mmcv_registry::{Config, Dict, KeyPath, config};
 use tch::Tensor;
 
 use crate::backbone::rows;
 use crate::training_part::TrainingPart;
 
-config_struct! {
-    /// Arguments of `ImageClassifier`.
-    pub struct ImageClassifierConfig {
-        required {
-            /// The backbone.
-            backbone: Dict,
-        }
-        optional {
-            /// What reduces the backbone's stages to one vector per image, or a list of such steps; null for none.
-            neck: Config = Config::Null,
-            /// What turns the vector into a score for each class; null to give the features.
-            head: Option<Dict> = None,
-            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`.
-            pretrained: Option<String> = None,
-            /// Accepted for the reference's configs; it concerns training alone.
-            train_cfg: Config = Config::Null,
-            /// Accepted for the reference's configs; pictures are prepared by [`Preprocess`](crate::Preprocess).
-            data_preprocessor: Config = Config::Null,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-        }
-    }
+/// Arguments of `ImageClassifier`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ImageClassifier", layer = ImageClassifier)]
+pub struct ImageClassifierConfig {
+    /// The backbone.
+    pub backbone: Dict,
+    /// What reduces the backbone's stages to one vector per image, or a list of such steps; null for none.
+    #[config(default = Config::Null)]
+    pub neck: Config,
+    /// What turns the vector into a score for each class; null to give the features.
+    #[config(default = None)]
+    pub head: Option<Dict>,
+    /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`.
+    #[config(default = None)]
+    pub pretrained: Option<String>,
+    /// Accepted for the reference's configs; it concerns training alone.
+    #[config(default = Config::Null)]
+    pub train_cfg: Config,
+    /// Accepted for the reference's configs; pictures are prepared by [`Preprocess`](crate::Preprocess).
+    #[config(default = Config::Null)]
+    pub data_preprocessor: Config,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
 }
 
 /// A backbone, a neck and a head.
@@ -71,6 +73,20 @@ impl ImageClassifier {
     }
 }
 
+impl Layer for ImageClassifier {
+    const NAME: &'static str = "ImageClassifier";
+    type Config = ImageClassifierConfig;
+    type Module = Self;
+
+    fn build(config: &ImageClassifierConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for ImageClassifier {
     fn class(&self) -> &'static [&'static str] {
         &["ImageClassifier", "BaseClassifier"]
@@ -98,6 +114,7 @@ impl Module for ImageClassifier {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         if let Some(preprocessor) = &self.data_preprocessor {
             parts.child("data_preprocessor", preprocessor);
         }
@@ -109,14 +126,6 @@ impl Module for ImageClassifier {
         }
     }
 
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-
     /// Those of the backbone, whose classifier is the head here; and a backbone alone.
     fn key_dialects(&self) -> Vec<KeyDialect> {
         let linear = self.head.as_ref().is_some_and(|head| (&**head as &dyn Any).is::<LinearClsHead>());
@@ -126,14 +135,13 @@ impl Module for ImageClassifier {
     }
 }
 
-config_struct! {
-    /// Arguments of `GlobalAveragePooling`.
-    pub struct GlobalAveragePoolingConfig {
-        optional {
-            /// Spatial dimensions of the input: 1, 2 or 3.
-            dim: i64 = 2,
-        }
-    }
+/// Arguments of `GlobalAveragePooling`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "GlobalAveragePooling", layer = GlobalAveragePooling)]
+pub struct GlobalAveragePoolingConfig {
+    /// Spatial dimensions of the input: 1, 2 or 3.
+    #[config(default = 2)]
+    pub dim: i64,
 }
 
 /// The mean over all pixels, for one or several stages.
@@ -157,6 +165,16 @@ impl GlobalAveragePooling {
             other => return Err(Error::argument("dim", other, "expected 1, 2 or 3")),
         };
         Ok(Self { gap })
+    }
+}
+
+impl Layer for GlobalAveragePooling {
+    const NAME: &'static str = "GlobalAveragePooling";
+    type Config = GlobalAveragePoolingConfig;
+    type Module = Self;
+
+    fn build(config: &GlobalAveragePoolingConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 
@@ -186,20 +204,22 @@ impl Module for GlobalAveragePooling {
     }
 }
 
-config_struct! {
-    /// Arguments of `ClsHead`.
-    pub struct ClsHeadConfig {
-        optional {
-            /// Accepted for the reference's configs; the forward pass gives scores.
-            loss: Config = config! { type: "CrossEntropyLoss", loss_weight: 1.0 },
-            /// Accepted for the reference's configs.
-            topk: Config = Config::List(vec![Config::Int(1)]),
-            /// Accepted for the reference's configs.
-            cal_acc: bool = false,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-        }
-    }
+/// Arguments of `ClsHead`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ClsHead", layer = ClsHead)]
+pub struct ClsHeadConfig {
+    /// Accepted for the reference's configs; the forward pass gives scores.
+    #[config(default = config! { type: "CrossEntropyLoss", loss_weight: 1.0 })]
+    pub loss: Config,
+    /// Accepted for the reference's configs.
+    #[config(default = Config::List(vec![Config::Int(1)]))]
+    pub topk: Config,
+    /// Accepted for the reference's configs.
+    #[config(default = false)]
+    pub cal_acc: bool,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
 }
 
 /// The last of what it is given: for backbones that give scores themselves, such as `VGG` with `num_classes`.
@@ -224,6 +244,16 @@ impl ClsHead {
     }
 }
 
+impl Layer for ClsHead {
+    const NAME: &'static str = "ClsHead";
+    type Config = ClsHeadConfig;
+    type Module = Self;
+
+    fn build(config: &ClsHeadConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
 impl Module for ClsHead {
     fn class(&self) -> &'static [&'static str] {
         &["ClsHead", "BaseModule"]
@@ -238,17 +268,10 @@ impl Module for ClsHead {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         if let Some(loss) = &self.loss_module {
             parts.child("loss_module", loss);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }
 
@@ -257,48 +280,48 @@ fn last_input<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor> {
     inputs.last().copied().ok_or_else(|| Error::input("at least one input", "none"))
 }
 
-config_struct! {
-    /// Arguments of `LinearClsHead`.
-    pub struct LinearClsHeadConfig {
-        required {
-            /// Number of classes.
-            num_classes: i64,
-            /// Size of the vector that the neck gives.
-            in_channels: i64,
-        }
-        optional {
-            /// Rules of initialisation.
-            init_cfg: Config = config! { type: "Normal", layer: "Linear", std: 0.01 },
-            /// Accepted for the reference's configs; the forward pass gives scores.
-            loss: Config = config! { type: "CrossEntropyLoss", loss_weight: 1.0 },
-            /// Accepted for the reference's configs.
-            topk: Config = Config::List(vec![Config::Int(1)]),
-            /// Accepted for the reference's configs.
-            cal_acc: bool = false,
-        }
-    }
+/// Arguments of `LinearClsHead`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "LinearClsHead", layer = LinearClsHead)]
+pub struct LinearClsHeadConfig {
+    /// Number of classes.
+    pub num_classes: i64,
+    /// Size of the vector that the neck gives.
+    pub in_channels: i64,
+    /// Rules of initialisation.
+    #[config(default = config! { type: "Normal", layer: "Linear", std: 0.01 })]
+    pub init_cfg: Config,
+    /// Accepted for the reference's configs; the forward pass gives scores.
+    #[config(default = config! { type: "CrossEntropyLoss", loss_weight: 1.0 })]
+    pub loss: Config,
+    /// Accepted for the reference's configs.
+    #[config(default = Config::List(vec![Config::Int(1)]))]
+    pub topk: Config,
+    /// Accepted for the reference's configs.
+    #[config(default = false)]
+    pub cal_acc: bool,
 }
 
-config_struct! {
-    /// Arguments of `MultiLabelLinearClsHead`.
-    pub struct MultiLabelLinearClsHeadConfig {
-        required {
-            /// Number of classes.
-            num_classes: i64,
-            /// Size of the vector that the neck gives.
-            in_channels: i64,
-        }
-        optional {
-            /// Accepted for the reference's configs; the forward pass gives scores.
-            loss: Config = config! { type: "CrossEntropyLoss", use_sigmoid: true },
-            /// Accepted for the reference's configs: the score from which a class is predicted.
-            thr: Option<f64> = None,
-            /// Accepted for the reference's configs: the number of classes that are predicted.
-            topk: Option<i64> = None,
-            /// Rules of initialisation.
-            init_cfg: Config = config! { type: "Normal", layer: "Linear", std: 0.01 },
-        }
-    }
+/// Arguments of `MultiLabelLinearClsHead`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "MultiLabelLinearClsHead", layer = MultiLabelLinearClsHead)]
+pub struct MultiLabelLinearClsHeadConfig {
+    /// Number of classes.
+    pub num_classes: i64,
+    /// Size of the vector that the neck gives.
+    pub in_channels: i64,
+    /// Accepted for the reference's configs; the forward pass gives scores.
+    #[config(default = config! { type: "CrossEntropyLoss", use_sigmoid: true })]
+    pub loss: Config,
+    /// Accepted for the reference's configs: the score from which a class is predicted.
+    #[config(default = None)]
+    pub thr: Option<f64>,
+    /// Accepted for the reference's configs: the number of classes that are predicted.
+    #[config(default = None)]
+    pub topk: Option<i64>,
+    /// Rules of initialisation.
+    #[config(default = config! { type: "Normal", layer: "Linear", std: 0.01 })]
+    pub init_cfg: Config,
 }
 
 /// A linear layer on the last of the vectors that it is given: `LinearClsHead`, and `MultiLabelLinearClsHead`, which
@@ -355,6 +378,30 @@ impl LinearClsHead {
     }
 }
 
+impl Layer for LinearClsHead {
+    const NAME: &'static str = "LinearClsHead";
+    type Config = LinearClsHeadConfig;
+    type Module = Self;
+
+    fn build(config: &LinearClsHeadConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
+/// The type `MultiLabelLinearClsHead`.
+#[derive(Debug)]
+pub enum MultiLabelLinearClsHead {}
+
+impl Layer for MultiLabelLinearClsHead {
+    const NAME: &'static str = "MultiLabelLinearClsHead";
+    type Config = MultiLabelLinearClsHeadConfig;
+    type Module = LinearClsHead;
+
+    fn build(config: &MultiLabelLinearClsHeadConfig, _: &Builder<'_>) -> Result<LinearClsHead> {
+        LinearClsHead::new_multi_label(config)
+    }
+}
+
 impl Module for LinearClsHead {
     fn class(&self) -> &'static [&'static str] {
         self.class
@@ -369,23 +416,10 @@ impl Module for LinearClsHead {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         if let Some(loss) = &self.loss_module {
             parts.child("loss_module", loss);
         }
         parts.child("fc", &self.fc);
     }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-}
-
-/// Builds `ImageClassifier` from a dict.
-pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<ImageClassifierConfig>()?;
-    Ok(Box::new(ImageClassifier::new(&arguments.here(), &config)?))
 }

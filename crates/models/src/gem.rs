@@ -2,26 +2,28 @@
 //! with No Human Annotation (2018).
 
 use mmcv_layers::observe::of_size;
-use mmcv_layers::{Error, Module, NotSend, Output, Parts, Result, init, number};
-use mmcv_registry::{Dict, config_struct};
+use mmcv_layers::{Builder, Error, Layer, Module, NotSend, Output, Parts, Result, init, number};
+use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
 use crate::backbone::rows;
 
-config_struct! {
-    /// Arguments of `GeneralizedMeanPooling`.
-    pub struct GeneralizedMeanPoolingConfig {
-        optional {
-            /// The power whose mean is taken, at least 1: 1 is the mean, and the larger, the nearer to the maximum.
-            p: f64 = 3.0,
-            /// The smallest value that a pixel counts for, where there is `clamp`.
-            eps: f64 = 1e-6,
-            /// Whether pixels below `eps` count as that.
-            clamp: bool = true,
-            /// Whether `p` is trained.
-            p_trainable: bool = true,
-        }
-    }
+/// Arguments of `GeneralizedMeanPooling`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "GeneralizedMeanPooling", layer = GeneralizedMeanPooling)]
+pub struct GeneralizedMeanPoolingConfig {
+    /// The power whose mean is taken, at least 1: 1 is the mean, and the larger, the nearer to the maximum.
+    #[config(default = 3.0)]
+    pub p: f64,
+    /// The smallest value that a pixel counts for, where there is `clamp`.
+    #[config(default = 1e-6)]
+    pub eps: f64,
+    /// Whether pixels below `eps` count as that.
+    #[config(default = true)]
+    pub clamp: bool,
+    /// Whether `p` is trained.
+    #[config(default = true)]
+    pub p_trainable: bool,
 }
 
 /// The generalised mean over all pixels, for one or several stages: the p-th root of the mean of p-th powers.
@@ -48,6 +50,16 @@ impl GeneralizedMeanPooling {
         let p = init::parameter(&[1])?;
         init::constant(&p, power)?;
         Ok(Self { p: p.f_set_requires_grad(p_trainable)?, eps, clamp, _thread: NotSend::default() })
+    }
+}
+
+impl Layer for GeneralizedMeanPooling {
+    const NAME: &'static str = "GeneralizedMeanPooling";
+    type Config = GeneralizedMeanPoolingConfig;
+    type Module = Self;
+
+    fn build(config: &GeneralizedMeanPoolingConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 

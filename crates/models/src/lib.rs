@@ -17,7 +17,7 @@ mod training_part;
 mod vgg;
 mod zoo;
 
-use mmcv_layers::{Build, Registry, add_all, build_from};
+use mmcv_layers::{Build, Layer, Registry, add_all};
 use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
@@ -25,19 +25,20 @@ pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::Backbone;
 pub use classifier::{
     ClsHead, ClsHeadConfig, GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig,
-    LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHeadConfig,
+    LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHead, MultiLabelLinearClsHeadConfig,
 };
 pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
 pub use hrnet::{HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, ExifOrientation, Preprocess};
 pub use recipe::{CheckpointConfig, Classes, Recipe, ReviseKeysConfig};
-pub use regnet::{Arch, RegNetArch, RegNetConfig, regnet};
-pub use res2net::{Res2NetConfig, res2net};
+pub use regnet::{Arch, RegNet, RegNetArch, RegNetConfig, regnet};
+pub use res2net::{Res2Net, Res2NetConfig, res2net};
 pub use resnet::{
-    PluginConfig, Position, ResNet, ResNetConfig, ResNetOptions, ResNetV1cConfig, ResNetV1dConfig, Style,
+    PluginConfig, Position, ResNet, ResNetConfig, ResNetOptions, ResNetV1c, ResNetV1cConfig, ResNetV1d,
+    ResNetV1dConfig, Style,
 };
-pub use resnext::{ResNeXtConfig, resnext};
+pub use resnext::{ResNeXt, ResNeXtConfig, resnext};
 pub use vgg::{VGG, VGGConfig};
 pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
 
@@ -61,138 +62,121 @@ pub fn new_registry() -> Registry {
 pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.MobileNetV2"],
         doc: "MobileNetV2 without classifier.",
         source: "mmpretrain MobileNetV2; Sandler et al., MobileNetV2 (2018)",
-        fields: MobileNetV2Config::FIELDS,
-        aliases: &["mmpretrain.MobileNetV2"],
-        ..Spec::new("MobileNetV2", mobilenet_v2::build)
+        ..MobileNetV2::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.ResNet"],
         doc: "ResNet without classifier.",
         source: "mmpretrain ResNet; He et al., Deep Residual Learning for Image Recognition (2015)",
-        fields: ResNetConfig::FIELDS,
-        aliases: &["mmpretrain.ResNet"],
-        ..Spec::new("ResNet", |arguments| resnet::build(arguments, ResNet::new))
+        ..ResNet::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.ResNetV1c"],
         doc: "ResNet whose stem has three 3x3 convolutions.",
         source: "mmpretrain ResNetV1c; He et al., Bag of Tricks for Image Classification (2018)",
-        fields: ResNetV1cConfig::FIELDS,
-        aliases: &["mmpretrain.ResNetV1c"],
-        ..Spec::new("ResNetV1c", |arguments| resnet::build(arguments, ResNet::new_v1c))
+        ..ResNetV1c::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.ResNetV1d"],
         doc: "ResNetV1c whose shortcuts are pooled.",
         source: "mmpretrain ResNetV1d; He et al., Bag of Tricks for Image Classification (2018)",
-        fields: ResNetV1dConfig::FIELDS,
-        aliases: &["mmpretrain.ResNetV1d"],
-        ..Spec::new("ResNetV1d", |arguments| resnet::build(arguments, ResNet::new_v1d))
+        ..ResNetV1d::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.ResNeXt"],
         doc: "ResNeXt without classifier.",
         source: "mmpretrain ResNeXt; Xie et al., Aggregated Residual Transformations for Deep Neural Networks (2017)",
-        fields: ResNeXtConfig::FIELDS,
-        aliases: &["mmpretrain.ResNeXt"],
-        ..Spec::new("ResNeXt", |arguments| resnet::build(arguments, resnext))
+        ..ResNeXt::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.Res2Net"],
         doc: "Res2Net without classifier.",
         source: "mmpretrain Res2Net; Gao et al., Res2Net: A New Multi-scale Backbone Architecture (2019)",
-        fields: Res2NetConfig::FIELDS,
-        aliases: &["mmpretrain.Res2Net"],
-        ..Spec::new("Res2Net", |arguments| resnet::build(arguments, res2net))
+        ..Res2Net::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.RegNet"],
         doc: "RegNet without classifier.",
         source: "mmpretrain RegNet; Radosavovic et al., Designing Network Design Spaces (2020)",
-        fields: RegNetConfig::FIELDS,
-        aliases: &["mmpretrain.RegNet"],
-        ..Spec::new("RegNet", |arguments| resnet::build(arguments, regnet))
+        ..RegNet::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.VGG"],
         doc: "VGG, with or without classifier.",
         source: "mmpretrain VGG; Simonyan and Zisserman, Very Deep Convolutional Networks (2014)",
-        fields: VGGConfig::FIELDS,
-        aliases: &["mmpretrain.VGG"],
-        ..Spec::new("VGG", vgg::build)
+        ..VGG::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.AlexNet"],
         doc: "AlexNet, with or without classifier.",
         source: "mmpretrain AlexNet; Krizhevsky, One weird trick for parallelizing convolutional neural networks (2014)",
-        fields: AlexNetConfig::FIELDS,
-        aliases: &["mmpretrain.AlexNet"],
-        ..Spec::new("AlexNet", |arguments| build_from(arguments, AlexNet::new))
+        ..AlexNet::SPEC
     },
     Spec {
         group: "backbone",
+        aliases: &["mmpretrain.HRNet"],
         doc: "HRNet without classifier.",
         source: "mmpretrain HRNet; Sun et al., High-Resolution Representations for Labeling Pixels and Regions (2019)",
-        fields: HRNetConfig::FIELDS,
-        aliases: &["mmpretrain.HRNet"],
-        ..Spec::new("HRNet", hrnet::build)
+        ..HRNet::SPEC
     },
     Spec {
         group: "classifier",
+        aliases: &["mmpretrain.ImageClassifier"],
         doc: "A backbone, a neck and a head.",
         source: "mmpretrain ImageClassifier",
-        fields: ImageClassifierConfig::FIELDS,
-        aliases: &["mmpretrain.ImageClassifier"],
-        ..Spec::new("ImageClassifier", classifier::build)
+        ..ImageClassifier::SPEC
     },
     Spec {
         group: "neck",
+        aliases: &["mmpretrain.GlobalAveragePooling"],
         doc: "The mean over all pixels.",
         source: "mmpretrain GlobalAveragePooling",
-        fields: GlobalAveragePoolingConfig::FIELDS,
-        aliases: &["mmpretrain.GlobalAveragePooling"],
-        ..Spec::new("GlobalAveragePooling", |arguments| build_from(arguments, GlobalAveragePooling::new))
+        ..GlobalAveragePooling::SPEC
     },
     Spec {
         group: "neck",
+        aliases: &["mmpretrain.GeneralizedMeanPooling"],
         doc: "The generalised mean over all pixels.",
         source: "mmpretrain GeneralizedMeanPooling; Radenovic et al. (2018)",
-        fields: GeneralizedMeanPoolingConfig::FIELDS,
-        aliases: &["mmpretrain.GeneralizedMeanPooling"],
-        ..Spec::new("GeneralizedMeanPooling", |arguments| build_from(arguments, GeneralizedMeanPooling::new))
+        ..GeneralizedMeanPooling::SPEC
     },
     Spec {
         group: "neck",
+        aliases: &["mmpretrain.HRFuseScales"],
         doc: "Brings the branches of HRNet together at the lowest resolution.",
         source: "mmpretrain HRFuseScales; Wang et al., Deep High-Resolution Representation Learning (2019)",
-        fields: HRFuseScalesConfig::FIELDS,
-        aliases: &["mmpretrain.HRFuseScales"],
-        ..Spec::new("HRFuseScales", hrnet::build_fuse_scales)
+        ..HRFuseScales::SPEC
     },
     Spec {
         group: "head",
+        aliases: &["mmpretrain.ClsHead"],
         doc: "The scores of a backbone that has its own classifier.",
         source: "mmpretrain ClsHead",
-        fields: ClsHeadConfig::FIELDS,
-        aliases: &["mmpretrain.ClsHead"],
-        ..Spec::new("ClsHead", |arguments| build_from(arguments, ClsHead::new))
+        ..ClsHead::SPEC
     },
     Spec {
         group: "head",
+        aliases: &["mmpretrain.LinearClsHead"],
         doc: "A linear layer that gives a score for each class.",
         source: "mmpretrain LinearClsHead",
-        fields: LinearClsHeadConfig::FIELDS,
-        aliases: &["mmpretrain.LinearClsHead"],
-        ..Spec::new("LinearClsHead", |arguments| build_from(arguments, LinearClsHead::new))
+        ..LinearClsHead::SPEC
     },
     Spec {
         group: "head",
+        aliases: &["mmpretrain.MultiLabelLinearClsHead"],
         doc: "A linear layer that gives a score for each class, where images may have several.",
         source: "mmpretrain MultiLabelLinearClsHead",
-        fields: MultiLabelLinearClsHeadConfig::FIELDS,
-        aliases: &["mmpretrain.MultiLabelLinearClsHead"],
-        ..Spec::new("MultiLabelLinearClsHead", |arguments| build_from(arguments, LinearClsHead::new_multi_label))
+        ..MultiLabelLinearClsHead::SPEC
     },
 ];

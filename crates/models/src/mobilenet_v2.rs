@@ -3,9 +3,9 @@
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, KeyDialect, Module, Output, Parts, Result, Sequential, run_child,
+    Builder, Error, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, Sequential, run_child,
 };
-use mmcv_registry::{Config, Dict, config, config_struct, dict};
+use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
 
 use crate::backbone::{
@@ -19,36 +19,44 @@ const STAGES: [(i64, i64, usize, i64); 7] =
 const STEM_CHANNELS: i64 = 32;
 const LAST_CHANNELS: i64 = 1280;
 
-config_struct! {
-    /// Arguments of `MobileNetV2`.
-    pub struct MobileNetV2Config {
-        optional {
-            /// Factor on the number of channels of each layer.
-            widen_factor: f64 = 1.0,
-            /// The stages that are given: 0 to 6, or 7 for the last convolution.
-            out_indices: Vec<i64> = vec![7],
-            /// The stages whose parameters are not trained: -1 for none, 0 for the first convolution, up to 7.
-            frozen_stages: i64 = -1,
-            /// The convolutions; null for `Conv2d`.
-            conv_cfg: Option<Dict> = None,
-            /// The normalisations.
-            norm_cfg: Option<Dict> = Some(dict! { type: "BN" }),
-            /// The activations.
-            act_cfg: Option<Dict> = Some(dict! { type: "ReLU6" }),
-            /// Whether batch norms stay in evaluation mode in training.
-            norm_eval: bool = false,
-            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
-            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
-            with_cp: bool = false,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::List(vec![
+/// Arguments of `MobileNetV2`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "MobileNetV2", layer = MobileNetV2)]
+pub struct MobileNetV2Config {
+    /// Factor on the number of channels of each layer.
+    #[config(default = 1.0)]
+    pub widen_factor: f64,
+    /// The stages that are given: 0 to 6, or 7 for the last convolution.
+    #[config(default = vec![7])]
+    pub out_indices: Vec<i64>,
+    /// The stages whose parameters are not trained: -1 for none, 0 for the first convolution, up to 7.
+    #[config(default = -1)]
+    pub frozen_stages: i64,
+    /// The convolutions; null for `Conv2d`.
+    #[config(default = None)]
+    pub conv_cfg: Option<Dict>,
+    /// The normalisations.
+    #[config(default = Some(dict! { type: "BN" }))]
+    pub norm_cfg: Option<Dict>,
+    /// The activations.
+    #[config(default = Some(dict! { type: "ReLU6" }))]
+    pub act_cfg: Option<Dict>,
+    /// Whether batch norms stay in evaluation mode in training.
+    #[config(default = false)]
+    pub norm_eval: bool,
+    /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+    /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
+    #[config(default = false)]
+    pub with_cp: bool,
+    /// Rules of initialisation.
+    #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
-            ]),
-            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
-            pretrained: Option<String> = None,
-        }
-    }
+            ]))]
+    pub init_cfg: Config,
+    /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+    #[config(default = None)]
+    pub pretrained: Option<String>,
 }
 
 /// MobileNetV2 without classifier.
@@ -112,6 +120,20 @@ impl MobileNetV2 {
     }
 }
 
+impl Layer for MobileNetV2 {
+    const NAME: &'static str = "MobileNetV2";
+    type Config = MobileNetV2Config;
+    type Module = Self;
+
+    fn build(config: &MobileNetV2Config, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Backbone for MobileNetV2 {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = run_child("conv1", &self.conv1, input)?;
@@ -142,6 +164,7 @@ impl Module for MobileNetV2 {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("conv1", &self.conv1);
         for (index, layer) in self.layers.iter().enumerate() {
             parts.child(format!("layer{}", index + 1), layer);
@@ -149,22 +172,11 @@ impl Module for MobileNetV2 {
         parts.child("conv2", &self.conv2);
     }
 
-    fn train(&self, training: bool) {
-        for (_, child) in Parts::of(self).children {
-            child.train(training);
-        }
+    fn after_train(&self, training: bool) {
         self.freeze();
         if training && self.norm_eval {
             evaluate_batch_norms(self);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 
     fn key_dialects(&self) -> Vec<KeyDialect> {
@@ -192,12 +204,6 @@ fn torchvision() -> KeyDialect {
     }
     pairs.extend(pair(format!("features.{position}"), "conv2".to_owned()));
     KeyDialect::new("torchvision").with_head("classifier.1.").with(pairs)
-}
-
-/// Builds `MobileNetV2` from a dict.
-pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<MobileNetV2Config>()?;
-    Ok(Box::new(MobileNetV2::new(&arguments.here(), &config)?))
 }
 
 /// An expansion, a depthwise convolution and a projection, with a shortcut where the shape stays. Figure 4 of the paper.
@@ -253,12 +259,12 @@ impl ConvModules<'_> {
         let MobileNetV2Config { conv_cfg, norm_cfg, act_cfg, .. } = self.config;
         let config = ConvModuleConfig {
             stride: kernel.stride.into(),
-            padding: Config::Int(kernel.size / 2),
+            padding: (kernel.size / 2).into(),
             groups: kernel.groups,
             conv_cfg: conv_cfg.clone(),
             norm_cfg: norm_cfg.clone(),
             act_cfg: act_cfg.clone().filter(|_| activate),
-            ..ConvModuleConfig::new(inputs, outputs, kernel.size.into())
+            ..ConvModuleConfig::new(inputs, outputs, kernel.size)
         };
         ConvModule::new(self.builder, &config)
     }

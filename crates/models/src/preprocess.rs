@@ -1,50 +1,51 @@
 //! From a picture to the tensor that a classifier takes.
 
 use mmcv_layers::{Error, Result};
-use mmcv_registry::{config_struct, config_words};
+use mmcv_registry::Config;
 use tch::{Kind, Tensor};
 
 /// Most pixels of a picture after resizing: a strip of a few pixels' width would otherwise take all memory.
 const MOST_PIXELS: i128 = 1 << 28;
 
-config_struct! {
-    /// How pictures are prepared.
-    pub struct Preprocess {
-        optional {
-            /// Pixels of the short side after resizing, with antialiased bilinear filtering; null to keep the size.
-            resize_edge: Option<i64> = None,
-            /// Pixels of both sides of the square that is cut out of the centre; null to keep all.
-            crop_size: Option<i64> = None,
-            /// Means of the channels, in the scale of 0 to 255, in the order of `channel_order`.
-            mean: Vec<f64> = vec![0.0, 0.0, 0.0],
-            /// Standard deviations of the channels, in the same scale and order.
-            std: Vec<f64> = vec![1.0, 1.0, 1.0],
-            /// The order in which the network takes the channels: `rgb` or `bgr`.
-            channel_order: ChannelOrder = ChannelOrder::Rgb,
-            /// Whether whoever reads a picture turns it as its EXIF metadata say: `apply`, as `mmcv.imread` does, or `ignore`.
-            exif: ExifOrientation = ExifOrientation::Apply,
-        }
-    }
+/// How pictures are prepared.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct Preprocess {
+    /// Pixels of the short side after resizing, with antialiased bilinear filtering; null to keep the size.
+    #[config(default = None)]
+    pub resize_edge: Option<i64>,
+    /// Pixels of both sides of the square that is cut out of the centre; null to keep all.
+    #[config(default = None)]
+    pub crop_size: Option<i64>,
+    /// Means of the channels, in the scale of 0 to 255, in the order of `channel_order`.
+    #[config(default = vec![0.0, 0.0, 0.0])]
+    pub mean: Vec<f64>,
+    /// Standard deviations of the channels, in the same scale and order.
+    #[config(default = vec![1.0, 1.0, 1.0])]
+    pub std: Vec<f64>,
+    /// The order in which the network takes the channels: `rgb` or `bgr`.
+    #[config(default = ChannelOrder::Rgb)]
+    pub channel_order: ChannelOrder,
+    /// Whether whoever reads a picture turns it as its EXIF metadata say: `apply`, as `mmcv.imread` does, or `ignore`.
+    #[config(default = ExifOrientation::Apply)]
+    pub exif: ExifOrientation,
 }
 
-config_words! {
-    /// The order of the channels.
-    pub enum ChannelOrder {
-        /// Red, green, blue.
-        Rgb = "rgb",
-        /// Blue, green, red.
-        Bgr = "bgr",
-    }
+/// The order of the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
 }
 
-config_words! {
-    /// What becomes of the orientation in EXIF metadata: most cameras do not turn the pixels, but say how they were held.
-    pub enum ExifOrientation {
-        /// The picture is turned upright.
-        Apply = "apply",
-        /// The pixels stay as they are stored.
-        Ignore = "ignore",
-    }
+/// What becomes of the orientation in EXIF metadata: most cameras do not turn the pixels, but say how they were held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum ExifOrientation {
+    /// The picture is turned upright.
+    Apply,
+    /// The pixels stay as they are stored.
+    Ignore,
 }
 
 impl Preprocess {

@@ -2,55 +2,54 @@
 
 use mmcv_checkpoint::{DtypePolicy, LoadOptions, ReviseKeys};
 use mmcv_layers::{Builder, Error, Module, Registry, Result};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath};
 
 use crate::Preprocess;
 
 /// The names of ImageNet's 1,000 classes, in order.
 const IMAGENET: &str = include_str!("../model_zoo/imagenet_classes.txt");
 
-config_struct! {
-    /// A network with its preprocessing, weights and class names, as the files in `model_zoo/configs/` hold it.
-    pub struct Recipe {
-        required {
-            /// The network: the dict of a registered type.
-            model: Dict,
-        }
-        optional {
-            /// How pictures are prepared.
-            preprocess: Preprocess = Preprocess::new(),
-            /// Where the weights come from; null for none.
-            checkpoint: Option<CheckpointConfig> = None,
-            /// The names of the classes: a list, or `imagenet`; null for those that the checkpoint has, or numbers.
-            classes: Option<Classes> = None,
-        }
-    }
+/// A network with its preprocessing, weights and class names, as the files in `model_zoo/configs/` hold it.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct Recipe {
+    /// The network: the dict of a registered type.
+    pub model: Dict,
+    /// How pictures are prepared.
+    #[config(default = Preprocess::new())]
+    pub preprocess: Preprocess,
+    /// Where the weights come from; null for none.
+    #[config(default = None)]
+    pub checkpoint: Option<CheckpointConfig>,
+    /// The names of the classes: a list, or `imagenet`; null for those that the checkpoint has, or numbers.
+    #[config(default = None)]
+    pub classes: Option<Classes>,
 }
 
-config_struct! {
-    /// Where the weights come from.
-    pub struct CheckpointConfig {
-        required {
-            /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
-            source: String,
-        }
-        optional {
-            /// Pairs of a regular expression and what replaces it in the names of the tensors, applied in order. Without any, a
-            /// leading `module.` is removed, which training on several devices leaves there.
-            revise_keys: ReviseKeysConfig = ReviseKeysConfig(vec![(r"^module\.".to_owned(), String::new())]),
-            /// The prefix of the tensors that are taken; it is removed. Null for all.
-            prefix: Option<String> = None,
-            /// The names in the file: a dialect of the network, such as `torchvision`; null for what fits best.
-            dialect: Option<String> = None,
-            /// Whether every tensor of the network has to be in the file and the other way round.
-            strict: bool = true,
-            /// The entry of the file that holds the tensors, such as `state_dict_ema`, or `checkpoint.net` for one inside another; null
-            /// for `state_dict`, `model`, `ema`, or the whole file.
-            entry: Option<String> = None,
-            /// Tensors of another type than the network's: `cast` converts them, `exact` refuses them.
-            dtype: DtypePolicy = DtypePolicy::Cast,
-        }
-    }
+/// Where the weights come from.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct CheckpointConfig {
+    /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
+    pub source: String,
+    /// Pairs of a regular expression and what replaces it in the names of the tensors, applied in order. Without any, a
+    /// leading `module.` is removed, which training on several devices leaves there.
+    #[config(default = ReviseKeysConfig(vec![(r"^module\.".to_owned(), String::new())]))]
+    pub revise_keys: ReviseKeysConfig,
+    /// The prefix of the tensors that are taken; it is removed. Null for all.
+    #[config(default = None)]
+    pub prefix: Option<String>,
+    /// The names in the file: a dialect of the network, such as `torchvision`; null for what fits best.
+    #[config(default = None)]
+    pub dialect: Option<String>,
+    /// Whether every tensor of the network has to be in the file and the other way round.
+    #[config(default = true)]
+    pub strict: bool,
+    /// The entry of the file that holds the tensors, such as `state_dict_ema`, or `checkpoint.net` for one inside another; null
+    /// for `state_dict`, `model`, `ema`, or the whole file.
+    #[config(default = None)]
+    pub entry: Option<String>,
+    /// Tensors of another type than the network's: `cast` converts them, `exact` refuses them.
+    #[config(default = DtypePolicy::Cast)]
+    pub dtype: DtypePolicy,
 }
 
 /// Pairs of a regular expression and its replacement.
@@ -122,7 +121,7 @@ impl Recipe {
     /// # Errors
     /// Where a part cannot be built; the error has the key path.
     pub fn build(&self, registry: &Registry) -> Result<Box<dyn Module>> {
-        Builder { registry, path: KeyPath::root().key("model") }.model(&Config::Dict(self.model.clone()))
+        Builder::new(registry).key("model").model(&Config::Dict(self.model.clone()))
     }
 
     /// Builds the backbone alone, without the classifier that some have, to give the stages `out_indices`, or those of the
@@ -137,7 +136,7 @@ impl Recipe {
         }
         let path = KeyPath::root().key("model");
         let path = if self.model.contains_key("backbone") { path.key("backbone") } else { path };
-        Builder { registry, path }.model(&Config::Dict(backbone))
+        Builder::new(registry).at(|_| path).model(&Config::Dict(backbone))
     }
 
     /// The dict of the backbone, without the classifier that some have: that of an `ImageClassifier`, or the network itself.

@@ -2,8 +2,8 @@
 //!
 //! Reference: mmpretrain/models/backbones/regnet.py.
 
-use mmcv_layers::{Builder, Error, KeyDialect, Result};
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct, one_of};
+use mmcv_layers::{Builder, Error, KeyDialect, Layer, Registry, Result};
+use mmcv_registry::{Config, ConfigError, ConfigStruct, FromConfig, KeyPath, one_of};
 
 use crate::resnet::{AvgDown, Plan, ResNet, ResNetOptions, StagePlan, StemKind, at_least_one};
 use crate::resnext::GroupedBottleneck;
@@ -27,24 +27,21 @@ const MOST_BLOCKS: i64 = 1000;
 /// The largest number of stages.
 const MOST_STAGES: usize = 4;
 
-config_struct! {
-    /// The parameters of a RegNet: block `i` is about `w0 + wa * i` channels wide.
-    pub struct RegNetArch {
-        required {
-            /// Width of the first block, in channels; a multiple of 8.
-            w0: f64,
-            /// Slope of the width, in channels for each block; at least 0.
-            wa: f64,
-            /// Factor between the widths of neighbouring stages; greater than 1.
-            wm: f64,
-            /// Channels of a group.
-            group_w: i64,
-            /// Number of blocks, up to 1000.
-            depth: i64,
-            /// Channels inside of a block for each channel of its output; greater than 0.
-            bot_mul: f64,
-        }
-    }
+/// The parameters of a RegNet: block `i` is about `w0 + wa * i` channels wide.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct RegNetArch {
+    /// Width of the first block, in channels; a multiple of 8.
+    pub w0: f64,
+    /// Slope of the width, in channels for each block; at least 0.
+    pub wa: f64,
+    /// Factor between the widths of neighbouring stages; greater than 1.
+    pub wm: f64,
+    /// Channels of a group.
+    pub group_w: i64,
+    /// Number of blocks, up to 1000.
+    pub depth: i64,
+    /// Channels inside of a block for each channel of its output; greater than 0.
+    pub bot_mul: f64,
 }
 
 /// A RegNet of the paper's table, or another one.
@@ -77,20 +74,18 @@ impl FromConfig for Arch {
     }
 }
 
-config_struct! {
-    /// Arguments of `RegNet`.
-    pub struct RegNetConfig {
-        required {
-            /// A network of the paper's table, such as `regnetx_400mf`, or the parameters of another one.
-            arch: Arch,
-        }
-        inherit options: ResNetOptions {
-            stem_channels = Some(32),
+/// Arguments of `RegNet`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "RegNet", layer = RegNet)]
+pub struct RegNetConfig {
+    /// A network of the paper's table, such as `regnetx_400mf`, or the parameters of another one.
+    pub arch: Arch,
+    /// The arguments that several types have.
+    #[config(flatten(stem_channels = Some(32),
             base_channels = 32,
             strides = vec![2, 2, 2, 2],
-            init_cfg = Config::Null,
-        } without { expansion, num_stages, drop_path_rate }
-    }
+            init_cfg = Config::Null), without(expansion, num_stages, drop_path_rate))]
+    pub options: ResNetOptions,
 }
 
 impl Arch {
@@ -248,5 +243,23 @@ mod tests {
         for arch in ARCHS {
             assert_eq!(stages(arch.0).iter().map(|(blocks, _)| *blocks as i64).sum::<i64>(), arch.5, "{}", arch.0);
         }
+    }
+}
+
+/// The type `RegNet`.
+#[derive(Debug)]
+pub enum RegNet {}
+
+impl Layer for RegNet {
+    const NAME: &'static str = "RegNet";
+    type Config = RegNetConfig;
+    type Module = ResNet;
+
+    fn build(config: &RegNetConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        regnet(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
     }
 }

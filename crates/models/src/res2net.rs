@@ -4,8 +4,8 @@
 //! Reference: mmpretrain/models/backbones/res2net.py.
 
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, Error, InitCfg, Module, ModuleList, Parts, Result, Sequential, run_child};
-use mmcv_registry::{Config, KeyPath, config_struct};
+use mmcv_layers::{Builder, Error, InitCfg, Layer, Module, ModuleList, Parts, Registry, Result, Sequential, run_child};
+use mmcv_registry::{Config, KeyPath};
 use tch::Tensor;
 
 use crate::resnet::{
@@ -16,21 +16,21 @@ use crate::resnet::{
 /// Table 1 of the paper: 50, 101 and 152 layers, with the stages of ResNet.
 const LEAST_DEPTH: i64 = 50;
 
-config_struct! {
-    /// Arguments of `Res2Net`.
-    pub struct Res2NetConfig {
-        required {
-            /// Number of layers: 50, 101 or 152.
-            depth: i64,
-        }
-        optional {
-            /// Groups of channels in a block, at least 2: each is convolved with what came out of the one before.
-            scales: i64 = 4,
-            /// Channels of each group in the first stage.
-            base_width: i64 = 26,
-        }
-        inherit options: ResNetOptions { deep_stem = true, avg_down = true, init_cfg = Config::Null }
-    }
+/// Arguments of `Res2Net`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "Res2Net", layer = Res2Net)]
+pub struct Res2NetConfig {
+    /// Number of layers: 50, 101 or 152.
+    pub depth: i64,
+    /// Groups of channels in a block, at least 2: each is convolved with what came out of the one before.
+    #[config(default = 4)]
+    pub scales: i64,
+    /// Channels of each group in the first stage.
+    #[config(default = 26)]
+    pub base_width: i64,
+    /// The arguments that several types have.
+    #[config(flatten(deep_stem = true, avg_down = true, init_cfg = Config::Null))]
+    pub options: ResNetOptions,
 }
 
 /// The kind of Res2Net's blocks.
@@ -144,6 +144,9 @@ impl Module for Bottle2neck {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.property("norm1", self.conv1.norm());
+        parts.property("norm3", self.conv3.norm());
+        parts.init_cfg(&self.init_cfg);
         self.conv1.parts(parts);
         self.conv3.parts(parts);
         self.shortcut.parts(parts);
@@ -152,23 +155,6 @@ impl Module for Bottle2neck {
         }
         parts.child("convs", &self.convs);
         parts.child("bns", &self.bns);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-
-    /// The children, and the norms as `norm1` and `norm3` too, whatever their names.
-    fn attribute(&self, name: &str) -> Option<&dyn Module> {
-        match name {
-            "norm1" => Some(self.conv1.norm()),
-            "norm3" => Some(self.conv3.norm()),
-            _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
-        }
     }
 }
 
@@ -197,4 +183,22 @@ pub fn res2net(builder: &Builder<'_>, config: &Res2NetConfig) -> Result<ResNet> 
         plan.avg_down = AvgDown::Always;
     }
     ResNet::assemble(builder, &plan)
+}
+
+/// The type `Res2Net`.
+#[derive(Debug)]
+pub enum Res2Net {}
+
+impl Layer for Res2Net {
+    const NAME: &'static str = "Res2Net";
+    type Config = Res2NetConfig;
+    type Module = ResNet;
+
+    fn build(config: &Res2NetConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        res2net(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
 }

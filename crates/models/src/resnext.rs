@@ -3,8 +3,8 @@
 //!
 //! Reference: mmpretrain/models/backbones/resnext.py.
 
-use mmcv_layers::{Builder, Error, Result, Sequential};
-use mmcv_registry::{KeyPath, config_struct};
+use mmcv_layers::{Builder, Error, Layer, Registry, Result, Sequential};
+use mmcv_registry::{Config, KeyPath};
 
 use crate::resnet::{
     Block, BlockConfig, BlockKind, Bottleneck, Plan, ResNet, ResNetOptions, ResidualBlock, at_least_one, blocks,
@@ -13,23 +13,24 @@ use crate::resnet::{
 /// Table 1 of the paper: 50, 101 and 152 layers, with the stages of ResNet.
 const LEAST_DEPTH: i64 = 50;
 
-config_struct! {
-    /// Arguments of `ResNeXt`.
-    pub struct ResNeXtConfig {
-        required {
-            /// Number of layers: 50, 101 or 152.
-            depth: i64,
-        }
-        optional {
-            /// Groups of the 3x3 convolutions: 32 in `32x4d`.
-            groups: i64 = 32,
-            /// Channels of each group in the first stage: 4 in `32x4d`.
-            width_per_group: i64 = 4,
-            /// mmdetection's name of `width_per_group`; null where that is given.
-            base_width: Option<i64> = None,
-        }
-        inherit options: ResNetOptions {}
-    }
+/// Arguments of `ResNeXt`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ResNeXt", layer = ResNeXt)]
+pub struct ResNeXtConfig {
+    /// Number of layers: 50, 101 or 152.
+    pub depth: i64,
+    /// Groups of the 3x3 convolutions: 32 in `32x4d`.
+    #[config(default = 32)]
+    pub groups: i64,
+    /// Channels of each group in the first stage: 4 in `32x4d`.
+    #[config(default = 4)]
+    pub width_per_group: i64,
+    /// mmdetection's name of `width_per_group`; null where that is given.
+    #[config(default = None)]
+    pub base_width: Option<i64>,
+    /// The arguments that several types have.
+    #[config(flatten)]
+    pub options: ResNetOptions,
 }
 
 /// A bottleneck whose 3x3 convolution has groups. ResNeXt's, and RegNet's.
@@ -94,4 +95,22 @@ pub fn resnext(builder: &Builder<'_>, config: &ResNeXtConfig) -> Result<ResNet> 
     let kind = GroupedBottleneck { groups: *groups, width_per_group, base_channels: options.base_channels };
     let blocks = blocks(*depth, LEAST_DEPTH).map_err(own)?;
     ResNet::assemble(builder, &Plan::new(&["ResNeXt", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION))
+}
+
+/// The type `ResNeXt`.
+#[derive(Debug)]
+pub enum ResNeXt {}
+
+impl Layer for ResNeXt {
+    const NAME: &'static str = "ResNeXt";
+    type Config = ResNeXtConfig;
+    type Module = ResNet;
+
+    fn build(config: &ResNeXtConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        resnext(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
 }

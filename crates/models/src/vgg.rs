@@ -9,10 +9,10 @@ use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, KeyDialect, Linear, LinearConfig, Module, Output, Parts, Result, Sequential,
-    Size, run_child,
+    Builder, Error, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result,
+    Sequential, Size, run_child,
 };
-use mmcv_registry::{Config, Dict, config, config_struct, dict};
+use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
 
 use crate::backbone::{Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last, rows};
@@ -26,45 +26,53 @@ const CHANNELS: [i64; 5] = [64, 128, 256, 512, 512];
 const LAST_SIZE: i64 = 7;
 const HIDDEN: i64 = 4096;
 
-config_struct! {
-    /// Arguments of `VGG`.
-    pub struct VGGConfig {
-        required {
-            /// Number of layers with weights: 11, 13, 16 or 19.
-            depth: i64,
-        }
-        optional {
-            /// Number of classes; not positive for a network without classifier.
-            num_classes: i64 = -1,
-            /// Number of stages, 1 to 5.
-            num_stages: i64 = 5,
-            /// Distance of the kernels' elements in each stage, in pixels.
-            dilations: Vec<i64> = vec![1, 1, 1, 1, 1],
-            /// The stages that are given, from 0; null for the last one, or for the scores alone where there is a
-            /// classifier.
-            out_indices: Option<Vec<i64>> = None,
-            /// The number of stages whose parameters are not trained; -1 for none.
-            frozen_stages: i64 = -1,
-            /// The convolutions; null for `Conv2d`.
-            conv_cfg: Option<Dict> = None,
-            /// The normalisations; null for none.
-            norm_cfg: Option<Dict> = None,
-            /// The activations.
-            act_cfg: Option<Dict> = Some(dict! { type: "ReLU" }),
-            /// Whether batch norms stay in evaluation mode in training.
-            norm_eval: bool = false,
-            /// Whether a pooling window that begins inside may end outside.
-            ceil_mode: bool = false,
-            /// Whether the last stage ends with pooling.
-            with_last_pool: bool = true,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::List(vec![
+/// Arguments of `VGG`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "VGG", layer = VGG)]
+pub struct VGGConfig {
+    /// Number of layers with weights: 11, 13, 16 or 19.
+    pub depth: i64,
+    /// Number of classes; not positive for a network without classifier.
+    #[config(default = -1)]
+    pub num_classes: i64,
+    /// Number of stages, 1 to 5.
+    #[config(default = 5)]
+    pub num_stages: i64,
+    /// Distance of the kernels' elements in each stage, in pixels.
+    #[config(default = vec![1, 1, 1, 1, 1])]
+    pub dilations: Vec<i64>,
+    /// The stages that are given, from 0; null for the last one, or for the scores alone where there is a
+    /// classifier.
+    #[config(default = None)]
+    pub out_indices: Option<Vec<i64>>,
+    /// The number of stages whose parameters are not trained; -1 for none.
+    #[config(default = -1)]
+    pub frozen_stages: i64,
+    /// The convolutions; null for `Conv2d`.
+    #[config(default = None)]
+    pub conv_cfg: Option<Dict>,
+    /// The normalisations; null for none.
+    #[config(default = None)]
+    pub norm_cfg: Option<Dict>,
+    /// The activations.
+    #[config(default = Some(dict! { type: "ReLU" }))]
+    pub act_cfg: Option<Dict>,
+    /// Whether batch norms stay in evaluation mode in training.
+    #[config(default = false)]
+    pub norm_eval: bool,
+    /// Whether a pooling window that begins inside may end outside.
+    #[config(default = false)]
+    pub ceil_mode: bool,
+    /// Whether the last stage ends with pooling.
+    #[config(default = true)]
+    pub with_last_pool: bool,
+    /// Rules of initialisation.
+    #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1.0, layer: ["_BatchNorm"] },
                 config! { type: "Normal", std: 0.01, layer: ["Linear"] },
-            ]),
-        }
-    }
+            ]))]
+    pub init_cfg: Config,
 }
 
 /// Stages of 3x3 convolutions that end with pooling, and perhaps a classifier.
@@ -161,7 +169,7 @@ fn conv(
 ) -> Result<ConvModule> {
     let config = ConvModuleConfig {
         dilation: Size::All(dilation),
-        padding: Config::Int(dilation),
+        padding: dilation.into(),
         bias: Bias::Given(true),
         conv_cfg: config.conv_cfg.clone(),
         norm_cfg: config.norm_cfg.clone(),
@@ -183,6 +191,20 @@ fn classifier(num_classes: i64) -> Result<Sequential> {
     }
     layers.push(linear(HIDDEN, num_classes)?);
     Ok(layers)
+}
+
+impl Layer for VGG {
+    const NAME: &'static str = "VGG";
+    type Config = VGGConfig;
+    type Module = Self;
+
+    fn build(config: &VGGConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
 }
 
 impl Backbone for VGG {
@@ -220,16 +242,14 @@ impl Module for VGG {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("features", &self.features);
         if let Some(classifier) = &self.classifier {
             parts.child("classifier", classifier);
         }
     }
 
-    fn train(&self, training: bool) {
-        for (_, child) in Parts::of(self).children {
-            child.train(training);
-        }
+    fn after_train(&self, training: bool) {
         let frozen = usize::try_from(self.frozen_stages).unwrap_or(0);
         let layers: usize = self.stages.iter().take(frozen).map(ExactSizeIterator::len).sum();
         for layer in self.features.iter().take(layers) {
@@ -238,14 +258,6 @@ impl Module for VGG {
         if training && self.norm_eval {
             evaluate_batch_norms(self);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 
     /// torchvision and `mmcv.cnn` have convolution, norm and activation as neighbours in one list.
@@ -264,10 +276,4 @@ impl Module for VGG {
         let dialect = KeyDialect::new("torchvision").with(pairs);
         vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
     }
-}
-
-/// Builds `VGG` from a dict.
-pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<VGGConfig>()?;
-    Ok(Box::new(VGG::new(&arguments.here(), &config)?))
 }

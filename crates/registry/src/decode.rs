@@ -31,68 +31,6 @@ pub struct Field {
     pub default: Option<fn() -> Config>,
 }
 
-/// A name, and what makes its default.
-type NewDefault<'a> = (&'a str, fn() -> Config);
-
-/// The arguments `own`, and those `inherited` that are not among the names `without`, some of them with a `changed` default.
-#[doc(hidden)]
-#[must_use]
-pub const fn inherit<const N: usize>(
-    own: &[Field],
-    inherited: &[Field],
-    changed: &[NewDefault<'_>],
-    without: &[&str],
-) -> [Field; N] {
-    let mut all = [Field { name: "", doc: "", expected: String::new, default: None }; N];
-    let (mut count, mut index) = (0, 0);
-    while index < own.len() {
-        all[count] = own[index];
-        (count, index) = (count + 1, index + 1);
-    }
-    index = 0;
-    while index < inherited.len() {
-        if !contains(without, inherited[index].name) {
-            all[count] = inherited[index];
-            count += 1;
-        }
-        index += 1;
-    }
-    index = 0;
-    while index < changed.len() {
-        let mut position = own.len();
-        while position < N {
-            if same(all[position].name, changed[index].0) {
-                all[position].default = Some(changed[index].1);
-            }
-            position += 1;
-        }
-        index += 1;
-    }
-    assert!(count == N, "an argument that is left out is not among the inherited ones");
-    all
-}
-
-const fn contains(names: &[&str], name: &str) -> bool {
-    let mut index = 0;
-    while index < names.len() {
-        if same(names[index], name) {
-            return true;
-        }
-        index += 1;
-    }
-    false
-}
-
-/// `==` of strings, which is not const.
-const fn same(left: &str, right: &str) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let mut index = 0;
-    while index < left.len() && index < right.len() && left[index] == right[index] {
-        index += 1;
-    }
-    index == left.len() && index == right.len()
-}
-
 /// How many mistakes of a kind are told one by one.
 const MOST_TOLD: usize = 20;
 
@@ -113,7 +51,7 @@ pub struct Decoder<'a> {
 
 /// A value could not be read; the reason is in the [`Decoder`], whose `finish` returns it.
 #[derive(Debug, Clone, Copy)]
-pub struct Recorded;
+pub struct Reported;
 
 impl<'a> Decoder<'a> {
     /// A decoder of the dict that stands at `path`.
@@ -125,14 +63,14 @@ impl<'a> Decoder<'a> {
     /// Reads a key that has to be there.
     ///
     /// # Errors
-    /// [`Recorded`] where it is missing or cannot be read.
-    pub fn required<T: FromConfig>(&mut self, key: &str) -> Result<T, Recorded> {
+    /// [`Reported`] where it is missing or cannot be read.
+    pub fn required<T: FromConfig>(&mut self, key: &str) -> Result<T, Reported> {
         match self.dict.get(key) {
             Some(value) => self.read(key, value),
             None => {
                 let kind = ConfigErrorKind::Missing { expected: T::expected() };
                 self.errors.push(ConfigError::new(&self.path.key(key), kind));
-                Err(Recorded)
+                Err(Reported)
             }
         }
     }
@@ -140,8 +78,8 @@ impl<'a> Decoder<'a> {
     /// Reads a key that has a default.
     ///
     /// # Errors
-    /// [`Recorded`] where it is there and cannot be read; a bad value never becomes the default.
-    pub fn optional<T: FromConfig>(&mut self, key: &str, default: impl FnOnce() -> T) -> Result<T, Recorded> {
+    /// [`Reported`] where it is there and cannot be read; a bad value never becomes the default.
+    pub fn optional<T: FromConfig>(&mut self, key: &str, default: impl FnOnce() -> T) -> Result<T, Reported> {
         match self.dict.get(key) {
             Some(value) => self.read(key, value),
             None => match self.defaults.remove(key) {
@@ -181,17 +119,17 @@ impl<'a> Decoder<'a> {
         if self.errors.is_empty() { Ok(()) } else { Err(ConfigError::many(self.path, self.errors)) }
     }
 
-    fn read<T: FromConfig>(&mut self, key: &str, value: &Config) -> Result<T, Recorded> {
+    fn read<T: FromConfig>(&mut self, key: &str, value: &Config) -> Result<T, Reported> {
         T::from_config(value, &self.path.key(key)).map_err(|error| {
             self.errors.push(error);
-            Recorded
+            Reported
         })
     }
 }
 
 /// Only reached where a decoder that recorded an error did not return it, which `finish` rules out.
-impl From<Recorded> for ConfigError {
-    fn from(_: Recorded) -> Self {
+impl From<Reported> for ConfigError {
+    fn from(_: Reported) -> Self {
         ConfigError::new(&KeyPath::root(), ConfigErrorKind::Many(Vec::new()))
     }
 }
@@ -234,11 +172,7 @@ impl FromConfig for Dict {
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         match value {
             Config::Dict(dict) => Ok(dict.clone()),
-            // The usual slip: `act_cfg: ReLU` for `act_cfg: {type: ReLU}`.
-            Config::Str(name) => {
-                Err(ConfigError::wrong_type(path, format!("a dict such as {{type: {name:?}}}"), value))
-            }
-            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+            other => Err(ConfigError::not_a_dict(path, other)),
         }
     }
 

@@ -139,6 +139,15 @@ impl ConfigError {
         Self::new(path, ConfigErrorKind::WrongType { expected: expected.into(), found: found.quoted() })
     }
 
+    /// A value at `path` where a dict is expected. A name alone is the usual slip: `act_cfg: ReLU` for `act_cfg: {type: ReLU}`.
+    #[must_use]
+    pub fn not_a_dict(path: &KeyPath, found: &crate::Config) -> Self {
+        match found.as_str() {
+            Some(name) => Self::wrong_type(path, format!("a dict such as {{type: {name:?}}}"), found),
+            None => Self::wrong_type(path, "a dict", found),
+        }
+    }
+
     /// A value at `path` that is not allowed; `reason` says what is.
     #[must_use]
     pub fn invalid(path: &KeyPath, found: impl fmt::Display, reason: impl Into<String>) -> Self {
@@ -232,6 +241,17 @@ pub(crate) fn cut(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
         None => Cow::Borrowed(text),
+    }
+}
+
+/// The words in quotes: `"a", "b" or "c"`.
+#[must_use]
+pub fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing".to_owned(),
     }
 }
 

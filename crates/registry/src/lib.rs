@@ -2,7 +2,8 @@
 //!
 //! - [`Config`] is an ordered value from YAML, JSON, the [`config!`] macro, and command-line overrides
 //!   ([`Config::set_option`]).
-//! - [`config_struct!`] declares the arguments of a type once; decoding reports every mistake with its key path.
+//! - `#[derive(Config)]` declares the arguments of a type once, as a struct ([`ConfigStruct`]); decoding reports every
+//!   mistake with its key path.
 //! - [`Registry`] maps type names to [`Spec`]s, with aliases and scopes.
 //!
 //! ```
@@ -21,7 +22,7 @@
 //! # Ok::<(), mmcv_registry::ConfigError>(())
 //! ```
 
-mod declare;
+mod config_struct;
 mod decode;
 mod error;
 mod literal;
@@ -31,12 +32,16 @@ mod registry;
 mod text;
 mod value;
 
-pub use declare::one_of;
+// The generated code of `#[derive(Config)]` names this crate by this path, here too.
+extern crate self as mmcv_registry;
+
 #[doc(hidden)]
-pub use decode::inherit;
-pub use decode::{Decoder, Field, FromConfig, Recorded};
-pub use error::{ConfigError, ConfigErrorKind, nearest};
+pub use config_struct::flatten;
+pub use config_struct::{ConfigStruct, TypedConfig};
+pub use decode::{Decoder, Field, FromConfig, Reported};
+pub use error::{ConfigError, ConfigErrorKind, nearest, one_of};
 pub use literal::parse_literal;
+pub use mmcv_derive::Config;
 pub use path::KeyPath;
 pub use registry::{Registry, ScopeRules, Spec};
 pub use value::{Config, Dict};

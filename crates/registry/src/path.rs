@@ -40,6 +40,15 @@ impl KeyPath {
         self.0.is_empty()
     }
 
+    /// The first key; `None` for the root and for an item of a list.
+    #[must_use]
+    pub fn first_key(&self) -> Option<&str> {
+        match self.0.first() {
+            Some(Segment::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
     /// The value that stands here in `config`; `None` where there is none.
     #[must_use]
     pub fn find<'a>(&self, config: &'a Config) -> Option<&'a Config> {

@@ -31,15 +31,31 @@ pub struct Spec<B> {
     pub fields: &'static [Field],
     /// The abbreviation from which a layer's name is made, such as `bn` for `bn1`.
     pub abbreviation: Option<&'static str>,
+    /// For a normalization: the argument that takes the number of channels.
+    pub channels: Option<&'static str>,
+    /// Arguments that the type's name decides: a config may repeat them, and what it says is ignored.
+    pub decided: &'static [&'static str],
     /// What builds it.
     pub build: B,
 }
 
 impl<B> Spec<B> {
-    /// A type of no group, without aliases, documentation or a table of arguments: what a user's own type needs.
+    /// A type of no group, without aliases, documentation or a table of arguments. A layer's own is `Layer::SPEC` of
+    /// mmcv-layers, which has the table.
     #[must_use]
     pub const fn new(name: &'static str, build: B) -> Self {
-        Self { name, aliases: &[], group: "", doc: "", source: "", fields: &[], abbreviation: None, build }
+        Self {
+            name,
+            aliases: &[],
+            group: "",
+            doc: "",
+            source: "",
+            fields: &[],
+            abbreviation: None,
+            channels: None,
+            decided: &[],
+            build,
+        }
     }
 
     /// Whether the table of arguments has `name`.

@@ -1,48 +1,58 @@
 //! The arguments of `ConvModule`.
 
+use mmcv_layers::conv::Padding;
 use mmcv_layers::{Error, Result, Size};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, dict};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 
-config_struct! {
-    /// Arguments of `ConvModule`.
-    pub struct ConvModuleConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Channels of the output.
-            out_channels: i64,
-            /// Size of the kernel in pixels.
-            kernel_size: Size,
-        }
-        optional {
-            /// Step of the kernel in pixels.
-            stride: Size = Size::All(1),
-            /// Pixels added at both ends of each dimension; or `same` or `valid`, as in the convolution.
-            padding: Config = Config::Int(0),
-            /// Distance of the kernel's elements in pixels.
-            dilation: Size = Size::All(1),
-            /// Number of groups of channels that are not connected to each other.
-            groups: i64 = 1,
-            /// Whether the convolution has a bias; `auto`: where there is no norm.
-            bias: Bias = Bias::Auto,
-            /// The convolution; null for `Conv2d`.
-            conv_cfg: Option<Dict> = None,
-            /// The normalisation; null for none.
-            norm_cfg: Option<Dict> = None,
-            /// The activation; null for none.
-            act_cfg: Option<Dict> = Some(dict! { type: "ReLU" }),
-            /// Whether the activation works in place, where it can.
-            inplace: bool = true,
-            /// Whether the convolution has spectral norm.
-            with_spectral_norm: bool = false,
-            /// `zeros` and `circular` pad with zeros; else the type of a padding layer, such as `reflect`.
-            padding_mode: String = "zeros".to_owned(),
-            /// The order of `conv`, `norm` and `act`.
-            order: Order = Order::default(),
-            /// Whether convolution and batch norm are one operation where the batch norm is in evaluation mode.
-            efficient_conv_bn_eval: bool = false,
-        }
-    }
+/// Arguments of `ConvModule`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ConvModule", layer = super::ConvModule)]
+pub struct ConvModuleConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Size of the kernel in pixels.
+    pub kernel_size: Size,
+    /// Step of the kernel in pixels.
+    #[config(default = Size::All(1))]
+    pub stride: Size,
+    /// Pixels added at both ends of each dimension; or `same` or `valid`, as in the convolution.
+    #[config(default = Padding::Size(Size::All(0)))]
+    pub padding: Padding,
+    /// Distance of the kernel's elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Number of groups of channels that are not connected to each other.
+    #[config(default = 1)]
+    pub groups: i64,
+    /// Whether the convolution has a bias; `auto`: where there is no norm.
+    #[config(default = Bias::Auto)]
+    pub bias: Bias,
+    /// The convolution; null for `Conv2d`.
+    #[config(default = None)]
+    pub conv_cfg: Option<Dict>,
+    /// The normalisation; null for none.
+    #[config(default = None)]
+    pub norm_cfg: Option<Dict>,
+    /// The activation; null for none.
+    #[config(default = Some(dict! { type: "ReLU" }))]
+    pub act_cfg: Option<Dict>,
+    /// Whether the activation works in place, where it can.
+    #[config(default = true)]
+    pub inplace: bool,
+    /// Whether the convolution has spectral norm.
+    #[config(default = false)]
+    pub with_spectral_norm: bool,
+    /// `zeros` and `circular` pad with zeros; else the type of a padding layer, such as `reflect`.
+    #[config(default = "zeros".to_owned())]
+    pub padding_mode: String,
+    /// The order of `conv`, `norm` and `act`.
+    #[config(default = Order::default())]
+    pub order: Order,
+    /// Whether convolution and batch norm are one operation where the batch norm is in evaluation mode.
+    #[config(default = false)]
+    pub efficient_conv_bn_eval: bool,
 }
 
 /// Whether a convolution has a bias.
@@ -52,6 +62,12 @@ pub enum Bias {
     Auto,
     /// As given.
     Given(bool),
+}
+
+impl From<bool> for Bias {
+    fn from(given: bool) -> Self {
+        Self::Given(given)
+    }
 }
 
 impl FromConfig for Bias {

@@ -5,11 +5,10 @@ mod config;
 use std::any::Any;
 use std::sync::Once;
 
-use mmcv_layers::conv::{Conv, add_spectral_norm, plain};
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::BatchNorm;
-use mmcv_layers::{Arguments, Builder, Error, Module, Output, Parts, Result, Size, run_child, run_child_with};
-use mmcv_registry::{Config, Dict, FromConfig, KeyPath, config, config_struct, dict};
+use mmcv_layers::{Builder, Error, Layer, Module, Output, Parts, Registry, Result, Size, run_child, run_child_with};
+use mmcv_registry::{Config, ConfigError, ConfigErrorKind, ConfigStruct, Dict, FromConfig, KeyPath, config, dict};
 use tch::Tensor;
 
 pub use config::{Bias, ConvModuleConfig, Order, Step};
@@ -45,35 +44,23 @@ impl ConvModule {
     /// # Errors
     /// Where one of the parts cannot be built; the error has the key path.
     pub fn new(builder: &Builder<'_>, config: &ConvModuleConfig) -> Result<Self> {
-        let at = |key: &str| Builder { path: builder.path.key(key), ..builder.clone() };
         let explicit_padding = !matches!(config.padding_mode.as_str(), "zeros" | "circular");
-        let padding_layer = if explicit_padding {
-            let cfg = config! { type: config.padding_mode.as_str() };
-            let layer = at("padding_mode").padding(&cfg, &dict! { padding: &config.padding });
-            Some(layer.map_err(|error| own_paths(error, builder, "padding_mode", &dict! {}).in_type("ConvModule"))?)
-        } else {
-            None
-        };
-        let conv_cfg = config.conv_cfg.clone().unwrap_or_default();
-        let mut conv = build_conv(&at("conv_cfg"), config, explicit_padding)
-            .map_err(|error| own_paths(error, builder, "conv_cfg", &conv_cfg).in_type("ConvModule"))?;
+        let padding_layer = if explicit_padding { Some(build_padding(builder, config)?) } else { None };
+        let mut conv = build_conv(&builder.part("conv_cfg"), config, explicit_padding)
+            .map_err(|error| error.in_type("ConvModule"))?;
         if config.with_spectral_norm {
-            add_spectral_norm(&mut *conv)?;
+            conv.add_spectral_norm()?;
         }
         let norm = match &config.norm_cfg {
-            Some(cfg) => Some(build_norm(&at("norm_cfg"), cfg, config)?),
+            Some(cfg) => Some(build_norm(&builder.key("norm_cfg"), cfg, config)?),
             None => None,
         };
         let activate = match &config.act_cfg {
-            Some(cfg) => Some(build_activation(&at("act_cfg"), cfg, config.inplace)?),
+            Some(cfg) => Some(build_activation(&builder.key("act_cfg"), cfg, config.inplace)?),
             None => None,
         };
-        let efficient_conv_bn_eval = config.efficient_conv_bn_eval
-            && norm
-                .as_ref()
-                .and_then(|(_, norm)| downcast::<BatchNorm>(&**norm))
-                .is_some_and(BatchNorm::tracks_running_stats);
-        warn_of_faults(config, efficient_conv_bn_eval && downcast::<Conv>(&*conv).is_none());
+        let efficient_conv_bn_eval = config.efficient_conv_bn_eval && tracks_running_stats(norm.as_ref());
+        warn_of_faults(config, efficient_conv_bn_eval && wraps_a_convolution(&*conv));
         let nonlinearity = nonlinearity(config.act_cfg.as_ref(), &builder.path.key("act_cfg"))?;
         let module =
             Self { conv, norm, activate, padding_layer, order: config.order, nonlinearity, efficient_conv_bn_eval };
@@ -98,18 +85,22 @@ impl ConvModule {
     /// # Errors
     /// Where the input does not fit.
     pub fn forward_with(&self, input: &Tensor, activate: bool, norm: bool) -> Result<Tensor> {
-        let fuses = norm && self.efficient_conv_bn_eval && self.batch_norm().is_some_and(|norm| !norm.is_training());
-        let conv = if fuses { plain(&*self.conv) } else { None };
-        let folded = conv.map_or(Ok(None), |conv| self.fold(conv))?;
+        let folded = if norm { self.fold()? } else { None };
         self.run(input, activate, norm, folded.as_ref())
     }
 
-    /// The weight and bias with which the convolution does what it and its batch norm do in evaluation; `None` where no
-    /// batch norm with running statistics directly follows it.
+    /// The weight and bias with which the convolution also does the work of its batch norm; `None` unless
+    /// `efficient_conv_bn_eval` is set and a batch norm in evaluation mode directly follows the convolution.
     ///
     /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
-    fn fold(&self, conv: &Conv) -> Result<Option<Folded>> {
-        let Some(norm) = self.batch_norm().filter(|_| self.order.norm_directly_after_conv()) else { return Ok(None) };
+    fn fold(&self) -> Result<Option<Folded>> {
+        if !self.efficient_conv_bn_eval || !self.order.norm_directly_after_conv() {
+            return Ok(None);
+        }
+        let (Some(norm), Some(conv)) = (self.batch_norm(), self.conv.as_convolution()) else { return Ok(None) };
+        if norm.is_training() {
+            return Ok(None);
+        }
         let Some((scale, shift)) = norm.scale_and_shift(conv.bias())? else { return Ok(None) };
         let weight = conv.effective_weight()?;
         let mut per_output = vec![1; weight.dim()];
@@ -121,39 +112,56 @@ impl ConvModule {
     }
 
     fn batch_norm(&self) -> Option<&BatchNorm> {
-        self.norm.as_ref().and_then(|(_, norm)| downcast(&**norm))
+        let (_, norm) = self.norm.as_ref()?;
+        downcast(&**norm)
     }
 
-    /// The steps in order; with `folded` the convolution stands for the norm that follows it too.
+    /// The steps in order; `folded` stands for both the convolution and the norm that follows it.
     fn run(&self, input: &Tensor, activate: bool, norm: bool, folded: Option<&Folded>) -> Result<Tensor> {
-        let mut output = None;
+        let mut output = input.shallow_clone();
         for step in self.order.steps() {
-            let input = output.as_ref().unwrap_or(input);
-            let next = match step {
-                Step::Conv => Some(self.convolve(input, folded)?),
-                Step::Norm if norm && folded.is_none() => {
-                    self.norm.as_ref().map(|(name, layer)| run_child(name, &**layer, input)).transpose()?
+            match (step, &self.norm, &self.activate) {
+                (Step::Conv, ..) => output = self.convolve(&output, folded)?,
+                (Step::Norm, Some((name, layer)), _) if norm && folded.is_none() => {
+                    output = run_child(name, &**layer, &output)?;
                 }
-                Step::Act if activate => {
-                    self.activate.as_ref().map(|layer| run_child("activate", &**layer, input)).transpose()?
-                }
-                Step::Norm | Step::Act => None,
-            };
-            output = next.or(output);
+                (Step::Act, _, Some(layer)) if activate => output = run_child("activate", &**layer, &output)?,
+                (Step::Norm | Step::Act, ..) => {}
+            }
         }
-        Ok(output.unwrap_or_else(|| input.shallow_clone()))
+        Ok(output)
     }
 
-    /// The padding of its own kind and the convolution, with the weight and bias of `folded` where they are given.
+    /// The padding layer, if there is one, and the convolution, with the weight and bias of `folded` if they are given.
     fn convolve(&self, input: &Tensor, folded: Option<&Folded>) -> Result<Tensor> {
-        let padding = self.padding_layer.as_ref();
-        let padded = padding.map(|layer| run_child("padding_layer", &**layer, input)).transpose()?;
-        let input = padded.as_ref().unwrap_or(input);
-        let folded = folded.and_then(|folded| Some((folded, plain(&*self.conv)?)));
-        run_child_with("conv", &*self.conv, &[input], || match folded {
-            Some((Folded { weight, bias }, conv)) => conv.forward_with(input, weight, Some(bias)),
-            None => self.conv.forward(input),
-        })
+        let padded;
+        let input = match &self.padding_layer {
+            Some(layer) => {
+                padded = run_child("padding_layer", &**layer, input)?;
+                &padded
+            }
+            None => input,
+        };
+        match (folded, self.conv.as_convolution()) {
+            (Some(Folded { weight, bias }), Some(conv)) => {
+                run_child_with("conv", &*self.conv, &[input], || conv.forward_with(input, weight, Some(bias)))
+            }
+            _ => run_child("conv", &*self.conv, input),
+        }
+    }
+}
+
+impl Layer for ConvModule {
+    const NAME: &'static str = "ConvModule";
+    type Config = ConvModuleConfig;
+    type Module = Self;
+
+    fn build(config: &ConvModuleConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
     }
 }
 
@@ -174,6 +182,9 @@ impl Module for ConvModule {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some((_, norm)) = &self.norm {
+            parts.property("norm", &**norm);
+        }
         if let Some(layer) = &self.padding_layer {
             parts.child("padding_layer", &**layer);
         }
@@ -191,32 +202,26 @@ impl Module for ConvModule {
         if !self.conv.has_init_weights() {
             init::kaiming_init(&*self.conv, FanMode::FanOut, self.nonlinearity, 0.0, Distribution::Normal)?;
         }
-        self.norm.as_ref().map_or(Ok(()), |(_, norm)| init::constant_init(&**norm, 1.0, 0.0))
+        match &self.norm {
+            Some((_, norm)) => init::constant_init(&**norm, 1.0, 0.0),
+            None => Ok(()),
+        }
     }
 
     fn has_init_weights(&self) -> bool {
         true
     }
-
-    /// The children, and the norm as `norm` too, whatever its name.
-    fn attribute(&self, name: &str) -> Option<&dyn Module> {
-        match name {
-            "norm" => self.norm.as_ref().map(|(_, norm)| &**norm),
-            _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
-        }
-    }
 }
 
-config_struct! {
-    /// Options of the forward pass.
-    pub struct ForwardOptions {
-        optional {
-            /// Whether the activation is done.
-            activate: bool = true,
-            /// Whether the norm is done.
-            norm: bool = true,
-        }
-    }
+/// Options of the forward pass.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct ForwardOptions {
+    /// Whether the activation is done.
+    #[config(default = true)]
+    pub activate: bool,
+    /// Whether the norm is done.
+    #[config(default = true)]
+    pub norm: bool,
 }
 
 /// A [`ConvModule`] with [`MODELS`](crate::MODELS); the options are the other keys of [`ConvModuleConfig`].
@@ -251,32 +256,22 @@ pub fn conv_module_by(
     kernel_size: impl Into<Size>,
     mut options: Dict,
 ) -> Result<ConvModule> {
-    options.set_default("in_channels", in_channels);
-    options.set_default("out_channels", out_channels);
-    options.set_default("kernel_size", kernel_size.into().to_config());
+    let mut given_twice = Vec::new();
+    for (key, value) in [
+        ("in_channels", Config::Int(in_channels)),
+        ("out_channels", Config::Int(out_channels)),
+        ("kernel_size", kernel_size.into().to_config()),
+    ] {
+        if options.insert(key, value).is_some() {
+            given_twice
+                .push(ConfigError::new(&builder.path.key(key), ConfigErrorKind::Duplicate).in_type("ConvModule"));
+        }
+    }
+    if !given_twice.is_empty() {
+        return Err(ConfigError::many(&builder.path, given_twice).into());
+    }
     let config = ConvModuleConfig::decode(&options, &builder.path).map_err(|error| error.in_type("ConvModule"))?;
     ConvModule::new(builder, &config)
-}
-
-/// Builds `ConvModule` from a dict.
-pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<ConvModuleConfig>()?;
-    Ok(Box::new(ConvModule::new(&arguments.here(), &config)?))
-}
-
-/// The error of a part that is built from `cfg`, the dict under `key`, and from arguments of the ConvModule itself: where
-/// it is about one of these, the path is the one under which the user wrote it.
-fn own_paths(error: Error, builder: &Builder<'_>, key: &str, cfg: &Dict) -> Error {
-    let inner = builder.path.key(key);
-    let own = |path: KeyPath| {
-        let of_part = |field: &&str| path == inner.key(*field) && !cfg.contains_key(field);
-        match ConvModuleConfig::FIELDS.iter().map(|field| field.name).find(of_part) {
-            Some(field) => builder.path.key(field),
-            None if key == "padding_mode" && path == inner.key("type") => inner.clone(),
-            None => path,
-        }
-    };
-    error.map_config(|error| error.map_paths(&own))
 }
 
 /// Says once where the reference, whose numbers these are, does not do what one would expect.
@@ -298,12 +293,25 @@ fn warn_of_faults(config: &ConvModuleConfig, skips_conv: bool) {
     }
 }
 
+fn build_padding(builder: &Builder<'_>, config: &ConvModuleConfig) -> Result<Box<dyn Module>> {
+    let cfg = config! { type: config.padding_mode.as_str() };
+    let key = builder.path.key("padding_mode");
+    let layer = builder.part("padding_mode").padding(&cfg, &dict! { padding: config.padding.to_config() });
+    // The type of the padding layer is the value of `padding_mode` itself.
+    layer.map_err(|error| {
+        let error = error.map_config(|error| {
+            error.map_paths(&|path: KeyPath| if path == key.key("type") { key.clone() } else { path })
+        });
+        error.in_type("ConvModule")
+    })
+}
+
 fn build_conv(builder: &Builder<'_>, config: &ConvModuleConfig, explicit_padding: bool) -> Result<Box<dyn Module>> {
     let bias = match config.bias {
         Bias::Auto => config.norm_cfg.is_none(),
         Bias::Given(bias) => bias,
     };
-    let padding = if explicit_padding { Config::Int(0) } else { config.padding.clone() };
+    let padding = if explicit_padding { Config::Int(0) } else { config.padding.to_config() };
     let arguments = dict! {
         in_channels: config.in_channels,
         out_channels: config.out_channels,
@@ -338,14 +346,32 @@ fn build_activation(builder: &Builder<'_>, cfg: &Dict, inplace: bool) -> Result<
     builder.activation(&cfg)
 }
 
-/// What follows the convolution, for its gain: only `LeakyReLU` changes it.
+/// The activation after the convolution, for its gain: only `LeakyReLU` changes it.
 fn nonlinearity(act_cfg: Option<&Dict>, path: &KeyPath) -> Result<Nonlinearity> {
-    let Some(cfg) = act_cfg.filter(|cfg| cfg.get("type").and_then(Config::as_str) == Some("LeakyReLU")) else {
+    let Some(cfg) = act_cfg else { return Ok(Nonlinearity::Relu) };
+    if cfg.get("type").and_then(Config::as_str) != Some("LeakyReLU") {
         return Ok(Nonlinearity::Relu);
+    }
+    let slope = match cfg.get("negative_slope") {
+        Some(slope) => f64::from_config(slope, &path.key("negative_slope"))?,
+        None => 0.01,
     };
-    let slope =
-        cfg.get("negative_slope").map(|slope| f64::from_config(slope, &path.key("negative_slope"))).transpose()?;
-    Ok(Nonlinearity::LeakyRelu(slope.unwrap_or(0.01)))
+    Ok(Nonlinearity::LeakyRelu(slope))
+}
+
+fn tracks_running_stats(norm: Option<&(String, Box<dyn Module>)>) -> bool {
+    match norm {
+        Some((_, norm)) => downcast(&**norm).is_some_and(BatchNorm::tracks_running_stats),
+        None => false,
+    }
+}
+
+/// Whether the module does more than the convolution that it has.
+fn wraps_a_convolution(module: &dyn Module) -> bool {
+    match module.as_convolution() {
+        Some(conv) => conv.name() != module.name(),
+        None => true,
+    }
 }
 
 fn downcast<M: Module>(module: &dyn Module) -> Option<&M> {

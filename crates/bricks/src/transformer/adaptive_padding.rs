@@ -1,34 +1,35 @@
 //! `AdaptivePadding`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::conv::same_padding_of;
-use mmcv_layers::{Module, Result, Size};
-use mmcv_registry::{config_struct, config_words};
+use mmcv_layers::{Builder, Layer, Module, Result, Size};
+use mmcv_registry::Config;
 use tch::Tensor;
 
-config_struct! {
-    /// Arguments of `AdaptivePadding`.
-    pub struct AdaptivePaddingConfig {
-        optional {
-            /// Size of the windows in pixels.
-            kernel_size: Size = Size::All(1),
-            /// Step of the windows in pixels.
-            stride: Size = Size::All(1),
-            /// Distance of the windows' elements in pixels.
-            dilation: Size = Size::All(1),
-            /// Where pixels are added: `corner` (right and bottom) or `same` (all sides).
-            padding: PadMode = PadMode::Corner,
-        }
-    }
+/// Arguments of `AdaptivePadding`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "AdaptivePadding", layer = AdaptivePadding)]
+pub struct AdaptivePaddingConfig {
+    /// Size of the windows in pixels.
+    #[config(default = Size::All(1))]
+    pub kernel_size: Size,
+    /// Step of the windows in pixels.
+    #[config(default = Size::All(1))]
+    pub stride: Size,
+    /// Distance of the windows' elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Where pixels are added: `corner` (right and bottom) or `same` (all sides).
+    #[config(default = PadMode::Corner)]
+    pub padding: PadMode,
 }
 
-config_words! {
-    /// Where pixels are added.
-    pub enum PadMode {
-        /// Right and bottom.
-        Corner = "corner",
-        /// On all sides.
-        Same = "same",
-    }
+/// Where pixels are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum PadMode {
+    /// Right and bottom.
+    Corner,
+    /// On all sides.
+    Same,
 }
 
 /// Pads an image on the right and at the bottom, or on all sides, so that windows cover all of it.
@@ -54,6 +55,16 @@ impl AdaptivePadding {
             dilation: config.dilation.broadcast_at_least(1, 2, "dilation")?,
             mode: config.padding,
         })
+    }
+}
+
+impl Layer for AdaptivePadding {
+    const NAME: &'static str = "AdaptivePadding";
+    type Config = AdaptivePaddingConfig;
+    type Module = Self;
+
+    fn build(config: &AdaptivePaddingConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 

@@ -2,46 +2,52 @@
 
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, no_options, run_child, run_child_with,
+    Builder, Error, InitCfg, Layer, Module, Output, Parts, Registry, Result, no_options, run_child, run_child_with,
 };
-use mmcv_registry::{Config, Dict, config_struct, dict};
+use mmcv_registry::{Config, Dict, dict};
 use tch::Tensor;
 
 use super::multihead::{Masks, Multihead};
 use super::{build_dropout, optional};
 
-config_struct! {
-    /// Arguments of `MultiheadAttention`.
-    pub struct MultiheadAttentionConfig {
-        required {
-            /// Size of a position's vector; divisible by `num_heads`.
-            embed_dims: i64,
-            /// Number of heads.
-            num_heads: i64,
-        }
-        optional {
-            /// Probability with which an attention weight becomes 0 in training.
-            attn_drop: f64 = 0.0,
-            /// Probability with which an element of the output becomes 0 in training.
-            proj_drop: f64 = 0.0,
-            /// The dropout before the shortcut is added; null for none.
-            dropout_layer: Option<Dict> = Some(dict! { type: "Dropout", drop_prob: 0.0 }),
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-            /// Whether inputs are `[N, L, E]`; else they are `[L, N, E]`.
-            batch_first: bool = false,
-            /// Whether the linear layers have biases.
-            bias: bool = true,
-            /// Whether a learned key and value are added.
-            add_bias_kv: bool = false,
-            /// Whether a key and a value of 0 are added.
-            add_zero_attn: bool = false,
-            /// Size of a key; null for `embed_dims`.
-            kdim: Option<i64> = None,
-            /// Size of a value; null for `embed_dims`.
-            vdim: Option<i64> = None,
-        }
-    }
+/// Arguments of `MultiheadAttention`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "MultiheadAttention", layer = MultiheadAttention)]
+pub struct MultiheadAttentionConfig {
+    /// Size of a position's vector; divisible by `num_heads`.
+    pub embed_dims: i64,
+    /// Number of heads.
+    pub num_heads: i64,
+    /// Probability with which an attention weight becomes 0 in training.
+    #[config(default = 0.0)]
+    pub attn_drop: f64,
+    /// Probability with which an element of the output becomes 0 in training.
+    #[config(default = 0.0)]
+    pub proj_drop: f64,
+    /// The dropout before the shortcut is added; null for none.
+    #[config(default = Some(dict! { type: "Dropout", drop_prob: 0.0 }))]
+    pub dropout_layer: Option<Dict>,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
+    /// Whether inputs are `[N, L, E]`; else they are `[L, N, E]`.
+    #[config(default = false)]
+    pub batch_first: bool,
+    /// Whether the linear layers have biases.
+    #[config(default = true)]
+    pub bias: bool,
+    /// Whether a learned key and value are added.
+    #[config(default = false)]
+    pub add_bias_kv: bool,
+    /// Whether a key and a value of 0 are added.
+    #[config(default = false)]
+    pub add_zero_attn: bool,
+    /// Size of a key; null for `embed_dims`.
+    #[config(default = None)]
+    pub kdim: Option<i64>,
+    /// Size of a value; null for `embed_dims`.
+    #[config(default = None)]
+    pub vdim: Option<i64>,
 }
 
 /// Attention with several heads, to which the query is added.
@@ -85,12 +91,6 @@ impl MultiheadAttention {
         })
     }
 
-    /// Size of a position's vector.
-    #[must_use]
-    pub fn embed_dims(&self) -> i64 {
-        self.embed_dims
-    }
-
     fn attend(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let Some(query) = optional(inputs, 0) else { return Err(Error::input("a query", "no input")) };
         let key = optional(inputs, 1).unwrap_or(query);
@@ -120,6 +120,20 @@ impl MultiheadAttention {
     }
 }
 
+impl Layer for MultiheadAttention {
+    const NAME: &'static str = "MultiheadAttention";
+    type Config = MultiheadAttentionConfig;
+    type Module = Self;
+
+    fn build(config: &MultiheadAttentionConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for MultiheadAttention {
     fn class(&self) -> &'static [&'static str] {
         &["MultiheadAttention", "BaseModule"]
@@ -134,23 +148,14 @@ impl Module for MultiheadAttention {
         self.attend(inputs).map(Output::Tensor)
     }
 
+    fn embed_dims(&self) -> Option<i64> {
+        Some(self.embed_dims)
+    }
+
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("attn", &self.attn);
         parts.child("proj_drop", &self.proj_drop);
         parts.child("dropout_layer", &*self.dropout_layer);
     }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-}
-
-/// Builds `MultiheadAttention` from a dict.
-pub(super) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<MultiheadAttentionConfig>()?;
-    Ok(Box::new(MultiheadAttention::new(&arguments.here(), &config)?))
 }

@@ -4,37 +4,45 @@ use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::scale::{LayerScale, LayerScaleConfig};
 use mmcv_layers::{
-    Arguments, Builder, Error, Identity, InitCfg, Module, Output, Parts, Result, Sequential, no_options, run_child,
+    Builder, Error, Identity, InitCfg, Layer, Module, Output, Parts, Registry, Result, Sequential, no_options,
+    run_child,
 };
-use mmcv_registry::{Config, Dict, config_struct, dict};
+use mmcv_registry::{Config, Dict, dict};
 use tch::Tensor;
 
 use super::{build_dropout, optional};
 
-config_struct! {
-    /// Arguments of `FFN`.
-    pub struct FFNConfig {
-        optional {
-            /// Size of a position's vector.
-            embed_dims: i64 = 256,
-            /// Size of the hidden vectors.
-            feedforward_channels: i64 = 1024,
-            /// Number of linear layers, at least 2.
-            num_fcs: i64 = 2,
-            /// The activation after each linear layer but the last.
-            act_cfg: Dict = dict! { type: "ReLU", inplace: true },
-            /// Probability with which an element becomes 0 in training, after each linear layer.
-            ffn_drop: f64 = 0.0,
-            /// The dropout before the shortcut is added; null for none.
-            dropout_layer: Option<Dict> = None,
-            /// Whether the input is added to the output.
-            add_identity: bool = true,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-            /// Initial factor of the output, for each channel; 0 for no such factors.
-            layer_scale_init_value: f64 = 0.0,
-        }
-    }
+/// Arguments of `FFN`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "FFN", layer = FFN)]
+pub struct FFNConfig {
+    /// Size of a position's vector.
+    #[config(default = 256)]
+    pub embed_dims: i64,
+    /// Size of the hidden vectors.
+    #[config(default = 1024)]
+    pub feedforward_channels: i64,
+    /// Number of linear layers, at least 2.
+    #[config(default = 2)]
+    pub num_fcs: i64,
+    /// The activation after each linear layer but the last.
+    #[config(default = dict! { type: "ReLU", inplace: true })]
+    pub act_cfg: Dict,
+    /// Probability with which an element becomes 0 in training, after each linear layer.
+    #[config(default = 0.0)]
+    pub ffn_drop: f64,
+    /// The dropout before the shortcut is added; null for none.
+    #[config(default = None)]
+    pub dropout_layer: Option<Dict>,
+    /// Whether the input is added to the output.
+    #[config(default = true)]
+    pub add_identity: bool,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
+    /// Initial factor of the output, for each channel; 0 for no such factors.
+    #[config(default = 0.0)]
+    pub layer_scale_init_value: f64,
 }
 
 /// Linear layers on each position alone, to which the input is added.
@@ -100,6 +108,20 @@ impl FFN {
     }
 }
 
+impl Layer for FFN {
+    const NAME: &'static str = "FFN";
+    type Config = FFNConfig;
+    type Module = Self;
+
+    fn build(config: &FFNConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for FFN {
     fn class(&self) -> &'static [&'static str] {
         &["FFN", "BaseModule"]
@@ -118,22 +140,9 @@ impl Module for FFN {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("layers", &self.layers);
         parts.child("dropout_layer", &*self.dropout_layer);
         parts.child("gamma2", &*self.gamma2);
     }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-}
-
-/// Builds `FFN` from a dict.
-pub(super) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<FFNConfig>()?;
-    Ok(Box::new(FFN::new(&arguments.here(), &config)?))
 }

@@ -1,73 +1,66 @@
 //! `BaseTransformerLayer` and `TransformerLayerSequence`. Reference: mmcv/cnn/bricks/transformer.py.
 
-use std::any::Any;
-
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result, call_child, no_options,
+    Builder, Error, InitCfg, Layer, Module, ModuleList, Output, Parts, Registry, Result, call_child, no_options,
 };
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config_struct, config_words, dict};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 use tch::Tensor;
 
-use super::attention::MultiheadAttention;
 use super::optional;
 
-config_struct! {
-    /// Arguments of `BaseTransformerLayer`.
-    pub struct BaseTransformerLayerConfig {
-        required {
-            /// The attentions: a dict for all, or a list with one for each `self_attn` and `cross_attn`.
-            attn_cfgs: Config,
-            /// What is done in which order: `self_attn`, `cross_attn`, `norm`, `ffn`, each any number of times.
-            operation_order: Vec<Operation>,
-        }
-        optional {
-            /// The feed-forward networks: a dict for all, or a list with one for each `ffn`.
-            ffn_cfgs: Config = Config::Dict(dict! {
+/// Arguments of `BaseTransformerLayer`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "BaseTransformerLayer", layer = BaseTransformerLayer)]
+pub struct BaseTransformerLayerConfig {
+    /// The attentions: a dict for all, or a list with one for each `self_attn` and `cross_attn`.
+    pub attn_cfgs: Config,
+    /// What is done in which order: `self_attn`, `cross_attn`, `norm`, `ffn`, each any number of times.
+    pub operation_order: Vec<Operation>,
+    /// The feed-forward networks: a dict for all, or a list with one for each `ffn`.
+    #[config(default = Config::Dict(dict! {
                 type: "FFN",
                 embed_dims: 256,
                 feedforward_channels: 1024,
                 num_fcs: 2,
                 ffn_drop: 0.0,
                 act_cfg: { type: "ReLU", inplace: true },
-            }),
-            /// The normalisations.
-            norm_cfg: Dict = dict! { type: "LN" },
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-            /// Whether inputs are `[N, L, E]`; else they are `[L, N, E]`.
-            batch_first: bool = false,
-        }
-    }
+            }))]
+    pub ffn_cfgs: Config,
+    /// The normalisations.
+    #[config(default = dict! { type: "LN" })]
+    pub norm_cfg: Dict,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
+    /// Whether inputs are `[N, L, E]`; else they are `[L, N, E]`.
+    #[config(default = false)]
+    pub batch_first: bool,
 }
 
-config_struct! {
-    /// Arguments of `TransformerLayerSequence`.
-    pub struct TransformerLayerSequenceConfig {
-        required {
-            /// The layers: a dict for all, or a list with one for each.
-            transformerlayers: Config,
-            /// Number of layers.
-            num_layers: i64,
-        }
-        optional {
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-        }
-    }
+/// Arguments of `TransformerLayerSequence`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "TransformerLayerSequence", layer = TransformerLayerSequence)]
+pub struct TransformerLayerSequenceConfig {
+    /// The layers: a dict for all, or a list with one for each.
+    pub transformerlayers: Config,
+    /// Number of layers.
+    pub num_layers: i64,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
 }
 
-config_words! {
-    /// One step of a transformer layer.
-    pub enum Operation {
-        /// Attention of the query to itself.
-        SelfAttn = "self_attn",
-        /// Attention of the query to the keys.
-        CrossAttn = "cross_attn",
-        /// Normalisation.
-        Norm = "norm",
-        /// Feed-forward network.
-        Ffn = "ffn",
-    }
+/// One step of a transformer layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum Operation {
+    /// Attention of the query to itself.
+    SelfAttn,
+    /// Attention of the query to the keys.
+    CrossAttn,
+    /// Normalisation.
+    Norm,
+    /// Feed-forward network.
+    Ffn,
 }
 
 impl Operation {
@@ -81,7 +74,7 @@ impl Operation {
 /// Inputs by place, all but the first optional: `query`, `key`, `value`, `query_pos`, `key_pos`, `attn_masks` (one for all
 /// attentions), `query_key_padding_mask`, `key_padding_mask`. An undefined tensor counts as missing.
 ///
-/// Shapes: as of [`MultiheadAttention`]. State: `attentions.N.*`, `ffns.N.*`, `norms.N.*`.
+/// Shapes: as of [`MultiheadAttention`](super::MultiheadAttention). State: `attentions.N.*`, `ffns.N.*`, `norms.N.*`.
 #[derive(Debug)]
 pub struct BaseTransformerLayer {
     operations: Vec<Operation>,
@@ -179,6 +172,20 @@ impl BaseTransformerLayer {
     }
 }
 
+impl Layer for BaseTransformerLayer {
+    const NAME: &'static str = "BaseTransformerLayer";
+    type Config = BaseTransformerLayerConfig;
+    type Module = Self;
+
+    fn build(config: &BaseTransformerLayerConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for BaseTransformerLayer {
     fn class(&self) -> &'static [&'static str] {
         &["BaseTransformerLayer", "BaseModule"]
@@ -194,17 +201,10 @@ impl Module for BaseTransformerLayer {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("attentions", &self.attentions);
         parts.child("ffns", &self.ffns);
         parts.child("norms", &self.norms);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }
 
@@ -239,6 +239,20 @@ impl TransformerLayerSequence {
     }
 }
 
+impl Layer for TransformerLayerSequence {
+    const NAME: &'static str = "TransformerLayerSequence";
+    type Config = TransformerLayerSequenceConfig;
+    type Module = Self;
+
+    fn build(config: &TransformerLayerSequenceConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for TransformerLayerSequence {
     fn class(&self) -> &'static [&'static str] {
         &["TransformerLayerSequence", "BaseModule"]
@@ -259,15 +273,8 @@ impl Module for TransformerLayerSequence {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("layers", &self.layers);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }
 
@@ -292,22 +299,12 @@ fn one_for_each(cfgs: &Config, count: usize, path: &KeyPath) -> Result<Vec<(Dict
 
 /// The size of the vectors of the first attention.
 fn embed_dims(attentions: &[Box<dyn Module>], path: &KeyPath) -> Result<i64> {
-    let first: Option<&dyn Any> = attentions.first().map(|attention| &**attention as &dyn Any);
-    let attention = first.and_then(|attention| attention.downcast_ref::<MultiheadAttention>());
-    attention.map(MultiheadAttention::embed_dims).ok_or_else(|| {
-        let reason = "a transformer layer needs at least one attention, of the type MultiheadAttention";
-        ConfigError::invalid(path, "none", reason).into()
+    let Some(first) = attentions.first() else {
+        let reason = "a transformer layer needs at least one attention, such as MultiheadAttention";
+        return Err(ConfigError::invalid(path, "none", reason).into());
+    };
+    first.embed_dims().ok_or_else(|| {
+        let reason = "expected an attention, such as MultiheadAttention: a module whose `embed_dims` is known";
+        ConfigError::invalid(path, first.name(), reason).into()
     })
-}
-
-/// Builds `BaseTransformerLayer` from a dict.
-pub(super) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<BaseTransformerLayerConfig>()?;
-    Ok(Box::new(BaseTransformerLayer::new(&arguments.here(), &config)?))
-}
-
-/// Builds `TransformerLayerSequence` from a dict.
-pub(super) fn build_sequence(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<TransformerLayerSequenceConfig>()?;
-    Ok(Box::new(TransformerLayerSequence::new(&arguments.here(), &config)?))
 }

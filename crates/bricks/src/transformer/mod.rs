@@ -8,11 +8,11 @@ mod multihead;
 mod patch;
 mod unfold;
 
-use mmcv_layers::{Build, build_from};
+use mmcv_layers::Build;
 use mmcv_registry::{Config, Dict, Spec};
 use tch::Tensor;
 
-use mmcv_layers::{Builder, Identity, Module, Result};
+use mmcv_layers::{Builder, Identity, Layer, Module, Result};
 
 pub use adaptive_padding::{AdaptivePadding, AdaptivePaddingConfig, PadMode};
 pub use attention::{MultiheadAttention, MultiheadAttentionConfig};
@@ -29,50 +29,43 @@ pub(crate) const SPECS: &[Spec<Build>] = &[
         group: "transformer",
         doc: "Attention with several heads and a shortcut.",
         source: "mmcv MultiheadAttention, torch.nn.MultiheadAttention; Vaswani et al. (2017)",
-        fields: MultiheadAttentionConfig::FIELDS,
-        ..Spec::new("MultiheadAttention", attention::build)
+        ..MultiheadAttention::SPEC
     },
     Spec {
         group: "transformer",
         doc: "Linear layers on each position alone, and a shortcut.",
         source: "mmcv FFN; Vaswani et al. (2017)",
-        fields: FFNConfig::FIELDS,
-        ..Spec::new("FFN", ffn::build)
+        ..FFN::SPEC
     },
     Spec {
         group: "transformer",
         doc: "Attentions, feed-forward networks and norms in a given order.",
         source: "mmcv BaseTransformerLayer",
-        fields: BaseTransformerLayerConfig::FIELDS,
-        ..Spec::new("BaseTransformerLayer", layer::build)
+        ..BaseTransformerLayer::SPEC
     },
     Spec {
         group: "transformer",
         doc: "Transformer layers one after the other.",
         source: "mmcv TransformerLayerSequence",
-        fields: TransformerLayerSequenceConfig::FIELDS,
-        ..Spec::new("TransformerLayerSequence", layer::build_sequence)
+        ..TransformerLayerSequence::SPEC
     },
     Spec {
         group: "transformer",
         doc: "Pads an image so that windows cover all of it.",
         source: "mmcv AdaptivePadding",
-        fields: AdaptivePaddingConfig::FIELDS,
-        ..Spec::new("AdaptivePadding", |arguments| build_from(arguments, AdaptivePadding::new))
+        ..AdaptivePadding::SPEC
     },
     Spec {
         group: "transformer",
         doc: "An image as a sequence of embedded patches.",
         source: "mmcv PatchEmbed; Dosovitskiy et al., An Image Is Worth 16x16 Words (2020)",
-        fields: PatchEmbedConfig::FIELDS,
-        ..Spec::new("PatchEmbed", patch::build_embed)
+        ..PatchEmbed::SPEC
     },
     Spec {
         group: "transformer",
         doc: "Merges neighbouring patches.",
         source: "mmcv PatchMerging; Liu et al., Swin Transformer (2021)",
-        fields: PatchMergingConfig::FIELDS,
-        ..Spec::new("PatchMerging", patch::build_merging)
+        ..PatchMerging::SPEC
     },
 ];
 

@@ -227,6 +227,7 @@ impl Module for Multihead {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
         match &self.projections {
             Projections::Packed(weight) => parts.parameter("in_proj_weight", weight),
             Projections::Separate([query, key, value]) => {
@@ -253,10 +254,6 @@ impl Module for Multihead {
         let attended = keys + i64::from(self.bias_kv.is_some()) + i64::from(self.add_zero_attn);
         let products = product(&[2, samples, length, attended]);
         projected.saturating_add(products).saturating_mul(product(&[self.embed_dims]))
-    }
-
-    fn train(&self, training: bool) {
-        self.training.set(training);
     }
 }
 

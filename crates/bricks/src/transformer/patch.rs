@@ -2,69 +2,81 @@
 
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::observe::of_size;
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size, run_child};
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct, dict};
+use mmcv_layers::{Builder, Error, InitCfg, Layer, Module, Output, Parts, Registry, Result, Size, run_child};
+use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, KeyPath, config, dict};
 use tch::Tensor;
 
 use super::adaptive_padding::{AdaptivePadding, AdaptivePaddingConfig, PadMode};
 use super::unfold::Unfold;
 
-config_struct! {
-    /// Arguments of `PatchEmbed`.
-    pub struct PatchEmbedConfig {
-        optional {
-            /// Channels of the image.
-            in_channels: i64 = 3,
-            /// Size of a patch's vector.
-            embed_dims: i64 = 768,
-            /// The type of the convolution.
-            conv_type: String = "Conv2d".to_owned(),
-            /// Size of a patch in pixels.
-            kernel_size: Size = Size::All(16),
-            /// Step from patch to patch in pixels; null for the size of a patch.
-            stride: Option<Size> = Some(Size::All(16)),
-            /// `corner` or `same`, as in `AdaptivePadding`, or pixels on both ends of each dimension.
-            padding: PatchPadding = PatchPadding::Adaptive(PadMode::Corner),
-            /// Distance of a patch's pixels.
-            dilation: Size = Size::All(1),
-            /// Whether the convolution has a bias.
-            bias: bool = true,
-            /// The normalisation; null for none.
-            norm_cfg: Option<Dict> = None,
-            /// Height and width of the images; accepted for the reference's configs.
-            input_size: Option<Size> = None,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-        }
-    }
+/// Arguments of `PatchEmbed`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "PatchEmbed", layer = PatchEmbed)]
+pub struct PatchEmbedConfig {
+    /// Channels of the image.
+    #[config(default = 3)]
+    pub in_channels: i64,
+    /// Size of a patch's vector.
+    #[config(default = 768)]
+    pub embed_dims: i64,
+    /// The type of the convolution.
+    #[config(default = "Conv2d".to_owned())]
+    pub conv_type: String,
+    /// Size of a patch in pixels.
+    #[config(default = Size::All(16))]
+    pub kernel_size: Size,
+    /// Step from patch to patch in pixels; null for the size of a patch.
+    #[config(default = Some(Size::All(16)))]
+    pub stride: Option<Size>,
+    /// `corner` or `same`, as in `AdaptivePadding`, or pixels on both ends of each dimension.
+    #[config(default = PatchPadding::Adaptive(PadMode::Corner))]
+    pub padding: PatchPadding,
+    /// Distance of a patch's pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Whether the convolution has a bias.
+    #[config(default = true)]
+    pub bias: bool,
+    /// The normalisation; null for none.
+    #[config(default = None)]
+    pub norm_cfg: Option<Dict>,
+    /// Height and width of the images; accepted for the reference's configs.
+    #[config(default = None)]
+    pub input_size: Option<Size>,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
 }
 
-config_struct! {
-    /// Arguments of `PatchMerging`.
-    pub struct PatchMergingConfig {
-        required {
-            /// Size of a patch's vector in the input.
-            in_channels: i64,
-            /// Size of a patch's vector in the output.
-            out_channels: i64,
-        }
-        optional {
-            /// How many patches are merged in each dimension.
-            kernel_size: Size = Size::All(2),
-            /// Step in patches; null for the number of merged patches.
-            stride: Option<Size> = None,
-            /// `corner` or `same`, as in `AdaptivePadding`, or patches on both ends of each dimension.
-            padding: PatchPadding = PatchPadding::Adaptive(PadMode::Corner),
-            /// Distance of merged patches.
-            dilation: Size = Size::All(1),
-            /// Whether the linear layer has a bias.
-            bias: bool = false,
-            /// The normalisation; null for none.
-            norm_cfg: Option<Dict> = Some(dict! { type: "LN" }),
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-        }
-    }
+/// Arguments of `PatchMerging`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "PatchMerging", layer = PatchMerging)]
+pub struct PatchMergingConfig {
+    /// Size of a patch's vector in the input.
+    pub in_channels: i64,
+    /// Size of a patch's vector in the output.
+    pub out_channels: i64,
+    /// How many patches are merged in each dimension.
+    #[config(default = Size::All(2))]
+    pub kernel_size: Size,
+    /// Step in patches; null for the number of merged patches.
+    #[config(default = None)]
+    pub stride: Option<Size>,
+    /// `corner` or `same`, as in `AdaptivePadding`, or patches on both ends of each dimension.
+    #[config(default = PatchPadding::Adaptive(PadMode::Corner))]
+    pub padding: PatchPadding,
+    /// Distance of merged patches.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Whether the linear layer has a bias.
+    #[config(default = false)]
+    pub bias: bool,
+    /// The normalisation; null for none.
+    #[config(default = Some(dict! { type: "LN" }))]
+    pub norm_cfg: Option<Dict>,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
 }
 
 /// Padding as much as is needed, or as much as is given.
@@ -136,6 +148,20 @@ impl PatchEmbed {
     }
 }
 
+impl Layer for PatchEmbed {
+    const NAME: &'static str = "PatchEmbed";
+    type Config = PatchEmbedConfig;
+    type Module = Self;
+
+    fn build(config: &PatchEmbedConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for PatchEmbed {
     fn class(&self) -> &'static [&'static str] {
         &["PatchEmbed", "BaseModule"]
@@ -159,6 +185,7 @@ impl Module for PatchEmbed {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         if let Some(padding) = &self.adaptive_padding {
             parts.child("adaptive_padding", padding);
         }
@@ -166,14 +193,6 @@ impl Module for PatchEmbed {
         if let Some(norm) = &self.norm {
             parts.child("norm", &**norm);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }
 
@@ -256,13 +275,24 @@ impl PatchMerging {
     }
 }
 
-config_struct! {
-    /// Options of the forward pass of `PatchMerging`.
-    pub struct PatchMergingOptions {
-        required {
-            /// Height and width of the map in patches.
-            input_size: Size,
-        }
+/// Options of the forward pass of `PatchMerging`.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct PatchMergingOptions {
+    /// Height and width of the map in patches.
+    pub input_size: Size,
+}
+
+impl Layer for PatchMerging {
+    const NAME: &'static str = "PatchMerging";
+    type Config = PatchMergingConfig;
+    type Module = Self;
+
+    fn build(config: &PatchMergingConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
     }
 }
 
@@ -289,6 +319,7 @@ impl Module for PatchMerging {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         if let Some(padding) = &self.adaptive_padding {
             parts.child("adaptive_padding", padding);
         }
@@ -297,14 +328,6 @@ impl Module for PatchMerging {
             parts.child("norm", &**norm);
         }
         parts.child("reduction", &self.reduction);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }
 
@@ -332,16 +355,4 @@ fn padding(
 fn norm(builder: &Builder<'_>, cfg: Option<&Dict>, channels: i64) -> Result<Option<Box<dyn Module>>> {
     let Some(cfg) = cfg else { return Ok(None) };
     builder.norm(&Config::Dict(cfg.clone()), channels, "").map(|(_, norm)| Some(norm))
-}
-
-/// Builds `PatchEmbed` from a dict.
-pub(super) fn build_embed(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<PatchEmbedConfig>()?;
-    Ok(Box::new(PatchEmbed::new(&arguments.here(), &config)?))
-}
-
-/// Builds `PatchMerging` from a dict.
-pub(super) fn build_merging(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<PatchMergingConfig>()?;
-    Ok(Box::new(PatchMerging::new(&arguments.here(), &config)?))
 }

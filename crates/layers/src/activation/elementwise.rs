@@ -1,24 +1,27 @@
 //! Activations that are one function of each element.
 
-use mmcv_registry::{config_struct, config_words};
+use mmcv_registry::Config;
 use tch::Tensor;
 
 use crate::explain::{elements, python};
-use crate::{Error, Module, Result, size};
+use crate::{Builder, Error, Layer, Module, Result, size};
 
 /// Declares an activation: its arguments, how Python shows them, and its function of the input.
 macro_rules! elementwise {
     (
         $(#[$meta:meta])*
-        $name:ident($config:ident) { $($fields:tt)* }
+        $name:ident($type_name:literal, $config:ident) {
+            $($(#[doc = $doc:expr])* $field:ident : $type:ty = $default:expr,)*
+        }
+        $(check |$checked:ident| $check:expr;)?
         $(repr |$shown:ident| $repr:expr;)?
         |$arguments:ident, $input:ident| $forward:expr
     ) => {
-        config_struct! {
-            #[doc = concat!("Arguments of `", stringify!($name), "`.")]
-            pub struct $config {
-                optional { $($fields)* }
-            }
+        #[doc = concat!("Arguments of `", $type_name, "`.")]
+        #[derive(Debug, Clone, PartialEq, Config)]
+        #[config(type = $type_name, layer = $name)]
+        pub struct $config {
+            $($(#[doc = $doc])* #[config(default = $default)] pub $field: $type,)*
         }
 
         $(#[$meta])*
@@ -29,6 +32,18 @@ macro_rules! elementwise {
             /// The arguments.
             pub $config,
         );
+
+        impl Layer for $name {
+            const NAME: &'static str = $type_name;
+            type Config = $config;
+            type Module = Self;
+
+            fn build(config: &$config, _: &Builder<'_>) -> Result<Self> {
+                $(let $checked = config;
+                $check?;)?
+                Ok(Self(config.clone()))
+            }
+        }
 
         impl Module for $name {
             fn class(&self) -> &'static [&'static str] {
@@ -54,7 +69,7 @@ macro_rules! elementwise {
 
 elementwise! {
     /// `max(x, 0)`. Reference: `torch.nn.ReLU`.
-    ReLU(ReLUConfig) {
+    ReLU("ReLU", ReLUConfig) {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
@@ -64,7 +79,7 @@ elementwise! {
 
 elementwise! {
     /// `x` where it is positive, else `negative_slope * x`. Reference: `torch.nn.LeakyReLU`.
-    LeakyReLU(LeakyReLUConfig) {
+    LeakyReLU("LeakyReLU", LeakyReLUConfig) {
         /// Slope for negative inputs.
         negative_slope: f64 = 0.01,
         /// Whether the result replaces the input.
@@ -76,7 +91,7 @@ elementwise! {
 
 elementwise! {
     /// `min(max(x, 0), 6)`. Reference: `torch.nn.ReLU6`.
-    ReLU6(ReLU6Config) {
+    ReLU6("ReLU6", ReLU6Config) {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
@@ -86,7 +101,7 @@ elementwise! {
 
 elementwise! {
     /// `x` where it is positive, else `alpha * (exp(x) - 1)`. Reference: `torch.nn.ELU`.
-    ELU(ELUConfig) {
+    ELU("ELU", ELUConfig) {
         /// Size of the limit for very negative inputs.
         alpha: f64 = 1.0,
         /// Whether the result replaces the input.
@@ -98,19 +113,19 @@ elementwise! {
 
 elementwise! {
     /// `1 / (1 + exp(-x))`. Reference: `torch.nn.Sigmoid`.
-    Sigmoid(SigmoidConfig) {}
+    Sigmoid("Sigmoid", SigmoidConfig) {}
     |_arguments, input| input.f_sigmoid()?
 }
 
 elementwise! {
     /// The hyperbolic tangent. Reference: `torch.nn.Tanh`.
-    Tanh(TanhConfig) {}
+    Tanh("Tanh", TanhConfig) {}
     |_arguments, input| input.f_tanh()?
 }
 
 elementwise! {
     /// `x` times the normal distribution's CDF at `x`. Reference: `torch.nn.GELU`.
-    GELU(GELUConfig) {
+    GELU("GELU", GELUConfig) {
         /// `none`, or `tanh` for the approximation by a hyperbolic tangent.
         approximate: Approximate = Approximate::None,
     }
@@ -120,7 +135,7 @@ elementwise! {
 
 elementwise! {
     /// `x * sigmoid(x)`. Reference: `torch.nn.SiLU`.
-    SiLU(SiLUConfig) {
+    SiLU("SiLU", SiLUConfig) {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
@@ -130,13 +145,13 @@ elementwise! {
 
 elementwise! {
     /// `x * sigmoid(x)`. Reference: mmcv/cnn/bricks/swish.py.
-    Swish(SwishConfig) {}
+    Swish("Swish", SwishConfig) {}
     |_arguments, input| input.f_mul(&input.f_sigmoid()?)?
 }
 
 elementwise! {
     /// `x * min(max(x + 3, 0), 6) / 6`. Reference: `torch.nn.Hardswish`.
-    Hardswish(HardswishConfig) {
+    Hardswish("HSwish", HardswishConfig) {
         /// Whether the result replaces the input.
         inplace: bool = false,
     }
@@ -145,7 +160,7 @@ elementwise! {
 
 elementwise! {
     /// `x` limited to the range from `min` to `max`. Reference: mmcv/cnn/bricks/activation.py, `Clamp`.
-    Clamp(ClampConfig) {
+    Clamp("Clamp", ClampConfig) {
         /// Lower bound; null for none.
         min: Option<f64> = Some(-1.0),
         /// Upper bound; null for none.
@@ -163,7 +178,7 @@ elementwise! {
     /// `(x + bias) / divisor` limited to the range from `min_value` to `max_value`.
     ///
     /// Reference: mmcv/cnn/bricks/hsigmoid.py.
-    HSigmoid(HSigmoidConfig) {
+    HSigmoid("HSigmoid", HSigmoidConfig) {
         /// Added to the input.
         bias: f64 = 3.0,
         /// Divides the sum; not 0.
@@ -173,6 +188,7 @@ elementwise! {
         /// Upper bound.
         max_value: f64 = 1.0,
     }
+    check |arguments| nonzero_divisor(arguments);
     |arguments, input| {
         let HSigmoidConfig { bias, divisor, min_value, max_value } = *arguments;
         {
@@ -183,27 +199,20 @@ elementwise! {
     }
 }
 
-impl HSigmoid {
-    /// An `HSigmoid`.
-    ///
-    /// # Errors
-    /// Where the divisor is 0.
-    pub fn new(config: &HSigmoidConfig) -> Result<Self> {
-        if config.divisor == 0.0 {
-            return Err(Error::argument("divisor", config.divisor, "expected another number than 0"));
-        }
-        Ok(Self(config.clone()))
+fn nonzero_divisor(config: &HSigmoidConfig) -> Result<()> {
+    if config.divisor == 0.0 {
+        return Err(Error::argument("divisor", config.divisor, "expected another number than 0"));
     }
+    Ok(())
 }
 
-config_words! {
-    /// How GELU is computed.
-    pub enum Approximate {
-        /// By the error function.
-        None = "none",
-        /// By a hyperbolic tangent.
-        Tanh = "tanh",
-    }
+/// How GELU is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum Approximate {
+    /// By the error function.
+    None,
+    /// By a hyperbolic tangent.
+    Tanh,
 }
 
 /// Numbers with their names, and `inplace=True` where it is set.

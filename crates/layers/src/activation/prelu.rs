@@ -1,21 +1,21 @@
 //! `PReLU`. Reference: `torch.nn.PReLU`; He et al., Delving Deep into Rectifiers (2015).
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::Tensor;
 
 use crate::explain::{elements, product};
-use crate::{Error, Module, NotSend, Parts, Result, init};
+use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, init};
 
-config_struct! {
-    /// Arguments of `PReLU`.
-    pub struct PReLUConfig {
-        optional {
-            /// Number of slopes: 1, or the number of channels.
-            num_parameters: i64 = 1,
-            /// Initial slope.
-            init: f64 = 0.25,
-        }
-    }
+/// Arguments of `PReLU`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "PReLU", layer = PReLU)]
+pub struct PReLUConfig {
+    /// Number of slopes: 1, or the number of channels.
+    #[config(default = 1)]
+    pub num_parameters: i64,
+    /// Initial slope.
+    #[config(default = 0.25)]
+    pub init: f64,
 }
 
 /// `x` where it is positive, else `weight * x`, with one learned slope for all or for each channel.
@@ -43,6 +43,16 @@ impl PReLU {
         let weight = init::parameter(&[config.num_parameters])?;
         init::constant(&weight, config.init)?;
         Ok(Self { weight, _thread: NotSend::default() })
+    }
+}
+
+impl Layer for PReLU {
+    const NAME: &'static str = "PReLU";
+    type Config = PReLUConfig;
+    type Module = Self;
+
+    fn build(config: &PReLUConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 

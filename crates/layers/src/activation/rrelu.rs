@@ -1,24 +1,25 @@
 //! `RReLU`. Reference: `torch.nn.RReLU`; Xu et al., Empirical Evaluation of Rectified Activations (2015).
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
 
 use super::elementwise::{leaky_relu, replace, shown};
 use crate::explain::elements;
-use crate::{Error, Module, Result, Training, size};
+use crate::{Builder, Error, Layer, Module, Parts, Result, Training, size};
 
-config_struct! {
-    /// Arguments of `RReLU`.
-    pub struct RReLUConfig {
-        optional {
-            /// Smallest slope.
-            lower: f64 = 1.0 / 8.0,
-            /// Largest slope.
-            upper: f64 = 1.0 / 3.0,
-            /// Whether the result replaces the input.
-            inplace: bool = false,
-        }
-    }
+/// Arguments of `RReLU`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "RReLU", layer = RReLU)]
+pub struct RReLUConfig {
+    /// Smallest slope.
+    #[config(default = 1.0 / 8.0)]
+    pub lower: f64,
+    /// Largest slope.
+    #[config(default = 1.0 / 3.0)]
+    pub upper: f64,
+    /// Whether the result replaces the input.
+    #[config(default = false)]
+    pub inplace: bool,
 }
 
 /// `x` where it is positive, else `slope * x`: in training each slope is drawn from `[lower, upper)`, in evaluation it is
@@ -55,6 +56,16 @@ impl RReLU {
     }
 }
 
+impl Layer for RReLU {
+    const NAME: &'static str = "RReLU";
+    type Config = RReLUConfig;
+    type Module = Self;
+
+    fn build(config: &RReLUConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
+    }
+}
+
 impl Module for RReLU {
     fn class(&self) -> &'static [&'static str] {
         &["RReLU", "Module"]
@@ -72,10 +83,6 @@ impl Module for RReLU {
         replace(input, output, inplace)
     }
 
-    fn train(&self, training: bool) {
-        self.training.set(training);
-    }
-
     fn extra_repr(&self) -> String {
         let RReLUConfig { lower, upper, inplace } = self.config;
         shown(&[("lower", lower), ("upper", upper)], inplace)
@@ -83,5 +90,9 @@ impl Module for RReLU {
 
     fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
         elements(outputs)
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
     }
 }

@@ -7,49 +7,50 @@ mod module_dict;
 mod module_list;
 mod sequential;
 
-use mmcv_registry::{Config, KeyPath, Spec, config_struct};
+use mmcv_registry::{Config, Spec};
 
-use crate::registry::{Arguments, Build};
-use crate::{InitCfg, Module, Result};
+use crate::{Build, Builder, InitCfg, Layer, Result};
 
 pub use children::Children;
 pub use module_dict::ModuleDict;
 pub use module_list::ModuleList;
 pub use sequential::Sequential;
 
-config_struct! {
-    /// Arguments of `Sequential`, `ModuleList` and `ModuleDict`.
-    pub struct ContainerConfig {
-        optional {
-            /// The modules: a list of dicts, which are named `0`, `1`, ..., or a dict of dicts with their names.
-            modules: Config = Config::Null,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::Null,
-        }
-    }
+/// Arguments of `Sequential`, `ModuleList` and `ModuleDict`.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct ContainerConfig {
+    /// The modules: a list of dicts, which are named `0`, `1`, ..., or a dict of dicts with their names.
+    #[config(default = Config::Null)]
+    pub modules: Config,
+    /// Rules of initialisation.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
 }
 
 /// The registered containers.
 pub const SPECS: &[Spec<Build>] = &[
-    container("Sequential", "Modules that are run one after the other.", |arguments| {
-        build(arguments, |children, init_cfg| Sequential::from(children).with_init_cfg(init_cfg))
-    }),
-    container("ModuleList", "Modules by number, which their parent runs.", |arguments| {
-        build(arguments, |children, init_cfg| ModuleList::from(children).with_init_cfg(init_cfg))
-    }),
-    container("ModuleDict", "Modules by name, which their parent runs.", |arguments| {
-        build(arguments, |children, init_cfg| ModuleDict::from(children).with_init_cfg(init_cfg))
-    }),
+    Spec {
+        group: "container",
+        doc: "Modules that are run one after the other.",
+        source: "mmengine",
+        ..Sequential::SPEC
+    },
+    Spec {
+        group: "container",
+        doc: "Modules by number, which their parent runs.",
+        source: "mmengine",
+        ..ModuleList::SPEC
+    },
+    Spec {
+        group: "container",
+        doc: "Modules by name, which their parent runs.",
+        source: "mmengine",
+        ..ModuleDict::SPEC
+    },
 ];
 
-const fn container(name: &'static str, doc: &'static str, build: Build) -> Spec<Build> {
-    Spec { group: "container", doc, source: "mmengine", fields: ContainerConfig::FIELDS, ..Spec::new(name, build) }
-}
-
-fn build<M: Module>(arguments: &Arguments<'_>, make: impl FnOnce(Children, InitCfg) -> M) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<ContainerConfig>()?;
-    let init_cfg = InitCfg::decode(&config.init_cfg, &arguments.path.key("init_cfg"))?;
-    let builder = arguments.here();
-    let children = Children::build(&builder.at(|path: &KeyPath| path.key("modules")), &config.modules)?;
-    Ok(Box::new(make(children, init_cfg)))
+/// The children of a container, and its rules of initialization.
+fn parts(config: &ContainerConfig, builder: &Builder<'_>) -> Result<(Children, InitCfg)> {
+    let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+    Ok((Children::build(&builder.key("modules"), &config.modules)?, init_cfg))
 }

@@ -2,8 +2,8 @@
 
 use tch::Tensor;
 
-use super::Children;
-use crate::{Error, InitCfg, Module, Parts, Result};
+use super::{Children, ContainerConfig, parts};
+use crate::{Builder, Error, InitCfg, Layer, Module, Parts, Result};
 
 /// Modules with names that their parent runs. Reference: `mmengine.model.ModuleDict`.
 #[derive(Debug, Default)]
@@ -37,6 +37,17 @@ impl From<Children> for ModuleDict {
     }
 }
 
+impl Layer for ModuleDict {
+    const NAME: &'static str = "ModuleDict";
+    type Config = ContainerConfig;
+    type Module = Self;
+
+    fn build(config: &ContainerConfig, builder: &Builder<'_>) -> Result<Self> {
+        let (children, init_cfg) = parts(config, builder)?;
+        Ok(Self::from(children).with_init_cfg(init_cfg))
+    }
+}
+
 impl Module for ModuleDict {
     fn class(&self) -> &'static [&'static str] {
         &["ModuleDict", "BaseModule", "ModuleDict"]
@@ -47,14 +58,7 @@ impl Module for ModuleDict {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         self.children.parts(parts);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }

@@ -2,8 +2,8 @@
 
 use tch::Tensor;
 
-use super::Children;
-use crate::{Error, InitCfg, Module, Parts, Result};
+use super::{Children, ContainerConfig, parts};
+use crate::{Builder, Error, InitCfg, Layer, Module, Parts, Result};
 
 /// Modules named `0`, `1`, ... that their parent runs. Reference: `mmengine.model.ModuleList`.
 #[derive(Debug, Default)]
@@ -37,6 +37,17 @@ impl From<Children> for ModuleList {
     }
 }
 
+impl Layer for ModuleList {
+    const NAME: &'static str = "ModuleList";
+    type Config = ContainerConfig;
+    type Module = Self;
+
+    fn build(config: &ContainerConfig, builder: &Builder<'_>) -> Result<Self> {
+        let (children, init_cfg) = parts(config, builder)?;
+        Ok(Self::from(children).with_init_cfg(init_cfg))
+    }
+}
+
 impl Module for ModuleList {
     fn class(&self) -> &'static [&'static str] {
         &["ModuleList", "BaseModule", "ModuleList"]
@@ -47,14 +58,7 @@ impl Module for ModuleList {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         self.children.parts(parts);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }

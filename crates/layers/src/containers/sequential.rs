@@ -3,8 +3,8 @@
 use mmcv_registry::Dict;
 use tch::Tensor;
 
-use super::Children;
-use crate::{InitCfg, Module, Output, Parts, Result, call_child, no_options, run_child};
+use super::{Children, ContainerConfig, parts};
+use crate::{Builder, InitCfg, Layer, Module, Output, Parts, Result, call_child, no_options, run_child};
 
 /// Modules that are run one after the other.
 ///
@@ -51,6 +51,17 @@ impl From<Children> for Sequential {
     }
 }
 
+impl Layer for Sequential {
+    const NAME: &'static str = "Sequential";
+    type Config = ContainerConfig;
+    type Module = Self;
+
+    fn build(config: &ContainerConfig, builder: &Builder<'_>) -> Result<Self> {
+        let (children, init_cfg) = parts(config, builder)?;
+        Ok(Self::from(children).with_init_cfg(init_cfg))
+    }
+}
+
 impl Module for Sequential {
     fn class(&self) -> &'static [&'static str] {
         match self.init_cfg {
@@ -83,14 +94,7 @@ impl Module for Sequential {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg = self.init_cfg.as_ref();
         self.children.parts(parts);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        self.init_cfg.as_ref()
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.as_ref().map_or(Ok(()), |init_cfg| init_cfg.init_weights(self))
     }
 }

@@ -2,10 +2,11 @@
 
 use tch::Tensor;
 
+use super::Convolution;
 use super::conv::{Conv, Padding};
 use super::standardised::PlainConvConfig;
 use crate::observe::of_size;
-use crate::{Error, Module, Parts, Result, Size};
+use crate::{Builder, Error, Layer, Module, Parts, Result, Size};
 
 /// A 2-D convolution that pads its input so that the output has `size / stride` pixels, rounded up, as TensorFlow's `same`.
 ///
@@ -39,9 +40,15 @@ impl Conv2dAdaptivePadding {
     pub fn conv(&self) -> &Conv {
         &self.conv
     }
+}
 
-    pub(super) fn conv_mut(&mut self) -> &mut Conv {
-        &mut self.conv
+impl Layer for Conv2dAdaptivePadding {
+    const NAME: &'static str = "Conv2dAdaptivePadding";
+    type Config = PlainConvConfig;
+    type Module = Self;
+
+    fn build(config: &PlainConvConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 
@@ -62,12 +69,16 @@ impl Module for Conv2dAdaptivePadding {
         self.conv.forward(&padded)
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        self.conv.parts(parts);
+    fn as_convolution(&self) -> Option<&dyn Convolution> {
+        Some(&self.conv)
     }
 
-    fn train(&self, training: bool) {
-        self.conv.train(training);
+    fn add_spectral_norm(&mut self) -> Result<()> {
+        self.conv.add_spectral_norm()
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.conv.parts(parts);
     }
 
     fn extra_repr(&self) -> String {

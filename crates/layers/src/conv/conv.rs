@@ -1,40 +1,43 @@
 //! `Conv1d`, `Conv2d` (alias `Conv`), `Conv3d`. Reference: mmcv/cnn/bricks/conv.py, `torch.nn.Conv2d`.
 
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct, config_words};
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::Tensor;
 
+use super::Convolution;
 use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
 use crate::explain::{elements, product};
 use crate::shape::{Expected, Kernel};
-use crate::{Error, ErrorKind, Module, Parts, Result, Size, Training, init, size};
+use crate::{Builder, Error, ErrorKind, Layer, Module, Parts, Result, Size, Training, init, size};
 
-config_struct! {
-    /// Arguments of `Conv1d`, `Conv2d` and `Conv3d`.
-    pub struct ConvConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Channels of the output.
-            out_channels: i64,
-            /// Size of the kernel in pixels.
-            kernel_size: Size,
-        }
-        optional {
-            /// Step of the kernel in pixels.
-            stride: Size = Size::All(1),
-            /// Pixels added at both ends of each dimension; or `same` (the output is as large as the input) or `valid`.
-            padding: Padding = Padding::Size(Size::All(0)),
-            /// Distance of the kernel's elements in pixels.
-            dilation: Size = Size::All(1),
-            /// Number of groups of channels that are not connected to each other.
-            groups: i64 = 1,
-            /// Whether a bias is added; null counts as false.
-            bias: Option<bool> = Some(true),
-            /// What padded pixels hold.
-            padding_mode: PaddingMode = PaddingMode::Zeros,
-        }
-    }
+/// Arguments of `Conv1d`, `Conv2d` and `Conv3d`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "Conv2d", layer = Conv2d)]
+pub struct ConvConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Size of the kernel in pixels.
+    pub kernel_size: Size,
+    /// Step of the kernel in pixels.
+    #[config(default = Size::All(1))]
+    pub stride: Size,
+    /// Pixels added at both ends of each dimension; or `same` (the output is as large as the input) or `valid`.
+    #[config(default = Padding::Size(Size::All(0)))]
+    pub padding: Padding,
+    /// Distance of the kernel's elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Number of groups of channels that are not connected to each other.
+    #[config(default = 1)]
+    pub groups: i64,
+    /// Whether a bias is added; null counts as false.
+    #[config(default = Some(true))]
+    pub bias: Option<bool>,
+    /// What padded pixels hold.
+    #[config(default = PaddingMode::Zeros)]
+    pub padding_mode: PaddingMode,
 }
 
 /// The padding of a convolution.
@@ -46,6 +49,18 @@ pub enum Padding {
     Same,
     /// None.
     Valid,
+}
+
+impl From<Size> for Padding {
+    fn from(size: Size) -> Self {
+        Self::Size(size)
+    }
+}
+
+impl From<i64> for Padding {
+    fn from(pixels: i64) -> Self {
+        Self::Size(pixels.into())
+    }
 }
 
 impl FromConfig for Padding {
@@ -71,18 +86,17 @@ impl FromConfig for Padding {
     }
 }
 
-config_words! {
-    /// What padded pixels of a convolution hold.
-    pub enum PaddingMode {
-        /// 0.
-        Zeros = "zeros",
-        /// The pixels mirrored at the edge, without the edge itself.
-        Reflect = "reflect",
-        /// The pixel at the edge.
-        Replicate = "replicate",
-        /// The pixels from the other end.
-        Circular = "circular",
-    }
+/// What padded pixels of a convolution hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum PaddingMode {
+    /// 0.
+    Zeros,
+    /// The pixels mirrored at the edge, without the edge itself.
+    Reflect,
+    /// The pixel at the edge.
+    Replicate,
+    /// The pixels from the other end.
+    Circular,
 }
 
 /// A convolution over 1, 2 or 3 dimensions.
@@ -158,12 +172,6 @@ impl Conv {
         &self.weight
     }
 
-    /// The bias: `[out_channels]`.
-    #[must_use]
-    pub fn bias(&self) -> Option<&Tensor> {
-        self.bias.as_ref()
-    }
-
     /// Channels of the input.
     #[must_use]
     pub fn in_channels(&self) -> i64 {
@@ -174,39 +182,6 @@ impl Conv {
     #[must_use]
     pub fn out_channels(&self) -> i64 {
         self.out_channels
-    }
-
-    /// Divides the weight by its largest singular value from now on; draws the vectors that approximate it.
-    ///
-    /// Reference: `torch.nn.utils.spectral_norm`; Miyato et al., Spectral Normalization for GANs (2018).
-    ///
-    /// # Errors
-    /// Where libtorch fails.
-    pub fn add_spectral_norm(&mut self) -> Result<()> {
-        self.spectral_norm = Some(SpectralNorm::new(&self.weight, 0)?);
-        Ok(())
-    }
-
-    /// The weight that the next forward pass uses: divided by its largest singular value where there is spectral norm.
-    ///
-    /// # Errors
-    /// Where libtorch fails.
-    pub fn effective_weight(&self) -> Result<Tensor> {
-        match &self.spectral_norm {
-            Some(norm) => norm.apply(&self.weight, self.training.get()),
-            None => Ok(self.weight.shallow_clone()),
-        }
-    }
-
-    /// The convolution with another weight and bias of the same shapes.
-    ///
-    /// # Errors
-    /// Where the shapes do not fit.
-    pub fn forward_with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        self.convolve(input, weight, bias).map_err(|error| match *error.kind {
-            ErrorKind::Torch(refused) => self.expected().explain(input, refused),
-            _ => error,
-        })
     }
 
     fn expected(&self) -> Expected<'_> {
@@ -245,6 +220,68 @@ impl Conv {
     }
 }
 
+/// The type `Conv1d`.
+#[derive(Debug)]
+pub enum Conv1d {}
+
+impl Layer for Conv1d {
+    const NAME: &'static str = "Conv1d";
+    type Config = ConvConfig;
+    type Module = Conv;
+
+    fn build(config: &ConvConfig, _: &Builder<'_>) -> Result<Conv> {
+        Conv::new(1, config)
+    }
+}
+
+/// The type `Conv2d`.
+#[derive(Debug)]
+pub enum Conv2d {}
+
+impl Layer for Conv2d {
+    const NAME: &'static str = "Conv2d";
+    type Config = ConvConfig;
+    type Module = Conv;
+
+    fn build(config: &ConvConfig, _: &Builder<'_>) -> Result<Conv> {
+        Conv::new(2, config)
+    }
+}
+
+/// The type `Conv3d`.
+#[derive(Debug)]
+pub enum Conv3d {}
+
+impl Layer for Conv3d {
+    const NAME: &'static str = "Conv3d";
+    type Config = ConvConfig;
+    type Module = Conv;
+
+    fn build(config: &ConvConfig, _: &Builder<'_>) -> Result<Conv> {
+        Conv::new(3, config)
+    }
+}
+
+impl Convolution for Conv {
+    fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    fn effective_weight(&self) -> Result<Tensor> {
+        match &self.spectral_norm {
+            Some(norm) => norm.apply(&self.weight, self.training.get()),
+            None => Ok(self.weight.shallow_clone()),
+        }
+    }
+
+    fn forward_with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        self.convolve(input, weight, bias).map_err(|error| match *error.kind {
+            ErrorKind::Torch(refused) => self.expected().explain(input, refused),
+            _ => error,
+        })
+    }
+}
+
 impl Module for Conv {
     fn class(&self) -> &'static [&'static str] {
         match self.kernel_size.len() {
@@ -256,21 +293,21 @@ impl Module for Conv {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        match &self.spectral_norm {
-            Some(norm) => {
-                let weight = norm.apply(&self.weight, self.training.get())?;
-                self.forward_with(input, &weight, self.bias())
-            }
-            None => self.forward_with(input, &self.weight, self.bias()),
-        }
+        self.forward_with(input, &self.effective_weight()?, self.bias())
+    }
+
+    fn as_convolution(&self) -> Option<&dyn Convolution> {
+        Some(self)
+    }
+
+    fn add_spectral_norm(&mut self) -> Result<()> {
+        self.spectral_norm = Some(SpectralNorm::new(&self.weight, 0)?);
+        Ok(())
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
         SpectralNorm::parts(self.spectral_norm.as_ref(), &self.weight, self.bias(), parts);
-    }
-
-    fn train(&self, training: bool) {
-        self.training.set(training);
     }
 
     fn extra_repr(&self) -> String {

@@ -1,64 +1,68 @@
 //! `ConvWS` and `ConvAWS`: convolutions with weight standardisation. Reference: mmcv/cnn/bricks/conv_ws.py; Qiao et al.,
 //! Weight Standardization (2019).
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
 
+use super::Convolution;
 use super::conv::{Conv, ConvConfig, Padding};
-use crate::{Module, Parts, Result, Size, size};
+use crate::{Builder, Layer, Module, Parts, Result, Size, size};
 
-config_struct! {
-    /// Arguments of `ConvWS`.
-    pub struct ConvWSConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Channels of the output.
-            out_channels: i64,
-            /// Size of the kernel in pixels.
-            kernel_size: Size,
-        }
-        optional {
-            /// Step of the kernel in pixels.
-            stride: Size = Size::All(1),
-            /// Pixels added at both ends of each dimension.
-            padding: Padding = Padding::Size(Size::All(0)),
-            /// Distance of the kernel's elements in pixels.
-            dilation: Size = Size::All(1),
-            /// Number of groups of channels that are not connected to each other.
-            groups: i64 = 1,
-            /// Whether a bias is added; null counts as false.
-            bias: Option<bool> = Some(true),
-            /// Added to the standard deviation.
-            eps: f64 = 1e-5,
-        }
-    }
+/// Arguments of `ConvWS`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ConvWS", layer = ConvWS2d)]
+pub struct ConvWSConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Size of the kernel in pixels.
+    pub kernel_size: Size,
+    /// Step of the kernel in pixels.
+    #[config(default = Size::All(1))]
+    pub stride: Size,
+    /// Pixels added at both ends of each dimension.
+    #[config(default = Padding::Size(Size::All(0)))]
+    pub padding: Padding,
+    /// Distance of the kernel's elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Number of groups of channels that are not connected to each other.
+    #[config(default = 1)]
+    pub groups: i64,
+    /// Whether a bias is added; null counts as false.
+    #[config(default = Some(true))]
+    pub bias: Option<bool>,
+    /// Added to the standard deviation.
+    #[config(default = 1e-5)]
+    pub eps: f64,
 }
 
-config_struct! {
-    /// Arguments of `ConvAWS` and `Conv2dAdaptivePadding`.
-    pub struct PlainConvConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Channels of the output.
-            out_channels: i64,
-            /// Size of the kernel in pixels.
-            kernel_size: Size,
-        }
-        optional {
-            /// Step of the kernel in pixels.
-            stride: Size = Size::All(1),
-            /// Pixels added at both ends of each dimension.
-            padding: Padding = Padding::Size(Size::All(0)),
-            /// Distance of the kernel's elements in pixels.
-            dilation: Size = Size::All(1),
-            /// Number of groups of channels that are not connected to each other.
-            groups: i64 = 1,
-            /// Whether a bias is added; null counts as false.
-            bias: Option<bool> = Some(true),
-        }
-    }
+/// Arguments of `ConvAWS` and `Conv2dAdaptivePadding`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ConvAWS", layer = ConvAWS2d)]
+pub struct PlainConvConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Size of the kernel in pixels.
+    pub kernel_size: Size,
+    /// Step of the kernel in pixels.
+    #[config(default = Size::All(1))]
+    pub stride: Size,
+    /// Pixels added at both ends of each dimension.
+    #[config(default = Padding::Size(Size::All(0)))]
+    pub padding: Padding,
+    /// Distance of the kernel's elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Number of groups of channels that are not connected to each other.
+    #[config(default = 1)]
+    pub groups: i64,
+    /// Whether a bias is added; null counts as false.
+    #[config(default = Some(true))]
+    pub bias: Option<bool>,
 }
 
 impl PlainConvConfig {
@@ -102,9 +106,15 @@ impl ConvWS2d {
     pub fn conv(&self) -> &Conv {
         &self.conv
     }
+}
 
-    pub(super) fn conv_mut(&mut self) -> &mut Conv {
-        &mut self.conv
+impl Layer for ConvWS2d {
+    const NAME: &'static str = "ConvWS";
+    type Config = ConvWSConfig;
+    type Module = Self;
+
+    fn build(config: &ConvWSConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 
@@ -122,12 +132,16 @@ impl Module for ConvWS2d {
         self.conv.forward_with(input, &weight, self.conv.bias())
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        self.conv.parts(parts);
+    fn as_convolution(&self) -> Option<&dyn Convolution> {
+        Some(&self.conv)
     }
 
-    fn train(&self, training: bool) {
-        self.conv.train(training);
+    fn add_spectral_norm(&mut self) -> Result<()> {
+        self.conv.add_spectral_norm()
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        self.conv.parts(parts);
     }
 
     fn extra_repr(&self) -> String {
@@ -172,10 +186,6 @@ impl ConvAWS2d {
         &self.conv
     }
 
-    pub(super) fn conv_mut(&mut self) -> &mut Conv {
-        &mut self.conv
-    }
-
     /// Mean and standard deviation of each output of the weight.
     fn statistics(weight: &Tensor) -> Result<(Tensor, Tensor)> {
         let (flat, per_output) = flattened(weight)?;
@@ -183,6 +193,16 @@ impl ConvAWS2d {
         let variance = flat.f_var_dim([1i64].as_slice(), true, false)?;
         let variance = variance.f_add(&size::number(Self::EPS, &variance)?)?;
         Ok((mean, variance.f_sqrt()?.f_view(per_output)?))
+    }
+}
+
+impl Layer for ConvAWS2d {
+    const NAME: &'static str = "ConvAWS";
+    type Config = PlainConvConfig;
+    type Module = Self;
+
+    fn build(config: &PlainConvConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 
@@ -199,14 +219,18 @@ impl Module for ConvAWS2d {
         self.conv.forward_with(input, &weight, self.conv.bias())
     }
 
+    fn as_convolution(&self) -> Option<&dyn Convolution> {
+        Some(&self.conv)
+    }
+
+    fn add_spectral_norm(&mut self) -> Result<()> {
+        self.conv.add_spectral_norm()
+    }
+
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
         self.conv.parts(parts);
         parts.buffer("weight_gamma", &self.gamma);
         parts.buffer("weight_beta", &self.beta);
-    }
-
-    fn train(&self, training: bool) {
-        self.conv.train(training);
     }
 
     fn extra_repr(&self) -> String {

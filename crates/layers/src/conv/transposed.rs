@@ -1,6 +1,6 @@
 //! `deconv`. Reference: mmcv/cnn/bricks/wrappers.py, `torch.nn.ConvTranspose2d`.
 
-use mmcv_registry::{config_struct, config_words};
+use mmcv_registry::Config;
 use tch::Tensor;
 
 use super::conv::{check_channels, kernel_sizes};
@@ -8,44 +8,46 @@ use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
 use crate::explain::{elements, product};
 use crate::shape::Expected;
-use crate::{Module, Parts, Result, Size, Training, init};
+use crate::{Builder, Layer, Module, Parts, Result, Size, Training, init};
 
-config_struct! {
-    /// Arguments of `deconv`.
-    pub struct ConvTransposeConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Channels of the output.
-            out_channels: i64,
-            /// Size of the kernel in pixels.
-            kernel_size: Size,
-        }
-        optional {
-            /// Step of the kernel in pixels: the factor by which the input grows.
-            stride: Size = Size::All(1),
-            /// Pixels taken away at both ends of each dimension of the output.
-            padding: Size = Size::All(0),
-            /// Pixels added at the end of each dimension of the output; smaller than `stride` or `dilation`.
-            output_padding: Size = Size::All(0),
-            /// Number of groups of channels that are not connected to each other.
-            groups: i64 = 1,
-            /// Whether a bias is added; null counts as false.
-            bias: Option<bool> = Some(true),
-            /// Distance of the kernel's elements in pixels.
-            dilation: Size = Size::All(1),
-            /// What padded pixels hold: only `zeros` is supported.
-            padding_mode: TransposedPaddingMode = TransposedPaddingMode::Zeros,
-        }
-    }
+/// Arguments of `deconv`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "deconv", layer = ConvTranspose2d)]
+pub struct ConvTransposeConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Size of the kernel in pixels.
+    pub kernel_size: Size,
+    /// Step of the kernel in pixels: the factor by which the input grows.
+    #[config(default = Size::All(1))]
+    pub stride: Size,
+    /// Pixels taken away at both ends of each dimension of the output.
+    #[config(default = Size::All(0))]
+    pub padding: Size,
+    /// Pixels added at the end of each dimension of the output; smaller than `stride` or `dilation`.
+    #[config(default = Size::All(0))]
+    pub output_padding: Size,
+    /// Number of groups of channels that are not connected to each other.
+    #[config(default = 1)]
+    pub groups: i64,
+    /// Whether a bias is added; null counts as false.
+    #[config(default = Some(true))]
+    pub bias: Option<bool>,
+    /// Distance of the kernel's elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// What padded pixels hold: only `zeros` is supported.
+    #[config(default = TransposedPaddingMode::Zeros)]
+    pub padding_mode: TransposedPaddingMode,
 }
 
-config_words! {
-    /// What padded pixels of a transposed convolution hold; there is no other choice.
-    pub enum TransposedPaddingMode {
-        /// 0.
-        Zeros = "zeros",
-    }
+/// What padded pixels of a transposed convolution hold; there is no other choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum TransposedPaddingMode {
+    /// 0.
+    Zeros,
 }
 
 /// A transposed convolution over 1, 2 or 3 dimensions.
@@ -102,14 +104,33 @@ impl ConvTranspose {
             training: Training::default(),
         })
     }
+}
 
-    /// Divides the weight by its largest singular value from now on; draws the vectors that approximate it.
-    ///
-    /// # Errors
-    /// Where libtorch fails.
-    pub fn add_spectral_norm(&mut self) -> Result<()> {
-        self.spectral_norm = Some(SpectralNorm::new(&self.weight, 1)?);
-        Ok(())
+/// The type `deconv`.
+#[derive(Debug)]
+pub enum ConvTranspose2d {}
+
+impl Layer for ConvTranspose2d {
+    const NAME: &'static str = "deconv";
+    type Config = ConvTransposeConfig;
+    type Module = ConvTranspose;
+
+    fn build(config: &ConvTransposeConfig, _: &Builder<'_>) -> Result<ConvTranspose> {
+        ConvTranspose::new(2, config)
+    }
+}
+
+/// The type `deconv3d`.
+#[derive(Debug)]
+pub enum ConvTranspose3d {}
+
+impl Layer for ConvTranspose3d {
+    const NAME: &'static str = "deconv3d";
+    type Config = ConvTransposeConfig;
+    type Module = ConvTranspose;
+
+    fn build(config: &ConvTransposeConfig, _: &Builder<'_>) -> Result<ConvTranspose> {
+        ConvTranspose::new(3, config)
     }
 }
 
@@ -143,12 +164,14 @@ impl Module for ConvTranspose {
         })
     }
 
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        SpectralNorm::parts(self.spectral_norm.as_ref(), &self.weight, self.bias.as_ref(), parts);
+    fn add_spectral_norm(&mut self) -> Result<()> {
+        self.spectral_norm = Some(SpectralNorm::new(&self.weight, 1)?);
+        Ok(())
     }
 
-    fn train(&self, training: bool) {
-        self.training.set(training);
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
+        SpectralNorm::parts(self.spectral_norm.as_ref(), &self.weight, self.bias.as_ref(), parts);
     }
 
     fn extra_repr(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, Registry, Spec, config_struct, config_words};
+use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, KeyPath, Registry, Spec};
 use once_cell::sync::Lazy;
 
 use super::{Distribution, FanMode, Nonlinearity, modules};
@@ -51,20 +51,20 @@ macro_rules! initializer {
         }
         |$this:ident, $module:ident, $bias:ident| $initialize:expr
     ) => {
-        config_struct! {
-            $(#[$meta])*
-            pub struct $name {
-                $(required { $(#[doc = $required_doc])* $required: $required_type, })?
-                optional {
-                    $($($(#[doc = $optional_doc])* $optional: $optional_type = $default,)*)?
-                    /// The value of biases.
-                    bias: f64 = 0.0,
-                    /// In place of `bias`: the output of a sigmoid over the bias, between 0 and 1.
-                    bias_prob: Option<Probability> = None,
-                    /// The class names, or names of direct base classes, of the modules that the rule is for.
-                    layer: Layers = Layers(Vec::new()),
-                }
-            }
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Config)]
+        pub struct $name {
+            $($(#[doc = $required_doc])* pub $required: $required_type,)?
+            $($($(#[doc = $optional_doc])* #[config(default = $default)] pub $optional: $optional_type,)*)?
+            /// The value of biases.
+            #[config(default = 0.0)]
+            pub bias: f64,
+            /// In place of `bias`: the output of a sigmoid over the bias, between 0 and 1.
+            #[config(default = None)]
+            pub bias_prob: Option<Probability>,
+            /// The class names, or names of direct base classes, of the modules that the rule is for.
+            #[config(default = Layers(Vec::new()))]
+            pub layer: Layers,
         }
 
         impl Initializer for $name {
@@ -173,22 +173,21 @@ initializer! {
     |_this, module, bias| modules::caffe2_xavier_init(module, bias)
 }
 
-config_words! {
-    /// The function that follows a layer, by its name in `torch.nn.functional`.
-    pub enum NonlinearityName {
-        /// Rectifier.
-        Relu = "relu",
-        /// Rectifier with a slope for negative values.
-        LeakyRelu = "leaky_relu",
-        /// None.
-        Linear = "linear",
-        /// Logistic function.
-        Sigmoid = "sigmoid",
-        /// Hyperbolic tangent.
-        Tanh = "tanh",
-        /// Scaled exponential.
-        Selu = "selu",
-    }
+/// The function that follows a layer, by its name in `torch.nn.functional`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum NonlinearityName {
+    /// Rectifier.
+    Relu,
+    /// Rectifier with a slope for negative values.
+    LeakyRelu,
+    /// None.
+    Linear,
+    /// Logistic function.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Scaled exponential.
+    Selu,
 }
 
 impl NonlinearityName {

@@ -10,7 +10,7 @@ mod rule;
 
 use std::cell::Cell;
 
-use mmcv_registry::{ConfigError, KeyPath, config_words};
+use mmcv_registry::{Config, ConfigError, KeyPath};
 use tch::{Kind, Tensor};
 
 use crate::{Error, Result, memory, observe, size};
@@ -25,14 +25,13 @@ pub use modules::{
     xavier_init,
 };
 
-config_words! {
-    /// Which number of connections the variance is kept for.
-    pub enum FanMode {
-        /// Those that lead to one output: keeps the variance in the forward pass.
-        FanIn = "fan_in",
-        /// Those that lead from one input: keeps the variance in the backward pass.
-        FanOut = "fan_out",
-    }
+/// Which number of connections the variance is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum FanMode {
+    /// Those that lead to one output: keeps the variance in the forward pass.
+    FanIn,
+    /// Those that lead from one input: keeps the variance in the backward pass.
+    FanOut,
 }
 
 /// The function that follows the layer, which decides the gain.
@@ -64,14 +63,13 @@ impl Nonlinearity {
     }
 }
 
-config_words! {
-    /// The distribution from which values are drawn.
-    pub enum Distribution {
-        /// A normal distribution.
-        Normal = "normal",
-        /// A uniform distribution.
-        Uniform = "uniform",
-    }
+/// The distribution from which values are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum Distribution {
+    /// A normal distribution.
+    Normal,
+    /// A uniform distribution.
+    Uniform,
 }
 
 thread_local! {

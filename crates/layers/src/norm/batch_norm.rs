@@ -1,32 +1,33 @@
 //! `BN1d`, `BN2d` (alias `BN`), `BN3d`, `SyncBN`. Reference: `torch.nn.BatchNorm2d`; Ioffe and Szegedy (2015).
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
 
 use super::check;
 use crate::explain::{elements, python};
-use crate::{Error, Module, Parts, Result, Training, init, size};
+use crate::{Builder, Error, Layer, Module, Parts, Result, Training, init, size};
 
-config_struct! {
-    /// Arguments of `BN1d`, `BN2d`, `BN3d` and `SyncBN`.
-    pub struct BatchNormConfig {
-        required {
-            /// Channels.
-            num_features: i64,
-        }
-        optional {
-            /// Added to the variance before the root is taken; at least 0, and greater than 0 in training.
-            eps: f64 = 1e-5,
-            /// Weight of the newest batch in the running statistics; null for the mean over all batches.
-            momentum: Option<f64> = Some(0.1),
-            /// Whether there are a weight and a bias for each channel.
-            affine: bool = true,
-            /// Whether the running statistics are kept; where not, those of the input are used in evaluation too.
-            track_running_stats: bool = true,
-            /// Whether there is a bias, where `affine` is true.
-            bias: bool = true,
-        }
-    }
+/// Arguments of `BN1d`, `BN2d`, `BN3d` and `SyncBN`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "BN2d", layer = BatchNorm2d, channels = num_features)]
+pub struct BatchNormConfig {
+    /// Channels.
+    pub num_features: i64,
+    /// Added to the variance before the root is taken; at least 0, and greater than 0 in training.
+    #[config(default = 1e-5)]
+    pub eps: f64,
+    /// Weight of the newest batch in the running statistics; null for the mean over all batches.
+    #[config(default = Some(0.1))]
+    pub momentum: Option<f64>,
+    /// Whether there are a weight and a bias for each channel.
+    #[config(default = true)]
+    pub affine: bool,
+    /// Whether the running statistics are kept; where not, those of the input are used in evaluation too.
+    #[config(default = true)]
+    pub track_running_stats: bool,
+    /// Whether there is a bias, where `affine` is true.
+    #[config(default = true)]
+    pub bias: bool,
 }
 
 /// The input that a batch norm takes.
@@ -122,6 +123,62 @@ impl BatchNorm {
     }
 }
 
+/// The type `BN1d`.
+#[derive(Debug)]
+pub enum BatchNorm1d {}
+
+impl Layer for BatchNorm1d {
+    const NAME: &'static str = "BN1d";
+    type Config = BatchNormConfig;
+    type Module = BatchNorm;
+
+    fn build(config: &BatchNormConfig, _: &Builder<'_>) -> Result<BatchNorm> {
+        BatchNorm::new(BatchNormKind::OneD, config)
+    }
+}
+
+/// The type `BN2d`.
+#[derive(Debug)]
+pub enum BatchNorm2d {}
+
+impl Layer for BatchNorm2d {
+    const NAME: &'static str = "BN2d";
+    type Config = BatchNormConfig;
+    type Module = BatchNorm;
+
+    fn build(config: &BatchNormConfig, _: &Builder<'_>) -> Result<BatchNorm> {
+        BatchNorm::new(BatchNormKind::TwoD, config)
+    }
+}
+
+/// The type `BN3d`.
+#[derive(Debug)]
+pub enum BatchNorm3d {}
+
+impl Layer for BatchNorm3d {
+    const NAME: &'static str = "BN3d";
+    type Config = BatchNormConfig;
+    type Module = BatchNorm;
+
+    fn build(config: &BatchNormConfig, _: &Builder<'_>) -> Result<BatchNorm> {
+        BatchNorm::new(BatchNormKind::ThreeD, config)
+    }
+}
+
+/// The type `SyncBN`.
+#[derive(Debug)]
+pub enum SyncBatchNorm {}
+
+impl Layer for SyncBatchNorm {
+    const NAME: &'static str = "SyncBN";
+    type Config = BatchNormConfig;
+    type Module = BatchNorm;
+
+    fn build(config: &BatchNormConfig, _: &Builder<'_>) -> Result<BatchNorm> {
+        BatchNorm::new(BatchNormKind::Sync, config)
+    }
+}
+
 impl Module for BatchNorm {
     fn class(&self) -> &'static [&'static str] {
         match self.kind {
@@ -170,6 +227,7 @@ impl Module for BatchNorm {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
         parts.parameter("weight", &self.weight);
         parts.parameter("bias", &self.bias);
         if let Some(running) = &self.running {
@@ -182,10 +240,6 @@ impl Module for BatchNorm {
     /// Files that were written before PyTorch 0.4.1 lack the counter, which then stays as it is.
     fn may_be_absent(&self, name: &str) -> bool {
         name == "num_batches_tracked"
-    }
-
-    fn train(&self, training: bool) {
-        self.training.set(training);
     }
 
     fn extra_repr(&self) -> String {

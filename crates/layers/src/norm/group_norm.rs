@@ -1,31 +1,30 @@
 //! `GN`. Reference: `torch.nn.GroupNorm`; Wu and He, Group Normalization (2018).
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::Tensor;
 
 use super::batch_norm::{affine_parameters, normalisation};
 use super::check;
 use crate::explain::python;
-use crate::{Error, Module, NotSend, Parts, Result, size};
+use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, size};
 
-config_struct! {
-    /// Arguments of `GN`.
-    pub struct GroupNormConfig {
-        required {
-            /// Number of groups into which the channels are divided.
-            num_groups: i64,
-            /// Channels; divisible by `num_groups`.
-            num_channels: i64,
-        }
-        optional {
-            /// Added to the variance before the root is taken.
-            eps: f64 = 1e-5,
-            /// Whether there are a weight and a bias for each channel.
-            affine: bool = true,
-            /// Whether there is a bias, where `affine` is true.
-            bias: bool = true,
-        }
-    }
+/// Arguments of `GN`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "GN", layer = GroupNorm, channels = num_channels)]
+pub struct GroupNormConfig {
+    /// Number of groups into which the channels are divided.
+    pub num_groups: i64,
+    /// Channels; divisible by `num_groups`.
+    pub num_channels: i64,
+    /// Added to the variance before the root is taken.
+    #[config(default = 1e-5)]
+    pub eps: f64,
+    /// Whether there are a weight and a bias for each channel.
+    #[config(default = true)]
+    pub affine: bool,
+    /// Whether there is a bias, where `affine` is true.
+    #[config(default = true)]
+    pub bias: bool,
 }
 
 /// Group norm: each group of channels of each sample has mean 0 and variance 1 before weight and bias.
@@ -57,6 +56,16 @@ impl GroupNorm {
         }
         let (weight, bias) = affine_parameters(&[num_channels], affine, bias)?;
         Ok(Self { num_groups, num_channels, eps, weight, bias, _thread: NotSend::default() })
+    }
+}
+
+impl Layer for GroupNorm {
+    const NAME: &'static str = "GN";
+    type Config = GroupNormConfig;
+    type Module = Self;
+
+    fn build(config: &GroupNormConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 

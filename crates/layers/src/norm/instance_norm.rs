@@ -1,34 +1,35 @@
 //! `IN1d`, `IN2d` (alias `IN`), `IN3d`. Reference: `torch.nn.InstanceNorm2d`; Ulyanov et al. (2016).
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::{affine_parameters, channel_norm_repr, channels, normalisation};
 use super::check;
 use crate::observe::of_size;
 use crate::shape::wrong_channels;
-use crate::{Error, ErrorKind, Module, Parts, Result, Training, size};
+use crate::{Builder, Error, ErrorKind, Layer, Module, Parts, Result, Training, size};
 
-config_struct! {
-    /// Arguments of `IN1d`, `IN2d` and `IN3d`.
-    pub struct InstanceNormConfig {
-        required {
-            /// Channels.
-            num_features: i64,
-        }
-        optional {
-            /// Added to the variance before the root is taken.
-            eps: f64 = 1e-5,
-            /// Weight of the newest input in the running statistics; null for 0.
-            momentum: Option<f64> = Some(0.1),
-            /// Whether there are a weight and a bias for each channel.
-            affine: bool = false,
-            /// Whether running statistics are kept and used in evaluation.
-            track_running_stats: bool = false,
-            /// Whether there is a bias, where `affine` is true.
-            bias: bool = true,
-        }
-    }
+/// Arguments of `IN1d`, `IN2d` and `IN3d`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "IN2d", layer = InstanceNorm2d, channels = num_features)]
+pub struct InstanceNormConfig {
+    /// Channels.
+    pub num_features: i64,
+    /// Added to the variance before the root is taken.
+    #[config(default = 1e-5)]
+    pub eps: f64,
+    /// Weight of the newest input in the running statistics; null for 0.
+    #[config(default = Some(0.1))]
+    pub momentum: Option<f64>,
+    /// Whether there are a weight and a bias for each channel.
+    #[config(default = false)]
+    pub affine: bool,
+    /// Whether running statistics are kept and used in evaluation.
+    #[config(default = false)]
+    pub track_running_stats: bool,
+    /// Whether there is a bias, where `affine` is true.
+    #[config(default = true)]
+    pub bias: bool,
 }
 
 /// Instance norm: each channel of each sample has mean 0 and variance 1 before weight and bias.
@@ -93,6 +94,48 @@ impl InstanceNorm {
     }
 }
 
+/// The type `IN1d`.
+#[derive(Debug)]
+pub enum InstanceNorm1d {}
+
+impl Layer for InstanceNorm1d {
+    const NAME: &'static str = "IN1d";
+    type Config = InstanceNormConfig;
+    type Module = InstanceNorm;
+
+    fn build(config: &InstanceNormConfig, _: &Builder<'_>) -> Result<InstanceNorm> {
+        InstanceNorm::new(1, config)
+    }
+}
+
+/// The type `IN2d`.
+#[derive(Debug)]
+pub enum InstanceNorm2d {}
+
+impl Layer for InstanceNorm2d {
+    const NAME: &'static str = "IN2d";
+    type Config = InstanceNormConfig;
+    type Module = InstanceNorm;
+
+    fn build(config: &InstanceNormConfig, _: &Builder<'_>) -> Result<InstanceNorm> {
+        InstanceNorm::new(2, config)
+    }
+}
+
+/// The type `IN3d`.
+#[derive(Debug)]
+pub enum InstanceNorm3d {}
+
+impl Layer for InstanceNorm3d {
+    const NAME: &'static str = "IN3d";
+    type Config = InstanceNormConfig;
+    type Module = InstanceNorm;
+
+    fn build(config: &InstanceNormConfig, _: &Builder<'_>) -> Result<InstanceNorm> {
+        InstanceNorm::new(3, config)
+    }
+}
+
 impl Module for InstanceNorm {
     fn class(&self) -> &'static [&'static str] {
         match self.dims {
@@ -127,6 +170,7 @@ impl Module for InstanceNorm {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.training(&self.training);
         parts.parameter("weight", &self.weight);
         parts.parameter("bias", &self.bias);
         if let Some([mean, variance, batches]) = &self.running {
@@ -134,10 +178,6 @@ impl Module for InstanceNorm {
             parts.buffer("running_var", variance);
             parts.buffer("num_batches_tracked", batches);
         }
-    }
-
-    fn train(&self, training: bool) {
-        self.training.set(training);
     }
 
     fn extra_repr(&self) -> String {

@@ -1,28 +1,27 @@
 //! `LN`. Reference: `torch.nn.LayerNorm`; Ba et al., Layer Normalization (2016).
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::Tensor;
 
 use super::batch_norm::{affine_parameters, normalisation};
 use crate::explain::python;
-use crate::{Error, ErrorKind, Misfit, Module, NotSend, Parts, Result, Size};
+use crate::{Builder, Error, ErrorKind, Layer, Misfit, Module, NotSend, Parts, Result, Size};
 
-config_struct! {
-    /// Arguments of `LN`.
-    pub struct LayerNormConfig {
-        required {
-            /// The sizes of the last dimensions, over which the statistics are taken; an integer for the last one alone.
-            normalized_shape: Size,
-        }
-        optional {
-            /// Added to the variance before the root is taken.
-            eps: f64 = 1e-5,
-            /// Whether there are a weight and a bias for each element.
-            elementwise_affine: bool = true,
-            /// Whether there is a bias, where `elementwise_affine` is true.
-            bias: bool = true,
-        }
-    }
+/// Arguments of `LN`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "LN", layer = LayerNorm, channels = normalized_shape)]
+pub struct LayerNormConfig {
+    /// The sizes of the last dimensions, over which the statistics are taken; an integer for the last one alone.
+    pub normalized_shape: Size,
+    /// Added to the variance before the root is taken.
+    #[config(default = 1e-5)]
+    pub eps: f64,
+    /// Whether there are a weight and a bias for each element.
+    #[config(default = true)]
+    pub elementwise_affine: bool,
+    /// Whether there is a bias, where `elementwise_affine` is true.
+    #[config(default = true)]
+    pub bias: bool,
 }
 
 /// Layer norm: the last dimensions have mean 0 and variance 1 before weight and bias.
@@ -53,6 +52,16 @@ impl LayerNorm {
         }
         let (weight, bias) = affine_parameters(&normalized_shape, config.elementwise_affine, config.bias)?;
         Ok(Self { normalized_shape, eps: config.eps, weight, bias, _thread: NotSend::default() })
+    }
+}
+
+impl Layer for LayerNorm {
+    const NAME: &'static str = "LN";
+    type Config = LayerNormConfig;
+    type Module = Self;
+
+    fn build(config: &LayerNormConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 

@@ -1,31 +1,32 @@
 //! [`MaxPool`]: `MaxPool2d` and `MaxPool3d`. Reference: mmcv/cnn/bricks/wrappers.py, `torch.nn.MaxPool2d`.
 
-use mmcv_registry::{Dict, config_struct};
+use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
 use crate::explain::{elements, python};
-use crate::{Module, Output, Result, Size, single_input};
+use crate::{Builder, Layer, Module, Output, Result, Size, single_input};
 
-config_struct! {
-    /// Arguments of `MaxPool2d` and `MaxPool3d`.
-    pub struct MaxPoolConfig {
-        required {
-            /// Size of the window in pixels.
-            kernel_size: Size,
-        }
-        optional {
-            /// Step of the window in pixels; null for the size of the window.
-            stride: Option<Size> = None,
-            /// Pixels of negative infinity added at both ends of each dimension.
-            padding: Size = Size::All(0),
-            /// Distance of the window's elements in pixels.
-            dilation: Size = Size::All(1),
-            /// Whether the places of the largest values are given too.
-            return_indices: bool = false,
-            /// Whether a window that begins inside may end outside.
-            ceil_mode: bool = false,
-        }
-    }
+/// Arguments of `MaxPool2d` and `MaxPool3d`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "MaxPool2d", layer = MaxPool2d)]
+pub struct MaxPoolConfig {
+    /// Size of the window in pixels.
+    pub kernel_size: Size,
+    /// Step of the window in pixels; null for the size of the window.
+    #[config(default = None)]
+    pub stride: Option<Size>,
+    /// Pixels of negative infinity added at both ends of each dimension.
+    #[config(default = Size::All(0))]
+    pub padding: Size,
+    /// Distance of the window's elements in pixels.
+    #[config(default = Size::All(1))]
+    pub dilation: Size,
+    /// Whether the places of the largest values are given too.
+    #[config(default = false)]
+    pub return_indices: bool,
+    /// Whether a window that begins inside may end outside.
+    #[config(default = false)]
+    pub ceil_mode: bool,
 }
 
 /// The largest value of each window.
@@ -55,6 +56,34 @@ impl MaxPool {
         let padding = config.padding.broadcast_at_least(0, dims, "padding")?;
         let dilation = config.dilation.broadcast_at_least(1, dims, "dilation")?;
         Ok(Self { config: config.clone(), kernel_size, stride, padding, dilation })
+    }
+}
+
+/// The type `MaxPool2d`.
+#[derive(Debug)]
+pub enum MaxPool2d {}
+
+impl Layer for MaxPool2d {
+    const NAME: &'static str = "MaxPool2d";
+    type Config = MaxPoolConfig;
+    type Module = MaxPool;
+
+    fn build(config: &MaxPoolConfig, _: &Builder<'_>) -> Result<MaxPool> {
+        MaxPool::new(2, config)
+    }
+}
+
+/// The type `MaxPool3d`.
+#[derive(Debug)]
+pub enum MaxPool3d {}
+
+impl Layer for MaxPool3d {
+    const NAME: &'static str = "MaxPool3d";
+    type Config = MaxPoolConfig;
+    type Module = MaxPool;
+
+    fn build(config: &MaxPoolConfig, _: &Builder<'_>) -> Result<MaxPool> {
+        MaxPool::new(3, config)
     }
 }
 

@@ -1,26 +1,28 @@
 //! `nearest` and `bilinear`. Reference: `torch.nn.Upsample`, `torch.nn.functional.interpolate`.
 
-use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath, config_struct};
+use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::Tensor;
 
 use crate::explain::{elements, python};
 use crate::observe::of_size;
-use crate::{Error, Module, Result, Size, size};
+use crate::{Builder, Error, Layer, Module, Result, Size, size};
 
-config_struct! {
-    /// Arguments of `nearest` and `bilinear`.
-    pub struct UpsampleConfig {
-        optional {
-            /// Size of the output in pixels. Either this or `scale_factor` is given.
-            size: Option<Size> = None,
-            /// Factor by which the input grows. Either this or `size` is given; 0 counts as not given.
-            scale_factor: Option<ScaleFactor> = None,
-            /// Whether the centres of the pixels in the corners stay where they are; only for `bilinear`.
-            align_corners: Option<bool> = None,
-            /// Whether the factor is computed again from the rounded size of the output.
-            recompute_scale_factor: Option<bool> = None,
-        }
-    }
+/// Arguments of `nearest` and `bilinear`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "nearest", layer = NearestUpsample)]
+pub struct UpsampleConfig {
+    /// Size of the output in pixels. Either this or `scale_factor` is given.
+    #[config(default = None)]
+    pub size: Option<Size>,
+    /// Factor by which the input grows. Either this or `size` is given; 0 counts as not given.
+    #[config(default = None)]
+    pub scale_factor: Option<ScaleFactor>,
+    /// Whether the centres of the pixels in the corners stay where they are; only for `bilinear`.
+    #[config(default = None)]
+    pub align_corners: Option<bool>,
+    /// Whether the factor is computed again from the rounded size of the output.
+    #[config(default = None)]
+    pub recompute_scale_factor: Option<bool>,
 }
 
 /// The factor by which each dimension grows: one for all, or one for each.
@@ -124,6 +126,34 @@ impl Upsample {
                 Err(Error::argument("scale_factor", "neither", reason))
             }
         }
+    }
+}
+
+/// The type `nearest`.
+#[derive(Debug)]
+pub enum NearestUpsample {}
+
+impl Layer for NearestUpsample {
+    const NAME: &'static str = "nearest";
+    type Config = UpsampleConfig;
+    type Module = Upsample;
+
+    fn build(config: &UpsampleConfig, _: &Builder<'_>) -> Result<Upsample> {
+        Upsample::new(Interpolation::Nearest, config)
+    }
+}
+
+/// The type `bilinear`.
+#[derive(Debug)]
+pub enum BilinearUpsample {}
+
+impl Layer for BilinearUpsample {
+    const NAME: &'static str = "bilinear";
+    type Config = UpsampleConfig;
+    type Module = Upsample;
+
+    fn build(config: &UpsampleConfig, _: &Builder<'_>) -> Result<Upsample> {
+        Upsample::new(Interpolation::Bilinear, config)
     }
 }
 

@@ -1,26 +1,24 @@
 //! `pixel_shuffle`. Reference: mmcv/cnn/bricks/upsample.py, `PixelShufflePack`.
 
-use mmcv_registry::config_struct;
+use mmcv_registry::Config;
 use tch::Tensor;
 
 use crate::conv::{Conv, ConvConfig, Padding};
 use crate::init::{self, Distribution};
-use crate::{Error, Module, Parts, Result, Size, run_child};
+use crate::{Builder, Error, Layer, Module, Parts, Result, Size, run_child};
 
-config_struct! {
-    /// Arguments of `pixel_shuffle`.
-    pub struct PixelShufflePackConfig {
-        required {
-            /// Channels of the input.
-            in_channels: i64,
-            /// Channels of the output.
-            out_channels: i64,
-            /// Factor by which height and width grow.
-            scale_factor: i64,
-            /// Size of the convolution's kernel.
-            upsample_kernel: i64,
-        }
-    }
+/// Arguments of `pixel_shuffle`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "pixel_shuffle", layer = PixelShufflePack)]
+pub struct PixelShufflePackConfig {
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Factor by which height and width grow.
+    pub scale_factor: i64,
+    /// Size of the convolution's kernel.
+    pub upsample_kernel: i64,
 }
 
 /// A convolution that makes `scale_factor^2` times the channels, which are then rearranged into pixels.
@@ -51,10 +49,20 @@ impl PixelShufflePack {
             return Err(Error::argument("upsample_kernel", upsample_kernel, "expected a positive integer"));
         }
         let padding = Padding::Size(Size::All((upsample_kernel - 1) / 2));
-        let conv = ConvConfig { padding, ..ConvConfig::new(in_channels, expanded, upsample_kernel.into()) };
+        let conv = ConvConfig { padding, ..ConvConfig::new(in_channels, expanded, upsample_kernel) };
         let layer = Self { upsample_conv: Conv::new(2, &conv)?, scale_factor };
         layer.init_weights()?;
         Ok(layer)
+    }
+}
+
+impl Layer for PixelShufflePack {
+    const NAME: &'static str = "pixel_shuffle";
+    type Config = PixelShufflePackConfig;
+    type Module = Self;
+
+    fn build(config: &PixelShufflePackConfig, _: &Builder<'_>) -> Result<Self> {
+        Self::new(config)
     }
 }
 

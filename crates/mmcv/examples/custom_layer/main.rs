@@ -1,18 +1,16 @@
 //! A type of one's own, registered with one call and built from a dict.
 #![allow(clippy::print_stdout)]
 
-use mmcv::layers::{Result, build_from};
+use mmcv::layers::Result;
 use mmcv::prelude::*;
 use tch::{Kind, Tensor};
 
-config_struct! {
-    /// Arguments of `MyUpsample`.
-    pub struct MyUpsampleConfig {
-        required {
-            /// Factor by which height and width grow.
-            scale_factor: i64,
-        }
-    }
+/// Arguments of `MyUpsample`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(crate = mmcv::registry)]
+struct MyUpsampleConfig {
+    /// Factor by which height and width grow.
+    scale_factor: i64,
 }
 
 /// Repeats every pixel.
@@ -32,14 +30,20 @@ impl Module for MyUpsample {
     }
 }
 
-fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    build_from(arguments, |config: &MyUpsampleConfig| Ok(MyUpsample { scale_factor: config.scale_factor }))
+impl Layer for MyUpsample {
+    const NAME: &'static str = "MyUpsample";
+    type Config = MyUpsampleConfig;
+    type Module = Self;
+
+    fn build(config: &MyUpsampleConfig, _: &Builder<'_>) -> Result<Self> {
+        Ok(Self { scale_factor: config.scale_factor })
+    }
 }
 
 /// Registers the type, builds it and runs it.
 #[allow(unreachable_pub)]
 pub fn main() -> Result<()> {
-    MODELS.add(Spec { fields: MyUpsampleConfig::FIELDS, ..Spec::new("MyUpsample", build) })?;
+    MODELS.add(MyUpsample::SPEC)?;
 
     let layer = build_upsample_layer(&config! { type: "MyUpsample", scale_factor: 2 }, &dict! {})?;
     let output = layer.forward(&Tensor::f_ones([1, 3, 4, 4], (Kind::Float, tch::Device::Cpu))?)?;

@@ -6,56 +6,51 @@ use mmcv::prelude::*;
 use mmcv::registry::{FromConfig, KeyPath};
 use tch::nn::Sgd;
 
-config_struct! {
-    /// A network and how it is trained.
-    pub struct TrainingConfig {
-        required {
-            /// The network: the dict of a registered type.
-            model: Dict,
-            /// The optimiser: stochastic gradient descent.
-            sgd: SgdConfig,
-        }
-        optional {
-            /// Seed of the initial weights and of the order of the pictures.
-            seed: i64 = 0,
-            /// Number of passes over the training pictures.
-            max_epochs: i64 = 12,
-            /// Number of pictures in a batch, at least 2.
-            batch_size: i64 = 64,
-            /// When the learning rate falls; null for never.
-            multi_step_lr: Option<MultiStepLrConfig> = None,
-        }
-    }
+/// A network and how it is trained.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(crate = mmcv::registry)]
+pub struct TrainingConfig {
+    /// The network: the dict of a registered type.
+    pub model: Dict,
+    /// The optimiser: stochastic gradient descent.
+    pub sgd: SgdConfig,
+    /// Seed of the initial weights and of the order of the pictures.
+    #[config(default = 0)]
+    pub seed: i64,
+    /// Number of passes over the training pictures.
+    #[config(default = 12)]
+    pub max_epochs: i64,
+    /// Number of pictures in a batch, at least 2.
+    #[config(default = 64)]
+    pub batch_size: i64,
+    /// When the learning rate falls; null for never.
+    #[config(default = None)]
+    pub multi_step_lr: Option<MultiStepLrConfig>,
 }
 
-config_struct! {
-    /// Arguments of `torch.optim.SGD`.
-    pub struct SgdConfig {
-        required {
-            /// Learning rate at first.
-            lr: f64,
-        }
-        optional {
-            /// Share of the last step that is done again.
-            momentum: f64 = 0.0,
-            /// Factor of the weights that is added to their gradients.
-            weight_decay: f64 = 0.0,
-        }
-    }
+/// Arguments of `torch.optim.SGD`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(crate = mmcv::registry)]
+pub struct SgdConfig {
+    /// Learning rate at first.
+    pub lr: f64,
+    /// Share of the last step that is done again.
+    #[config(default = 0.0)]
+    pub momentum: f64,
+    /// Factor of the weights that is added to their gradients.
+    #[config(default = 0.0)]
+    pub weight_decay: f64,
 }
 
-config_struct! {
-    /// Arguments of `torch.optim.lr_scheduler.MultiStepLR`.
-    pub struct MultiStepLrConfig {
-        required {
-            /// Numbers of epochs after which the learning rate is multiplied.
-            milestones: Vec<i64>,
-        }
-        optional {
-            /// What it is multiplied by.
-            gamma: f64 = 0.1,
-        }
-    }
+/// Arguments of `torch.optim.lr_scheduler.MultiStepLR`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(crate = mmcv::registry)]
+pub struct MultiStepLrConfig {
+    /// Numbers of epochs after which the learning rate is multiplied.
+    pub milestones: Vec<i64>,
+    /// What it is multiplied by.
+    #[config(default = 0.1)]
+    pub gamma: f64,
 }
 
 impl TrainingConfig {
@@ -73,7 +68,7 @@ impl TrainingConfig {
     /// The network with its initial weights, which follow from the seed.
     pub fn build_network(&self) -> Result<Box<dyn Module>> {
         tch::manual_seed(self.seed);
-        let builder = Builder::default().at(|path| path.key("model"));
+        let builder = Builder::new(&MODELS).at(|path| path.key("model"));
         let network = builder.model(&Config::Dict(self.model.clone()))?;
         network.init_weights().context("cannot initialise the network")?;
         Ok(network)

@@ -55,7 +55,7 @@ fn entries<B: Clone>(registry: &Registry<B>) -> impl Iterator<Item = Entry> {
 
 fn entry<B: Clone>(spec: &Spec<B>) -> Entry {
     let Spec { name, aliases, group, doc, source, fields, abbreviation, .. } = spec.clone();
-    Spec { name, aliases, group, doc, source, fields, abbreviation, build: () }
+    Spec { aliases, group, doc, source, fields, abbreviation, ..Spec::new(name, ()) }
 }
 
 /// A layer, or else an initializer of that name.

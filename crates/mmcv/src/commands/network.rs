@@ -7,7 +7,7 @@ use clap::Args;
 use mmcv_layers::explain::Explanation;
 use mmcv_layers::{Builder, ErrorKind, init};
 use mmcv_models::{MODELS, Recipe};
-use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath, config, nearest};
+use mmcv_registry::{Config, ConfigError, ConfigErrorKind, ConfigStruct, Dict, KeyPath, config, nearest};
 use tch::Tensor;
 
 use super::weights::read_config;

@@ -1,7 +1,7 @@
 //! The arguments of `HRNet`, and the networks of the paper.
 
 use mmcv_layers::{Error, Result};
-use mmcv_registry::{Config, Dict, config, config_struct, config_words, dict};
+use mmcv_registry::{Config, Dict, config, dict};
 
 /// The paper's networks: their name and the channels of the branch with the highest resolution; each further branch has twice
 /// the channels of the one before. Stages 2 to 4 have 1, 4 and 3 modules of 2, 3 and 4 branches.
@@ -16,82 +16,86 @@ const FIRST_CHANNELS: i64 = 64;
 const MOST_BRANCHES: i64 = 16;
 const MOST_PARTS: i64 = 1000;
 
-config_words! {
-    /// The blocks of a stage.
-    pub enum HRBlock {
-        /// Two 3x3 convolutions.
-        Basic = "BASIC",
-        /// A 3x3 convolution between two 1x1 convolutions, which give four times as many channels.
-        Bottleneck = "BOTTLENECK",
-    }
+/// The blocks of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum HRBlock {
+    /// Two 3x3 convolutions.
+    #[config(word = "BASIC")]
+    Basic,
+    /// A 3x3 convolution between two 1x1 convolutions, which give four times as many channels.
+    #[config(word = "BOTTLENECK")]
+    Bottleneck,
 }
 
-config_struct! {
-    /// One stage of `HRNet`.
-    pub struct HRStageConfig {
-        required {
-            /// Number of modules.
-            num_modules: i64,
-            /// Number of branches in each module.
-            num_branches: i64,
-            /// The blocks: `BASIC` or `BOTTLENECK`.
-            block: HRBlock,
-            /// Number of blocks in each branch.
-            num_blocks: Vec<i64>,
-            /// Channels of each branch; of bottlenecks the channels inside.
-            num_channels: Vec<i64>,
-        }
-    }
+/// One stage of `HRNet`.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct HRStageConfig {
+    /// Number of modules.
+    pub num_modules: i64,
+    /// Number of branches in each module.
+    pub num_branches: i64,
+    /// The blocks: `BASIC` or `BOTTLENECK`.
+    pub block: HRBlock,
+    /// Number of blocks in each branch.
+    pub num_blocks: Vec<i64>,
+    /// Channels of each branch; of bottlenecks the channels inside.
+    pub num_channels: Vec<i64>,
 }
 
-config_struct! {
-    /// The four stages of `HRNet`.
-    pub struct HRNetExtra {
-        required {
-            /// The first stage, of which the blocks of the first branch are used.
-            stage1: HRStageConfig,
-            /// The second stage.
-            stage2: HRStageConfig,
-            /// The third stage.
-            stage3: HRStageConfig,
-            /// The fourth stage.
-            stage4: HRStageConfig,
-        }
-    }
+/// The four stages of `HRNet`.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct HRNetExtra {
+    /// The first stage, of which the blocks of the first branch are used.
+    pub stage1: HRStageConfig,
+    /// The second stage.
+    pub stage2: HRStageConfig,
+    /// The third stage.
+    pub stage3: HRStageConfig,
+    /// The fourth stage.
+    pub stage4: HRStageConfig,
 }
 
-config_struct! {
-    /// Arguments of `HRNet`.
-    pub struct HRNetConfig {
-        optional {
-            /// One of the paper's networks: w18, w30, w32, w40, w44, w48 or w64; `extra` is stronger.
-            arch: String = "w32".to_owned(),
-            /// The stages, `stage1` to `stage4`; null for those of `arch`.
-            extra: Option<HRNetExtra> = None,
-            /// Channels of the input.
-            in_channels: i64 = 3,
-            /// The convolutions, but for those of the first stage; null for `Conv2d`.
-            conv_cfg: Option<Dict> = None,
-            /// The normalisations, but for those of the first stage.
-            norm_cfg: Dict = dict! { type: "BN" },
-            /// Whether batch norms stay in evaluation mode in training.
-            norm_eval: bool = false,
-            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
-            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
-            with_cp: bool = false,
-            /// As in the reference: a rule for the last norms of the blocks, which is never applied.
-            zero_init_residual: bool = false,
-            /// Whether all branches are given, or the one with the highest resolution alone.
-            multiscale_output: bool = true,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::List(vec![
+/// Arguments of `HRNet`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "HRNet", layer = super::HRNet)]
+pub struct HRNetConfig {
+    /// One of the paper's networks: w18, w30, w32, w40, w44, w48 or w64; `extra` is stronger.
+    #[config(default = "w32".to_owned())]
+    pub arch: String,
+    /// The stages, `stage1` to `stage4`; null for those of `arch`.
+    #[config(default = None)]
+    pub extra: Option<HRNetExtra>,
+    /// Channels of the input.
+    #[config(default = 3)]
+    pub in_channels: i64,
+    /// The convolutions, but for those of the first stage; null for `Conv2d`.
+    #[config(default = None)]
+    pub conv_cfg: Option<Dict>,
+    /// The normalisations, but for those of the first stage.
+    #[config(default = dict! { type: "BN" })]
+    pub norm_cfg: Dict,
+    /// Whether batch norms stay in evaluation mode in training.
+    #[config(default = false)]
+    pub norm_eval: bool,
+    /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+    /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
+    #[config(default = false)]
+    pub with_cp: bool,
+    /// As in the reference: a rule for the last norms of the blocks, which is never applied.
+    #[config(default = false)]
+    pub zero_init_residual: bool,
+    /// Whether all branches are given, or the one with the highest resolution alone.
+    #[config(default = true)]
+    pub multiscale_output: bool,
+    /// Rules of initialisation.
+    #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: "Conv2d" },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
-            ]),
-            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
-            pretrained: Option<String> = None,
-        }
-    }
+            ]))]
+    pub init_cfg: Config,
+    /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+    #[config(default = None)]
+    pub pretrained: Option<String>,
 }
 
 impl HRStageConfig {

@@ -3,8 +3,10 @@
 
 use mmcv_bricks::{Bias, ConvModule, ConvModuleConfig};
 use mmcv_layers::containers::Children;
-use mmcv_layers::{Arguments, Builder, Error, InitCfg, Module, Output, Parts, Result, Size, no_options, run_child};
-use mmcv_registry::{Config, Dict, config, config_struct, dict};
+use mmcv_layers::{
+    Builder, Error, InitCfg, Layer, Module, Output, Parts, Registry, Result, Size, no_options, run_child,
+};
+use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
 
 use super::parts::PlainList;
@@ -13,22 +15,21 @@ use super::{Bottleneck, ResLayer, StageConfig};
 /// Channels to which those of each branch are brought.
 const CHANNELS: [i64; 4] = [128, 256, 512, 1024];
 
-config_struct! {
-    /// Arguments of `HRFuseScales`.
-    pub struct HRFuseScalesConfig {
-        required {
-            /// Channels of each branch, up to four of them.
-            in_channels: Vec<i64>,
-        }
-        optional {
-            /// Channels of the output.
-            out_channels: i64 = 2048,
-            /// The normalisations after the convolutions that halve, and after the last one.
-            norm_cfg: Dict = dict! { type: "BN", momentum: 0.1 },
-            /// Rules of initialisation.
-            init_cfg: Config = config! { type: "Normal", layer: "Linear", std: 0.01 },
-        }
-    }
+/// Arguments of `HRFuseScales`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "HRFuseScales", layer = HRFuseScales)]
+pub struct HRFuseScalesConfig {
+    /// Channels of each branch, up to four of them.
+    pub in_channels: Vec<i64>,
+    /// Channels of the output.
+    #[config(default = 2048)]
+    pub out_channels: i64,
+    /// The normalisations after the convolutions that halve, and after the last one.
+    #[config(default = dict! { type: "BN", momentum: 0.1 })]
+    pub norm_cfg: Dict,
+    /// Rules of initialisation.
+    #[config(default = config! { type: "Normal", layer: "Linear", std: 0.01 })]
+    pub init_cfg: Config,
 }
 
 /// Brings the branches of [`HRNet`](super::HRNet) together at the lowest resolution.
@@ -64,7 +65,7 @@ impl HRFuseScales {
         let conv = |inputs, outputs, size: i64| {
             let config = ConvModuleConfig {
                 stride: Size::All(if size == 3 { 2 } else { 1 }),
-                padding: Config::Int(size / 2),
+                padding: (size / 2).into(),
                 bias: Bias::Given(false),
                 norm_cfg: Some(config.norm_cfg.clone()),
                 ..ConvModuleConfig::new(inputs, outputs, Size::All(size))
@@ -109,6 +110,20 @@ impl HRFuseScales {
     }
 }
 
+impl Layer for HRFuseScales {
+    const NAME: &'static str = "HRFuseScales";
+    type Config = HRFuseScalesConfig;
+    type Module = Self;
+
+    fn build(config: &HRFuseScalesConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Module for HRFuseScales {
     fn class(&self) -> &'static [&'static str] {
         &["HRFuseScales", "BaseModule"]
@@ -124,22 +139,9 @@ impl Module for HRFuseScales {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("increase_layers", &self.increase_layers);
         parts.child("downsample_layers", &self.downsample_layers);
         parts.child("final_layer", &self.final_layer);
     }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-}
-
-/// Builds `HRFuseScales` from a dict.
-pub(crate) fn build_fuse_scales(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<HRFuseScalesConfig>()?;
-    Ok(Box::new(HRFuseScales::new(&arguments.here(), &config)?))
 }

@@ -9,7 +9,7 @@ mod parts;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Arguments, Builder, InitCfg, KeyDialect, Module, Output, Parts, Result, Sequential, call_child, run_child,
+    Builder, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child, run_child,
 };
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -18,7 +18,6 @@ use crate::backbone::{Backbone, evaluate_batch_norms, last, rules};
 use crate::resnet::{BasicBlock, BlockKind, Bottleneck, ConvNorm, Kernel, ResLayer, StageConfig, norm};
 
 pub use config::{HRBlock, HRNetConfig, HRNetExtra, HRStageConfig};
-pub(crate) use fuse_scales::build_fuse_scales;
 pub use fuse_scales::{HRFuseScales, HRFuseScalesConfig};
 use module::HRStage;
 use parts::{PlainList, conv_norm};
@@ -120,6 +119,20 @@ fn transition(builder: &Builder<'_>, config: &HRNetConfig, before: &[i64], after
     Ok(PlainList(layers))
 }
 
+impl Layer for HRNet {
+    const NAME: &'static str = "HRNet";
+    type Config = HRNetConfig;
+    type Module = Self;
+
+    fn build(config: &HRNetConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Backbone for HRNet {
     /// The branches of the last stage.
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
@@ -155,6 +168,9 @@ impl Module for HRNet {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.property("norm1", self.conv1.norm());
+        parts.property("norm2", self.conv2.norm());
+        parts.init_cfg(&self.init_cfg);
         self.conv1.parts(parts);
         self.conv2.parts(parts);
         parts.child("relu", &self.relu);
@@ -165,29 +181,9 @@ impl Module for HRNet {
         }
     }
 
-    fn train(&self, training: bool) {
-        for (_, child) in Parts::of(self).children {
-            child.train(training);
-        }
+    fn after_train(&self, training: bool) {
         if training && self.norm_eval {
             evaluate_batch_norms(self);
-        }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-
-    /// The children, and the norms of the stem as `norm1` and `norm2` too, whatever their names.
-    fn attribute(&self, name: &str) -> Option<&dyn Module> {
-        match name {
-            "norm1" => Some(self.conv1.norm()),
-            "norm2" => Some(self.conv2.norm()),
-            _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
         }
     }
 
@@ -196,10 +192,4 @@ impl Module for HRNet {
         let heads = ["classifier.", "incre_modules.", "downsamp_modules.", "final_layer."];
         vec![heads.into_iter().fold(KeyDialect::new("msra"), KeyDialect::with_head)]
     }
-}
-
-/// Builds `HRNet` from a dict.
-pub(crate) fn build(arguments: &Arguments<'_>) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<HRNetConfig>()?;
-    Ok(Box::new(HRNet::new(&arguments.here(), &config)?))
 }

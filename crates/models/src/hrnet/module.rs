@@ -132,19 +132,12 @@ impl Module for HRModule {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         parts.child("branches", &self.branches);
         if !self.fuse_layers.0.is_empty() {
             parts.child("fuse_layers", &self.fuse_layers);
         }
         parts.child("relu", &self.relu);
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }
 
@@ -211,16 +204,9 @@ impl Module for HRStage {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
         for (index, module) in self.modules.iter().enumerate() {
             parts.child(index.to_string(), module);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
     }
 }

@@ -227,27 +227,14 @@ impl Module for ResidualBlock {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        for (index, layer) in self.layers.iter().enumerate() {
+            parts.property(format!("norm{}", index + 1), layer.norm());
+        }
+        parts.init_cfg(&self.init_cfg);
         self.layers.iter().for_each(|layer| layer.parts(parts));
         self.shortcut.parts(parts);
         for (name, plugin) in self.layers.iter().flat_map(|layer| &layer.plugins) {
             parts.child(name.as_str(), &**plugin);
-        }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.init_weights(self)
-    }
-
-    /// The children, and the norms as `norm1`, `norm2` and `norm3` too, whatever their names.
-    fn attribute(&self, name: &str) -> Option<&dyn Module> {
-        let norm = (1..).zip(&self.layers).find(|(number, _)| name == format!("norm{number}"));
-        match norm {
-            Some((_, layer)) => Some(layer.norm()),
-            None => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
         }
     }
 }

@@ -1,144 +1,160 @@
 //! The arguments of `ResNet`, `ResNetV1c` and `ResNetV1d`, and what the other networks of the family have of them.
 
 use mmcv_layers::{Error, Result};
-use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, config_struct, config_words, dict};
+use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, dict};
 
 use super::block::Plugin;
 use crate::backbone::{check_frozen_stages, check_out_indices, rules};
 
-config_words! {
-    /// Which convolution of a bottleneck has the block's stride.
-    pub enum Style {
-        /// The 3x3 convolution.
-        Pytorch = "pytorch",
-        /// The first 1x1 convolution.
-        Caffe = "caffe",
-    }
+/// Which convolution of a bottleneck has the block's stride.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum Style {
+    /// The 3x3 convolution.
+    Pytorch,
+    /// The first 1x1 convolution.
+    Caffe,
 }
 
-config_words! {
-    /// Where in a bottleneck a plugin stands.
-    pub enum Position {
-        /// After the first convolution, with its norm and activation.
-        AfterConv1 = "after_conv1",
-        /// After the second convolution, with its norm and activation.
-        AfterConv2 = "after_conv2",
-        /// After the third convolution with its norm, before the addition.
-        AfterConv3 = "after_conv3",
-    }
+/// Where in a bottleneck a plugin stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
+pub enum Position {
+    /// After the first convolution, with its norm and activation.
+    AfterConv1,
+    /// After the second convolution, with its norm and activation.
+    AfterConv2,
+    /// After the third convolution with its norm, before the addition.
+    AfterConv3,
 }
 
-config_struct! {
-    /// A layer that is put into the bottlenecks of a network, as in mmdetection.
-    pub struct PluginConfig {
-        required {
-            /// The layer: its `in_channels` are given; `postfix` is added to its name.
-            cfg: Dict,
-            /// Where in a bottleneck: `after_conv1`, `after_conv2` or `after_conv3`.
-            position: Position,
-        }
-        optional {
-            /// Whether each stage has it; null for all.
-            stages: Option<Vec<bool>> = None,
-        }
-    }
+/// A layer that is put into the bottlenecks of a network, as in mmdetection.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct PluginConfig {
+    /// The layer: its `in_channels` are given; `postfix` is added to its name.
+    pub cfg: Dict,
+    /// Where in a bottleneck: `after_conv1`, `after_conv2` or `after_conv3`.
+    pub position: Position,
+    /// Whether each stage has it; null for all.
+    #[config(default = None)]
+    pub stages: Option<Vec<bool>>,
 }
 
-config_struct! {
-    /// Arguments that all networks of the family have.
-    pub struct ResNetOptions {
-        optional {
-            /// Channels of the input.
-            in_channels: i64 = 3,
-            /// Channels of the stem's output; null for `base_channels`.
-            stem_channels: Option<i64> = Some(64),
-            /// Channels inside the blocks of the first stage; each stage has twice those of the one before.
-            base_channels: i64 = 64,
-            /// Channels that a block gives for each one inside; null for the block's own: 1 with two convolutions, 4 with
-            /// three.
-            expansion: Option<i64> = None,
-            /// Number of stages, 1 to 4.
-            num_stages: i64 = 4,
-            /// Stride of the first block of each stage.
-            strides: Vec<i64> = vec![1, 2, 2, 2],
-            /// Distance of the elements of the 3x3 kernels of each stage, in pixels.
-            dilations: Vec<i64> = vec![1, 1, 1, 1],
-            /// Whether the first block of a stage with dilation has half of it, as in mmsegmentation.
-            contract_dilation: bool = false,
-            /// The dilation of each block of the last stage, in place of the stage's, as in mmsegmentation; null for none.
-            multi_grid: Option<Vec<i64>> = None,
-            /// The stages that are given, from 0.
-            out_indices: Vec<i64> = vec![3],
-            /// Whether the 3x3 convolution (`pytorch`) or the first 1x1 convolution (`caffe`) has the stride of a bottleneck.
-            style: Style = Style::Pytorch,
-            /// Whether the stem has three 3x3 convolutions in place of one 7x7 convolution.
-            deep_stem: bool = false,
-            /// Whether shortcuts with a stride are pooled, in place of a convolution with that stride.
-            avg_down: bool = false,
-            /// The stages whose parameters are not trained: -1 for none, 0 for the stem, up to `num_stages`.
-            frozen_stages: i64 = -1,
-            /// The convolutions; null for `Conv2d`.
-            conv_cfg: Option<Dict> = None,
-            /// The normalisations.
-            norm_cfg: Dict = dict! { type: "BN", requires_grad: true },
-            /// Whether batch norms stay in evaluation mode in training.
-            norm_eval: bool = false,
-            /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
-            /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
-            with_cp: bool = false,
-            /// Whether `init_weights` sets the last norm of each block to 0, so that the block changes nothing at first.
-            zero_init_residual: bool = true,
-            /// Rules of initialisation.
-            init_cfg: Config = Config::List(vec![
+/// Arguments that all networks of the family have.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct ResNetOptions {
+    /// Channels of the input.
+    #[config(default = 3)]
+    pub in_channels: i64,
+    /// Channels of the stem's output; null for `base_channels`.
+    #[config(default = Some(64))]
+    pub stem_channels: Option<i64>,
+    /// Channels inside the blocks of the first stage; each stage has twice those of the one before.
+    #[config(default = 64)]
+    pub base_channels: i64,
+    /// Channels that a block gives for each one inside; null for the block's own: 1 with two convolutions, 4 with
+    /// three.
+    #[config(default = None)]
+    pub expansion: Option<i64>,
+    /// Number of stages, 1 to 4.
+    #[config(default = 4)]
+    pub num_stages: i64,
+    /// Stride of the first block of each stage.
+    #[config(default = vec![1, 2, 2, 2])]
+    pub strides: Vec<i64>,
+    /// Distance of the elements of the 3x3 kernels of each stage, in pixels.
+    #[config(default = vec![1, 1, 1, 1])]
+    pub dilations: Vec<i64>,
+    /// Whether the first block of a stage with dilation has half of it, as in mmsegmentation.
+    #[config(default = false)]
+    pub contract_dilation: bool,
+    /// The dilation of each block of the last stage, in place of the stage's, as in mmsegmentation; null for none.
+    #[config(default = None)]
+    pub multi_grid: Option<Vec<i64>>,
+    /// The stages that are given, from 0.
+    #[config(default = vec![3])]
+    pub out_indices: Vec<i64>,
+    /// Whether the 3x3 convolution (`pytorch`) or the first 1x1 convolution (`caffe`) has the stride of a bottleneck.
+    #[config(default = Style::Pytorch)]
+    pub style: Style,
+    /// Whether the stem has three 3x3 convolutions in place of one 7x7 convolution.
+    #[config(default = false)]
+    pub deep_stem: bool,
+    /// Whether shortcuts with a stride are pooled, in place of a convolution with that stride.
+    #[config(default = false)]
+    pub avg_down: bool,
+    /// The stages whose parameters are not trained: -1 for none, 0 for the stem, up to `num_stages`.
+    #[config(default = -1)]
+    pub frozen_stages: i64,
+    /// The convolutions; null for `Conv2d`.
+    #[config(default = None)]
+    pub conv_cfg: Option<Dict>,
+    /// The normalisations.
+    #[config(default = dict! { type: "BN", requires_grad: true })]
+    pub norm_cfg: Dict,
+    /// Whether batch norms stay in evaluation mode in training.
+    #[config(default = false)]
+    pub norm_eval: bool,
+    /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
+    /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
+    #[config(default = false)]
+    pub with_cp: bool,
+    /// Whether `init_weights` sets the last norm of each block to 0, so that the block changes nothing at first.
+    #[config(default = true)]
+    pub zero_init_residual: bool,
+    /// Rules of initialisation.
+    #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
-            ]),
-            /// Probability with which the last block is left out for a sample in training, 0 to 1; it grows from 0 block by
-            /// block.
-            drop_path_rate: f64 = 0.0,
-            /// Layers that are put into the bottlenecks, as in mmdetection; null for none.
-            plugins: Option<Vec<PluginConfig>> = None,
-            /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
-            pretrained: Option<String> = None,
-            /// Accepted as null for mmdetection's configs: there are no deformable convolutions here.
-            dcn: Config = Config::Null,
-            /// Accepted for mmdetection's configs: the stages in which `dcn` would be used.
-            stage_with_dcn: Vec<bool> = vec![false, false, false, false],
-        }
-    }
+            ]))]
+    pub init_cfg: Config,
+    /// Probability with which the last block is left out for a sample in training, 0 to 1; it grows from 0 block by
+    /// block.
+    #[config(default = 0.0)]
+    pub drop_path_rate: f64,
+    /// Layers that are put into the bottlenecks, as in mmdetection; null for none.
+    #[config(default = None)]
+    pub plugins: Option<Vec<PluginConfig>>,
+    /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+    #[config(default = None)]
+    pub pretrained: Option<String>,
+    /// Accepted as null for mmdetection's configs: there are no deformable convolutions here.
+    #[config(default = Config::Null)]
+    pub dcn: Config,
+    /// Accepted for mmdetection's configs: the stages in which `dcn` would be used.
+    #[config(default = vec![false, false, false, false])]
+    pub stage_with_dcn: Vec<bool>,
 }
 
-config_struct! {
-    /// Arguments of `ResNet`.
-    pub struct ResNetConfig {
-        required {
-            /// Number of layers: 18, 34, 50, 101 or 152.
-            depth: i64,
-        }
-        inherit options: ResNetOptions {}
-    }
+/// Arguments of `ResNet`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ResNet", layer = super::ResNet)]
+pub struct ResNetConfig {
+    /// Number of layers: 18, 34, 50, 101 or 152.
+    pub depth: i64,
+    /// The arguments that several types have.
+    #[config(flatten)]
+    pub options: ResNetOptions,
 }
 
-config_struct! {
-    /// Arguments of `ResNetV1c`.
-    pub struct ResNetV1cConfig {
-        required {
-            /// Number of layers: 18, 34, 50, 101 or 152.
-            depth: i64,
-        }
-        inherit options: ResNetOptions { deep_stem = true } without { deep_stem, avg_down }
-    }
+/// Arguments of `ResNetV1c`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ResNetV1c", layer = super::ResNetV1c)]
+pub struct ResNetV1cConfig {
+    /// Number of layers: 18, 34, 50, 101 or 152.
+    pub depth: i64,
+    /// The arguments that several types have.
+    #[config(flatten(deep_stem = true), without(deep_stem, avg_down))]
+    pub options: ResNetOptions,
 }
 
-config_struct! {
-    /// Arguments of `ResNetV1d`.
-    pub struct ResNetV1dConfig {
-        required {
-            /// Number of layers: 18, 34, 50, 101 or 152.
-            depth: i64,
-        }
-        inherit options: ResNetOptions { deep_stem = true, avg_down = true } without { deep_stem, avg_down }
-    }
+/// Arguments of `ResNetV1d`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ResNetV1d", layer = super::ResNetV1d)]
+pub struct ResNetV1dConfig {
+    /// Number of layers: 18, 34, 50, 101 or 152.
+    pub depth: i64,
+    /// The arguments that several types have.
+    #[config(flatten(deep_stem = true, avg_down = true), without(deep_stem, avg_down))]
+    pub options: ResNetOptions,
 }
 
 impl ResNetOptions {

@@ -14,9 +14,9 @@ mod stem;
 use std::sync::Once;
 
 use mmcv_layers::{
-    Arguments, Builder, Error, InitCfg, KeyDialect, Module, Output, Parts, Result, init, observe, run_child,
+    Builder, Error, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, init, observe, run_child,
 };
-use mmcv_registry::{Config, Dict, FromConfig};
+use mmcv_registry::{Config, Dict};
 use tch::{Device, Kind, Tensor};
 
 use crate::backbone::{Backbone, evaluate_batch_norms, freeze, last};
@@ -239,6 +239,56 @@ impl ResNet {
     }
 }
 
+impl Layer for ResNet {
+    const NAME: &'static str = "ResNet";
+    type Config = ResNetConfig;
+    type Module = Self;
+
+    fn build(config: &ResNetConfig, builder: &Builder<'_>) -> Result<Self> {
+        Self::new(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
+/// The type `ResNetV1c`.
+#[derive(Debug)]
+pub enum ResNetV1c {}
+
+impl Layer for ResNetV1c {
+    const NAME: &'static str = "ResNetV1c";
+    type Config = ResNetV1cConfig;
+    type Module = ResNet;
+
+    fn build(config: &ResNetV1cConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        ResNet::new_v1c(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
+/// The type `ResNetV1d`.
+#[derive(Debug)]
+pub enum ResNetV1d {}
+
+impl Layer for ResNetV1d {
+    const NAME: &'static str = "ResNetV1d";
+    type Config = ResNetV1dConfig;
+    type Module = ResNet;
+
+    fn build(config: &ResNetV1dConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        ResNet::new_v1d(builder, config)
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Backbone for ResNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = self.stem.forward(input)?;
@@ -267,24 +317,21 @@ impl Module for ResNet {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        if let Some(norm) = self.stem.norm() {
+            parts.property("norm1", norm);
+        }
+        parts.init_cfg(&self.init_cfg);
         self.stem.parts(parts);
         for (index, stage) in self.stages.iter().enumerate() {
             parts.child(format!("layer{}", index + 1), stage);
         }
     }
 
-    fn train(&self, training: bool) {
-        for (_, child) in Parts::of(self).children {
-            child.train(training);
-        }
+    fn after_train(&self, training: bool) {
         self.freeze();
         if training && self.norm_eval {
             evaluate_batch_norms(self);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        Some(&self.init_cfg)
     }
 
     fn init_weights(&self) -> Result<()> {
@@ -295,14 +342,6 @@ impl Module for ResNet {
 
     fn key_dialects(&self) -> Vec<KeyDialect> {
         self.key_dialects.clone()
-    }
-
-    /// The children, and the stem's norm as `norm1` too, whatever its name.
-    fn attribute(&self, name: &str) -> Option<&dyn Module> {
-        match (name, self.stem.norm()) {
-            ("norm1", Some(norm)) => Some(norm),
-            _ => Parts::of(self).children.into_iter().find(|(child, _)| child == name).map(|(_, module)| module),
-        }
     }
 }
 
@@ -327,13 +366,4 @@ fn key_dialects(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyDial
 
 fn is_pretrained(rule: &Config) -> bool {
     rule.get("type").and_then(Config::as_str) == Some("Pretrained")
-}
-
-/// The usual body of what builds a network from a dict.
-pub(crate) fn build<C: FromConfig>(
-    arguments: &Arguments<'_>,
-    make: impl FnOnce(&Builder<'_>, &C) -> Result<ResNet>,
-) -> Result<Box<dyn Module>> {
-    let config = arguments.decode::<C>()?;
-    Ok(Box::new(make(&arguments.here(), &config)?))
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{DropPath, DropPathConfig};
 use mmcv_layers::{Builder, Identity, Module, Parts, Result, Sequential, run_child};
-use mmcv_registry::{Dict, KeyPath, dict};
+use mmcv_registry::{Dict, dict};
 use tch::Tensor;
 
 /// Below this probability the reference has no layer that drops paths.
@@ -43,17 +43,7 @@ impl Kernel {
         if self.groups != 1 {
             arguments.insert("groups", self.groups);
         }
-        let inner = builder.path.key("conv_cfg");
-        let own = |path: KeyPath| {
-            let given = |field: &&str| path == inner.key(*field) && conv_cfg.is_none_or(|cfg| !cfg.contains_key(field));
-            match arguments.keys().find(given) {
-                Some(field) => builder.path.key(field),
-                None if path == inner && conv_cfg.is_none() => builder.path.clone(),
-                None => path,
-            }
-        };
-        let conv = builder.at(|_| inner.clone()).conv(&conv_cfg.cloned().into(), &arguments);
-        conv.map_err(|error| error.map_config(|error| error.map_paths(&own)))
+        builder.part("conv_cfg").conv(&conv_cfg.cloned().into(), &arguments)
     }
 }
 

@@ -146,16 +146,9 @@ impl Module for ResLayer {
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg = self.init_cfg.as_ref();
         for (index, block) in self.blocks.iter().enumerate() {
             parts.child(index.to_string(), &**block as &dyn Module);
         }
-    }
-
-    fn init_cfg(&self) -> Option<&InitCfg> {
-        self.init_cfg.as_ref()
-    }
-
-    fn init_weights(&self) -> Result<()> {
-        self.init_cfg.as_ref().map_or(Ok(()), |init_cfg| init_cfg.init_weights(self))
     }
 }

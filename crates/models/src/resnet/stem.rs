@@ -4,7 +4,6 @@ use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{Builder, Module, Parts, Result, Sequential, Size, run_child};
-use mmcv_registry::Config;
 use tch::Tensor;
 
 use super::config::ResNetOptions;
@@ -120,7 +119,7 @@ fn deep(builder: &Builder<'_>, options: &ResNetOptions) -> Result<Sequential> {
     for (inputs, outputs, stride) in [(*in_channels, half, 2), (half, half, 1), (half, stem_channels, 1)] {
         let config = ConvModuleConfig {
             stride: Size::All(stride),
-            padding: Config::Int(1),
+            padding: 1.into(),
             conv_cfg: conv_cfg.clone(),
             norm_cfg: Some(norm_cfg.clone()),
             ..ConvModuleConfig::new(inputs, outputs, Size::All(3))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config, config_struct};
+use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, config};
 use once_cell::sync::Lazy;
 
 use crate::Preprocess;
@@ -22,70 +22,59 @@ pub(super) struct Table {
     pub(super) others: BTreeMap<String, String>,
 }
 
-config_struct! {
-    /// The four parts, as they stand in the file.
-    pub struct Parts {
-        required {
-            /// How pictures are prepared.
-            preprocess: Dict,
-            /// The networks.
-            networks: Dict,
-            /// The weights.
-            weights: Dict,
-            /// Names that are none of these networks.
-            others: Dict,
-        }
-    }
+/// The four parts, as they stand in the file.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub(super) struct Parts {
+    /// How pictures are prepared.
+    pub preprocess: Dict,
+    /// The networks.
+    pub networks: Dict,
+    /// The weights.
+    pub weights: Dict,
+    /// Names that are none of these networks.
+    pub others: Dict,
 }
 
-config_struct! {
-    /// A network: an `ImageClassifier` of ImageNet's 1,000 classes.
-    pub struct NetworkRow {
-        required {
-            /// The backbone.
-            backbone: Dict,
-        }
-        optional {
-            /// What turns the stages into one vector.
-            neck: Config = config! { type: "GlobalAveragePooling" },
-            /// The size of that vector; null where the backbone gives scores itself.
-            features: Option<i64> = None,
-            /// What its authors say of it.
-            published: Option<Published> = None,
-        }
-    }
+/// A network: an `ImageClassifier` of ImageNet's 1,000 classes.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub(super) struct NetworkRow {
+    /// The backbone.
+    pub backbone: Dict,
+    /// What turns the stages into one vector.
+    #[config(default = config! { type: "GlobalAveragePooling" })]
+    pub neck: Config,
+    /// The size of that vector; null where the backbone gives scores itself.
+    #[config(default = None)]
+    pub features: Option<i64>,
+    /// What its authors say of it.
+    #[config(default = None)]
+    pub published: Option<Published>,
 }
 
-config_struct! {
-    /// Published figures of a network with its classifier.
-    pub struct Published {
-        required {
-            /// The number of parameters: `25,557,032`, or `25.56 M`.
-            parameters: String,
-            /// Multiply-adds for a picture of 224 x 224 pixels: `4.089 G`.
-            multiply_adds: String,
-            /// Who says so.
-            source: String,
-        }
-    }
+/// Published figures of a network with its classifier.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct Published {
+    /// The number of parameters: `25,557,032`, or `25.56 M`.
+    pub parameters: String,
+    /// Multiply-adds for a picture of 224 x 224 pixels: `4.089 G`.
+    pub multiply_adds: String,
+    /// Who says so.
+    pub source: String,
 }
 
-config_struct! {
-    /// Weights.
-    pub struct WeightsRow {
-        required {
-            /// The network.
-            network: String,
-            /// How pictures are prepared.
-            preprocess: String,
-        }
-        optional {
-            /// How the tensors are named in the file; null for the network's own names.
-            dialect: Option<String> = None,
-            /// Whether the file may lack the classifier, and hold tensors that the network has not.
-            partial: bool = false,
-        }
-    }
+/// Weights.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub(super) struct WeightsRow {
+    /// The network.
+    pub network: String,
+    /// How pictures are prepared.
+    pub preprocess: String,
+    /// How the tensors are named in the file; null for the network's own names.
+    #[config(default = None)]
+    pub dialect: Option<String>,
+    /// Whether the file may lack the classifier, and hold tensors that the network has not.
+    #[config(default = false)]
+    pub partial: bool,
 }
 
 impl Table {
