@@ -1,14 +1,15 @@
-//! `cargo xtask check`: what holds of the sources, the cheapest first.
+//! `cargo xtask check`: all checks of the sources, the cheapest first.
 
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use crate::measure::measure;
 use crate::process::{cargo, output, plain_cargo, run, stage};
 use crate::setup::{Variant, ensure_libtorch};
 use crate::test::{LIGHT, light};
 use crate::{deny, tidy};
 
-/// Format, tidy, dependency directions, licenses, light tests, lints and documentation.
+/// Format, tidy, measures, dependency directions, licenses, light tests, lints and documentation.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask check")]
@@ -20,6 +21,8 @@ impl Check {
         run(plain_cargo().args(["fmt", "--all", "--check"]))?;
         stage("Tidy");
         tidy::check()?;
+        stage("Measures and house rules");
+        measure(&[])?;
         stage("Directions of dependencies");
         directions()?;
         deny::check()?;
@@ -32,7 +35,7 @@ impl Check {
     }
 }
 
-/// The light packages must not reach libtorch, not even in their tests.
+/// Checks that the light packages do not depend on libtorch, not even in their tests.
 fn directions() -> Result<()> {
     for package in LIGHT {
         let tree = output(plain_cargo().args(["tree", "--prefix", "none", "--package", package]))?;

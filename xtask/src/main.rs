@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod deny;
 mod leaks;
+mod measure;
 mod parity;
 mod process;
 mod setup;
@@ -49,6 +50,7 @@ enum Command {
     Leaks(leaks::Leaks),
     Check(check::Check),
     Tidy(tidy::Tidy),
+    Measure(measure::Measure),
     Deny(deny::Deny),
 }
 
@@ -65,6 +67,7 @@ impl Command {
             Self::Leaks(command) => command.run()?,
             Self::Check(command) => command.run()?,
             Self::Tidy(command) => command.run()?,
+            Self::Measure(command) => command.run()?,
             Self::Deny(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)

@@ -1,0 +1,63 @@
+//! Measures the sources of the workspace and checks the house rules that need a parser; `cargo xtask measure` starts it.
+//!
+//! It is a package of its own so that `xtask`, which is compiled before anything else, needs no parser.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod items;
+mod limits;
+mod measures;
+mod rules;
+mod source;
+mod table;
+mod tokens;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use measures::{Measures, Tally};
+
+/// Measures library and binary code: in-file tests, tests, benches and examples are left out.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask measure")]
+struct Arguments {
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    /// Measures another checkout, without checking it against the limits.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let here = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let root = arguments.root.as_ref().unwrap_or(&here);
+    let sources = source::read_all(root)?;
+    let mut crates: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut total = Tally::default();
+    for source in &sources {
+        let tally = Tally::of(source)?;
+        crates.entry(source.package.clone()).or_default().add(&tally);
+        total.add(&tally);
+    }
+    let rows: Vec<(String, Measures)> = crates.iter().map(|(name, tally)| (name.clone(), tally.measures())).collect();
+    let total = total.measures();
+    if arguments.json {
+        println!("{}", table::json(&rows, &total)?);
+    } else {
+        print!("{}", table::text(&rows, &total));
+    }
+    if arguments.root.is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut problems = limits::problems(&total);
+    problems.extend(rules::problems(&sources));
+    for problem in &problems {
+        eprintln!("error: {problem}");
+    }
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
