@@ -1,5 +1,8 @@
 //! `cargo xtask tidy`: checks of the sources that no other tool makes.
 
+mod spelling;
+mod unused;
+
 use std::fs;
 use std::path::Path;
 
@@ -12,7 +15,7 @@ use crate::workspace::root;
 /// The most lines that a Rust file may have, tests included.
 const LONGEST: usize = 800;
 
-/// File sizes, module documentation, licenses of the crates, the paths that the architecture page names, the heading in the changelog.
+/// File sizes, module documentation, spelling, unused dependencies, licenses, paths in the docs, the changelog's heading.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask tidy")]
@@ -28,19 +31,28 @@ impl Tidy {
 pub(crate) fn check() -> Result<()> {
     let root = root();
     let mut problems = Vec::new();
-    let files = ["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"];
+    let mut spelling = spelling::Spelling::default();
+    let files = ["ls-files", "--cached", "--others", "--exclude-standard"];
     for file in output(std::process::Command::new("git").args(files).current_dir(root))?.lines() {
-        // A file that is deleted, but not yet committed as such, is listed too.
-        if let Ok(text) = fs::read_to_string(root.join(file)) {
+        // A deleted file is listed until the deletion is committed, and not every file is text.
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        if file.ends_with(".rs") {
             problems.extend(in_rust_file(file, &text));
         }
+        if spelling::concerns(file) {
+            spelling.add(file, &text);
+        }
     }
+    problems.extend(spelling.problems());
+    problems.extend(unused::problems(root)?);
     if let Ok(page) = fs::read_to_string(root.join("docs/architecture.md")) {
         problems.extend(missing_paths(&page, root));
     }
     problems.extend(missing_licenses(root));
     let changelog = fs::read_to_string(root.join("CHANGELOG.md")).context("cannot read CHANGELOG.md")?;
-    problems.extend(missing_heading(&changelog, env!("CARGO_PKG_VERSION")));
+    if !has_heading(&changelog, env!("CARGO_PKG_VERSION")) {
+        problems.push(format!("CHANGELOG.md has no heading for {}", env!("CARGO_PKG_VERSION")));
+    }
     ensure!(problems.is_empty(), "tidy found problems:\n{}", problems.join("\n"));
     Ok(())
 }
@@ -52,7 +64,7 @@ fn in_rust_file(file: &str, text: &str) -> Vec<String> {
         problems.push(format!("{file} has {lines} lines, more than {LONGEST}: split it by subject"));
     }
     if !text.lines().any(|line| line.starts_with("//!")) {
-        problems.push(format!("{file} does not say what it is for: begin it with a line of //!"));
+        problems.push(format!("{file} has no module documentation: begin it with a line of //!"));
     }
     problems
 }
@@ -71,21 +83,25 @@ fn missing_licenses(root: &Path) -> Vec<String> {
     missing
 }
 
-/// What stands in backquotes and looks like a path of this repository has to be there.
+/// Paths in backquotes that do not exist in this repository.
 fn missing_paths(page: &str, root: &Path) -> Vec<String> {
-    let quoted = page.split('`').skip(1).step_by(2);
-    let paths = quoted
-        .filter(|text| text.contains('/') && !text.contains(|c: char| c.is_whitespace() || ":<>*$~{".contains(c)));
-    paths
-        .filter(|path| !path.starts_with("target/") && !root.join(path).exists())
-        .map(|path| format!("docs/architecture.md names {path}, which does not exist"))
-        .collect()
+    let mut missing = Vec::new();
+    for quoted in page.split('`').skip(1).step_by(2) {
+        let is_path = quoted.contains('/') && !quoted.contains(|c: char| c.is_whitespace() || ":<>*$~{".contains(c));
+        if is_path && !quoted.starts_with("target/") && !root.join(quoted).exists() {
+            missing.push(format!("docs/architecture.md names {quoted}, which does not exist"));
+        }
+    }
+    missing
 }
 
-fn missing_heading(changelog: &str, version: &str) -> Option<String> {
-    let mut headings = changelog.lines().filter(|line| line.starts_with("## "));
-    let found = headings.any(|heading| heading.split([' ', '[', ']']).any(|word| word == version));
-    (!found).then(|| format!("CHANGELOG.md has no heading for {version}"))
+fn has_heading(changelog: &str, version: &str) -> bool {
+    for line in changelog.lines() {
+        if line.starts_with("## ") && line.split([' ', '[', ']']).any(|word| word == version) {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -110,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_changelog_needs_the_version() {
-        assert_eq!(missing_heading("# Changelog\n## [0.1.0] unreleased\n", "0.1.0"), None);
-        assert!(missing_heading("## 0.1.0-rc1\n", "0.1.0").is_some());
+        assert!(has_heading("# Changelog\n## [0.1.0] unreleased\n", "0.1.0"));
+        assert!(!has_heading("## 0.1.0-rc1\n", "0.1.0"));
     }
 }
