@@ -14,6 +14,8 @@ mod pages {
     struct Config;
     #[doc = include_str!("../../docs/performance.md")]
     struct Performance;
+    #[doc = include_str!("../../README.zh-CN.md")]
+    struct Readme;
 }
 
 /// The device on which the tests run: `MMCV_TEST_DEVICE`, such as `cuda:0`; the CPU where it is not set.

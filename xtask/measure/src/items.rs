@@ -66,7 +66,7 @@ impl Items {
         }
     }
 
-    /// `/// ..` before `pub struct Name` or `Name(NameConfig)` in the body of a macro such as `config_struct!`.
+    /// Types that are declared in the body of a macro such as `elementwise!`.
     fn note_macro(&mut self, tokens: TokenStream) {
         let trees: Vec<TokenTree> = tokens.into_iter().collect();
         let mut documentation = String::new();
@@ -224,18 +224,26 @@ fn text_of(attribute: TokenStream) -> String {
     }
 }
 
-/// The types that `pub struct Name` or `Name(NameConfig)` declares in a macro.
+/// The types that `pub struct Name`, `Name(NameConfig)` or `Name("Word", NameConfig)` declares in a macro.
 fn declared_names(trees: &[TokenTree], index: usize) -> Option<Vec<String>> {
     let TokenTree::Ident(first) = trees.get(index)? else { return None };
     if first == "pub" {
         let keyword = trees.get(index + 1)?.to_string();
         let TokenTree::Ident(name) = trees.get(index + 2)? else { return None };
-        return ["struct", "enum"].contains(&keyword.as_str()).then(|| vec![name.to_string()]);
+        if ["struct", "enum"].contains(&keyword.as_str()) {
+            return Some(vec![name.to_string()]);
+        }
+        return None;
     }
-    let TokenTree::Group(config) = trees.get(index + 1)? else { return None };
-    let config = config.stream().to_string();
+    let TokenTree::Group(names) = trees.get(index + 1)? else { return None };
     let name = first.to_string();
-    if config == format!("{name}Config") { Some(vec![name, config]) } else { None }
+    let config = format!("{name}Config");
+    for token in names.stream() {
+        if token.to_string() == config {
+            return Some(vec![name, config]);
+        }
+    }
+    None
 }
 
 /// The number of Rust code blocks.

@@ -30,36 +30,12 @@ pub(crate) struct NamedClosure {
 }
 
 /// Calls at which a reader stops to work out which case is which.
-const COMBINATORS: [&str; 26] = [
-    "and_then",
-    "map_or",
-    "map_or_else",
-    "ok_or",
-    "ok_or_else",
-    "then",
-    "then_some",
-    "filter",
-    "filter_map",
-    "find_map",
-    "flat_map",
-    "transpose",
-    "unwrap_or_else",
-    "or_else",
-    "is_some_and",
-    "is_none_or",
-    "is_ok_and",
-    "zip",
-    "fold",
-    "try_fold",
-    "take_while",
-    "skip_while",
-    "scan",
-    "inspect",
-    "xor",
-    "then_with",
+#[rustfmt::skip]
+const COMBINATORS: [&str; 27] = [
+    "and_then", "map_or", "map_or_else", "ok_or", "ok_or_else", "then", "then_some", "filter", "filter_map", "find_map",
+    "flat_map", "transpose", "unwrap_or_else", "or_else", "is_some_and", "is_none_or", "is_ok_and", "zip", "fold",
+    "try_fold", "take_while", "skip_while", "map_while", "scan", "inspect", "xor", "then_with",
 ];
-/// The one more that does not fit into the line above.
-const MAP_WHILE: &str = "map_while";
 
 impl Flat {
     pub(crate) fn of(stream: &TokenStream) -> Self {
@@ -139,7 +115,7 @@ impl Flat {
     }
 
     pub(crate) fn combinators(&self) -> usize {
-        self.methods().filter(|name| COMBINATORS.contains(name) || *name == MAP_WHILE).count()
+        self.methods().filter(|name| COMBINATORS.contains(name)).count()
     }
 
     /// `then` and `then_some`, which are also among the combinators.
