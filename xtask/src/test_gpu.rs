@@ -14,15 +14,15 @@ use crate::workspace::target;
 /// The parity cases, one test each.
 const PARITY: [&str; 5] = ["test", "--package", "mmcv-tests", "--test", "parity"];
 
-/// The exit status where there is no CUDA device.
+/// The exit status if there is no CUDA device.
 const NO_DEVICE: u8 = 3;
 
-/// Sets up libtorch with CUDA, builds against it, and runs the suite on cuda:0. Exits with 3 where there is no device.
+/// Sets up libtorch with CUDA, builds against it, and runs the suite on cuda:0. Exits with 3 if there is no device.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask test-gpu
 
-It builds in target/cuda, so that the other build stays as it is.")]
+It builds in target/cuda, and leaves the CPU build untouched.")]
 pub(crate) struct TestGpu {}
 
 impl TestGpu {
@@ -33,7 +33,7 @@ impl TestGpu {
         let report = output(Command::new(folder().join("debug/mmcv")).args(["doctor", "--json"]))?;
         ensure!(
             field(&report, "cuda_library_loaded") == Some("true"),
-            "the programs were built without libtorch_cuda.so: `mmcv doctor --json` says\n{report}"
+            "the programs were built without libtorch_cuda.so; `mmcv doctor --json` prints\n{report}"
         );
         if field(&report, "cuda_devices") != Some("0") {
             run(with_runner(on_gpu(&libtorch)).args(["--package", "mmcv-tests"]))?;
@@ -43,7 +43,7 @@ impl TestGpu {
         let reason = field(&report, "cuda_error").unwrap_or_default();
         ensure!(
             reason.contains("Found no NVIDIA driver"),
-            "there is no CUDA device, and moving a tensor to one fails for another reason than that: {reason:?}"
+            "there is no CUDA device, but moving a tensor to one fails for another reason: {reason:?}"
         );
         let tests = count(&libtorch)?;
         eprintln!("no CUDA device (Found no NVIDIA driver): {tests} tests did not run");
@@ -51,7 +51,7 @@ impl TestGpu {
     }
 }
 
-/// Cargo, with the libtorch that has CUDA, in a target folder of its own.
+/// Cargo with the CUDA libtorch and a separate target folder.
 fn on_gpu(libtorch: &Path) -> Command {
     let mut command = cargo(libtorch);
     command.env("CARGO_TARGET_DIR", folder()).env("MMCV_TEST_DEVICE", "cuda:0");
@@ -69,17 +69,20 @@ fn count(libtorch: &Path) -> Result<usize> {
     for arguments in [suite, &PARITY] {
         let list = output(on_gpu(libtorch).args(arguments).args(["--quiet", "--", "--list"]))
             .context("cannot count the tests")?;
-        tests += list.lines().filter(|line| line.ends_with(": test")).count();
+        tests += list.matches(": test\n").count();
     }
     Ok(tests)
 }
 
-/// A value of `mmcv doctor --json`, whose object has one line per entry.
+/// A value of `mmcv doctor --json`, which prints one entry per line.
 fn field<'a>(report: &'a str, name: &str) -> Option<&'a str> {
-    report.lines().find_map(|line| {
-        let value = line.trim().strip_prefix('"')?.strip_prefix(name)?.strip_prefix("\":")?;
-        Some(value.trim().trim_end_matches(',').trim_matches('"'))
-    })
+    let key = format!("\"{name}\":");
+    for line in report.lines() {
+        if let Some(value) = line.trim().strip_prefix(&key) {
+            return Some(value.trim().trim_end_matches(',').trim_matches('"'));
+        }
+    }
+    None
 }
 
 #[cfg(test)]

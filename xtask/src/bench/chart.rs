@@ -44,7 +44,7 @@ pub(super) fn draw(outcomes: &[Outcome]) -> String {
         if row.case.batch != batch {
             batch = row.case.batch;
             top += TITLE;
-            let pictures = if batch == 1 { "one picture".to_owned() } else { format!("{batch} pictures") };
+            let pictures = if batch == 1 { "one image".to_owned() } else { format!("{batch} pictures") };
             text(&mut body, MARGIN, top - 8.0, "start", &format!("{pictures}, f32"));
         }
         let shown: Vec<(Engine, f64)> =

@@ -28,14 +28,14 @@ use engine::Engine;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask bench                                        everything, in about 20 minutes: docs/benchmarks.md
-  cargo xtask bench --quick                                two networks, one picture, few rounds
+  cargo xtask bench --quick                                two networks, one image, few rounds
   cargo xtask bench --networks resnet50 --engines mmcv,eager,openvino
   cargo xtask bench --python ~/venv/bin/python             a Python that has what xtask/src/bench/requirements.txt lists
 
 Only a run of everything writes to docs/; others write to target/bench/. The first run installs PyTorch, ONNX Runtime and
 OpenVINO into target/bench/venv (6 GB).")]
 pub(crate) struct Bench {
-    /// Two networks, one picture, few rounds.
+    /// Two networks, one image, few rounds.
     #[arg(long)]
     quick: bool,
     /// The networks: names of the files in xtask/src/bench/networks, with commas between them.

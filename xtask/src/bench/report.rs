@@ -41,7 +41,7 @@ pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
         machine::describe(setting)
     );
     let inference = of(Kind::Inference);
-    for (batch, title) in [(1, "one picture"), (8, "eight pictures")] {
+    for (batch, title) in [(1, "one image"), (8, "eight images")] {
         let rows: Vec<&Outcome> = inference.iter().copied().filter(|outcome| outcome.case.batch == batch).collect();
         if !rows.is_empty() {
             page.push_str(&format!(
@@ -74,7 +74,7 @@ pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
     let single: Vec<&Outcome> = inference.into_iter().filter(|outcome| outcome.case.batch == 1).collect();
     if !single.is_empty() {
         page.push_str(&format!(
-            "\n## Peak memory, one picture\n\nMB of each process, loading included:\n\n{}",
+            "\n## Peak memory, one image\n\nMB of each process, loading included:\n\n{}",
             by_engine(&single, |outcome, contender| {
                 outcome.measured(contender)?.memory.map(|bytes| format!("{:.0}", bytes as f64 / 1e6))
             })
@@ -91,7 +91,7 @@ fn note(kind: Kind) -> &'static str {
         Kind::Bf16 => " PyTorch eager computes in bf16 by autocast.",
         Kind::Training => " Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay.",
         Kind::StartUp => {
-            " The network is built from its config, its weights are loaded from a checkpoint file, and one picture is \
+            " The network is built from its config, its weights are loaded from a checkpoint file, and one image is \
              classified; Python does the same with mmpretrain."
         }
     }
