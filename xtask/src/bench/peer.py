@@ -1,7 +1,7 @@
 """One engine of `cargo xtask bench`: prints `ready`, and for each line `run` the milliseconds of one pass.
 
-    peer.py ENGINE NETWORK.yaml --folder FOLDER [--batch N] [--size S] [--threads T] [--dtype f32|bf16]
-    peer.py export NETWORK.yaml... --folder FOLDER --batch N...
+    peer.py ENGINE NETWORK.yaml --folder FOLDER [--batch-size N] [--size S] [--threads T] [--dtype f32|bf16]
+    peer.py export NETWORK.yaml... --folder FOLDER --batch-size N...
     peer.py versions
 
 NETWORK.yaml is the dict of an mmpretrain model, the same file that `mmcv bench` reads. `export` draws random weights and
@@ -38,7 +38,7 @@ def build(network, weights=None):
     model = MODELS.build(yaml.safe_load(pathlib.Path(network).read_text()))
     if weights is None:
         model.init_weights()
-        randomise_norms(model)
+        randomize_norms(model)
     else:
         from mmengine.runner import load_checkpoint
 
@@ -47,7 +47,7 @@ def build(network, weights=None):
     return model
 
 
-def randomise_norms(model):
+def randomize_norms(model):
     """Initial norms are degenerate: those of weight 0 make the convolutions before them superfluous."""
     import torch
 
@@ -81,7 +81,7 @@ def traceable(model):
 
 
 def load(arguments):
-    """The model and its pictures."""
+    """The model and its images."""
     import torch
 
     torch.set_num_threads(arguments.threads)
@@ -116,11 +116,11 @@ def torchscript(arguments):
     model, images = load(arguments)
     with torch.no_grad(), autocast(arguments):
         traced = torch.jit.trace(traceable(model), images, check_trace=False)
-    optimised = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+    optimized = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
 
     def run():
         with torch.inference_mode():
-            optimised(images)
+            optimized(images)
 
     return run
 
@@ -131,11 +131,11 @@ def compiled(arguments):
 
     torch._inductor.config.freezing = True
     model, images = load(arguments)
-    optimised = torch.compile(traceable(model))
+    optimized = torch.compile(traceable(model))
 
     def run():
         with torch.no_grad(), autocast(arguments):
-            optimised(images)
+            optimized(images)
 
     run()  # compiles
     return run
@@ -184,13 +184,13 @@ def train(arguments):
 
     model, images = load(arguments)
     model.train()
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     labels = torch.randint(1000, (arguments.batch[0],))
 
     def run():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(forward(model, images), labels).backward()
-        optimiser.step()
+        optimizer.step()
 
     return run
 
@@ -244,7 +244,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("engine", choices=[*ENGINES, "export", "versions"])
     parser.add_argument("network", nargs="*")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1])
+    parser.add_argument("--batch-size", dest="batch", type=int, nargs="+", default=[1])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
