@@ -16,6 +16,8 @@ pub(crate) struct Tally {
     functions: Vec<usize>,
     code_lines: usize,
     doc_lines: usize,
+    doc_words: usize,
+    wheres: usize,
     public_items: usize,
     documented: usize,
     fallible: usize,
@@ -49,6 +51,8 @@ pub(crate) struct Measures {
     pub(crate) unexplained_unsafe: usize,
     /// Per 100 lines of code.
     pub(crate) doc_lines: f64,
+    /// "where" per 1,000 words of documentation, in which it usually stands for "if" or "when".
+    pub(crate) wheres: f64,
     pub(crate) examples_per_type: f64,
     /// Public types that are a `Module` and have no example, neither themselves nor their config.
     pub(crate) layers_without_example: Vec<String>,
@@ -85,11 +89,14 @@ impl Tally {
         let flat = Flat::of(&source.tokens);
         let documentation: Vec<&str> = flat.docs.iter().map(|(_, line)| line.as_str()).collect();
         let unsafe_blocks = flat.unsafe_blocks();
+        let words: Vec<&str> = documentation.iter().flat_map(|line| line.split_whitespace()).collect();
         Ok(Self {
             files: vec![source.text.lines().count() - source.test_lines],
             functions: items.functions,
             code_lines: flat.code_lines(),
             doc_lines: flat.docs.len(),
+            doc_words: words.len(),
+            wheres: words.iter().filter(|word| word.eq_ignore_ascii_case("where")).count(),
             public_items: items.public_items,
             documented: items.documented,
             fallible: items.fallible,
@@ -111,6 +118,8 @@ impl Tally {
         self.functions.extend(&other.functions);
         self.code_lines += other.code_lines;
         self.doc_lines += other.doc_lines;
+        self.doc_words += other.doc_words;
+        self.wheres += other.wheres;
         self.public_items += other.public_items;
         self.documented += other.documented;
         self.fallible += other.fallible;
@@ -140,6 +149,7 @@ impl Tally {
             unsafe_blocks: self.unsafe_blocks,
             unexplained_unsafe: self.unexplained,
             doc_lines: per(100, self.doc_lines, self.code_lines),
+            wheres: per(1000, self.wheres, self.doc_words),
             examples_per_type: per(1, self.examples, self.types.len()),
             layers_without_example: self.layers_without_example(),
             closures: per(1000, self.closures, self.code_lines),

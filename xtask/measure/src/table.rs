@@ -11,7 +11,7 @@ use crate::measures::{Distribution, Measures};
 /// A title, and the cell of one package.
 type Row = (&'static str, fn(&Measures) -> String);
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     ("files", |m| m.files.to_string()),
     ("lines", |m| m.lines.to_string()),
     ("lines per file", |m| distribution(m.file_lines)),
@@ -23,6 +23,7 @@ const ROWS: [Row; 16] = [
     ("panics /1000", |m| rate(m.panics)),
     ("unsafe blocks (unexplained)", |m| format!("{} ({})", m.unsafe_blocks, m.unexplained_unsafe)),
     ("doc lines /100", |m| rate(m.doc_lines)),
+    ("\"where\" /1000 doc words", |m| rate(m.wheres)),
     ("examples per public type", |m| rate(m.examples_per_type)),
     ("layers without an example", |m| m.layers_without_example.len().to_string()),
     ("named closures /1000", |m| rate(m.closures)),

@@ -15,7 +15,7 @@ use crate::workspace::root;
 /// The most lines that a Rust file may have, tests included.
 const LONGEST: usize = 800;
 
-/// File sizes, module documentation, spelling, unused dependencies, licenses, paths in the docs, the changelog's heading.
+/// File sizes, module documentation, spelling, unused dependencies, licenses, links and paths in the docs, the changelog's heading.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask tidy")]
@@ -39,6 +39,9 @@ pub(crate) fn check() -> Result<()> {
         if file.ends_with(".rs") {
             problems.extend(in_rust_file(file, &text));
         }
+        if file.ends_with(".md") && !root.join(file).is_symlink() {
+            problems.extend(dead_links(file, &text, root));
+        }
         if spelling::concerns(file) {
             spelling.add(file, &text);
         }
@@ -49,6 +52,9 @@ pub(crate) fn check() -> Result<()> {
         problems.extend(missing_paths(&page, root));
     }
     problems.extend(missing_licenses(root));
+    if rust_blocks(root, "README.md")? != rust_blocks(root, "README.zh-CN.md")? {
+        problems.push("README.md and README.zh-CN.md have different Rust code".to_owned());
+    }
     let changelog = fs::read_to_string(root.join("CHANGELOG.md")).context("cannot read CHANGELOG.md")?;
     if !has_heading(&changelog, env!("CARGO_PKG_VERSION")) {
         problems.push(format!("CHANGELOG.md has no heading for {}", env!("CARGO_PKG_VERSION")));
@@ -95,6 +101,28 @@ fn missing_paths(page: &str, root: &Path) -> Vec<String> {
     missing
 }
 
+/// Relative links of a Markdown page that lead nowhere.
+fn dead_links(file: &str, page: &str, root: &Path) -> Vec<String> {
+    let folder = root.join(file);
+    let folder = folder.parent().unwrap_or(root);
+    let mut dead = Vec::new();
+    for rest in page.split("](").skip(1) {
+        let target = rest.split([')', '#']).next().unwrap_or_default();
+        // Links of rustdoc have colons, too.
+        if !target.is_empty() && !target.contains(':') && !folder.join(target).exists() {
+            dead.push(format!("{file} links to {target}, which does not exist"));
+        }
+    }
+    dead
+}
+
+/// The Rust code of a page.
+fn rust_blocks(root: &Path, page: &str) -> Result<Vec<String>> {
+    let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
+    let blocks = text.split("```").skip(1).step_by(2);
+    Ok(blocks.filter(|block| block.starts_with("rust")).map(str::to_owned).collect())
+}
+
 fn has_heading(changelog: &str, version: &str) -> bool {
     for line in changelog.lines() {
         if line.starts_with("## ") && line.split([' ', '[', ']']).any(|word| word == version) {
@@ -122,6 +150,12 @@ mod tests {
             missing_paths(page, root()),
             ["docs/architecture.md names crates/none/lib.rs, which does not exist"]
         );
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_reported() {
+        let page = "[a](Cargo.toml) [b](https://x/y) [c](docs/none.md#d) [e](#f)";
+        assert_eq!(dead_links("README.md", page, root()), ["README.md links to docs/none.md, which does not exist"]);
     }
 
     #[test]
