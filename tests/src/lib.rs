@@ -8,6 +8,8 @@ use tch::Device;
 /// Compiles the examples of the pages in `docs`.
 #[cfg(doctest)]
 mod pages {
+    #[doc = include_str!("../../docs/adding-a-layer.md")]
+    struct AddingALayer;
     #[doc = include_str!("../../docs/checkpoints.md")]
     struct Checkpoints;
     #[doc = include_str!("../../docs/config.md")]
