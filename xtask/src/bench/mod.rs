@@ -177,3 +177,32 @@ impl Bench {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cases(quick: bool, networks: &[&str], engines: &[Engine]) -> Vec<String> {
+        let networks = networks.iter().map(|name| (*name).to_owned()).collect();
+        let bench = Bench { quick, networks, engines: engines.to_vec(), rounds: 5, threads: 2, python: None };
+        let networks = bench.networks().unwrap();
+        bench.cases(&networks).iter().map(Case::title).collect()
+    }
+
+    #[test]
+    fn a_complete_run_has_every_case() {
+        let titles = cases(false, &[], &[]);
+        assert_eq!(titles.len(), 8 + 8 + 1 + 2 + 1);
+        assert_eq!(titles.last().map(String::as_str), Some("ResNet-50, batch 1, start-up"));
+    }
+
+    #[test]
+    fn cases_without_an_engine_or_network_are_left_out() {
+        assert_eq!(
+            cases(true, &[], &[]),
+            ["ResNet-50, batch 1", "MobileNetV2, batch 1", "ResNet-50, batch 1, start-up"]
+        );
+        let titles = cases(false, &["mobilenet_v2"], &[Engine::Openvino]);
+        assert_eq!(titles, ["MobileNetV2, batch 1", "MobileNetV2, batch 8"]);
+    }
+}
