@@ -35,12 +35,26 @@ impl Check {
     }
 }
 
-/// Checks that the light packages do not depend on libtorch, not even in their tests.
+/// The libraries of a program, which users of the facade do not compile.
+const PROGRAM: [&str; 6] = ["ab_glyph", "clap", "env_logger", "image", "indicatif", "mmcv-cli"];
+
+/// Checks that the light packages do not depend on libtorch, not even in their tests, and the facade not on a program's
+/// libraries.
 fn directions() -> Result<()> {
     for package in LIGHT {
-        let tree = output(plain_cargo().args(["tree", "--prefix", "none", "--package", package]))?;
-        let found = tree.lines().find(|line| line.starts_with("tch ") || line.starts_with("torch-sys "));
-        ensure!(found.is_none(), "{package} must not depend on libtorch, and `cargo tree -p {package}` has {found:?}");
+        forbid(package, &[], &["tch", "torch-sys"])?;
+    }
+    forbid("mmcv", &["--edges", "normal"], &PROGRAM)
+}
+
+fn forbid(package: &str, options: &[&str], forbidden: &[&str]) -> Result<()> {
+    let tree = output(plain_cargo().args(["tree", "--prefix", "none", "--package", package]).args(options))?;
+    for line in tree.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        ensure!(
+            !forbidden.contains(&name),
+            "{package} must not depend on {name}: see `cargo tree -p {package} -i {name}`"
+        );
     }
     Ok(())
 }
