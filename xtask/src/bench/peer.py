@@ -20,7 +20,7 @@ PACKAGES = ["torch", "mmpretrain", "mmcv-lite", "onnxruntime", "openvino"]
 
 
 def build(network, weights=None):
-    """The model of mmpretrain with these weights, in evaluation mode; without them it has new ones."""
+    """The mmpretrain model in evaluation mode, with these weights or new ones."""
     import logging
     import warnings
 
@@ -43,12 +43,12 @@ def build(network, weights=None):
         from mmengine.runner import load_checkpoint
 
         load_checkpoint(model, weights, map_location="cpu", strict=True)
-    model.eval()  # which does not always give the model back
+    model.eval()  # does not always return the model
     return model
 
 
 def randomize_norms(model):
-    """Initial norms are degenerate: those of weight 0 make the convolutions before them superfluous."""
+    """Replaces degenerate norms: a norm of weight 0 makes the convolution before it superfluous."""
     import torch
 
     for module in model.modules():
@@ -58,7 +58,7 @@ def randomize_norms(model):
 
 
 def forward(model, images):
-    """The scores, or where there is no head all that the backbone gives."""
+    """The scores, or all outputs of a backbone without a head."""
     if not hasattr(model, "backbone"):
         outputs = model(images)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -66,7 +66,7 @@ def forward(model, images):
 
 
 def traceable(model):
-    """The model as a module whose `forward` is that of this file."""
+    """The model as a module that uses `forward` of this file."""
     import torch
 
     class Whole(torch.nn.Module):
@@ -92,7 +92,7 @@ def load(arguments):
 
 
 def autocast(arguments):
-    """The types in which PyTorch computes: bf16 where they were asked for."""
+    """Autocast to bf16, if `--dtype bf16` is set."""
     import torch
 
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=arguments.dtype == "bf16")
