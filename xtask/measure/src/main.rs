@@ -54,8 +54,12 @@ fn main() -> Result<ExitCode> {
     if arguments.root.is_some() {
         return Ok(ExitCode::SUCCESS);
     }
+    let rules = rules::check(&sources);
+    for note in rules.slack {
+        eprintln!("note: {note}");
+    }
     let mut problems = limits::problems(&total);
-    problems.extend(rules::problems(&sources));
+    problems.extend(rules.problems);
     for problem in &problems {
         eprintln!("error: {problem}");
     }

@@ -56,32 +56,52 @@ const RULES: [Rule; 4] = [
 
 const LONGEST_CLOSURE: usize = 8;
 
-/// All places over what is allowed, with their advice.
-pub(crate) fn problems(sources: &[Source]) -> Vec<String> {
-    let mut problems = Vec::new();
+/// The result of all rules.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Packages with more places than they are allowed.
+    pub(crate) problems: Vec<String>,
+    /// Packages that need less than they are allowed.
+    pub(crate) slack: Vec<String>,
+}
+
+pub(crate) fn check(sources: &[Source]) -> Verdict {
+    let mut verdict = Verdict::default();
     for rule in &RULES {
-        let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for source in sources {
-            for line in (rule.find)(source, &Flat::of(&source.tokens)) {
-                places.entry(&source.package).or_default().push(format!("{}:{line}", source.path));
-            }
-        }
-        for (package, places) in places {
+        let places = rule.places(sources);
+        for (package, places) in &places {
             let allowed = rule.allowed(package);
             if places.len() > allowed {
-                let number = places.len();
-                let places = places.join("\n    ");
-                problems.push(format!(
-                    "{}; {package} has {number} places, and {allowed} are allowed (xtask/measure/src/rules.rs):\n    {places}",
-                    rule.advice
+                verdict.problems.push(format!(
+                    "{}; {package} has {} places, and {allowed} are allowed (xtask/measure/src/rules.rs):\n    {}",
+                    rule.advice,
+                    places.len(),
+                    places.join("\n    ")
                 ));
             }
         }
+        for (package, allowed) in rule.allowed {
+            let number = places.get(package).map(Vec::len).unwrap_or_default();
+            if number < *allowed {
+                verdict.slack.push(format!("{}: {package} has {number}, lower the limit of {allowed}", rule.advice));
+            }
+        }
     }
-    problems
+    verdict
 }
 
 impl Rule {
+    /// The places that break the rule, by package.
+    fn places<'a>(&self, sources: &'a [Source]) -> BTreeMap<&'a str, Vec<String>> {
+        let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for source in sources {
+            for line in (self.find)(source, &Flat::of(&source.tokens)) {
+                places.entry(&source.package).or_default().push(format!("{}:{line}", source.path));
+            }
+        }
+        places
+    }
+
     fn allowed(&self, package: &str) -> usize {
         for (name, number) in self.allowed {
             if *name == package {
