@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use serde_json::Value;
 
 use crate::process::{cargo, output, run, stage};
 use crate::setup::{Variant, ensure_libtorch};
@@ -31,16 +32,17 @@ impl TestGpu {
         stage("Building with CUDA");
         run(on_gpu(&libtorch).args(["build", "--package", "mmcv", "--package", "mmcv-tests", "--all-targets"]))?;
         let report = output(Command::new(folder().join("debug/mmcv")).args(["doctor", "--json"]))?;
+        let report: Value = serde_json::from_str(&report).context("cannot read the output of `mmcv doctor --json`")?;
         ensure!(
-            field(&report, "cuda_library_loaded") == Some("true"),
-            "the programs were built without libtorch_cuda.so; `mmcv doctor --json` prints\n{report}"
+            report["cuda_library_loaded"] == true,
+            "the programs were built without libtorch_cuda.so; `mmcv doctor --json` prints\n{report:#}"
         );
-        if field(&report, "cuda_devices") != Some("0") {
+        if report["cuda_devices"] != 0 {
             run(with_runner(on_gpu(&libtorch)).args(["--package", "mmcv-tests"]))?;
             run(on_gpu(&libtorch).args(PARITY))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let reason = field(&report, "cuda_error").unwrap_or_default();
+        let reason = report["cuda_error"].as_str().unwrap_or_default();
         ensure!(
             reason.contains("Found no NVIDIA driver"),
             "there is no CUDA device, but moving a tensor to one fails for another reason: {reason:?}"
@@ -72,28 +74,4 @@ fn count(libtorch: &Path) -> Result<usize> {
         tests += list.matches(": test\n").count();
     }
     Ok(tests)
-}
-
-/// A value of `mmcv doctor --json`, which prints one entry per line.
-fn field<'a>(report: &'a str, name: &str) -> Option<&'a str> {
-    let key = format!("\"{name}\":");
-    for line in report.lines() {
-        if let Some(value) = line.trim().strip_prefix(&key) {
-            return Some(value.trim().trim_end_matches(',').trim_matches('"'));
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn values_are_found_by_their_names() {
-        let report = "{\n  \"cuda_devices\": 0,\n  \"cuda_error\": \"Found no NVIDIA driver\"\n}";
-        assert_eq!(field(report, "cuda_devices"), Some("0"));
-        assert_eq!(field(report, "cuda_error"), Some("Found no NVIDIA driver"));
-        assert_eq!(field(report, "cuda"), None);
-    }
 }
