@@ -36,7 +36,7 @@ impl Check {
 }
 
 /// The libraries of a program, which users of the facade do not compile.
-const PROGRAM: [&str; 6] = ["ab_glyph", "clap", "env_logger", "image", "indicatif", "mmcv-cli"];
+const PROGRAM: [&str; 7] = ["ab_glyph", "anyhow", "clap", "env_logger", "image", "indicatif", "mmcv-cli"];
 
 /// Checks that the light packages do not depend on libtorch, not even in their tests, and the facade not on a program's
 /// libraries.
