@@ -11,7 +11,7 @@ use crate::process::{plain_cargo, run};
   cargo xtask measure
   cargo xtask measure --json > measures.json
 
-The limits are in xtask/measure/src/limits.rs, the house rules in docs/style.md.")]
+The limits are in xtask/measure/src/measures.rs, the house rules in docs/style.md.")]
 pub(crate) struct Measure {
     /// Prints JSON instead of a table.
     #[arg(long)]
