@@ -114,7 +114,7 @@ def given_state(case, module):
 
 
 def prepare(builder, cfg, kwargs, seed, init_weights):
-    """Seed, build, initialise: `(module, name)`."""
+    """Seed, build, initialize: `(module, name)`."""
     torch.manual_seed(seed)
     module, name = build(builder, cfg, kwargs)
     if init_weights:

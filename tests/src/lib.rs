@@ -5,6 +5,21 @@ pub mod parity;
 use anyhow::{Result, bail};
 use tch::Device;
 
+/// Compiles the examples of the pages in `docs`.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../docs/adding-a-layer.md")]
+    struct AddingALayer;
+    #[doc = include_str!("../../docs/checkpoints.md")]
+    struct Checkpoints;
+    #[doc = include_str!("../../docs/config.md")]
+    struct Config;
+    #[doc = include_str!("../../docs/performance.md")]
+    struct Performance;
+    #[doc = include_str!("../../README.zh-CN.md")]
+    struct Readme;
+}
+
 /// The device on which the tests run: `MMCV_TEST_DEVICE`, such as `cuda:0`; the CPU where it is not set.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ mod found;
 mod fuse;
 mod fuse_inputs;
 mod fuse_sizes;
-mod initialisation;
+mod initialization;
 mod keys;
 mod layouts;
 mod loading;

@@ -40,7 +40,7 @@ fn evaluation_mode_leaves_the_statistics_alone() {
 }
 
 #[test]
-fn optimisers_of_tch_train_the_module() {
+fn optimizers_of_tch_train_the_module() {
     let device = device().unwrap();
     tch::manual_seed(0);
     let module = bundle();
@@ -48,13 +48,13 @@ fn optimisers_of_tch_train_the_module() {
     let store = module.var_store();
     assert_eq!(store.trainable_variables().len(), 3);
     assert_eq!(store.variables().len(), 6);
-    let mut optimiser = tch::nn::Sgd::default().build(&store, 0.1).unwrap();
+    let mut optimizer = tch::nn::Sgd::default().build(&store, 0.1).unwrap();
     let input = input().to_device(device);
     let before = module.named_parameters()[0].1.copy();
     let mut losses = Vec::new();
     for _ in 0..20 {
         let loss = module.forward(&input).unwrap().square().mean(Kind::Float);
-        optimiser.backward_step(&loss);
+        optimizer.backward_step(&loss);
         losses.push(loss.double_value(&[]));
     }
     assert!(losses[19] < 0.5 * losses[0], "{losses:?}");

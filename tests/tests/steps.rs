@@ -95,7 +95,7 @@ fn running_statistics() {
 }
 
 #[test]
-fn weight_standardisation_is_recovered_on_load() {
+fn weight_standardization_is_recovered_on_load() {
     let tensors = fixture();
     for name in ["aws_negative", "aws_zero", "aws_positive"] {
         let arguments = dict! { in_channels: 4, out_channels: 6, kernel_size: 3 };

@@ -51,7 +51,7 @@ fn the_first_losses_are_those_of_python() {
 }
 
 #[test]
-fn a_short_training_recognises_most_digits() {
+fn a_short_training_recognizes_most_digits() {
     let mut trainer = Trainer::new(config(&["multi_step_lr.milestones=[1]"])).unwrap();
     epochs(&mut trainer, 2);
     let [Epoch { lr: before, .. }, Epoch { lr: after, test_accuracy, .. }] = trainer.history() else {
@@ -77,7 +77,7 @@ fn an_interruption_changes_no_number() {
     assert_eq!(found, expected);
     assert_eq!(after.history(), whole.history());
 
-    // Saving is no interruption either: it reads the momentum by steps of the optimiser.
+    // Saving is no interruption either: it reads the momentum by steps of the optimizer.
     let rest = epochs(&mut before, 2);
     assert_eq!(rest, expected[expected.len() - rest.len()..]);
 }

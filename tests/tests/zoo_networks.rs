@@ -87,7 +87,7 @@ fn pictures_are_prepared_as_the_weights_want_them() {
 }
 
 #[test]
-fn other_colours_or_another_style_are_told() {
+fn other_channel_orders_and_styles_are_reported() {
     let entry = zoo_entry("open-mmlab://detectron2/resnet50_caffe").unwrap();
     entry.check(&Recipe::read(&entry.config).unwrap()).unwrap();
     for (option, key) in [

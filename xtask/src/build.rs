@@ -9,13 +9,13 @@ use crate::setup::{Variant, ensure_libtorch};
 /// Sets up libtorch and builds the workspace.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cargo xtask build --release       the mmcv command is then target/release/mmcv
+  cargo xtask build --release       builds the mmcv command as target/release/mmcv
   cargo xtask build -- --package mmcv-layers")]
 pub(crate) struct Build {
-    /// With optimisation.
+    /// Builds with optimizations.
     #[arg(long)]
     release: bool,
-    /// Passed on to `cargo build`.
+    /// Options for `cargo build`.
     #[arg(last = true)]
     arguments: Vec<String>,
 }
@@ -23,6 +23,11 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) fn run(self) -> Result<()> {
         let libtorch = ensure_libtorch(Variant::Cpu)?;
-        run(cargo(&libtorch).arg("build").args(self.release.then_some("--release")).args(self.arguments))
+        let mut command = cargo(&libtorch);
+        command.arg("build");
+        if self.release {
+            command.arg("--release");
+        }
+        run(command.args(self.arguments))
     }
 }

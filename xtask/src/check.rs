@@ -1,14 +1,15 @@
-//! `cargo xtask check`: what holds of the sources, the cheapest first.
+//! `cargo xtask check`: all checks of the sources, the cheapest first.
 
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use crate::measure::measure;
 use crate::process::{cargo, output, plain_cargo, run, stage};
 use crate::setup::{Variant, ensure_libtorch};
 use crate::test::{LIGHT, light};
 use crate::{deny, tidy};
 
-/// Format, tidy, dependency directions, licenses, light tests, lints and documentation.
+/// Format, tidy, measures, dependency directions, licenses, light tests, lints and documentation.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask check")]
@@ -20,6 +21,8 @@ impl Check {
         run(plain_cargo().args(["fmt", "--all", "--check"]))?;
         stage("Tidy");
         tidy::check()?;
+        stage("Measures and house rules");
+        measure(&[])?;
         stage("Directions of dependencies");
         directions()?;
         deny::check()?;
@@ -32,12 +35,26 @@ impl Check {
     }
 }
 
-/// The light packages must not reach libtorch, not even in their tests.
+/// The libraries of a program, which users of the facade do not compile.
+const PROGRAM: [&str; 7] = ["ab_glyph", "anyhow", "clap", "env_logger", "image", "indicatif", "mmcv-cli"];
+
+/// Checks that the light packages do not depend on libtorch, not even in their tests, and the facade not on a program's
+/// libraries.
 fn directions() -> Result<()> {
     for package in LIGHT {
-        let tree = output(plain_cargo().args(["tree", "--prefix", "none", "--package", package]))?;
-        let found = tree.lines().find(|line| line.starts_with("tch ") || line.starts_with("torch-sys "));
-        ensure!(found.is_none(), "{package} must not depend on libtorch, and `cargo tree -p {package}` has {found:?}");
+        forbid(package, &[], &["tch", "torch-sys"])?;
+    }
+    forbid("mmcv", &["--edges", "normal"], &PROGRAM)
+}
+
+fn forbid(package: &str, options: &[&str], forbidden: &[&str]) -> Result<()> {
+    let tree = output(plain_cargo().args(["tree", "--prefix", "none", "--package", package]).args(options))?;
+    for line in tree.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        ensure!(
+            !forbidden.contains(&name),
+            "{package} must not depend on {name}: see `cargo tree -p {package} -i {name}`"
+        );
     }
     Ok(())
 }

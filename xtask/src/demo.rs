@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from nothing to a classified picture.
+//! `cargo xtask demo`: from a bare machine to a classified image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::setup::{Variant, ensure_libtorch};
 use crate::weights;
 use crate::workspace::{mmcv, root, target};
 
-/// Sets up libtorch, builds, fetches the weights of MobileNetV2, and classifies pictures.
+/// Sets up libtorch, builds, fetches the weights of MobileNetV2, and classifies images.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask demo
   cargo xtask demo cat.jpg dog.jpg
 
-The pictures with their classes are written to target/demo/.")]
+The images with their classes are written to target/demo/.")]
 pub(crate) struct Demo {
-    /// The pictures; the bundled photo of a cat where none is given.
+    /// The images; without any, the bundled photo of a cat.
     #[arg(value_name = "IMAGE")]
     images: Vec<PathBuf>,
 }
@@ -40,13 +40,13 @@ impl Demo {
     }
 }
 
-/// Prints the five best classes of a picture, and draws them.
+/// Prints the five best classes of an image, and draws them.
 fn classify(image: &Path) -> Result<()> {
     let folder = target().join("demo");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let name = image.file_name().with_context(|| format!("{} is no picture", image.display()))?;
-    let picture = folder.join(name).with_extension("png");
+    let name = image.file_name().with_context(|| format!("{} is not an image file", image.display()))?;
+    let drawing = folder.join(name).with_extension("png");
     stage(format_args!("Classifying {}", image.display()));
     let config = root().join("model_zoo/configs/mobilenet_v2.yaml");
-    run(Command::new(mmcv()).arg("predict").arg(config).arg(image).args(["--topk", "5", "--out"]).arg(&picture))
+    run(Command::new(mmcv()).arg("predict").arg(config).arg(image).args(["--topk", "5", "--out"]).arg(&drawing))
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask deny`: licenses, sources and duplicates of the dependencies, as `deny.toml` allows them.
 //!
-//! cargo-deny makes the checks where it is installed. It takes minutes to compile, so that elsewhere they are made here.
+//! cargo-deny runs if it is installed. It takes minutes to compile, so its checks are repeated here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,10 +24,10 @@ impl Deny {
     }
 }
 
-/// The only registry that packages come from begins so in what cargo says of a package.
+/// The beginning of a package's source if it comes from a registry.
 const REGISTRY: &str = "registry+";
 
-/// Checks all packages that the lock file names.
+/// Checks all packages in the lockfile.
 pub(crate) fn check() -> Result<()> {
     stage("Licenses, sources and duplicates of the dependencies");
     if exists("cargo-deny") {
@@ -35,28 +35,34 @@ pub(crate) fn check() -> Result<()> {
     } else {
         let config = fs::read_to_string(root().join("deny.toml")).context("cannot read deny.toml")?;
         let metadata = output(plain_cargo().args(["metadata", "--format-version", "1", "--all-features", "--locked"]))?;
-        let metadata: Value = serde_json::from_str(&metadata).context("cannot read what `cargo metadata` says")?;
+        let metadata: Value = serde_json::from_str(&metadata).context("cannot read the output of `cargo metadata`")?;
         let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
         let problems = problems(packages, &list(&config, "licenses", "allow"), &list(&config, "bans", "skip"));
         ensure!(problems.is_empty(), "deny.toml does not allow:\n{}", problems.join("\n"));
     }
-    eprintln!("known vulnerabilities were not looked up, which needs a network: `cargo deny check advisories`");
+    eprintln!("known vulnerabilities are not checked, which needs a network: run `cargo deny check advisories`");
     Ok(())
 }
 
-/// The texts of the list `key` in a section of `deny.toml`; what stands behind `#` is passed by.
+/// The strings of the list `key` in a section of `deny.toml`, without comments.
 fn list(config: &str, section: &str, key: &str) -> Vec<String> {
     let mut texts = Vec::new();
-    let (mut inside, mut listed) = (false, false);
+    let mut in_section = false;
+    let mut in_list = false;
     for line in config.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
-        if line.starts_with('[') && line.ends_with(']') && !listed {
-            inside = line == format!("[{section}]");
+        if line.starts_with('[') && line.ends_with(']') && !in_list {
+            in_section = line == format!("[{section}]");
         }
-        listed |= inside && line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
-        if listed {
+        if in_section
+            && let Some((name, _)) = line.split_once('=')
+            && name.trim() == key
+        {
+            in_list = true;
+        }
+        if in_list {
             texts.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
-            listed = !line.ends_with(']');
+            in_list = !line.ends_with(']');
         }
     }
     texts
@@ -66,33 +72,37 @@ fn problems(packages: &[Value], licenses: &[String], duplicates: &[String]) -> V
     let mut problems = Vec::new();
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {
-        let text = |key: &str| package[key].as_str().unwrap_or_default();
-        let (name, version) = (text("name"), text("version"));
-        if !allows(text("license"), licenses) {
-            problems.push(format!("{name} {version}: the license {:?}", text("license")));
+        let name = package["name"].as_str().unwrap_or_default();
+        let version = package["version"].as_str().unwrap_or_default();
+        let license = package["license"].as_str().unwrap_or_default();
+        if !allows(license, licenses) {
+            problems.push(format!("{name} {version}: the license {license:?}"));
         }
-        // Those of the workspace have no source.
-        if !text("source").is_empty() && !text("source").starts_with(REGISTRY) {
-            problems.push(format!("{name} {version}: the source {}", text("source")));
+        // Packages of the workspace have no source.
+        if let Some(source) = package["source"].as_str()
+            && !source.starts_with(REGISTRY)
+        {
+            problems.push(format!("{name} {version}: the source {source}"));
         }
-        let is_skipped =
-            |known: &String| known.split_once('@').is_some_and(|(of, begins)| of == name && is_of(version, begins));
-        if !duplicates.iter().any(is_skipped) {
+        if !duplicates.iter().any(|entry| matches(entry, name, version)) {
             versions.entry(name).or_default().insert(version);
         }
     }
-    for (name, versions) in versions.into_iter().filter(|(_, versions)| versions.len() > 1) {
-        problems.push(format!("{name}: several versions, {}", Vec::from_iter(versions).join(" and ")));
+    for (name, versions) in versions {
+        if versions.len() > 1 {
+            problems.push(format!("{name}: several versions, {}", Vec::from_iter(versions).join(" and ")));
+        }
     }
     problems
 }
 
-/// Whether a version begins so, part by part.
-fn is_of(version: &str, beginning: &str) -> bool {
-    version.strip_prefix(beginning).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+/// Whether an entry such as `zip@0.6` matches a package; the parts of the version that it leaves out can be anything.
+fn matches(entry: &str, name: &str, version: &str) -> bool {
+    let Some((entry_name, prefix)) = entry.split_once('@') else { return false };
+    entry_name == name && (version == prefix || version.starts_with(&format!("{prefix}.")))
 }
 
-/// Whether an expression such as `(MIT OR Apache-2.0) AND ISC` holds with these licenses; an exception (`WITH`) only allows more.
+/// Whether these licenses satisfy an expression such as `(MIT OR Apache-2.0) AND ISC`. Exceptions (`WITH`) only allow more.
 fn allows(expression: &str, licenses: &[String]) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().peekable();

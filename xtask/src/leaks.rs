@@ -1,4 +1,4 @@
-//! `cargo xtask leaks`: whether rewriting for inference, which holds memory of C++, gives it back.
+//! `cargo xtask leaks`: checks that mmcv-fuse frees the C++ memory it holds.
 
 use std::env::consts::{ARCH, OS};
 use std::path::Path;
@@ -17,14 +17,14 @@ use crate::setup::{Variant, ensure_libtorch};
 pub(crate) struct Leaks {}
 
 impl Leaks {
-    /// The sanitizer is loaded before the programs, so that nothing is compiled for it. At the end of a program it
-    /// prints what nothing points to any more, and lets the program fail.
+    /// The sanitizer is preloaded, so nothing is recompiled. When a program ends, it prints leaked memory and makes the
+    /// program fail.
     pub(crate) fn run(self) -> Result<()> {
         let found = output(Command::new("c++").arg("-print-file-name=liblsan.so"))?;
         let sanitizer = Path::new(found.trim());
         ensure!(
             sanitizer.is_absolute(),
-            "LeakSanitizer (liblsan.so) is part of GCC, and this c++ has none; install it (Debian, Ubuntu: apt install g++)"
+            "this c++ has no LeakSanitizer (liblsan.so), which is part of GCC; install it (Debian, Ubuntu: apt install g++)"
         );
         let runner = format!("CARGO_TARGET_{}_UNKNOWN_{}_GNU_RUNNER", ARCH.to_uppercase(), OS.to_uppercase());
         let preload = format!("env LD_PRELOAD={}", sanitizer.display());

@@ -1,5 +1,6 @@
-//! `cargo xtask`: set-up, demo, tests, parity, benchmarks and checks of the workspace. It depends on no libtorch, so that
-//! it runs first; the rest it starts as processes.
+//! `cargo xtask`: setup, demo, tests, parity, benchmarks and checks of the workspace.
+//!
+//! It must run before libtorch is installed, so it does not depend on libtorch and starts everything else as a process.
 #![allow(clippy::print_stderr)]
 
 mod bench;
@@ -8,6 +9,7 @@ mod check;
 mod demo;
 mod deny;
 mod leaks;
+mod measure;
 mod parity;
 mod process;
 mod setup;
@@ -22,13 +24,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Set-up, demo, tests, parity, benchmarks and checks of mmcv-rs.
+/// Setup, demo, tests, parity, benchmarks and checks of mmcv-rs.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
 #[command(after_help = "Examples:
-  cargo xtask demo                  sets all up and classifies the bundled picture
-  cargo xtask demo cat.jpg          the same with your picture
-  cargo xtask test                  sets all up and runs every test
+  cargo xtask demo                  sets everything up and classifies the bundled image
+  cargo xtask demo cat.jpg          the same with your image
+  cargo xtask test                  sets everything up and runs every test
   cargo xtask parity tests/cases    replays cases of the Python reference
   cargo xtask bench                 compares with PyTorch, ONNX Runtime and OpenVINO
   cargo xtask build --release       builds target/release/mmcv")]
@@ -49,6 +51,7 @@ enum Command {
     Leaks(leaks::Leaks),
     Check(check::Check),
     Tidy(tidy::Tidy),
+    Measure(measure::Measure),
     Deny(deny::Deny),
 }
 
@@ -65,6 +68,7 @@ impl Command {
             Self::Leaks(command) => command.run()?,
             Self::Check(command) => command.run()?,
             Self::Tidy(command) => command.run()?,
+            Self::Measure(command) => command.run()?,
             Self::Deny(command) => command.run()?,
         }
         Ok(ExitCode::SUCCESS)
@@ -72,8 +76,11 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    Arguments::parse().command.run().unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    match Arguments::parse().command.run() {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

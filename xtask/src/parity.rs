@@ -20,7 +20,7 @@ use crate::workspace::target;
 
 A failure shows the first differing element and its distance in ulps, the config, and the line of the generator.")]
 pub(crate) struct Parity {
-    /// Replays the cases in evaluation mode with the modules in fused form, within 1e-4.
+    /// Replays the cases in evaluation mode with fused modules, within 1e-4.
     #[arg(long)]
     fuse: bool,
 
@@ -28,13 +28,13 @@ pub(crate) struct Parity {
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
 
-    /// NAME.json files, each with NAME.safetensors beside it, and folders of them.
+    /// NAME.json files with NAME.safetensors beside them, or folders of such files.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
 }
 
 impl Parity {
-    /// The runner has the last word: nothing is printed after it.
+    /// Prints nothing after the runner, whose last line is the total.
     pub(crate) fn run(self) -> Result<ExitCode> {
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         run(cargo(&libtorch).args(["build", "--package", "mmcv-tests", "--bin", "parity"]))?;

@@ -12,16 +12,16 @@ use crate::weights;
 use crate::workspace::{root, target};
 
 /// The packages that need no libtorch.
-pub(crate) const LIGHT: [&str; 4] = ["mmcv-registry", "mmcv-pth", "mmcv-zoo", "xtask"];
+pub(crate) const LIGHT: [&str; 5] = ["mmcv-registry", "mmcv-pth", "mmcv-zoo", "xtask", "xtask-measure"];
 
-/// Sets up libtorch and runs every test: light crates, workspace, documentation, parity cases.
+/// Sets up libtorch and runs every test: light crates, workspace, documentation examples, parity cases.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask test
   cargo xtask test conv_module              only tests whose names contain this
-  cargo xtask test -- --no-fail-fast        options of cargo nextest, or of cargo test where that is not installed")]
+  cargo xtask test -- --no-fail-fast        options of cargo nextest, or of cargo test if that is not installed")]
 pub(crate) struct Test {
-    /// Passed on to the test runner. With them, the parity cases are left out.
+    /// Arguments for the test runner; the parity cases are then skipped.
     arguments: Vec<String>,
 }
 
@@ -31,10 +31,15 @@ impl Test {
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         run(cargo(&libtorch).args(["build", "--package", "mmcv"]))?;
         if let Err(problem) = weights::fetch(&target().join("debug/mmcv")) {
-            eprintln!("warning: {problem:#}; the tests that need the weights will say that they did not run");
+            eprintln!("warning: {problem:#}; tests that need the weights will be skipped");
         }
         stage("Tests of the workspace");
-        run(with_runner(cargo(&libtorch)).arg("--workspace").args(excluded()).args(&self.arguments))?;
+        let mut tests = with_runner(cargo(&libtorch));
+        tests.arg("--workspace");
+        for package in LIGHT {
+            tests.args(["--exclude", package]);
+        }
+        run(tests.args(&self.arguments))?;
         stage("Examples in the documentation");
         run(cargo(&libtorch).args(["test", "--quiet", "--workspace", "--doc"]).args(&self.arguments))?;
         if self.arguments.is_empty() {
@@ -48,13 +53,11 @@ impl Test {
 /// The tests that need no libtorch.
 pub(crate) fn light(arguments: &[String]) -> Result<()> {
     stage("Tests that need no libtorch");
-    let packages = LIGHT.iter().flat_map(|package| ["--package", package]);
-    run(with_runner(plain_cargo()).args(packages).args(arguments))
-}
-
-/// The packages of [`light`], which have been tested before.
-fn excluded() -> impl Iterator<Item = &'static str> {
-    LIGHT.iter().flat_map(|package| ["--exclude", package])
+    let mut command = with_runner(plain_cargo());
+    for package in LIGHT {
+        command.args(["--package", package]);
+    }
+    run(command.args(arguments))
 }
 
 /// The runner of the parity cases.
@@ -64,7 +67,7 @@ fn parity(libtorch: &Path) -> Command {
     command
 }
 
-/// cargo-nextest where it is installed, else cargo's own runner.
+/// Adds the sub-command of cargo-nextest if it is installed, else of cargo's own runner.
 pub(crate) fn with_runner(mut cargo: Command) -> Command {
     if has_nextest() {
         cargo.args(["nextest", "run", "--no-tests", "pass"]);
@@ -77,5 +80,5 @@ pub(crate) fn with_runner(mut cargo: Command) -> Command {
 fn has_nextest() -> bool {
     let mut version = plain_cargo();
     version.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
-    version.status().is_ok_and(|status| status.success())
+    matches!(version.status(), Ok(status) if status.success())
 }

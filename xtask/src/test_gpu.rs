@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use serde_json::Value;
 
 use crate::process::{cargo, output, run, stage};
 use crate::setup::{Variant, ensure_libtorch};
@@ -14,15 +15,15 @@ use crate::workspace::target;
 /// The parity cases, one test each.
 const PARITY: [&str; 5] = ["test", "--package", "mmcv-tests", "--test", "parity"];
 
-/// The exit status where there is no CUDA device.
+/// The exit status if there is no CUDA device.
 const NO_DEVICE: u8 = 3;
 
-/// Sets up libtorch with CUDA, builds against it, and runs the suite on cuda:0. Exits with 3 where there is no device.
+/// Sets up libtorch with CUDA, builds against it, and runs the suite on cuda:0. Exits with 3 if there is no device.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask test-gpu
 
-It builds in target/cuda, so that the other build stays as it is.")]
+It builds in target/cuda, and leaves the CPU build untouched.")]
 pub(crate) struct TestGpu {}
 
 impl TestGpu {
@@ -31,19 +32,20 @@ impl TestGpu {
         stage("Building with CUDA");
         run(on_gpu(&libtorch).args(["build", "--package", "mmcv", "--package", "mmcv-tests", "--all-targets"]))?;
         let report = output(Command::new(folder().join("debug/mmcv")).args(["doctor", "--json"]))?;
+        let report: Value = serde_json::from_str(&report).context("cannot read the output of `mmcv doctor --json`")?;
         ensure!(
-            field(&report, "cuda_library_loaded") == Some("true"),
-            "the programs were built without libtorch_cuda.so: `mmcv doctor --json` says\n{report}"
+            report["cuda_library_loaded"] == true,
+            "the programs were built without libtorch_cuda.so; `mmcv doctor --json` prints\n{report:#}"
         );
-        if field(&report, "cuda_devices") != Some("0") {
+        if report["cuda_devices"] != 0 {
             run(with_runner(on_gpu(&libtorch)).args(["--package", "mmcv-tests"]))?;
             run(on_gpu(&libtorch).args(PARITY))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let reason = field(&report, "cuda_error").unwrap_or_default();
+        let reason = report["cuda_error"].as_str().unwrap_or_default();
         ensure!(
             reason.contains("Found no NVIDIA driver"),
-            "there is no CUDA device, and moving a tensor to one fails for another reason than that: {reason:?}"
+            "there is no CUDA device, but moving a tensor to one fails for another reason: {reason:?}"
         );
         let tests = count(&libtorch)?;
         eprintln!("no CUDA device (Found no NVIDIA driver): {tests} tests did not run");
@@ -51,7 +53,7 @@ impl TestGpu {
     }
 }
 
-/// Cargo, with the libtorch that has CUDA, in a target folder of its own.
+/// Cargo with the CUDA libtorch and a separate target folder.
 fn on_gpu(libtorch: &Path) -> Command {
     let mut command = cargo(libtorch);
     command.env("CARGO_TARGET_DIR", folder()).env("MMCV_TEST_DEVICE", "cuda:0");
@@ -69,28 +71,7 @@ fn count(libtorch: &Path) -> Result<usize> {
     for arguments in [suite, &PARITY] {
         let list = output(on_gpu(libtorch).args(arguments).args(["--quiet", "--", "--list"]))
             .context("cannot count the tests")?;
-        tests += list.lines().filter(|line| line.ends_with(": test")).count();
+        tests += list.matches(": test\n").count();
     }
     Ok(tests)
-}
-
-/// A value of `mmcv doctor --json`, whose object has one line per entry.
-fn field<'a>(report: &'a str, name: &str) -> Option<&'a str> {
-    report.lines().find_map(|line| {
-        let value = line.trim().strip_prefix('"')?.strip_prefix(name)?.strip_prefix("\":")?;
-        Some(value.trim().trim_end_matches(',').trim_matches('"'))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn values_are_found_by_their_names() {
-        let report = "{\n  \"cuda_devices\": 0,\n  \"cuda_error\": \"Found no NVIDIA driver\"\n}";
-        assert_eq!(field(report, "cuda_devices"), Some("0"));
-        assert_eq!(field(report, "cuda_error"), Some("Found no NVIDIA driver"));
-        assert_eq!(field(report, "cuda"), None);
-    }
 }

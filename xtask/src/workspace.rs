@@ -1,4 +1,4 @@
-//! Where things are.
+//! Paths of the workspace.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 /// The version of libtorch that tch binds.
 pub(crate) const LIBTORCH_VERSION: &str = "2.13.0";
 
-/// The folder of the workspace.
+/// The root folder of the workspace.
 pub(crate) fn root() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package)
 }
 
-/// The folder in which cargo builds: `target`, or where `CARGO_TARGET_DIR` says.
+/// Cargo's build folder: `CARGO_TARGET_DIR`, else `target`.
 pub(crate) fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root().join(folder),
+        None => root().join("target"),
+    }
 }
 
 /// The `mmcv` program of the release build.

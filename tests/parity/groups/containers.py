@@ -1,4 +1,4 @@
-"""`Sequential`, `ModuleList`, `ModuleDict`: networks of any bricks, nested, with rules of initialisation."""
+"""`Sequential`, `ModuleList`, `ModuleDict`: networks of any bricks, nested, with rules of initialization."""
 
 from case import Case
 

@@ -1,4 +1,4 @@
-"""`ConvModule`: convolution, normalisation and activation in one, with every argument."""
+"""`ConvModule`: convolution, normalization and activation in one, with every argument."""
 
 from functools import partial
 from itertools import permutations

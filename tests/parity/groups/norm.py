@@ -1,4 +1,4 @@
-"""`build_norm_layer`: batch, group, layer and instance normalisation, their names and their running statistics."""
+"""`build_norm_layer`: batch, group, layer and instance normalization, their names and their running statistics."""
 
 from functools import partial
 

@@ -21,11 +21,11 @@ def stages(arch):
 
 
 def fixed():
-    evaluation, initialised = {"train": False}, {"init_weights": True, "seed": 5}
+    evaluation, initialized = {"train": False}, {"init_weights": True, "seed": 5}
     geometry = {"strides": [2] * stages(SMALL), "dilations": [1] * stages(SMALL), "out_indices": [0, 1]}
     yield of_arch("build_400mf", "regnetx_400mf", None, {"seed": 1})
     yield of_arch("eval_400mf", "regnetx_400mf", (1, 3, 32, 32), {**evaluation, "backward": False}, out_indices=[0, 1, 2, 3])
-    yield of_arch("small_train", SMALL, more=initialised, **geometry)
+    yield of_arch("small_train", SMALL, more=initialized, **geometry)
     yield of_arch("small_frozen", SMALL, **geometry, frozen_stages=1, norm_eval=True)
     yield of_arch("small_caffe", SMALL, **geometry, style="caffe", avg_down=True, stem_channels=4)
     yield of_arch("narrow_inside", {**SMALL, "bot_mul": 0.5}, **geometry, more=evaluation)

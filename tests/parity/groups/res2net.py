@@ -12,14 +12,14 @@ def of_depth(name, depth, shape=(2, 3, 24, 24), more=None, **options):
 
 
 def fixed():
-    evaluation, initialised = {"train": False}, {"init_weights": True, "seed": 5}
-    yield of_depth("build_50_init", 50, None, initialised)
+    evaluation, initialized = {"train": False}, {"init_weights": True, "seed": 5}
+    yield of_depth("build_50_init", 50, None, initialized)
     yield of_depth("narrow_eval", 50, (1, 3, 40, 40), evaluation, stem_channels=8, base_channels=4)
-    yield of_depth("train", 50, **ONE_STAGE, **SCALES, more=initialised)
+    yield of_depth("train", 50, **ONE_STAGE, **SCALES, more=initialized)
     yield of_depth("two_scales", 50, **ONE_STAGE | {"strides": [2]}, scales=2, base_width=3, more=evaluation)
     yield of_depth("plain", 50, **ONE_STAGE | {"strides": [2]}, **SCALES, deep_stem=False, avg_down=False, style="caffe")
     yield of_depth("dilated", 50, **ONE_STAGE | {"dilations": [2]}, **SCALES, drop_path_rate=0.5, more={"forward_seed": 1})
-    yield of_depth("rules", 50, None, initialised, **ONE_STAGE, **SCALES, init_cfg=RULES[3])
+    yield of_depth("rules", 50, None, initialized, **ONE_STAGE, **SCALES, init_cfg=RULES[3])
     yield of_depth("frozen", 50, **ONE_STAGE, **SCALES, frozen_stages=1)
     yield of_depth("error_depth", 34, None, {"error": ["depth", "34", "50", "101", "152"]})
     yield of_depth("error_scales", 50, None, {"error": ["scales", "1"]}, scales=1)

@@ -19,30 +19,30 @@ def of_depth(name, depth, shape=(2, 3, 24, 24), more=None, kind="ResNet", **opti
 
 
 def fixed():
-    evaluation, initialised = {"train": False}, {"init_weights": True, "seed": 5}
+    evaluation, initialized = {"train": False}, {"init_weights": True, "seed": 5}
     yield of_depth("build_18", 18, None, {"seed": 1})
-    yield of_depth("build_18_init", 18, None, initialised)
-    yield of_depth("build_50_init", 50, None, initialised)
-    yield of_depth("narrow_34_eval", 34, (1, 3, 33, 41), {**evaluation, **initialised}, **NARROW)
+    yield of_depth("build_18_init", 18, None, initialized)
+    yield of_depth("build_50_init", 50, None, initialized)
+    yield of_depth("narrow_34_eval", 34, (1, 3, 33, 41), {**evaluation, **initialized}, **NARROW)
     yield of_depth("narrow_50_stages", 50, (1, 3, 40, 40), evaluation, **NARROW, out_indices=[0, 1, 2, 3])
-    yield of_depth("basic_train", 18, **TWO_STAGES, more={**initialised})
+    yield of_depth("basic_train", 18, **TWO_STAGES, more={**initialized})
     yield of_depth("basic_dilated", 18, **ONE_STAGE | {"dilations": [2], "strides": [2]})
-    yield of_depth("bottleneck_train", 50, **ONE_STAGE, more=initialised)
-    yield of_depth("caffe", 50, **ONE_STAGE | {"strides": [2]}, style="caffe", zero_init_residual=False, more=initialised)
+    yield of_depth("bottleneck_train", 50, **ONE_STAGE, more=initialized)
+    yield of_depth("caffe", 50, **ONE_STAGE | {"strides": [2]}, style="caffe", zero_init_residual=False, more=initialized)
     yield of_depth("frozen_stem", 18, **TWO_STAGES, frozen_stages=0)
-    yield of_depth("frozen", 18, **TWO_STAGES, frozen_stages=1, norm_eval=True, more=initialised)
+    yield of_depth("frozen", 18, **TWO_STAGES, frozen_stages=1, norm_eval=True, more=initialized)
     yield of_depth("frozen_deep_stem", 18, **TWO_STAGES, frozen_stages=1, deep_stem=True)
     yield of_depth("norm_eval", 50, **ONE_STAGE, norm_eval=True)
-    yield of_depth("v1c", 50, **ONE_STAGE, kind="ResNetV1c", more=initialised)
+    yield of_depth("v1c", 50, **ONE_STAGE, kind="ResNetV1c", more=initialized)
     yield of_depth("v1d", 18, **TWO_STAGES, kind="ResNetV1d", more={**evaluation, "seed": 3})
     group_norm = {"type": "GN", "num_groups": 2, "requires_grad": True}
-    yield of_depth("gn_ws", 50, **ONE_STAGE, norm_cfg=group_norm, conv_cfg={"type": "ConvWS"}, more=initialised)
-    yield of_depth("sync_bn", 18, **ONE_STAGE, norm_cfg={"type": "SyncBN"}, more={**evaluation, **initialised})
+    yield of_depth("gn_ws", 50, **ONE_STAGE, norm_cfg=group_norm, conv_cfg={"type": "ConvWS"}, more=initialized)
+    yield of_depth("sync_bn", 18, **ONE_STAGE, norm_cfg={"type": "SyncBN"}, more={**evaluation, **initialized})
     yield of_depth("expansion", 50, **ONE_STAGE, expansion=2, in_channels=4, shape=(2, 4, 24, 24))
     yield of_depth("drop_path", 18, (4, 3, 24, 24), {"forward_seed": 2}, **TWO_STAGES, drop_path_rate=0.5)
-    yield of_depth("plugins", 50, (1, 3, 24, 24), initialised, **ONE_STAGE, plugins=PLUGINS)
+    yield of_depth("plugins", 50, (1, 3, 24, 24), initialized, **ONE_STAGE, plugins=PLUGINS)
     rule = {"type": "Normal", "std": 0.2, "override": {"name": "norm1", "type": "Constant", "val": 3.0, "bias": 0.5}}
-    yield of_depth("override_norm1", 18, None, initialised, **ONE_STAGE, init_cfg=rule)
+    yield of_depth("override_norm1", 18, None, initialized, **ONE_STAGE, init_cfg=rule)
     yield of_depth("error_depth", 42, None, {"error": ["depth", "42", "18", "152"]})
     yield of_depth("error_num_stages", 18, None, {"error": ["num_stages", "5"]}, num_stages=5)
     yield of_depth("error_strides", 18, None, {"error": ["strides", "4"]}, strides=[1, 2])

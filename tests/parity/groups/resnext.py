@@ -12,14 +12,14 @@ def of_depth(name, depth, shape=(2, 3, 24, 24), more=None, **options):
 
 
 def fixed():
-    evaluation, initialised = {"train": False}, {"init_weights": True, "seed": 5}
+    evaluation, initialized = {"train": False}, {"init_weights": True, "seed": 5}
     yield of_depth("build_50", 50, None, {"seed": 1})
     yield of_depth("narrow_eval", 50, (1, 3, 40, 40), evaluation, stem_channels=8, base_channels=4, **GROUPS)
-    yield of_depth("train", 50, **ONE_STAGE, **GROUPS, more=initialised)
+    yield of_depth("train", 50, **ONE_STAGE, **GROUPS, more=initialized)
     yield of_depth("caffe_v1d", 50, **ONE_STAGE | {"strides": [2]}, **GROUPS, style="caffe", deep_stem=True, avg_down=True)
-    yield of_depth("one_group", 50, **ONE_STAGE, groups=1, width_per_group=64, more={**evaluation, **initialised})
+    yield of_depth("one_group", 50, **ONE_STAGE, groups=1, width_per_group=64, more={**evaluation, **initialized})
     norm = {"type": "GN", "num_groups": 2, "requires_grad": True}
-    yield of_depth("gn_ws", 50, **ONE_STAGE, **GROUPS, norm_cfg=norm, conv_cfg={"type": "ConvWS"}, more=initialised)
+    yield of_depth("gn_ws", 50, **ONE_STAGE, **GROUPS, norm_cfg=norm, conv_cfg={"type": "ConvWS"}, more=initialized)
     yield of_depth("frozen", 50, **ONE_STAGE, **GROUPS, frozen_stages=1)
     yield of_depth("error_depth", 18, None, {"error": ["depth", "18", "50", "101", "152"]})
     yield of_depth("error_groups", 50, None, {"error": ["groups", "0"]}, groups=0)

@@ -1,4 +1,4 @@
-//! One comparison: a network, what is done with it, and who takes part.
+//! One comparison: a network, a task, and the engines that take part.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use super::random::Random;
 use super::{Network, Setting};
 use crate::process::stage;
 
-/// What is measured.
+/// The task that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Forward passes with 32 bits.
+    /// Forward passes in f32.
     Inference,
-    /// Forward passes with 16 bits, and with 32 for comparison.
+    /// Forward passes in bf16, and in f32 for comparison.
     Bf16,
     /// Forward pass, backward pass, and a step of SGD.
     Training,
@@ -32,39 +32,39 @@ pub(super) struct Case {
     pub(super) contenders: Vec<Contender>,
 }
 
-/// What was measured in a case.
+/// The results of a case.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) case: Case,
-    /// For each contender; a reason where it could not run.
+    /// For each contender; the reason if it could not run.
     pub(super) results: Vec<Result<Measured, String>>,
 }
 
-/// What was measured of one contender.
+/// The result of one contender.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measured {
     /// The median, in milliseconds.
     pub(super) time: f64,
-    /// The most memory that the process had, in bytes; `None` where the system does not tell.
+    /// The peak memory of the process in bytes; `None` if the system does not report it.
     pub(super) memory: Option<u64>,
 }
 
-/// How long the rounds of one case may take; the least number of them takes as long as it takes.
+/// The time for the rounds of one case, after the first [`LEAST_ROUNDS`].
 const BUDGET: Duration = Duration::from_secs(25);
 const LEAST_ROUNDS: u32 = 5;
-/// How often the contenders of a start-up are started.
+/// The number of starts of each contender in a start-up case.
 const STARTS: u32 = 7;
-/// Measurements of one contender in one round, where they are short.
+/// The most passes of one contender in one round.
 const MOST_PASSES: usize = 5;
-/// From this time on a pass is long: there is one in a round, and none before it to warm the caches.
+/// Milliseconds from which a pass is long: it is then the only one of its round, without one before it to warm the caches.
 const LONG: f64 = 200.0;
-/// How long the threads of an engine may go on waiting for work after a pass.
+/// A pause for the threads of an engine, which may busy-wait after a pass.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Passes before the first measurement.
 const WARM_UP: u32 = 3;
 
 impl Case {
-    /// A comparison of all who can take part, and are in `chosen` where that is not empty.
+    /// A comparison of all engines that can take part, restricted to `chosen` unless that is empty.
     pub(super) fn new(network: Network, batch: u32, kind: Kind, chosen: &[Engine]) -> Self {
         let mut contenders = match kind {
             Kind::Inference => ENGINES.map(Engine::f32).to_vec(),
@@ -84,16 +84,16 @@ impl Case {
         Self { network, batch, kind, contenders }
     }
 
-    /// What is measured, for people.
+    /// The title of the case.
     pub(super) fn title(&self) -> String {
         let Self { network, batch, kind, .. } = self;
-        let what = match kind {
+        let task = match kind {
             Kind::Inference => "",
             Kind::Bf16 => ", bf16",
             Kind::Training => ", training",
             Kind::StartUp => ", start-up",
         };
-        format!("{}, batch {batch}{what}", network.title)
+        format!("{}, batch {batch}{task}", network.title)
     }
 
     pub(super) fn measure(self, setting: &Setting) -> Outcome {
@@ -105,7 +105,7 @@ impl Case {
         for (contender, result) in self.contenders.iter().zip(&results) {
             let (engine, dtype) = (contender.engine.title(), contender.dtype.name());
             match result {
-                Ok(Measured { time, .. }) => eprintln!("    {engine:<16} {dtype:<5} {time:>9.2} ms"),
+                Ok(measured) => eprintln!("    {engine:<16} {dtype:<5} {:>9.2} ms", measured.time),
                 Err(reason) => eprintln!("    {engine:<16} {dtype:<5} {reason}"),
             }
         }
@@ -114,61 +114,73 @@ impl Case {
 
     /// Starts every contender once; then they take turns.
     fn passes(&self, setting: &Setting) -> Vec<Result<Measured, String>> {
-        // Loading takes no turns: it is not measured here, and much of it is waiting.
-        let started: Vec<_> = self.contenders.iter().map(|contender| self.start(*contender, setting)).collect();
-        let warm = |mut peer: Peer| {
-            peer.ready()?;
-            (0..WARM_UP).try_for_each(|_| peer.pass().map(drop))?;
-            Ok(peer)
-        };
-        let mut peers: Vec<Result<Peer, String>> = started.into_iter().map(|peer| peer.and_then(warm)).collect();
-        let mut times = vec![Vec::new(); peers.len()];
-        let mut order: Vec<usize> = (0..peers.len()).collect();
-        let (mut random, start) = (Random::new(), Instant::now());
+        let mut runners = self.warm_runners(setting);
+        let mut order: Vec<usize> = (0..runners.len()).collect();
+        let mut random = Random::new();
+        let start = Instant::now();
         for round in 0..setting.rounds {
             if round >= LEAST_ROUNDS && start.elapsed() > BUDGET {
                 break;
             }
             random.shuffle(&mut order);
             for &index in &order {
-                let (Some(slot), Some(times)) = (peers.get_mut(index), times.get_mut(index)) else { continue };
-                if let Ok(peer) = slot {
-                    match turn(peer, times) {
-                        Ok(()) => std::thread::sleep(PAUSE),
-                        Err(reason) => *slot = Err(reason),
-                    }
+                if let Some(runner) = runners.get_mut(index) {
+                    runner.take_turn();
                 }
             }
         }
-        let measured = |(peer, times): (Result<Peer, String>, Vec<f64>)| {
-            peer.map(|peer| Measured { time: median(&times), memory: peer.peak_memory() })
-        };
-        peers.into_iter().zip(times).map(measured).collect()
+        runners.into_iter().map(Runner::finish).collect()
     }
 
-    /// Starts the contenders again and again; the first time is not counted, since it reads files that are cached later.
+    /// Starts all contenders at once, because loading is not measured and includes much waiting, and warms them up.
+    fn warm_runners(&self, setting: &Setting) -> Vec<Runner> {
+        let started: Vec<_> = self.contenders.iter().map(|contender| self.start(*contender, setting)).collect();
+        let mut runners = Vec::new();
+        for peer in started {
+            let peer = match peer {
+                Ok(peer) => warm_up(peer),
+                Err(reason) => Err(reason),
+            };
+            runners.push(Runner { peer, times: Vec::new() });
+        }
+        runners
+    }
+
+    /// Starts the contenders repeatedly. The first time is not counted, because it reads files that are cached later.
     fn starts(&self, setting: &Setting) -> Vec<Result<Measured, String>> {
-        let mut times: Vec<Result<Vec<f64>, String>> = vec![Ok(Vec::new()); self.contenders.len()];
-        let mut memory = vec![None; self.contenders.len()];
+        let mut times: Vec<Result<Vec<Measured>, String>> = vec![Ok(Vec::new()); self.contenders.len()];
         for round in 0..=setting.rounds.min(STARTS) {
-            for ((contender, slot), memory) in self.contenders.iter().zip(&mut times).zip(&mut memory) {
+            for (contender, slot) in self.contenders.iter().zip(&mut times) {
                 let Ok(times) = slot else { continue };
-                let start = Instant::now();
-                let first = self.start(*contender, setting).and_then(|mut peer| {
-                    peer.ready()?;
-                    peer.pass()?;
-                    *memory = peer.peak_memory();
-                    Ok(1e3 * start.elapsed().as_secs_f64())
-                });
-                match first {
-                    Ok(time) => times.extend((round > 0).then_some(time)),
+                match self.start_up(*contender, setting) {
+                    Ok(first) if round > 0 => times.push(first),
+                    Ok(_) => {}
                     Err(reason) => *slot = Err(reason),
                 }
             }
         }
-        let measured =
-            |(times, memory): (Result<Vec<f64>, _>, _)| times.map(|times| Measured { time: median(&times), memory });
-        times.into_iter().zip(memory).map(measured).collect()
+        let mut results = Vec::new();
+        for starts in times {
+            results.push(match starts {
+                Ok(starts) => {
+                    let times: Vec<f64> = starts.iter().map(|start| start.time).collect();
+                    let memory = starts.last().and_then(|start| start.memory);
+                    Ok(Measured { time: median(&times), memory })
+                }
+                Err(reason) => Err(reason),
+            });
+        }
+        results
+    }
+
+    /// One process from its start to its first output.
+    fn start_up(&self, contender: Contender, setting: &Setting) -> Result<Measured, String> {
+        let start = Instant::now();
+        let mut peer = self.start(contender, setting)?;
+        peer.ready()?;
+        peer.pass()?;
+        let memory = peer.peak_memory();
+        Ok(Measured { time: 1e3 * start.elapsed().as_secs_f64(), memory })
     }
 
     fn start(&self, contender: Contender, setting: &Setting) -> Result<Peer, String> {
@@ -178,7 +190,38 @@ impl Case {
     }
 }
 
-/// Some passes of one contender; the first is for the caches, which the others have filled.
+/// A contender of a case that takes turns, and its times so far.
+struct Runner {
+    /// The process; the reason if it could not run.
+    peer: Result<Peer, String>,
+    times: Vec<f64>,
+}
+
+impl Runner {
+    /// Some passes, unless it failed before.
+    fn take_turn(&mut self) {
+        let Ok(peer) = &mut self.peer else { return };
+        match turn(peer, &mut self.times) {
+            Ok(()) => std::thread::sleep(PAUSE),
+            Err(reason) => self.peer = Err(reason),
+        }
+    }
+
+    fn finish(self) -> Result<Measured, String> {
+        let memory = self.peer?.peak_memory();
+        Ok(Measured { time: median(&self.times), memory })
+    }
+}
+
+fn warm_up(mut peer: Peer) -> Result<Peer, String> {
+    peer.ready()?;
+    for _ in 0..WARM_UP {
+        peer.pass()?;
+    }
+    Ok(peer)
+}
+
+/// Some passes of one contender. The first one only refills the caches, which others have used in the meantime.
 fn turn(peer: &mut Peer, times: &mut Vec<f64>) -> Result<(), String> {
     let first = peer.pass()?;
     if first >= LONG {
@@ -195,8 +238,12 @@ fn turn(peer: &mut Peer, times: &mut Vec<f64>) -> Result<(), String> {
 fn median(times: &[f64]) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let middle = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    (middle(sorted.len().saturating_sub(1) / 2) + middle(sorted.len() / 2)) / 2.0
+    let middle = sorted.len() / 2;
+    match (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
+        (Some(below), Some(above)) if sorted.len().is_multiple_of(2) => (below + above) / 2.0,
+        (_, Some(middle)) => *middle,
+        _ => f64::NAN,
+    }
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ const WIDTH: f64 = 520.0;
 const BAR: f64 = 13.0;
 /// Space between two networks.
 const GAP: f64 = 12.0;
-/// Room for a title or the names of the colours.
+/// Room for a title or the legend.
 const TITLE: f64 = 28.0;
 
-/// The colour of an engine's bars: ours stand out.
-fn colour(engine: Engine) -> &'static str {
+/// The color of an engine's bars: ours stand out.
+fn color(engine: Engine) -> &'static str {
     match engine {
         Engine::Mmcv => "#d1495b",
         Engine::MmcvEager => "#eaa9b2",
@@ -31,24 +31,21 @@ fn colour(engine: Engine) -> &'static str {
     }
 }
 
-/// Draws the inference with 32 bits, one block for each number of pictures.
+/// Draws the f32 inference, with one block for each batch size.
 pub(super) fn draw(outcomes: &[Outcome]) -> String {
     let rows: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.case.kind == Kind::Inference).collect();
-    let engines: Vec<Engine> = ENGINES.into_iter().filter(|engine| engine.f32() != BASELINE).collect();
-    let speeds = rows.iter().flat_map(|row| engines.iter().filter_map(|engine| row.speed(engine.f32())));
-    let scale = WIDTH / speeds.fold(1.0, f64::max);
+    let scale = WIDTH / fastest(&rows);
     let (mut body, mut top) = (String::new(), MARGIN + TITLE);
-    legend(&mut body, &engines);
+    legend(&mut body);
     let mut batch = 0;
     for row in rows {
         if row.case.batch != batch {
             batch = row.case.batch;
             top += TITLE;
-            let pictures = if batch == 1 { "one picture".to_owned() } else { format!("{batch} pictures") };
-            text(&mut body, MARGIN, top - 8.0, "start", &format!("{pictures}, f32"));
+            let images = if batch == 1 { "one image".to_owned() } else { format!("{batch} images") };
+            text(&mut body, MARGIN, top - 8.0, "start", &format!("{images}, f32"));
         }
-        let shown: Vec<(Engine, f64)> =
-            engines.iter().filter_map(|&engine| Some((engine, row.speed(engine.f32())?))).collect();
+        let shown = speeds(row);
         let middle = top + shown.len() as f64 * BAR / 2.0 + 4.0;
         text(&mut body, LEFT - 8.0, middle, "end", row.case.network.title);
         for (engine, speed) in shown {
@@ -56,7 +53,7 @@ pub(super) fn draw(outcomes: &[Outcome]) -> String {
             let _ = writeln!(
                 body,
                 "<rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{height}\" fill=\"{}\"/>",
-                colour(engine)
+                color(engine)
             );
             text(&mut body, LEFT + length + 4.0, top + BAR - 4.0, "start", &format!("{speed:.2}"));
             top += BAR;
@@ -72,20 +69,47 @@ pub(super) fn draw(outcomes: &[Outcome]) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}\
          <line x1=\"{one:.1}\" y1=\"{:.1}\" x2=\"{one:.1}\" y2=\"{top:.1}\" stroke=\"{}\" stroke-dasharray=\"3 3\"/>\n</svg>\n",
         MARGIN + TITLE,
-        colour(BASELINE.engine)
+        color(BASELINE.engine)
     )
 }
 
-/// What the colours mean.
-fn legend(body: &mut String, engines: &[Engine]) {
+/// The engines that ran in a case, but the baseline, and how many times as fast they are.
+fn speeds(row: &Outcome) -> Vec<(Engine, f64)> {
+    let mut speeds = Vec::new();
+    for engine in ENGINES {
+        if engine.f32() != BASELINE
+            && let Some(speed) = row.speed(engine.f32())
+        {
+            speeds.push((engine, speed));
+        }
+    }
+    speeds
+}
+
+/// The largest ratio in the chart, at least 1.
+fn fastest(rows: &[&Outcome]) -> f64 {
+    let mut fastest = 1.0_f64;
+    for row in rows {
+        for (_, speed) in speeds(row) {
+            fastest = fastest.max(speed);
+        }
+    }
+    fastest
+}
+
+/// Names the engines beside their colors.
+fn legend(body: &mut String) {
     text(body, MARGIN, MARGIN + 2.0, "start", "Times as fast as PyTorch eager (the dashed line)");
     let mut left = MARGIN;
-    for engine in engines {
+    for engine in ENGINES {
+        if engine.f32() == BASELINE {
+            continue;
+        }
         let _ = writeln!(
             body,
             "<rect x=\"{left:.0}\" y=\"{:.0}\" width=\"10\" height=\"10\" fill=\"{}\"/>",
             MARGIN + 12.0,
-            colour(*engine)
+            color(engine)
         );
         text(body, left + 14.0, MARGIN + 21.0, "start", engine.title());
         left += 36.0 + 6.2 * engine.title().len() as f64;
@@ -108,8 +132,8 @@ mod tests {
         let ran = |time| Ok(Measured { time, memory: None });
         let outcome = Outcome { case, results: vec![ran(25.0), ran(50.0), Err("no such file".to_owned())] };
         let svg = draw(&[outcome]);
-        assert_eq!(svg.matches(colour(Engine::Mmcv)).count(), 2, "one in the legend, one bar");
-        assert_eq!(svg.matches(colour(Engine::Openvino)).count(), 1, "it did not run");
+        assert_eq!(svg.matches(color(Engine::Mmcv)).count(), 2, "one in the legend, one bar");
+        assert_eq!(svg.matches(color(Engine::Openvino)).count(), 1, "it did not run");
         assert!(svg.contains(">2.00<") && svg.contains(">ResNet-50<"));
     }
 }

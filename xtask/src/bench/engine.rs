@@ -1,4 +1,4 @@
-//! The engines, and how each is started.
+//! The engines and their command lines.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::case::{Case, Kind};
 use super::{Setting, python};
 
-/// What runs networks.
+/// A program that runs networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
     /// mmcv-rs, rewritten by mmcv-fuse.
@@ -37,7 +37,7 @@ pub(super) const ENGINES: [Engine; 7] = [
     Engine::Openvino,
 ];
 
-/// The type of the numbers in a network.
+/// The element type of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dtype {
     F32,
@@ -61,17 +61,17 @@ pub(super) struct Contender {
 }
 
 impl Engine {
-    /// With 32 bits.
+    /// The engine in f32.
     pub(super) const fn f32(self) -> Contender {
         Contender { engine: self, dtype: Dtype::F32 }
     }
 
-    /// With 16 bits.
+    /// The engine in bf16.
     pub(super) const fn bf16(self) -> Contender {
         Contender { engine: self, dtype: Dtype::Bf16 }
     }
 
-    /// The name for people.
+    /// The title in tables.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Mmcv => "mmcv-rs",
@@ -86,7 +86,10 @@ impl Engine {
 
     /// The name on the command line.
     pub(super) fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+        match self.to_possible_value() {
+            Some(value) => value.get_name().to_owned(),
+            None => String::new(),
+        }
     }
 
     /// Whether it is mmcv-rs.
@@ -96,10 +99,10 @@ impl Engine {
 }
 
 impl Contender {
-    /// The program that runs it in a case.
+    /// The command that runs it in a case.
     pub(super) fn command(self, case: &Case, setting: &Setting) -> Command {
         let mut command = if self.engine.is_ours() { self.ours(case, setting) } else { self.python(case, setting) };
-        command.args(["--batch", &case.batch.to_string(), "--threads", &setting.threads.to_string()]);
+        command.args(["--batch-size", &case.batch.to_string(), "--threads", &setting.threads.to_string()]);
         if case.kind != Kind::Training {
             command.args(["--dtype", self.dtype.name()]);
         }

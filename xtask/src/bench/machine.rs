@@ -1,4 +1,4 @@
-//! What the measurements depend on: machine, versions, date.
+//! The conditions of a measurement: machine, versions, date.
 
 use std::fs;
 use std::process::Command;
@@ -8,14 +8,16 @@ use super::{Setting, python};
 use crate::process::output;
 use crate::workspace::{LIBTORCH_VERSION, root};
 
-/// Instructions that decide how fast networks run.
+/// Instruction sets that determine the speed of networks.
 const INSTRUCTIONS: [&str; 7] =
     ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16"];
 
 /// Lines of a list in Markdown.
 pub(super) fn describe(setting: &Setting) -> String {
-    let commit = output(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root()));
-    let commit = commit.map_or_else(|_| String::new(), |commit| format!(", commit {}", commit.trim()));
+    let commit = match output(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root())) {
+        Ok(commit) => format!(", commit {}", commit.trim()),
+        Err(_) => String::new(),
+    };
     let versions = output(python::peer(setting).arg("versions")).unwrap_or_default();
     let rust = output(Command::new("rustc").arg("--version")).unwrap_or_default();
     let packages: Vec<&str> = versions.lines().collect();
@@ -33,43 +35,69 @@ pub(super) fn describe(setting: &Setting) -> String {
 
 fn hardware() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let value = |key: &str| {
-        info.lines().find(|line| line.starts_with(key))?.split_once(':').map(|(_, value)| value.trim().to_owned())
+    let model = value_of(&info, "model name").unwrap_or(std::env::consts::ARCH);
+    let flags: Vec<&str> = value_of(&info, "flags").unwrap_or_default().split(' ').collect();
+    let mut known = INSTRUCTIONS.to_vec();
+    known.retain(|name| flags.contains(name));
+    let cores = match std::thread::available_parallelism() {
+        Ok(cores) => cores.get(),
+        Err(_) => 0,
     };
-    let flags = value("flags").unwrap_or_default();
-    let known: Vec<&str> = INSTRUCTIONS.into_iter().filter(|name| flags.split(' ').any(|flag| flag == *name)).collect();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kilobytes = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().split(' ').next()?.parse::<f64>().ok())
-    });
-    let memory = kilobytes.map_or_else(String::new, |kilobytes| format!(", {:.0} GiB", kilobytes / (1 << 20) as f64));
-    let model = value("model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let memory = match memory() {
+        Some(gibibytes) => format!(", {gibibytes:.0} GiB"),
+        None => String::new(),
+    };
     format!("{model}, {cores} cores{memory} ({})", known.join(", "))
+}
+
+/// The value of the first line `key : value`.
+fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    for line in text.lines() {
+        if line.starts_with(key) {
+            return Some(line.split_once(':')?.1.trim());
+        }
+    }
+    None
+}
+
+/// The memory of the machine in GiB.
+fn memory() -> Option<f64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = value_of(&text, "MemTotal")?;
+    let kilobytes: f64 = total.trim_end_matches(" kB").parse().ok()?;
+    Some(kilobytes / (1 << 20) as f64)
 }
 
 /// The date in UTC: `2026-11-27`.
 fn date() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(time) => time.as_secs(),
+        Err(_) => 0,
+    };
     let (year, month, day) = civil(seconds / 86400);
     format!("{year}-{month:02}-{day:02}")
 }
 
-/// Year, month and day, so many days after 1970-01-01.
+/// Year, month and day of a number of days after 1970-01-01.
 fn civil(mut days: u64) -> (u64, usize, u64) {
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
+    while days >= 365 + leap_day(year) {
+        days -= 365 + leap_day(year);
         year += 1;
     }
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    for (month, length) in (1..).zip(lengths) {
+    let lengths = [31, 28 + leap_day(year), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    for (index, length) in lengths.into_iter().enumerate() {
         if days < length {
-            return (year, month, days + 1);
+            return (year, index + 1, days + 1);
         }
         days -= length;
     }
     (year, 12, 31)
+}
+
+/// 1 in a leap year, else 0.
+fn leap_day(year: u64) -> u64 {
+    u64::from(year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)))
 }
 
 #[cfg(test)]

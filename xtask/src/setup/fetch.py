@@ -1,4 +1,4 @@
-"""fetch.py URL FILE: downloads a file, and says how far it is."""
+"""fetch.py URL FILE: downloads a file and shows the progress."""
 
 import sys
 import urllib.request

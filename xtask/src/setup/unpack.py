@@ -1,7 +1,7 @@
 """unpack.py FOLDER --members FROM=TO... --archives FILE...: unpacks parts of wheels or zip files.
 
-A member whose name starts with FROM is written below FOLDER, with FROM replaced by TO. Each FROM has to be found.
-The zip format's check sums are verified on the way.
+A member whose name starts with FROM is written below FOLDER, with FROM replaced by TO. Each FROM must match a member.
+Unpacking verifies the checksums of the zip format.
 """
 
 import argparse

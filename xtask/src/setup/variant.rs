@@ -1,4 +1,4 @@
-//! The two builds of libtorch, and what of each archive is needed.
+//! The two builds of libtorch, and the parts of each archive that are needed.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ impl Variant {
         }
     }
 
-    /// Where libtorch lies in what is installed. The CUDA libraries look for their neighbours at `../../nvidia`.
+    /// The folder of libtorch inside an installation. The CUDA libraries look for other libraries at `../../nvidia`.
     pub(super) fn inside(self, folder: &Path) -> PathBuf {
         match self {
             Self::Cpu => folder.to_owned(),
@@ -35,7 +35,7 @@ impl Variant {
         }
     }
 
-    /// The libraries that show that libtorch is complete.
+    /// The libraries whose presence shows that libtorch is complete.
     pub(super) fn libraries(self) -> &'static [&'static str] {
         match self {
             Self::Cpu => &["libtorch_cpu.so", "libc10.so", "libtorch.so"],
@@ -49,7 +49,7 @@ impl Variant {
         folder.join(format!("libtorch-{}.txt", self.name()))
     }
 
-    /// What is unpacked from the wheels, and to where.
+    /// The files to unpack from the wheels, and their targets.
     pub(super) fn wheel_members(self) -> &'static [&'static str] {
         match self {
             Self::Cpu => &[
@@ -73,7 +73,7 @@ impl Variant {
         }
     }
 
-    /// PyTorch's own archive, for where there is no package index.
+    /// PyTorch's own archive, the fallback without a package index.
     pub(super) fn zip_url(self) -> &'static str {
         match self {
             Self::Cpu => "https://download.pytorch.org/libtorch/cpu/libtorch-shared-with-deps-2.13.0%2Bcpu.zip",
@@ -81,7 +81,7 @@ impl Variant {
         }
     }
 
-    /// What is unpacked from that archive, and to where.
+    /// The files to unpack from that archive, and their targets.
     pub(super) fn zip_members(self) -> &'static [&'static str] {
         match self {
             Self::Cpu => &["libtorch/include/=include/", "libtorch/lib/=lib/"],
@@ -97,8 +97,7 @@ impl Variant {
         }
     }
 
-    /// What the disk has to have free while it is installed, in megabytes: the download twice (pip copies), and what
-    /// is unpacked.
+    /// The free disk space needed to install it, in megabytes: twice the download (pip copies it), and the unpacked files.
     pub(super) fn disk_megabytes(self) -> u64 {
         match self {
             Self::Cpu => 1_700,

@@ -1,7 +1,7 @@
-//! `cargo xtask setup`: the one download, libtorch.
+//! `cargo xtask setup`: downloads libtorch once.
 //!
-//! It is put into a cache folder, so that a second clone needs no download, and `target/libtorch` is a link to it.
-//! An existing `LIBTORCH` is left alone.
+//! libtorch is kept in a cache folder, so a second clone needs no download, and `target/libtorch` is a link to it. A `LIBTORCH`
+//! that is already set takes precedence.
 
 mod archive;
 mod cache;
@@ -18,17 +18,17 @@ use crate::process::{default_libtorch, stage};
 use crate::workspace::{LIBTORCH_VERSION, root};
 pub(crate) use variant::Variant;
 
-/// Downloads and unpacks libtorch; does nothing where that is done already.
+/// Downloads and unpacks libtorch, if that is not done already.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask setup
   cargo xtask setup --cuda
   LIBTORCH=/opt/libtorch cargo xtask setup      uses this one, and checks its version
 
-libtorch is kept in $MMCV_RS_CACHE, else $XDG_CACHE_HOME/mmcv-rs, else ~/.cache/mmcv-rs; target/libtorch leads there.
-The package index is the one that pip is configured for (PIP_INDEX_URL).")]
+libtorch is kept in $MMCV_RS_CACHE, else $XDG_CACHE_HOME/mmcv-rs, else ~/.cache/mmcv-rs; target/libtorch is a link to it.
+The package index is the one configured for pip (PIP_INDEX_URL).")]
 pub(crate) struct Setup {
-    /// The libtorch with CUDA (about 4 GB), as target/libtorch-cuda.
+    /// Installs libtorch with CUDA (about 4 GB), as target/libtorch-cuda.
     #[arg(long)]
     cuda: bool,
 }
@@ -42,12 +42,15 @@ impl Setup {
     }
 }
 
-/// Makes sure that libtorch is there, and returns its folder, the value for `LIBTORCH`.
+/// Installs libtorch if necessary, and returns its folder, the value for `LIBTORCH`.
 pub(crate) fn ensure_libtorch(variant: Variant) -> Result<PathBuf> {
     preflight::compiler()?;
     if let Some(folder) = env::var_os("LIBTORCH").map(PathBuf::from).filter(|folder| *folder != default_libtorch()) {
-        check_given(&folder, variant).with_context(|| {
-            format!("LIBTORCH is {}; correct it, or unset it to let `cargo xtask setup` take care", folder.display())
+        check_users(&folder, variant).with_context(|| {
+            format!(
+                "LIBTORCH is {}; correct it, or unset it to let `cargo xtask setup` install libtorch",
+                folder.display()
+            )
         })?;
         return Ok(folder);
     }
@@ -59,7 +62,7 @@ pub(crate) fn ensure_libtorch(variant: Variant) -> Result<PathBuf> {
     Ok(link)
 }
 
-/// Installs into the cache folder, unless it is there.
+/// Installs libtorch into the cache folder, if it is not there.
 fn install(variant: Variant) -> Result<PathBuf> {
     let cache = cache::folder()?;
     let folder = cache.join(format!("libtorch-{LIBTORCH_VERSION}-{}", variant.name()));
@@ -82,7 +85,7 @@ fn install(variant: Variant) -> Result<PathBuf> {
     archive::obtain(&python, variant, &part, &fresh)?;
     let unpacked = variant.inside(&fresh);
     fs::write(unpacked.join("build-version"), LIBTORCH_VERSION)?;
-    ensure!(is_complete(&unpacked, variant), "what was unpacked in {} is no libtorch", fresh.display());
+    ensure!(is_complete(&unpacked, variant), "{} was unpacked, but is not a complete libtorch", fresh.display());
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
@@ -91,7 +94,7 @@ fn install(variant: Variant) -> Result<PathBuf> {
     Ok(libtorch)
 }
 
-/// `folder`, with `.extension` after its name. (`with_extension` would cut the version at its last dot.)
+/// Appends `.extension`. (`with_extension` would replace the end of the version.)
 fn beside(folder: &Path, extension: &str) -> PathBuf {
     let mut name = folder.as_os_str().to_owned();
     name.push(".");
@@ -99,24 +102,24 @@ fn beside(folder: &Path, extension: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Is this a libtorch of the right version and variant? Looks at names only, so it takes no time.
+/// Whether this is a libtorch of the right version and variant, judged by file names alone.
 fn is_complete(libtorch: &Path, variant: Variant) -> bool {
-    version(libtorch).is_some_and(|version| version == LIBTORCH_VERSION)
+    version(libtorch).as_deref() == Some(LIBTORCH_VERSION)
         && libtorch.join("include/torch").is_dir()
         && variant.libraries().iter().all(|library| libtorch.join("lib").join(library).is_file())
 }
 
-/// Checks a libtorch that the user has chosen.
-fn check_given(libtorch: &Path, variant: Variant) -> Result<()> {
+/// Checks the libtorch that `LIBTORCH` names.
+fn check_users(libtorch: &Path, variant: Variant) -> Result<()> {
     let library = libtorch.join("lib/libtorch_cpu.so");
     ensure!(!cfg!(target_os = "linux") || library.is_file(), "there is no {}", library.display());
     let library = libtorch.join("lib/libtorch_cuda.so");
-    ensure!(variant == Variant::Cpu || library.is_file(), "it is without CUDA: there is no {}", library.display());
+    ensure!(variant == Variant::Cpu || library.is_file(), "it has no CUDA: there is no {}", library.display());
     match version(libtorch) {
         Some(version) if same_minor(&version, LIBTORCH_VERSION) => Ok(()),
         Some(version) => bail!("it is libtorch {version}; tch needs {LIBTORCH_VERSION}"),
         None => {
-            stage(format_args!("{} does not say its version; {LIBTORCH_VERSION} is needed", libtorch.display()));
+            stage(format_args!("{} does not state its version; {LIBTORCH_VERSION} is needed", libtorch.display()));
             Ok(())
         }
     }
@@ -124,31 +127,41 @@ fn check_given(libtorch: &Path, variant: Variant) -> Result<()> {
 
 /// The version, without a suffix such as `+cpu`: from `build-version`, or from the Python package's `version.py`.
 fn version(libtorch: &Path) -> Option<String> {
-    let text = fs::read_to_string(libtorch.join("build-version")).ok().or_else(|| {
-        let python = fs::read_to_string(libtorch.join("version.py")).ok()?;
-        let line = python.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
-        Some(line.trim_matches(['\'', '"']).to_owned())
-    })?;
+    let text = match fs::read_to_string(libtorch.join("build-version")) {
+        Ok(text) => text,
+        Err(_) => version_of_python(&fs::read_to_string(libtorch.join("version.py")).ok()?)?,
+    };
     Some(text.trim().split('+').next()?.to_owned())
 }
 
-/// Are `2.13.0` and `2.13.1` of one kind? Yes: they have the same interface.
-fn same_minor(one: &str, other: &str) -> bool {
-    let minor = |version: &str| version.splitn(3, '.').take(2).map(str::to_owned).collect::<Vec<_>>();
-    minor(one) == minor(other)
+/// The string in a line such as `__version__ = '2.13.0+cu130'`.
+fn version_of_python(text: &str) -> Option<String> {
+    for line in text.lines() {
+        if let Some(version) = line.strip_prefix("__version__ = ") {
+            return Some(version.trim_matches(['\'', '"']).to_owned());
+        }
+    }
+    None
 }
 
-/// Makes `link` lead to `folder`, in one step.
+/// Whether two versions differ at most in the third number, as `2.13.0` and `2.13.1`, which have the same interface.
+fn same_minor(one: &str, other: &str) -> bool {
+    one.split('.').take(2).eq(other.split('.').take(2))
+}
+
+/// Points `link` at `folder`, atomically.
 fn point(link: &Path, folder: &Path) -> Result<()> {
     if link.is_dir() && !link.is_symlink() {
-        bail!("{} is no libtorch {LIBTORCH_VERSION}; remove that folder and run this again", link.display());
+        bail!("{} is not libtorch {LIBTORCH_VERSION}; remove that folder and run this again", link.display());
     }
     let fresh = beside(link, &format!("{}.new", std::process::id()));
     let parent = link.parent().context("a link has a parent")?;
     fs::create_dir_all(parent)?;
-    symlink(folder, &fresh)
-        .and_then(|()| fs::rename(&fresh, link))
-        .with_context(|| format!("cannot make {} lead to {}", link.display(), folder.display()))
+    let mut linked = symlink(folder, &fresh);
+    if linked.is_ok() {
+        linked = fs::rename(&fresh, link);
+    }
+    linked.with_context(|| format!("cannot link {} to {}", link.display(), folder.display()))
 }
 
 #[cfg(unix)]

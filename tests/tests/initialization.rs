@@ -1,4 +1,4 @@
-//! Rules of initialisation beyond what parity cases can say: loaded weights, one's own initializers, what is reported.
+//! Rules of initialization beyond what parity cases can say: loaded weights, one's own initializers, what is reported.
 
 use mmcv::checkpoint::{SaveOptions, load_state_dict, save_checkpoint};
 use mmcv::layers::init::{self, INITIALIZERS, Initializer};
@@ -29,14 +29,14 @@ fn sevens(module: &dyn Module, left_out: &str) -> Vec<(String, Tensor)> {
 }
 
 #[test]
-fn loaded_weights_are_never_initialised_again() {
+fn loaded_weights_are_never_initialized_again() {
     let rule = config! { type: "Constant", layer: ["Conv2d", "Linear"], val: 1 };
     let module = network(rule.clone());
     load_state_dict(&*module, &sevens(&*module, ""), &LoadOptions::default()).unwrap();
     module.init_weights().unwrap();
     assert!(weight(&*module, "brick.0.weight").iter().chain(&weight(&*module, "fc.weight")).all(|value| *value == 7.0));
 
-    // Where a part was loaded as a whole, the rest is initialised.
+    // Where a part was loaded as a whole, the rest is initialized.
     let module = network(rule);
     let options = LoadOptions { strict: false, ..LoadOptions::default() };
     load_state_dict(&*module, &sevens(&*module, "fc"), &options).unwrap();

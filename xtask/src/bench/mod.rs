@@ -23,39 +23,39 @@ use engine::Engine;
 
 /// Compares mmcv with PyTorch, ONNX Runtime and OpenVINO: inference, training, start-up, memory.
 ///
-/// Every engine is a process of its own that waits for its turn, so only one runs at a time, and what else the machine
-/// does concerns all of them. They take turns in random order; medians are compared.
+/// Every engine is a separate process that waits for its turn, so only one runs at a time, and other load affects all of them
+/// alike. They take turns in random order; medians are compared.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask bench                                        everything, in about 20 minutes: docs/benchmarks.md
-  cargo xtask bench --quick                                two networks, one picture, few rounds
+  cargo xtask bench --quick                                two networks, one image, few rounds
   cargo xtask bench --networks resnet50 --engines mmcv,eager,openvino
-  cargo xtask bench --python ~/venv/bin/python             a Python that has what xtask/src/bench/requirements.txt lists
+  cargo xtask bench --python ~/venv/bin/python             a Python with the packages of xtask/src/bench/requirements.txt
 
-Only a run of everything writes to docs/; others write to target/bench/. The first run installs PyTorch, ONNX Runtime and
+Only a complete run writes to docs/; others write to target/bench/. The first run installs PyTorch, ONNX Runtime and
 OpenVINO into target/bench/venv (6 GB).")]
 pub(crate) struct Bench {
-    /// Two networks, one picture, few rounds.
+    /// Two networks, one image, few rounds.
     #[arg(long)]
     quick: bool,
-    /// The networks: names of the files in xtask/src/bench/networks, with commas between them.
+    /// Networks: file names in xtask/src/bench/networks, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     networks: Vec<String>,
-    /// The engines: mmcv, mmcv-eager, eager, torchscript, compile, onnxruntime, openvino.
+    /// Engines: mmcv, mmcv-eager, eager, torchscript, compile, onnxruntime, openvino.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     engines: Vec<Engine>,
-    /// Rounds of each comparison, at most; slow ones have fewer, and at least 5.
+    /// The most rounds of each comparison; slow ones have fewer, but at least 5.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Threads of each engine.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
-    /// A Python with the packages, in place of a new virtual environment.
+    /// A Python with the packages, instead of a new virtual environment.
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
 }
 
-/// A network: its file, and its name for people.
+/// A network: its file and its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Network {
     file: &'static str,
@@ -80,15 +80,21 @@ impl Network {
     }
 }
 
-/// What all comparisons have in common.
+/// Settings shared by all comparisons.
 #[derive(Debug)]
 struct Setting {
     python: PathBuf,
     mmcv: PathBuf,
-    /// Where exported networks, weights and logs are.
+    /// The folder for exported networks, weights and logs.
     folder: PathBuf,
     threads: u16,
     rounds: u32,
+}
+
+fn network(name: &str) -> Result<Network> {
+    let names = NETWORKS.map(|network| network.file).join(", ");
+    let network = NETWORKS.into_iter().find(|network| network.file == name);
+    network.with_context(|| format!("there is no network {name:?}; there are {names}"))
 }
 
 impl Bench {
@@ -108,48 +114,56 @@ impl Bench {
         stage("Exporting the networks");
         python::export(&setting, &networks, self.batches())?;
         let cases = self.cases(&networks);
-        ensure!(!cases.is_empty(), "nothing is to be measured: the chosen engines take part in no comparison");
+        ensure!(!cases.is_empty(), "nothing to measure: the chosen engines take part in no comparison");
         let outcomes: Vec<Outcome> = cases.into_iter().map(|case| case.measure(&setting)).collect();
-        let folder = if self.is_whole() { root().join("docs") } else { setting.folder.clone() };
+        let folder = if self.is_complete() { root().join("docs") } else { setting.folder.clone() };
         self.write(&folder, &setting, &outcomes)
     }
 
-    /// Whether the result is about everything.
-    fn is_whole(&self) -> bool {
+    /// Whether everything is measured.
+    fn is_complete(&self) -> bool {
         !self.quick && self.networks.is_empty() && self.engines.is_empty()
     }
 
     fn networks(&self) -> Result<Vec<Network>> {
-        if self.networks.is_empty() {
-            let quick = |network: &&Network| !self.quick || ["resnet50", "mobilenet_v2"].contains(&network.file);
-            return Ok(NETWORKS.iter().filter(quick).copied().collect());
-        }
-        let names = NETWORKS.map(|network| network.file).join(", ");
-        let find = |name: &String| NETWORKS.iter().find(|network| network.file == name).copied();
-        let find = |name| find(name).with_context(|| format!("there is no network {name:?}; there are {names}"));
-        self.networks.iter().map(find).collect()
+        let names: Vec<&str> = if !self.networks.is_empty() {
+            self.networks.iter().map(String::as_str).collect()
+        } else if self.quick {
+            vec!["resnet50", "mobilenet_v2"]
+        } else {
+            return Ok(NETWORKS.to_vec());
+        };
+        names.into_iter().map(network).collect()
     }
 
-    /// Numbers of pictures in one input.
+    /// Batch sizes of the inference.
     fn batches(&self) -> &'static [u32] {
         if self.quick { &[1] } else { &[1, 8] }
     }
 
-    /// What is measured, in order.
+    /// The comparisons, in order.
     fn cases(&self, networks: &[Network]) -> Vec<Case> {
-        let has = |name: &str| networks.iter().copied().find(|network| network.file == name);
-        let mut kinds: Vec<(Network, u32, Kind)> = Vec::new();
+        let mut kinds: Vec<(&str, u32, Kind)> = Vec::new();
         for &batch in self.batches() {
-            kinds.extend(networks.iter().map(|&network| (network, batch, Kind::Inference)));
+            for network in networks {
+                kinds.push((network.file, batch, Kind::Inference));
+            }
         }
         if !self.quick {
-            kinds.extend(has("resnet50").map(|network| (network, 1, Kind::Bf16)));
-            let trained = ["resnet50", "mobilenet_v2"].into_iter().filter_map(has);
-            kinds.extend(trained.map(|network| (network, 8, Kind::Training)));
+            kinds.push(("resnet50", 1, Kind::Bf16));
+            kinds.push(("resnet50", 8, Kind::Training));
+            kinds.push(("mobilenet_v2", 8, Kind::Training));
         }
-        kinds.extend(has("resnet50").map(|network| (network, 1, Kind::StartUp)));
-        let cases = kinds.into_iter().map(|(network, batch, kind)| Case::new(network, batch, kind, &self.engines));
-        cases.filter(|case| !case.contenders.is_empty()).collect()
+        kinds.push(("resnet50", 1, Kind::StartUp));
+        let mut cases = Vec::new();
+        for (name, batch, kind) in kinds {
+            let Some(network) = networks.iter().find(|network| network.file == name) else { continue };
+            let case = Case::new(*network, batch, kind, &self.engines);
+            if !case.contenders.is_empty() {
+                cases.push(case);
+            }
+        }
+        cases
     }
 
     fn write(&self, folder: &Path, setting: &Setting, outcomes: &[Outcome]) -> Result<()> {
@@ -161,5 +175,34 @@ impl Bench {
             stage(format_args!("Written: {}", file.display()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cases(quick: bool, networks: &[&str], engines: &[Engine]) -> Vec<String> {
+        let networks = networks.iter().map(|name| (*name).to_owned()).collect();
+        let bench = Bench { quick, networks, engines: engines.to_vec(), rounds: 5, threads: 2, python: None };
+        let networks = bench.networks().unwrap();
+        bench.cases(&networks).iter().map(Case::title).collect()
+    }
+
+    #[test]
+    fn a_complete_run_has_every_case() {
+        let titles = cases(false, &[], &[]);
+        assert_eq!(titles.len(), 8 + 8 + 1 + 2 + 1);
+        assert_eq!(titles.last().map(String::as_str), Some("ResNet-50, batch 1, start-up"));
+    }
+
+    #[test]
+    fn cases_without_an_engine_or_network_are_left_out() {
+        assert_eq!(
+            cases(true, &[], &[]),
+            ["ResNet-50, batch 1", "MobileNetV2, batch 1", "ResNet-50, batch 1, start-up"]
+        );
+        let titles = cases(false, &["mobilenet_v2"], &[Engine::Openvino]);
+        assert_eq!(titles, ["MobileNetV2, batch 1", "MobileNetV2, batch 8"]);
     }
 }
