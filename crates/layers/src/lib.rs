@@ -7,6 +7,7 @@
 //! After `tch::manual_seed(s)` a layer has, bit for bit, the parameters that the Python reference gives it.
 
 pub mod activation;
+mod boxed;
 mod builder;
 mod catalogue;
 pub mod containers;

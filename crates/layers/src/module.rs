@@ -143,9 +143,34 @@ pub trait Module: AsModule + Any + Debug {
         Vec::new()
     }
 
+    /// The module in a box; a box stays as it is.
+    fn boxed(self) -> Box<dyn Module>
+    where
+        Self: Sized,
+    {
+        Box::new(self)
+    }
+
+    /// The module in the box, if this is a box.
+    #[doc(hidden)]
+    fn unboxed(&self) -> Option<&dyn Module> {
+        None
+    }
+
     /// The class name: the first of [`Self::class`].
     fn name(&self) -> &'static str {
         self.class().first().copied().unwrap_or_default()
+    }
+}
+
+impl dyn Module {
+    /// The module as the concrete type `M`, if it is one; a box counts as the module in it.
+    #[must_use]
+    pub fn downcast_ref<M: Module>(&self) -> Option<&M> {
+        match self.unboxed() {
+            Some(module) => module.downcast_ref(),
+            None => (self as &dyn Any).downcast_ref(),
+        }
     }
 }
 

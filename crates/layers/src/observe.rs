@@ -239,6 +239,9 @@ fn noted(
 
 /// The module's address and class; `None` where it has no size, since such modules share one address.
 fn identity(module: &dyn Module) -> Option<(usize, &'static str)> {
+    if let Some(module) = module.unboxed() {
+        return identity(module);
+    }
     (size_of_val(module) > 0).then(|| (std::ptr::from_ref(module).addr(), module.name()))
 }
 

@@ -1,7 +1,5 @@
 //! `ImageClassifier`, `GlobalAveragePooling`, `LinearClsHead`, `MultiLabelLinearClsHead`. Reference: mmpretrain/models.
 
-use std::any::Any;
-
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
     Builder, Error, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result, Size,
@@ -128,7 +126,7 @@ impl Module for ImageClassifier {
 
     /// Those of the backbone, whose classifier is the head here; and a backbone alone.
     fn key_dialects(&self) -> Vec<KeyDialect> {
-        let linear = self.head.as_ref().is_some_and(|head| (&**head as &dyn Any).is::<LinearClsHead>());
+        let linear = self.head.as_ref().is_some_and(|head| head.downcast_ref::<LinearClsHead>().is_some());
         let head = linear.then_some("head.fc.");
         let dialects = std::iter::once(KeyDialect::new("backbone")).chain(self.backbone.key_dialects());
         dialects.map(|dialect| dialect.of_classifier("backbone.", head)).collect()

@@ -1,7 +1,6 @@
 //! `VGG`. Reference: mmpretrain/models/backbones/vgg.py; Simonyan and Zisserman, Very Deep Convolutional Networks for
 //! Large-Scale Image Recognition (2014).
 
-use std::any::Any;
 use std::ops::Range;
 
 use mmcv_bricks::{Bias, ConvModule, ConvModuleConfig};
@@ -271,7 +270,7 @@ impl Module for VGG {
                 }
                 position += 1;
             }
-            position += usize::from((layer as &dyn Any).is::<MaxPool>());
+            position += usize::from(layer.downcast_ref::<MaxPool>().is_some());
         }
         let dialect = KeyDialect::new("torchvision").with(pairs);
         vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]

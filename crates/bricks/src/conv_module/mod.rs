@@ -2,7 +2,6 @@
 
 mod config;
 
-use std::any::Any;
 use std::sync::Once;
 
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
@@ -113,7 +112,7 @@ impl ConvModule {
 
     fn batch_norm(&self) -> Option<&BatchNorm> {
         let (_, norm) = self.norm.as_ref()?;
-        downcast(&**norm)
+        norm.downcast_ref::<BatchNorm>()
     }
 
     /// The steps in order; `folded` stands for both the convolution and the norm that follows it.
@@ -361,7 +360,7 @@ fn nonlinearity(act_cfg: Option<&Dict>, path: &KeyPath) -> Result<Nonlinearity> 
 
 fn tracks_running_stats(norm: Option<&(String, Box<dyn Module>)>) -> bool {
     match norm {
-        Some((_, norm)) => downcast(&**norm).is_some_and(BatchNorm::tracks_running_stats),
+        Some((_, norm)) => norm.downcast_ref::<BatchNorm>().is_some_and(BatchNorm::tracks_running_stats),
         None => false,
     }
 }
@@ -372,8 +371,4 @@ fn wraps_a_convolution(module: &dyn Module) -> bool {
         Some(conv) => conv.name() != module.name(),
         None => true,
     }
-}
-
-fn downcast<M: Module>(module: &dyn Module) -> Option<&M> {
-    (module as &dyn Any).downcast_ref()
 }

@@ -31,12 +31,7 @@ impl Sequential {
 
     /// Adds a module at the end.
     pub fn push(&mut self, module: impl Module) {
-        self.children.push(Box::new(module));
-    }
-
-    /// Adds a module that was built from a config at the end.
-    pub fn push_boxed(&mut self, module: Box<dyn Module>) {
-        self.children.push(module);
+        self.children.push(module.boxed());
     }
 
     /// The modules in order.

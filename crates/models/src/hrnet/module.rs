@@ -99,7 +99,7 @@ fn exchange(builder: &Builder<'_>, config: &HRNetConfig, widths: &[i64], output:
         let layer = if index > output {
             let mut layer = conv_norm(builder, config, &Kernel::new(1, from, to), None)?;
             let scale = 1_i64 << (index - output);
-            layer.push_boxed(builder.upsample(&config! { type: "nearest", scale_factor: scale }, &dict! {})?);
+            layer.push(builder.upsample(&config! { type: "nearest", scale_factor: scale }, &dict! {})?);
             layer
         } else if index < output {
             let mut halvings = Sequential::default();
