@@ -29,7 +29,7 @@ impl TestGpu {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let libtorch = ensure_libtorch(Variant::Cuda)?;
         stage("Building with CUDA");
-        run(on_gpu(&libtorch).args(["build", "--package", "mmcv", "--package", "mmcv-tests", "--all-targets"]))?;
+        run(on_gpu(&libtorch).args(["build", "--package", "mmcv-cli", "--package", "mmcv-tests", "--all-targets"]))?;
         let report = output(Command::new(folder().join("debug/mmcv")).args(["doctor", "--json"]))?;
         ensure!(
             field(&report, "cuda_library_loaded") == Some("true"),

@@ -1,26 +1,98 @@
-//! Tables for people.
+//! Numbers, shapes and tables as text.
 
-/// Columns that are as wide as their longest cell; the first `left` of them start at the left, numbers end at the right.
-pub(super) fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String {
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    });
-    let cell = |(column, (cell, width)): (usize, (&String, usize))| {
-        if column < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-    };
-    let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(widths).enumerate().map(cell).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+/// A number with a separator between thousands: `3,504,872`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 file`, `2 files`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A number of bytes: `102.5 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    if bytes < 1000 {
+        return format!("{bytes} bytes");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    for unit in ["kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return format!("{value:.1} {unit}");
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// A shape as it is written on the command line: `1x3x224x224`.
+pub(crate) fn shape(sizes: &[i64]) -> String {
+    if sizes.is_empty() {
+        return "scalar".to_owned();
+    }
+    sizes.iter().map(i64::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// Several shapes, separated by commas.
+pub(crate) fn shapes(shapes: &[Vec<i64>]) -> String {
+    shapes.iter().map(|sizes| shape(sizes)).collect::<Vec<_>>().join(", ")
+}
+
+/// Lays out rows in columns. The first `left` columns are left-aligned, the others right-aligned.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            if column > 0 {
+                line.push_str("  ");
+            }
+            if column < left {
+                line.push_str(&format!("{cell:<width$}"));
+            } else {
+                line.push_str(&format!("{cell:>width$}"));
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use super::table;
+    use super::{size, table, thousands};
 
     #[test]
-    fn words_are_to_the_left_and_numbers_to_the_right() {
+    fn numbers_are_grouped_by_three_digits() {
+        for (number, expected) in [(0, "0"), (12, "12"), (999, "999"), (1000, "1,000"), (3_504_872, "3,504,872")] {
+            assert_eq!(thousands(number), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (102_540_417, "102.5 MB")] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn words_are_left_aligned_and_numbers_right_aligned() {
         let rows = [["layer", "ms"], ["a", "12"], ["conv1", "3"]].map(|row| row.map(str::to_owned));
         assert_eq!(table(&rows, 1), "layer  ms\na      12\nconv1   3\n");
     }

@@ -1,16 +1,24 @@
 //! The `mmcv` command: see `mmcv --help`.
 
+mod args;
+mod batch;
 mod commands;
-mod picture;
+mod config;
+mod draw;
+mod format;
+mod image;
+mod network;
+mod output;
 mod progress;
-mod svg;
+mod weights;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use commands::{Command, escape_lines};
+use commands::Command;
+use output::escape_lines;
 
 /// The CNN building blocks of MMCV, on libtorch.
 #[derive(Debug, Parser)]
@@ -23,7 +31,7 @@ use commands::{Command, escape_lines};
   mmcv zoo fetch torchvision://mobilenet_v2
   mmcv ckpt inspect mobilenet_v2-b0353104.pth
 
-Exit status: 0 done, 1 the work failed, 2 wrong usage.")]
+Exit status: 0 success, 1 failure, 2 incorrect usage.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -38,27 +46,30 @@ fn main() -> ExitCode {
     match arguments.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody is left to tell where stderr is closed.
+            // If stderr is closed, there is nowhere to report that.
             let _ = writeln!(std::io::stderr(), "error: {failure}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints help, or what is wrong with the arguments, in which nothing may steer the terminal.
+/// Prints help or a usage error. Control characters in it, which come from the arguments, are escaped.
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let escaped = escape_lines(&text);
-    // Nobody is left to tell where stderr is closed.
+    // If the stream is closed, there is nowhere to report that.
     if escaped == text {
         let _ = error.print();
     } else {
         let _ = write!(std::io::stderr(), "{escaped}");
     }
-    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    match u8::try_from(error.exit_code()) {
+        Ok(code) => ExitCode::from(code),
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
-/// Shows warnings as `warning: ...`; `RUST_LOG` changes what is shown.
+/// Logs warnings as `warning: ...`; `RUST_LOG` overrides the level.
 fn start_logging() {
     let mut builder = env_logger::Builder::new();
     builder.parse_filters("warn").parse_default_env();
@@ -71,13 +82,13 @@ fn start_logging() {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic, reason = "the way in which a test fails")]
+    #![allow(clippy::panic, reason = "tests fail by panicking")]
 
     use clap::{CommandFactory, Parser};
 
     use super::Arguments;
 
-    /// The (inner) command of an example, without what is set before it, pipes, and the words beside it.
+    /// The last `mmcv` command of an example, without pipes, redirections and remarks.
     fn arguments(example: &str) -> impl Iterator<Item = &str> {
         let command = example.rfind("mmcv ").map_or("", |start| &example[start..]);
         let end = ["  ", " && ", " | ", " > ", ")"].iter().filter_map(|end| command.find(end)).min();
@@ -100,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_examples_that_are_right_usage() {
+    fn every_command_has_examples_that_parse() {
         check(&Arguments::command(), "mmcv");
     }
 }

@@ -1,79 +1,63 @@
-//! Progress bars on stderr; nothing is drawn where it is no terminal.
+//! Progress bars on stderr. Nothing is drawn if stderr is not a terminal.
 
 use std::io::Read;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mmcv_zoo::Progress;
 
-/// The progress over the bytes of a file: how many, rate, time left.
+/// Progress in bytes: amount, rate and time left. It is cleared when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Bytes(ProgressBar);
+pub(crate) struct ByteProgress(ProgressBar);
 
-impl Bytes {
-    /// Before it is known how many there will be.
-    pub(crate) fn unknown() -> Self {
+impl ByteProgress {
+    /// A bar whose total is not known yet.
+    pub(crate) fn new() -> Self {
         let bar = ProgressBar::no_length();
-        let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(style("{bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"));
         Self(bar)
     }
 
-    pub(crate) fn of(total: u64) -> Self {
-        let bar = Self::unknown();
+    pub(crate) fn with_total(total: u64) -> Self {
+        let bar = Self::new();
         bar.0.set_length(total);
         bar
     }
 
-    pub(crate) fn at(&self, done: u64) {
+    pub(crate) fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    pub(crate) fn of_total(&self, done: u64, total: u64) {
+    pub(crate) fn set_of(&self, done: u64, total: u64) {
         self.0.set_length(total);
-        self.at(done);
+        self.set(done);
     }
 
-    /// What is read through the result is counted.
-    pub(crate) fn watch(&self, source: impl Read) -> impl Read {
+    /// Wraps a reader so that the bytes read from it are counted.
+    pub(crate) fn wrap_read(&self, source: impl Read) -> impl Read {
         self.0.wrap_read(source)
+    }
+
+    /// Shows the state of a download. It contains no URL, which may hold a password.
+    pub(crate) fn show(&self, progress: Progress) {
+        match progress.total {
+            Some(total) => self.set_of(progress.received, total),
+            None => self.set(progress.received),
+        }
     }
 }
 
-impl Drop for Bytes {
+impl Drop for ByteProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-/// The progress of one download. It shows no URL, which may hold a password.
-#[derive(Debug)]
-pub(crate) struct Download(Bytes);
-
-impl Download {
-    pub(crate) fn new() -> Self {
-        Self(Bytes::unknown())
-    }
-
-    pub(crate) fn show(&self, progress: Progress) {
-        match progress.total {
-            Some(total) => self.0.of_total(progress.received, total),
-            None => self.0.at(progress.received),
-        }
-    }
-}
-
-/// The progress over a number of pictures.
-pub(crate) fn pictures(count: usize) -> ProgressBar {
-    counted(count, "pictures")
-}
-
-/// The progress over a number of networks.
-pub(crate) fn networks(count: usize) -> ProgressBar {
-    counted(count, "networks")
-}
-
-fn counted(count: usize, what: &str) -> ProgressBar {
+/// Progress over `count` items, such as `images`; hidden for a single one.
+pub(crate) fn items(count: usize, noun: &str) -> ProgressBar {
     let bar = if count > 1 { ProgressBar::new(count as u64) } else { ProgressBar::hidden() };
-    let style = format!("{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left");
-    bar.with_style(ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    bar.with_style(style(&format!("{{bar:30}} {{pos}}/{{len}} {noun}, {{per_sec}}, {{eta}} left")))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,12 +1,15 @@
-//! `mmcv doctor`: what the machine offers.
+//! `mmcv doctor`: libtorch and the machine it runs on.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use mmcv_zoo::Zoo;
+use serde::Serialize;
 use tch::{Cuda, Device, Kind, Tensor};
 
-use super::{Failure, print, shown};
+use super::Failure;
+use crate::format::plural;
+use crate::output::{lossy, print, print_json};
 
 /// Shows libtorch, threads, CPU, CUDA and the cache folder.
 #[derive(Debug, Args)]
@@ -20,56 +23,131 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let findings = findings();
-        if self.json {
-            return print(&format!("{findings:#}\n"));
-        }
-        let entries = findings.as_object().into_iter().flatten();
-        print(&entries.map(|(name, value)| format!("{name:<22} {}\n", plain(value))).collect::<String>())
+        let report = Report::new();
+        if self.json { print_json(&report) } else { print(&report.text()) }
     }
 }
 
-fn findings() -> Value {
-    let library = loaded("libtorch_cpu.so");
-    let cuda_error = (Cuda::device_count() == 0).then(cuda_error);
-    json!({
-        "mmcv": env!("CARGO_PKG_VERSION"),
-        "libtorch": library.as_deref().and_then(version),
-        "libtorch_folder": library.as_deref().and_then(Path::parent).map(shown),
-        "threads": tch::get_num_threads(),
-        "interop_threads": tch::get_num_interop_threads(),
-        "cpu_capability": cpu_capability(),
-        "mkl": tch::utils::has_mkl(),
-        "onednn": tch::utils::has_mkldnn(),
-        "cuda_library_loaded": loaded("libtorch_cuda.so").is_some(),
-        "cuda_devices": Cuda::device_count(),
-        "cuda_error": cuda_error,
-        "fused_inference": fused_inference(),
-        "cache": cache(),
-    })
+#[derive(Serialize)]
+struct Report {
+    mmcv: &'static str,
+    libtorch: Option<String>,
+    libtorch_folder: Option<String>,
+    threads: i32,
+    interop_threads: i32,
+    cpu_capability: String,
+    mkl: bool,
+    onednn: bool,
+    cuda_library_loaded: bool,
+    cuda_devices: i64,
+    cuda_error: Option<String>,
+    fused_inference: FusedInference,
+    cache: Cache,
 }
 
-/// The file of a library that this process has loaded.
-fn loaded(name: &str) -> Option<PathBuf> {
+/// The backend of fused modules.
+#[derive(Serialize)]
+struct FusedInference {
+    backend: String,
+    without_onednn: Option<String>,
+    missing_operators: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Cache {
+    Unknown { error: String },
+    Folder { folder: String, state: &'static str, files: u64, bytes: u64 },
+}
+
+impl Report {
+    fn new() -> Self {
+        let library = loaded_library("libtorch_cpu.so");
+        let mut report = Self {
+            mmcv: env!("CARGO_PKG_VERSION"),
+            libtorch: None,
+            libtorch_folder: None,
+            threads: tch::get_num_threads(),
+            interop_threads: tch::get_num_interop_threads(),
+            cpu_capability: cpu_capability(),
+            mkl: tch::utils::has_mkl(),
+            onednn: tch::utils::has_mkldnn(),
+            cuda_library_loaded: loaded_library("libtorch_cuda.so").is_some(),
+            cuda_devices: Cuda::device_count(),
+            cuda_error: if Cuda::device_count() == 0 { Some(cuda_error()) } else { None },
+            fused_inference: FusedInference::new(),
+            cache: Cache::new(),
+        };
+        if let Some(library) = library {
+            report.libtorch = libtorch_version(&library);
+            report.libtorch_folder = library.parent().map(lossy);
+        }
+        report
+    }
+
+    fn text(&self) -> String {
+        let fused = &self.fused_inference;
+        let none = || "none".to_owned();
+        let cache = match &self.cache {
+            Cache::Unknown { error } => error.clone(),
+            Cache::Folder { folder, state, files, bytes } => {
+                format!("{folder}: {state}, {}, {bytes} bytes", plural(*files as usize, "file"))
+            }
+        };
+        let lines = [
+            ("mmcv", self.mmcv.to_owned()),
+            ("libtorch", self.libtorch.clone().unwrap_or_else(none)),
+            ("libtorch folder", self.libtorch_folder.clone().unwrap_or_else(none)),
+            ("threads", self.threads.to_string()),
+            ("inter-op threads", self.interop_threads.to_string()),
+            ("CPU capability", self.cpu_capability.clone()),
+            ("MKL", yes_or_no(self.mkl)),
+            ("oneDNN", yes_or_no(self.onednn)),
+            ("CUDA library loaded", yes_or_no(self.cuda_library_loaded)),
+            ("CUDA devices", self.cuda_devices.to_string()),
+            ("CUDA error", self.cuda_error.clone().unwrap_or_else(none)),
+            ("fused inference", fused.backend.clone()),
+            ("without oneDNN", fused.without_onednn.clone().unwrap_or_else(none)),
+            ("missing operators", fused.missing_operators.clone().unwrap_or_else(none)),
+            ("cache", cache),
+        ];
+        lines.iter().map(|(name, value)| format!("{name:<20} {value}\n")).collect()
+    }
+}
+
+fn yes_or_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+/// The file of a library that is loaded into this process.
+fn loaded_library(name: &str) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    maps.lines()
-        .filter_map(|line| line.find('/').and_then(|start| line.get(start..)))
-        .map(PathBuf::from)
-        .find(|path| path.file_name().is_some_and(|file| file == name))
+    for line in maps.lines() {
+        let Some(start) = line.find('/') else { continue };
+        let path = Path::new(&line[start..]);
+        if path.ends_with(name) {
+            return Some(path.to_owned());
+        }
+    }
+    None
 }
 
 /// The version of libtorch: from `build-version` beside `lib/`, or from the wheel's `version.py`.
-fn version(library: &Path) -> Option<String> {
+fn libtorch_version(library: &Path) -> Option<String> {
     let folder = library.parent()?.parent()?;
     if let Ok(version) = std::fs::read_to_string(folder.join("build-version")) {
         return Some(version.trim().to_owned());
     }
     let python = std::fs::read_to_string(folder.join("version.py")).ok()?;
-    let line = python.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
-    Some(line.trim_matches(['\'', '"']).to_owned())
+    for line in python.lines() {
+        if let Some(version) = line.strip_prefix("__version__ = ") {
+            return Some(version.trim_matches(['\'', '"']).to_owned());
+        }
+    }
+    None
 }
 
-/// The kernels that libtorch chooses, by its own rule; `ATEN_CPU_CAPABILITY` overrides it.
+/// The instruction set that libtorch selects, by the same rule; `ATEN_CPU_CAPABILITY` overrides it.
 fn cpu_capability() -> String {
     if let Ok(forced) = std::env::var("ATEN_CPU_CAPABILITY") {
         return format!("{forced} (ATEN_CPU_CAPABILITY)");
@@ -88,68 +166,69 @@ fn cpu_capability() -> String {
     "default".to_owned()
 }
 
-/// What libtorch says when a tensor is moved to the first CUDA device.
+/// The error of moving a tensor to the first CUDA device.
 fn cuda_error() -> String {
     let moved = Tensor::f_zeros([1], (Kind::Float, Device::Cpu)).and_then(|tensor| tensor.f_to_device(Device::Cuda(0)));
-    moved.err().map(|error| mmcv_layers::first_line(&error)).unwrap_or_default()
-}
-
-/// What runs fused modules.
-fn fused_inference() -> Value {
-    let (backend, note) = match mmcv_fuse::onednn_version() {
-        Ok(version) => (format!("oneDNN {version}"), None),
-        Err(error) => ("libtorch".to_owned(), Some(error.to_string())),
-    };
-    let operators = mmcv_fuse::available_operators();
-    let missing: Vec<String> = operators.into_iter().filter(|(_, there)| !there).map(|(name, _)| name).collect();
-    json!({
-        "backend": backend,
-        "without_onednn": note,
-        "missing_operators": if missing.is_empty() { Value::Null } else { json!(missing.join(" ")) },
-    })
-}
-
-/// The cache folder and its state.
-fn cache() -> Value {
-    let zoo = match mmcv_zoo::Zoo::from_env() {
-        Ok(zoo) => zoo,
-        Err(error) => return json!({ "error": error.to_string() }),
-    };
-    let (files, bytes) = usage(zoo.home());
-    let read_only = zoo.home().metadata().is_ok_and(|metadata| metadata.permissions().readonly());
-    let state = match (zoo.home().exists(), zoo.home().is_dir(), read_only) {
-        (false, ..) => "does not exist yet",
-        (true, false, _) => "not a folder",
-        (true, true, true) => "read-only",
-        (true, true, false) => "ready",
-    };
-    json!({ "folder": shown(zoo.home()), "state": state, "files": files, "bytes": bytes })
-}
-
-/// The number of files below a folder, and their sizes; hidden entries are not counted.
-fn usage(folder: &Path) -> (u64, u64) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let visible = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-    visible.fold((0, 0), |(files, bytes), entry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => {
-            let (inner_files, inner_bytes) = usage(&entry.path());
-            (files + inner_files, bytes + inner_bytes)
-        }
-        Ok(kind) if kind.is_file() => (files + 1, bytes + entry.metadata().map_or(0, |metadata| metadata.len())),
-        _ => (files, bytes),
-    })
-}
-
-/// A value for people.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::Null => "none".to_owned(),
-        Value::Object(entries) => {
-            entries.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect::<Vec<_>>().join(", ")
-        }
-        other => other.to_string(),
+    match moved {
+        Ok(_) => String::new(),
+        Err(error) => mmcv_layers::first_line(&error),
     }
+}
+
+impl FusedInference {
+    fn new() -> Self {
+        let (backend, without_onednn) = match mmcv_fuse::onednn_version() {
+            Ok(version) => (format!("oneDNN {version}"), None),
+            Err(error) => ("libtorch".to_owned(), Some(error.to_string())),
+        };
+        let mut missing = Vec::new();
+        for (name, is_available) in mmcv_fuse::available_operators() {
+            if !is_available {
+                missing.push(name);
+            }
+        }
+        let missing_operators = if missing.is_empty() { None } else { Some(missing.join(" ")) };
+        Self { backend, without_onednn, missing_operators }
+    }
+}
+
+impl Cache {
+    fn new() -> Self {
+        let zoo = match Zoo::from_env() {
+            Ok(zoo) => zoo,
+            Err(error) => return Self::Unknown { error: error.to_string() },
+        };
+        let home = zoo.home();
+        let state = match home.metadata() {
+            Err(_) => "does not exist yet",
+            Ok(metadata) if !metadata.is_dir() => "not a folder",
+            Ok(metadata) if metadata.permissions().readonly() => "read-only",
+            Ok(_) => "ready",
+        };
+        let (files, bytes) = usage(home);
+        Self::Folder { folder: lossy(home), state, files, bytes }
+    }
+}
+
+/// The number of files below a folder and their total size, without hidden entries.
+fn usage(folder: &Path) -> (u64, u64) {
+    let (mut files, mut bytes) = (0, 0);
+    let Ok(entries) = std::fs::read_dir(folder) else { return (0, 0) };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if kind.is_dir() {
+            let (inner_files, inner_bytes) = usage(&entry.path());
+            files += inner_files;
+            bytes += inner_bytes;
+        } else if kind.is_file() {
+            files += 1;
+            if let Ok(metadata) = entry.metadata() {
+                bytes += metadata.len();
+            }
+        }
+    }
+    (files, bytes)
 }

@@ -1,28 +1,29 @@
-//! `mmcv features`: pictures to feature maps.
+//! `mmcv features`: computes feature maps of images.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use mmcv_layers::Module;
-use mmcv_models::{CheckpointConfig, MODELS, Recipe};
+use mmcv_models::{MODELS, Recipe};
 use mmcv_registry::{Config, Dict};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::network::shape;
-use super::pictures::{self, Pictures, Preparation, Source, make_folder_of};
-use super::weights::{CheckedShapes, Weights};
-use super::{Failure, name, print, shown};
-use crate::picture;
+use super::Failure;
+use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, Source, output_files};
+use crate::draw;
+use crate::format::shape;
+use crate::output::{create_parent, display, lossy, print, print_json};
+use crate::weights::{CheckedShapes, Weights};
 
-/// Computes the feature maps that a backbone gives for pictures: its stages in `out_indices`.
+/// Computes the feature maps that a backbone returns for images: its stages in `out_indices`.
 ///
-/// Pictures that are cut or damaged are errors. They are turned as their EXIF metadata say, unless the config has
+/// Truncated and corrupt images are errors. Images are rotated according to their EXIF orientation, unless the config has
 /// `preprocess: {exif: ignore}`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mmcv features torchvision://resnet50 cat.jpg --out-indices 0,1,2,3 --picture features.png
+  mmcv features torchvision://resnet50 cat.jpg --out-indices 0,1,2,3 --png features.png
   mmcv features open-mmlab://detectron2/resnet50_caffe photos/ --out features/
   mmcv features model_zoo/configs/mobilenet_v2.yaml cat.jpg --pooled --out cat.npy
   mmcv features my.yaml photos/ --checkpoint epoch_10.pth --pooled --json")]
@@ -30,209 +31,270 @@ pub(crate) struct Features {
     #[command(flatten)]
     weights: Weights,
     #[command(flatten)]
-    pictures: Pictures,
-    /// The stages, from 0, in place of the config's.
+    images: ImageArgs,
+    /// The stages, counted from 0, in place of the config's.
     #[arg(long, value_name = "STAGES", value_delimiter = ',')]
     out_indices: Option<Vec<i64>>,
-    /// Gives for each channel the mean over all pixels.
+    /// Averages each channel over all pixels.
     #[arg(long)]
     pooled: bool,
-    /// Writes the features of each picture, without a dimension for the batch: FILE.safetensors with all stages, or FILE.npy;
-    /// a folder where there are several pictures.
+    /// Writes the features of each image, without the batch dimension: FILE.safetensors with all stages, or FILE.npy; with
+    /// several images, a folder of them.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// What is written into a folder; npy is a file for each stage, NAME.STAGE.npy.
+    /// The format of files in a folder; npy is one file for each stage, NAME.STAGE.npy.
     #[arg(long, value_name = "FORMAT", default_value = "safetensors")]
     format: Format,
-    /// Writes a PNG with the picture and the most varied channels of each stage; a folder where there are several pictures.
-    #[arg(long, value_name = "FILE.png")]
-    picture: Option<PathBuf>,
-    /// Prints JSON: for each picture the stages with their shapes, and the values where they are pooled.
+    /// Writes a PNG with the image and the channels of each stage that vary most; with several images, a folder of them.
+    #[arg(long, alias = "picture", value_name = "FILE.png")]
+    png: Option<PathBuf>,
+    /// Prints JSON: the stages of each image with their shapes, and with --pooled their values.
     #[arg(long)]
     json: bool,
 }
 
-/// How features are written.
+/// A format for features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Safetensors,
     Npy,
 }
 
-/// A stage of one picture.
+/// The output of a stage for one image.
 #[derive(Debug)]
-pub(crate) struct Stage {
+struct Stage {
     /// `stage3` for 3 in `out_indices`.
-    pub(crate) name: String,
-    /// `[C, H, W]`, or `[C]` where it is pooled; on the CPU.
-    pub(crate) tensor: Tensor,
+    name: String,
+    /// `[C, H, W]`, or `[C]` if it is pooled; on the CPU.
+    tensor: Tensor,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageReport {
+    image: String,
+    stages: Vec<StageReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct StageReport {
+    name: String,
+    shape: Vec<i64>,
+    mean: f64,
+    std: f64,
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<f64>>,
 }
 
 impl Features {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let sources = self.pictures.sources()?;
-        let to = |out: Option<&Path>, extension| match out {
-            Some(out) => pictures::outputs(out, &sources, extension),
-            None => Ok(Vec::new()),
-        };
+        let sources = self.images.sources()?;
         let format = self.format(&sources)?;
         let extension = if format == Format::Npy { "npy" } else { "safetensors" };
-        let files = to(self.out.as_deref(), extension)?;
-        let drawings = to(self.picture.as_deref(), "png")?;
+        let files = match &self.out {
+            Some(out) => output_files(out, &sources, extension)?,
+            None => Vec::new(),
+        };
+        let drawings = match &self.png {
+            Some(png) => output_files(png, &sources, "png")?,
+            None => Vec::new(),
+        };
         let recipe = self.weights.recipe()?;
         let network = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
-        let mut results = Vec::new();
-        let checked = CheckedShapes::default();
-        let forward = |input: &Tensor| {
-            checked.check(&*network, input)?;
-            let stages = network.call(&[input], &Dict::new())?.into_vec();
-            Ok(stages)
+        let preparation =
+            Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
+        let mut out_indices = self.out_indices.clone();
+        if out_indices.is_none() {
+            out_indices = config_out_indices(&recipe.backbone());
+        }
+        let mut extractor = Extractor {
+            network,
+            out_indices,
+            pooled: self.pooled,
+            format,
+            files,
+            drawings,
+            checked: CheckedShapes::default(),
+            reports: Vec::new(),
         };
-        let (device, preprocess) = (self.weights.device(), &recipe.preprocess);
-        let preparation = Preparation { preprocess, device, for_drawings: !drawings.is_empty() };
-        let all = self.pictures.run(&sources, preparation, forward, |number, source, photo, stages| {
-            let stages = self.stages(&recipe, &stages)?;
-            if let (Some(file), Some(photo)) = (drawings.get(number), photo) {
-                picture::write_features(file, photo, &stages)?;
-            }
-            let written = match files.get(number) {
-                Some(file) => write(file, format, &stages)?,
-                None => Vec::new(),
-            };
-            results.push((shown(&source.file), self.described(&stages, &written)?));
-            Ok(())
-        })?;
-        self.report(&results)?;
-        Ok(all.check()?)
+        let counts = self.images.run(&sources, preparation, &mut extractor)?;
+        self.print(&extractor.reports)?;
+        Ok(counts.check()?)
     }
 
-    /// The format: that of the file's name, where it tells one. A single picture's file has to.
+    /// The format: that of the extension of `--out`, which a single file must have.
     fn format(&self, sources: &[Source]) -> Result<Format> {
         let Some(out) = &self.out else { return Ok(self.format) };
         match out.extension().and_then(|extension| extension.to_str()) {
             Some("npy") => Ok(Format::Npy),
             Some("safetensors") => Ok(Format::Safetensors),
             _ if sources.len() > 1 || out.is_dir() => Ok(self.format),
-            _ => bail!("--out: {}: expected FILE.safetensors, FILE.npy, or a folder that exists", name(out)),
+            _ => bail!("--out: {}: expected FILE.safetensors, FILE.npy, or an existing folder", display(out)),
         }
     }
 
     /// The backbone with its weights.
     fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
-        // What the file has beyond the backbone does not matter, and all of the backbone does.
-        let checkpoint = recipe.checkpoint.clone().map(|own| CheckpointConfig { strict: false, ..own });
+        // The file may contain more than the backbone; `load` checks that it contains the whole backbone.
+        let mut checkpoint = recipe.checkpoint.clone();
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.strict = false;
+        }
         let build = || recipe.build_backbone(&MODELS, self.out_indices.as_deref());
-        let partial = "so that they are not those of the backbone, or only of a part of it";
-        self.weights.load(checkpoint.as_ref(), build, partial).map(|(network, _)| network)
+        let consequence = "so they do not belong to the backbone, or only to a part of it";
+        let (network, _) = self.weights.load(checkpoint.as_ref(), build, consequence)?;
+        Ok(network)
     }
 
-    /// The stages of one picture by their names.
-    fn stages(&self, recipe: &Recipe, outputs: &[Tensor]) -> Result<Vec<Stage>> {
-        let indices = self.out_indices.clone().or_else(|| out_indices(&recipe.backbone()));
-        let names: Vec<String> = match indices {
-            Some(indices) if indices.len() == outputs.len() => {
-                let mut indices = indices;
-                indices.sort_unstable();
-                indices.iter().map(|index| format!("stage{index}")).collect()
-            }
-            _ if outputs.len() == 1 => vec!["last".to_owned()],
-            _ => (0..outputs.len()).map(|position| format!("stage{position}")).collect(),
-        };
-        let stage = |(name, output): (String, &Tensor)| {
-            let mut tensor = output.f_select(0, 0)?.f_to_device(Device::Cpu)?;
-            if self.pooled && tensor.dim() > 1 {
-                let pixels: Vec<i64> = (1..tensor.dim() as i64).collect();
-                tensor = tensor.f_mean_dim(pixels, false, Kind::Float)?;
-            }
-            Ok(Stage { name, tensor: tensor.f_contiguous()? })
-        };
-        names.into_iter().zip(outputs).map(stage).collect()
-    }
-
-    /// The stages of one picture as JSON.
-    fn described(&self, stages: &[Stage], written: &[PathBuf]) -> Result<Vec<Value>> {
-        let describe = |(position, Stage { name, tensor }): (usize, &Stage)| {
-            let numbers = tensor.f_to_kind(Kind::Double)?;
-            let mut described = json!({
-                "name": name,
-                "shape": tensor.size(),
-                "mean": numbers.f_mean(Kind::Double)?.f_double_value(&[])?,
-                "std": numbers.f_std(false)?.f_double_value(&[])?,
-                "file": written.get(position).or(written.first()).map(|file| shown(file)),
-            });
-            if let (true, Some(described)) = (self.pooled, described.as_object_mut()) {
-                described.insert("values".to_owned(), json!(Vec::<f64>::try_from(&numbers)?));
-            }
-            Ok(described)
-        };
-        stages.iter().enumerate().map(describe).collect()
-    }
-
-    fn report(&self, results: &[(String, Vec<Value>)]) -> Result<(), Failure> {
+    fn print(&self, reports: &[ImageReport]) -> Result<(), Failure> {
         if self.json {
-            let results = results.iter().map(|(image, stages)| json!({ "image": image, "stages": stages }));
-            return print(&format!("{:#}\n", results.collect::<Value>()));
+            return print_json(&reports);
         }
         let mut text = String::new();
-        for (image, stages) in results {
+        for ImageReport { image, stages } in reports {
             text.push_str(&format!("{}\n", mmcv_zoo::escape(image)));
-            for stage in stages {
-                let sizes: Vec<i64> =
-                    stage["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
-                let number = |key: &str| stage[key].as_f64().unwrap_or(f64::NAN);
-                let (stage, mean, std) = (stage["name"].as_str().unwrap_or_default(), number("mean"), number("std"));
-                text.push_str(&format!("  {stage:<8} {:<14} mean {mean:<9.4} std {std:.4}\n", shape(&sizes)));
+            for StageReport { name, shape: sizes, mean, std, .. } in stages {
+                text.push_str(&format!("  {name:<8} {:<14} mean {mean:<9.4} std {std:.4}\n", shape(sizes)));
             }
         }
-        for (what, out) in [("features", &self.out), ("picture", &self.picture)] {
+        for (what, out) in [("features", &self.out), ("drawing", &self.png)] {
             if let Some(out) = out {
-                text.push_str(&format!("{what}: {}\n", name(out)));
+                text.push_str(&format!("{what}: {}\n", display(out)));
             }
         }
         print(&text)
     }
 }
 
-/// The stages that a backbone gives by its config or by default.
-fn out_indices(backbone: &Dict) -> Option<Vec<i64>> {
-    let default = || {
-        let spec = MODELS.get(backbone.get("type")?.as_str()?)?;
-        let field = spec.fields.iter().find(|field| field.name == "out_indices")?;
-        field.default.map(|default| default())
-    };
-    match backbone.get("out_indices").cloned().or_else(default)? {
-        Config::Int(index) => Some(vec![index]),
-        Config::List(indices) => {
-            indices.iter().map(|index| if let Config::Int(index) = index { Some(*index) } else { None }).collect()
+/// A backbone, and the results so far.
+struct Extractor {
+    network: Box<dyn Module>,
+    /// The stages that the backbone returns, if they are known.
+    out_indices: Option<Vec<i64>>,
+    pooled: bool,
+    format: Format,
+    /// The output file of each image; empty if nothing is written.
+    files: Vec<PathBuf>,
+    /// The drawing of each image; empty if nothing is drawn.
+    drawings: Vec<PathBuf>,
+    checked: CheckedShapes,
+    reports: Vec<ImageReport>,
+}
+
+impl BatchRunner for Extractor {
+    fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
+        self.checked.check(&*self.network, input)?;
+        Ok(self.network.call(&[input], &Dict::new())?.into_vec())
+    }
+
+    fn handle(&mut self, output: ImageOutput<'_>) -> Result<()> {
+        let stages = self.stages(&output.outputs)?;
+        if let (Some(file), Some(thumbnail)) = (self.drawings.get(output.index), output.thumbnail) {
+            let rows: Vec<_> =
+                stages.iter().map(|stage| draw::FeatureRow { name: &stage.name, maps: &stage.tensor }).collect();
+            draw::write_features(file, thumbnail, &rows)?;
         }
-        _ => None,
+        let files = match self.files.get(output.index) {
+            Some(file) => write(file, self.format, &stages)?,
+            None => Vec::new(),
+        };
+        let mut reports = Vec::new();
+        for (position, stage) in stages.iter().enumerate() {
+            // One file may hold all stages.
+            let file = files.get(position).or(files.first());
+            reports.push(self.stage_report(stage, file)?);
+        }
+        self.reports.push(ImageReport { image: lossy(&output.source.file), stages: reports });
+        Ok(())
     }
 }
 
-/// Writes the stages of one picture; gives the files.
-fn write(file: &Path, format: Format, stages: &[Stage]) -> Result<Vec<PathBuf>> {
-    make_folder_of(file)?;
-    let files: Vec<PathBuf> = match (format, stages) {
-        (Format::Safetensors, _) | (Format::Npy, [_]) => vec![file.to_owned()],
-        (Format::Npy, _) => stages.iter().map(|stage| file.with_extension(format!("{}.npy", stage.name))).collect(),
-    };
-    let failed = || format!("cannot write {}", name(file));
-    match format {
-        Format::Safetensors => {
-            let named: Vec<(&str, &Tensor)> =
-                stages.iter().map(|Stage { name, tensor }| (name.as_str(), tensor)).collect();
-            mmcv_pth::replace_file(file, |temporary| {
-                Tensor::write_safetensors(&named, temporary).with_context(failed)
-            })?;
-        }
-        Format::Npy => {
-            for (Stage { tensor, .. }, file) in stages.iter().zip(&files) {
-                mmcv_pth::replace_file(file, |temporary| tensor.write_npy(temporary).with_context(failed))?;
+impl Extractor {
+    /// The stages of one image, from outputs `[1, ...]`.
+    fn stages(&self, outputs: &[Tensor]) -> Result<Vec<Stage>> {
+        let mut stages = Vec::new();
+        for (name, output) in self.stage_names(outputs.len()).into_iter().zip(outputs) {
+            let mut tensor = output.f_select(0, 0)?.f_to_device(Device::Cpu)?;
+            if self.pooled && tensor.dim() > 1 {
+                let pixels: Vec<i64> = (1..tensor.dim() as i64).collect();
+                tensor = tensor.f_mean_dim(pixels, false, Kind::Float)?;
             }
+            stages.push(Stage { name, tensor: tensor.f_contiguous()? });
         }
+        Ok(stages)
     }
-    if files.is_empty() {
-        bail!("the network gives no stages");
+
+    fn stage_names(&self, count: usize) -> Vec<String> {
+        if let Some(indices) = &self.out_indices
+            && indices.len() == count
+        {
+            let mut indices = indices.clone();
+            indices.sort_unstable();
+            return indices.iter().map(|index| format!("stage{index}")).collect();
+        }
+        if count == 1 {
+            return vec!["last".to_owned()];
+        }
+        (0..count).map(|position| format!("stage{position}")).collect()
+    }
+
+    fn stage_report(&self, stage: &Stage, file: Option<&PathBuf>) -> Result<StageReport> {
+        let numbers = stage.tensor.f_to_kind(Kind::Double)?;
+        Ok(StageReport {
+            name: stage.name.clone(),
+            shape: stage.tensor.size(),
+            mean: numbers.f_mean(Kind::Double)?.f_double_value(&[])?,
+            std: numbers.f_std(false)?.f_double_value(&[])?,
+            file: file.map(|file| lossy(file)),
+            values: if self.pooled { Some(Vec::try_from(&numbers)?) } else { None },
+        })
+    }
+}
+
+/// The stages that a backbone returns according to its config or by default.
+fn config_out_indices(backbone: &Dict) -> Option<Vec<i64>> {
+    let indices = match backbone.get("out_indices") {
+        Some(indices) => indices.clone(),
+        None => default_out_indices(backbone)?,
+    };
+    let items = match indices {
+        Config::Int(index) => return Some(vec![index]),
+        Config::List(items) => items,
+        _ => return None,
+    };
+    let mut indices = Vec::new();
+    for item in items.iter() {
+        let Config::Int(index) = item else { return None };
+        indices.push(*index);
+    }
+    Some(indices)
+}
+
+fn default_out_indices(backbone: &Dict) -> Option<Config> {
+    let spec = MODELS.get(backbone.get("type")?.as_str()?)?;
+    let field = spec.fields.iter().find(|field| field.name == "out_indices")?;
+    let default = field.default?;
+    Some(default())
+}
+
+/// Writes the stages of one image; returns the files.
+fn write(file: &Path, format: Format, stages: &[Stage]) -> Result<Vec<PathBuf>> {
+    ensure!(!stages.is_empty(), "the network returned no stages");
+    create_parent(file)?;
+    if format == Format::Safetensors {
+        let named: Vec<(&str, &Tensor)> = stages.iter().map(|stage| (stage.name.as_str(), &stage.tensor)).collect();
+        mmcv_pth::replace_file(file, |temporary| {
+            Tensor::write_safetensors(&named, temporary).with_context(|| format!("cannot write {}", display(file)))
+        })?;
+        return Ok(vec![file.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for stage in stages {
+        let file = if stages.len() == 1 { file.to_owned() } else { file.with_extension(format!("{}.npy", stage.name)) };
+        mmcv_pth::replace_file(&file, |temporary| {
+            stage.tensor.write_npy(temporary).with_context(|| format!("cannot write {}", display(&file)))
+        })?;
+        files.push(file);
     }
     Ok(files)
 }

@@ -4,9 +4,10 @@ use clap::Args;
 use mmcv_layers::init::INITIALIZERS;
 use mmcv_models::MODELS;
 use mmcv_registry::{Field, KeyPath, Registry, Spec};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::{Failure, print};
+use super::Failure;
+use crate::output::{print, print_json};
 
 /// Lists the registered types, or shows one with its arguments.
 #[derive(Debug, Args)]
@@ -15,77 +16,76 @@ use super::{Failure, print};
   mmcv layers ConvModule
   mmcv layers --json")]
 pub(crate) struct Layers {
-    /// The type: a name or an alias.
+    /// A type, by its name or an alias.
     name: Option<String>,
     /// Prints JSON.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Prints all types as docs/layers.md has them.
+    /// Prints the page docs/layers.md.
     #[arg(long, conflicts_with = "name")]
     markdown: bool,
 }
 
 impl Layers {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let entries = match &self.name {
+        let specs = match &self.name {
             Some(name) => vec![find(name)?],
-            None => entries(&MODELS).chain(entries(&INITIALIZERS)).collect(),
+            None => [specs(&MODELS), specs(&INITIALIZERS)].concat(),
         };
         if self.json {
-            return print(&format!("{:#}\n", entries.iter().map(to_json).collect::<Value>()));
+            return print_json(&specs.iter().map(TypeReport::new).collect::<Vec<_>>());
         }
         if self.markdown {
-            return print(&markdown(&entries));
+            return print(&markdown(&specs));
         }
-        print(&match (self.name, entries.as_slice()) {
-            (Some(_), [entry]) => details(entry),
-            _ => {
-                entries.iter().map(|entry| format!("{:<11} {:<30} {}\n", entry.group, entry.name, entry.doc)).collect()
-            }
-        })
+        if let (Some(_), [spec]) = (self.name, specs.as_slice()) {
+            return print(&details(spec));
+        }
+        let mut text = String::new();
+        for spec in &specs {
+            text.push_str(&format!("{:<11} {:<30} {}\n", spec.group, spec.name, spec.doc));
+        }
+        print(&text)
     }
 }
 
-/// What is told about a type, whatever builds it.
-type Entry = Spec<()>;
+/// A registered type without its builder, so that layers and initializers have the same type.
+type TypeSpec = Spec<()>;
 
-fn entries<B: Clone>(registry: &Registry<B>) -> impl Iterator<Item = Entry> {
-    registry.specs().into_iter().map(|spec| entry(&spec))
+fn specs<B: Clone>(registry: &Registry<B>) -> Vec<TypeSpec> {
+    registry.specs().iter().map(|spec| without_builder(spec)).collect()
 }
 
-fn entry<B: Clone>(spec: &Spec<B>) -> Entry {
+fn without_builder<B: Clone>(spec: &Spec<B>) -> TypeSpec {
     let Spec { name, aliases, group, doc, source, fields, abbreviation, .. } = spec.clone();
     Spec { name, aliases, group, doc, source, fields, abbreviation, build: () }
 }
 
-/// A layer, or else an initializer of that name.
-fn find(name: &str) -> anyhow::Result<Entry> {
-    match INITIALIZERS.get(name) {
-        Some(spec) if MODELS.get(name).is_none() => Ok(entry(&spec)),
-        _ => Ok(entry(&*MODELS.lookup(name, &KeyPath::root())?)),
+/// The layer with that name, or the initializer if there is no such layer.
+fn find(name: &str) -> anyhow::Result<TypeSpec> {
+    if MODELS.get(name).is_none()
+        && let Some(spec) = INITIALIZERS.get(name)
+    {
+        return Ok(without_builder(&spec));
     }
+    Ok(without_builder(&*MODELS.lookup(name, &KeyPath::root())?))
 }
 
-/// One type for people.
-fn details(spec: &Entry) -> String {
+/// One type as text.
+fn details(spec: &TypeSpec) -> String {
     let mut text = format!("{}: {}\n{}\n", spec.name, spec.doc, spec.source);
     if !spec.aliases.is_empty() {
         text.push_str(&format!("also: {}\n", spec.aliases.join(", ")));
     }
     for field in spec.fields {
-        text.push_str(&format!(
-            "\n  {} ({}): {}\n    {}\n",
-            field.name,
-            (field.expected)(),
-            default(field),
-            doc(field)
-        ));
+        let (expected, default, doc) = ((field.expected)(), default_text(field), doc(field));
+        text.push_str(&format!("\n  {} ({expected}): {default}\n    {doc}\n", field.name));
     }
     text
 }
 
 /// All types as a page, by group.
-fn markdown(specs: &[Entry]) -> String {
+fn markdown(specs: &[TypeSpec]) -> String {
     let mut text =
         "# Registered types\n\nMade by `mmcv layers --markdown` from the registry; a test compares the two.\n"
             .to_owned();
@@ -95,49 +95,81 @@ fn markdown(specs: &[Entry]) -> String {
             group = spec.group;
             text.push_str(&format!("\n## {group}\n"));
         }
-        let aliases = spec.aliases.iter().map(|alias| format!(", `{alias}`")).collect::<String>();
-        text.push_str(&format!("\n### `{}`{aliases}\n\n{} Source: {}.\n", spec.name, sentence(spec.doc), spec.source));
+        text.push_str(&format!("\n### `{}`", spec.name));
+        for alias in spec.aliases {
+            text.push_str(&format!(", `{alias}`"));
+        }
+        let stop = if spec.doc.ends_with('.') { "" } else { "." };
+        text.push_str(&format!("\n\n{}{stop} Source: {}.\n", spec.doc, spec.source));
         if !spec.fields.is_empty() {
             text.push_str("\n| argument | takes | default | meaning |\n| --- | --- | --- | --- |\n");
         }
         for field in spec.fields {
-            let cells = [format!("`{}`", field.name), (field.expected)(), default(field), doc(field)];
+            let cells = [format!("`{}`", field.name), (field.expected)(), default_text(field), doc(field)];
             text.push_str(&format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
         }
     }
     text
 }
 
-fn to_json(spec: &Entry) -> Value {
-    let fields: Vec<Value> = spec.fields.iter().map(field_to_json).collect();
-    json!({
-        "type": spec.name,
-        "aliases": spec.aliases,
-        "group": spec.group,
-        "doc": spec.doc,
-        "source": spec.source,
-        "arguments": fields,
-    })
+#[derive(Serialize)]
+struct TypeReport<'a> {
+    #[serde(rename = "type")]
+    name: &'a str,
+    aliases: &'a [&'a str],
+    group: &'a str,
+    doc: &'a str,
+    source: &'a str,
+    arguments: Vec<ArgumentReport<'a>>,
 }
 
-fn field_to_json(field: &Field) -> Value {
-    json!({
-        "name": field.name,
-        "takes": (field.expected)(),
-        "required": field.default.is_none(),
-        "default": field.default.map(|default| default().to_string()),
-        "doc": doc(field),
-    })
+#[derive(Serialize)]
+struct ArgumentReport<'a> {
+    name: &'a str,
+    takes: String,
+    required: bool,
+    default: Option<String>,
+    doc: String,
 }
 
-fn default(field: &Field) -> String {
-    field.default.map_or_else(|| "required".to_owned(), |default| format!("`{}`", default()))
+impl TypeReport<'_> {
+    fn new(spec: &TypeSpec) -> Self {
+        Self {
+            name: spec.name,
+            aliases: spec.aliases,
+            group: spec.group,
+            doc: spec.doc,
+            source: spec.source,
+            arguments: spec.fields.iter().map(ArgumentReport::new).collect(),
+        }
+    }
 }
 
+impl ArgumentReport<'_> {
+    fn new(field: &'static Field) -> Self {
+        Self {
+            name: field.name,
+            takes: (field.expected)(),
+            required: field.default.is_none(),
+            default: default_value(field),
+            doc: doc(field),
+        }
+    }
+}
+
+fn default_value(field: &Field) -> Option<String> {
+    let default = field.default?;
+    Some(default().to_string())
+}
+
+fn default_text(field: &Field) -> String {
+    match default_value(field) {
+        Some(value) => format!("`{value}`"),
+        None => "required".to_owned(),
+    }
+}
+
+/// The documentation of an argument on one line.
 fn doc(field: &Field) -> String {
     field.doc.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn sentence(doc: &str) -> String {
-    if doc.ends_with('.') { doc.to_owned() } else { format!("{doc}.") }
 }

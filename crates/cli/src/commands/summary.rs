@@ -1,16 +1,16 @@
-//! `mmcv summary`: the layers of a network and what they cost.
+//! `mmcv summary`: the layers of a network and their cost.
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use mmcv_layers::explain::Explanation;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::network::{Network, shapes, thousands};
-use super::table::table;
-use super::{Failure, name, print};
-use crate::svg;
+use super::Failure;
+use crate::draw::svg;
+use crate::format::{shapes, table, thousands};
+use crate::network::NetworkArgs;
+use crate::output::{display, print, print_json, write_text};
 
 /// Shows the layers of a network: output shape, parameters, multiply-adds, and their share.
 #[derive(Debug, Args)]
@@ -20,11 +20,11 @@ use crate::svg;
   mmcv summary network.yaml --input 1x3x32x32 --svg network.svg")]
 pub(crate) struct Summary {
     #[command(flatten)]
-    network: Network,
-    /// How many levels of modules are shown; what is further inside counts for the module that it is in.
+    network: NetworkArgs,
+    /// Shows only this many levels of modules; deeper ones are counted in the module that contains them.
     #[arg(long, value_name = "LEVELS")]
     depth: Option<usize>,
-    /// Draws the table with a bar for each share.
+    /// Draws the table, with a bar for each share.
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
     /// Prints JSON.
@@ -32,32 +32,38 @@ pub(crate) struct Summary {
     json: bool,
 }
 
-/// One line of the table; a module counts with all that is inside.
-#[derive(Debug)]
-pub(crate) struct Line {
+/// A row of the table. A module includes everything inside it.
+#[derive(Debug, Serialize)]
+struct LayerRow {
     /// The full name; empty for the whole network.
-    pub(crate) name: String,
-    /// How deep inside it is.
-    pub(crate) depth: usize,
-    /// The class.
-    pub(crate) class: &'static str,
-    /// The shapes of the outputs of its first forward pass.
-    pub(crate) outputs: Vec<Vec<i64>>,
-    /// Values in parameters.
-    pub(crate) parameters: u64,
-    /// Of all its forward passes.
-    pub(crate) multiply_adds: u64,
-    /// The part of the whole network's multiply-adds, from 0 to 1.
-    pub(crate) share: f64,
+    name: String,
+    class: &'static str,
+    /// The level of nesting; 0 for the whole network.
+    depth: usize,
+    /// The output shapes of the first forward pass.
+    outputs: Vec<Vec<i64>>,
+    /// Number of values in parameters.
+    parameters: u64,
+    /// Multiply-adds of all forward passes.
+    multiply_adds: u64,
+    /// The fraction of the whole network's multiply-adds.
+    share: f64,
 }
 
-impl Line {
-    /// What the table shows in its columns.
-    pub(crate) fn cells(&self) -> [String; 5] {
-        let own = self.name.rsplit('.').next().unwrap_or_default();
-        let layer = if own.is_empty() { self.class.to_owned() } else { format!("{own}: {}", self.class) };
+const COLUMNS: [&str; 5] = ["layer", "output shape", "parameters", "multiply-adds", "share"];
+/// The number of columns that hold text; the others hold numbers.
+const TEXT_COLUMNS: usize = 2;
+
+impl LayerRow {
+    fn cells(&self) -> [String; 5] {
+        let local_name = self.name.rsplit('.').next().unwrap_or_default();
+        let mut layer = "  ".repeat(self.depth);
+        if !local_name.is_empty() {
+            layer.push_str(&format!("{local_name}: "));
+        }
+        layer.push_str(self.class);
         [
-            format!("{}{layer}", "  ".repeat(self.depth)),
+            layer,
             shapes(&self.outputs),
             thousands(self.parameters),
             thousands(self.multiply_adds),
@@ -66,77 +72,73 @@ impl Line {
     }
 }
 
-/// The names of the columns.
-pub(crate) const COLUMNS: [&str; 5] = ["layer", "output shape", "parameters", "multiply-adds", "share"];
-
 impl Summary {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let explanation = self.network.explain(true)?;
-        let lines = lines(&explanation, self.depth.unwrap_or(usize::MAX));
+        let explanation = self.network.explain_with_input()?;
+        let rows = layer_rows(&explanation, self.depth.unwrap_or(usize::MAX));
         if let Some(file) = &self.svg {
-            let drawing = svg::table(&self.network.name(), &lines);
-            mmcv_pth::replace_file(file, |temporary| {
-                std::fs::write(temporary, drawing).with_context(|| format!("cannot write {}", file.display()))
-            })?;
+            write_text(file, &drawing(self.network.name(), &rows))?;
         }
         if self.json {
-            return print(&format!("{:#}\n", lines.iter().map(to_json).collect::<Value>()));
+            return print_json(&rows);
         }
-        let drawn = self.svg.map_or_else(String::new, |file| format!("\npicture: {}\n", name(&file)));
-        print(&format!("{}{drawn}", text(&lines)))
+        let mut cells = vec![COLUMNS.map(str::to_owned)];
+        cells.extend(rows.iter().map(LayerRow::cells));
+        let mut text = table(&cells, TEXT_COLUMNS);
+        if let Some(file) = &self.svg {
+            text.push_str(&format!("\ndrawing: {}\n", display(file)));
+        }
+        print(&text)
     }
 }
 
-fn lines(explanation: &Explanation, most_depth: usize) -> Vec<Line> {
+fn drawing(title: &str, rows: &[LayerRow]) -> String {
+    let mut bars = Vec::new();
+    for (position, row) in rows.iter().enumerate() {
+        let has_children = match rows.get(position + 1) {
+            Some(next) => next.depth > row.depth,
+            None => false,
+        };
+        bars.push(svg::Row { cells: row.cells(), share: row.share, is_pale: has_children });
+    }
+    svg::draw_table(title, COLUMNS, TEXT_COLUMNS, &bars)
+}
+
+fn layer_rows(explanation: &Explanation, max_depth: usize) -> Vec<LayerRow> {
     let total = explanation.multiply_adds();
-    let mut lines: Vec<Line> = Vec::new();
-    // The lines of the modules around the one that is looked at, outermost first.
-    let mut around: Vec<usize> = Vec::new();
-    for row in explanation.modules() {
-        let depth = if row.name.is_empty() { 0 } else { row.name.split('.').count() };
-        around.truncate(depth);
-        around.push(lines.len());
-        lines.push(Line {
+    let mut rows: Vec<LayerRow> = Vec::new();
+    // Indices of the current module's row and of those of the modules around it, outermost first.
+    let mut enclosing: Vec<usize> = Vec::new();
+    for module in explanation.modules() {
+        let depth = if module.name.is_empty() { 0 } else { module.name.split('.').count() };
+        enclosing.truncate(depth);
+        enclosing.push(rows.len());
+        let mut parameters = 0;
+        for tensor in &module.tensors {
+            if tensor.is_parameter {
+                parameters += tensor.tensor.numel() as u64;
+            }
+        }
+        let multiply_adds: u64 = module.calls.iter().map(|call| call.multiply_adds).sum();
+        rows.push(LayerRow {
+            class: module.module.name(),
             depth,
-            class: row.module.name(),
-            outputs: row.calls.first().map_or_else(Vec::new, |call| call.outputs.clone()),
+            outputs: module.calls.first().map(|call| call.outputs.clone()).unwrap_or_default(),
             parameters: 0,
             multiply_adds: 0,
             share: 0.0,
-            name: row.name,
+            name: module.name,
         });
-        let parameters: u64 =
-            row.tensors.iter().filter(|row| row.is_parameter).map(|row| row.tensor.numel() as u64).sum();
-        let multiply_adds: u64 = row.calls.iter().map(|call| call.multiply_adds).sum();
-        for outer in &around {
-            if let Some(line) = lines.get_mut(*outer) {
-                line.parameters += parameters;
-                line.multiply_adds += multiply_adds;
+        for index in &enclosing {
+            if let Some(row) = rows.get_mut(*index) {
+                row.parameters += parameters;
+                row.multiply_adds += multiply_adds;
             }
         }
     }
-    for line in &mut lines {
-        line.share = if total == 0 { 0.0 } else { line.multiply_adds as f64 / total as f64 };
+    for row in &mut rows {
+        row.share = if total == 0 { 0.0 } else { row.multiply_adds as f64 / total as f64 };
     }
-    lines.retain(|line| line.depth <= most_depth);
-    lines
-}
-
-/// The table for people.
-fn text(lines: &[Line]) -> String {
-    let rows: Vec<[String; 5]> =
-        std::iter::once(COLUMNS.map(str::to_owned)).chain(lines.iter().map(Line::cells)).collect();
-    table(&rows, 2)
-}
-
-fn to_json(line: &Line) -> Value {
-    json!({
-        "name": line.name,
-        "class": line.class,
-        "depth": line.depth,
-        "outputs": line.outputs,
-        "parameters": line.parameters,
-        "multiply_adds": line.multiply_adds,
-        "share": line.share,
-    })
+    rows.retain(|row| row.depth <= max_depth);
+    rows
 }

@@ -1,90 +1,86 @@
-//! Pictures: reading them, and drawing the result of a classification or feature maps beside them.
+//! Drawings: results beside an image as PNG, tables as SVG.
 
-mod container;
-mod damage;
-mod exif;
 mod features;
-mod jpeg;
-mod read;
-#[cfg(test)]
-mod tests;
+pub(crate) mod svg;
 
 use std::path::Path;
 
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::{Context, Result};
 use image::{Rgb, RgbImage, imageops};
-use tch::Tensor;
 
-use crate::commands::{Prediction, make_folder_of};
+use crate::output::{create_parent, display};
 
-pub(crate) use features::write_features;
-pub(crate) use read::{MOST_PIXELS, ReadOptions, read};
+pub(crate) use features::{FeatureRow, write_features};
 
-const PHOTO_HEIGHT: u32 = 384;
+const THUMBNAIL_HEIGHT: u32 = 384;
 const PANEL_WIDTH: u32 = 420;
 const MARGIN: u32 = 24;
 const BAR_HEIGHT: u32 = 14;
 const TEXT_SIZE: f32 = 20.0;
-/// Classes that the panel has room for.
-const MOST_ROWS: usize = 8;
+/// The number of bars that the panel has room for.
+const MAX_BARS: usize = 8;
 
 const BACKGROUND: Rgb<u8> = Rgb([255, 255, 255]);
-const INK: Rgb<u8> = Rgb([33, 37, 41]);
-const TRACK: Rgb<u8> = Rgb([233, 236, 239]);
-const FILL: Rgb<u8> = Rgb([25, 113, 194]);
+const TEXT_COLOR: Rgb<u8> = Rgb([33, 37, 41]);
+const TRACK_COLOR: Rgb<u8> = Rgb([233, 236, 239]);
+const BAR_COLOR: Rgb<u8> = Rgb([25, 113, 194]);
 
-/// The pixels as a tensor of shape `[height, width, 3]`, 8 bits.
-pub(crate) fn pixels(photo: &RgbImage) -> Result<Tensor> {
-    let (width, height) = (i64::from(photo.width()), i64::from(photo.height()));
-    Ok(Tensor::f_from_slice(photo.as_raw())?.f_view([height, width, 3])?)
+/// A bar with a label.
+#[derive(Debug)]
+pub(crate) struct Bar<'a> {
+    pub(crate) label: &'a str,
+    /// Between 0 and 1.
+    pub(crate) fraction: f64,
 }
 
-/// The photo at the height of the drawings, and not wider than four times that.
-pub(crate) fn scaled(photo: &RgbImage) -> Result<RgbImage> {
-    let width = u64::from(photo.width()) * u64::from(PHOTO_HEIGHT) / u64::from(photo.height().max(1));
-    let width = u32::try_from(width)?.clamp(1, 4 * PHOTO_HEIGHT);
-    Ok(imageops::resize(photo, width, PHOTO_HEIGHT, imageops::FilterType::Triangle))
+/// The image at the height of the drawings, at most four times as wide as high.
+pub(crate) fn thumbnail(image: &RgbImage) -> Result<RgbImage> {
+    let width = u64::from(image.width()) * u64::from(THUMBNAIL_HEIGHT) / u64::from(image.height().max(1));
+    let width = u32::try_from(width)?.clamp(1, 4 * THUMBNAIL_HEIGHT);
+    Ok(imageops::resize(image, width, THUMBNAIL_HEIGHT, imageops::FilterType::Triangle))
 }
 
-/// Writes a PNG; its folder is made where it is missing.
-fn save(file: &Path, canvas: &RgbImage) -> Result<()> {
-    make_folder_of(file)?;
-    mmcv_pth::replace_file(file, |temporary| {
-        let saved = canvas.save_with_format(temporary, image::ImageFormat::Png);
-        saved.with_context(|| format!("cannot write {}", file.display()))
-    })
-}
-
-/// Writes a PNG with the [`scaled`] photo on the left and its best classes, eight at most, with bars on the right.
-pub(crate) fn write(file: &Path, photo: &RgbImage, predictions: &[Prediction]) -> Result<()> {
+/// Writes a PNG with a [`thumbnail`] on the left and at most eight bars on the right. Creates its folder.
+pub(crate) fn write_bars(file: &Path, thumbnail: &RgbImage, bars: &[Bar<'_>]) -> Result<()> {
     let font = FontRef::try_from_slice(dejavu::sans::regular())?;
-    let width = photo.width();
-    let mut canvas = RgbImage::from_pixel(width + PANEL_WIDTH, PHOTO_HEIGHT, BACKGROUND);
-    imageops::replace(&mut canvas, photo, 0, 0);
+    let width = thumbnail.width();
+    let mut canvas = RgbImage::from_pixel(width + PANEL_WIDTH, THUMBNAIL_HEIGHT, BACKGROUND);
+    imageops::replace(&mut canvas, thumbnail, 0, 0);
 
-    // The best classes, as many as there is room for.
-    let count = predictions.len().clamp(1, MOST_ROWS);
-    let row = (PHOTO_HEIGHT - 2 * MARGIN) / u32::try_from(count)?;
+    let count = bars.len().clamp(1, MAX_BARS);
+    let row = (THUMBNAIL_HEIGHT - 2 * MARGIN) / u32::try_from(count)?;
     let left = width + MARGIN;
     let length = PANEL_WIDTH - 2 * MARGIN;
-    for (rank, prediction) in (0..).zip(predictions.iter().take(count)) {
+    for (rank, bar) in (0..).zip(bars.iter().take(count)) {
         let top = MARGIN + rank * row;
-        let percent = format!("{:.1} %", 100.0 * prediction.score);
-        let room = length as f32 - text_width(&font, &percent) - 12.0;
-        draw_text(&mut canvas, &font, left as f32, top as f32, &shortened(&font, &prediction.class, room));
-        draw_text(&mut canvas, &font, (left + length) as f32 - text_width(&font, &percent), top as f32, &percent);
+        let percent = format!("{:.1} %", 100.0 * bar.fraction);
+        let percent_width = text_width(&font, &percent);
+        let label = truncated(&font, bar.label, length as f32 - percent_width - 12.0);
+        draw_text(&mut canvas, &font, left as f32, top as f32, &label);
+        draw_text(&mut canvas, &font, (left + length) as f32 - percent_width, top as f32, &percent);
         let bar_top = top + TEXT_SIZE as u32 + 6;
-        fill(&mut canvas, left, bar_top, length, TRACK);
-        fill(&mut canvas, left, bar_top, (f64::from(length) * prediction.score.clamp(0.0, 1.0)).round() as u32, FILL);
+        fill(&mut canvas, left, bar_top, length, TRACK_COLOR);
+        let filled = (f64::from(length) * bar.fraction.clamp(0.0, 1.0)).round() as u32;
+        fill(&mut canvas, left, bar_top, filled, BAR_COLOR);
     }
     save(file, &canvas)
 }
 
-fn fill(canvas: &mut RgbImage, left: u32, top: u32, length: u32, colour: Rgb<u8>) {
+/// Writes a PNG. Creates its folder.
+fn save(file: &Path, canvas: &RgbImage) -> Result<()> {
+    create_parent(file)?;
+    mmcv_pth::replace_file(file, |temporary| {
+        let saved = canvas.save_with_format(temporary, image::ImageFormat::Png);
+        saved.with_context(|| format!("cannot write {}", display(file)))
+    })
+}
+
+/// Fills a rectangle of the height of a bar.
+fn fill(canvas: &mut RgbImage, left: u32, top: u32, length: u32, color: Rgb<u8>) {
     for y in top..(top + BAR_HEIGHT).min(canvas.height()) {
         for x in left..(left + length).min(canvas.width()) {
-            canvas.put_pixel(x, y, colour);
+            canvas.put_pixel(x, y, color);
         }
     }
 }
@@ -94,19 +90,18 @@ fn text_width(font: &FontRef<'_>, text: &str) -> f32 {
     text.chars().map(|character| font.h_advance(font.glyph_id(character))).sum()
 }
 
-/// The text, or as much of its beginning as there is room for.
-fn shortened(font: &FontRef<'_>, text: &str, room: f32) -> String {
+/// The text, shortened with an ellipsis if it is wider than `room`.
+fn truncated(font: &FontRef<'_>, text: &str, room: f32) -> String {
+    let mut characters: Vec<char> = text.chars().collect();
     let mut shown = text.to_owned();
-    while text_width(font, &shown) > room && !shown.is_empty() {
-        let kept = shown.trim_end_matches('…').chars().count().saturating_sub(1);
-        shown = shown.chars().take(kept).chain(['…']).collect();
-        if kept == 0 {
-            break;
-        }
+    while text_width(font, &shown) > room && characters.pop().is_some() {
+        shown = characters.iter().collect();
+        shown.push('…');
     }
     shown
 }
 
+/// Draws one line of text with its top left corner at `(left, top)`.
 fn draw_text(canvas: &mut RgbImage, font: &FontRef<'_>, left: f32, top: f32, text: &str) {
     let scaled = font.as_scaled(PxScale::from(TEXT_SIZE));
     let baseline = top + scaled.ascent();
@@ -122,11 +117,16 @@ fn draw_text(canvas: &mut RgbImage, font: &FontRef<'_>, left: f32, top: f32, tex
                 && y >= 0.0
                 && let Some(pixel) = canvas.get_pixel_mut_checked(x as u32, y as u32)
             {
-                let blend =
-                    |below: u8, above: u8| (f32::from(below) + (f32::from(above) - f32::from(below)) * coverage) as u8;
-                let (Rgb(below), Rgb(above)) = (*pixel, INK);
-                *pixel = Rgb([blend(below[0], above[0]), blend(below[1], above[1]), blend(below[2], above[2])]);
+                blend(pixel, coverage);
             }
         });
+    }
+}
+
+/// Mixes the color of text into a pixel.
+fn blend(pixel: &mut Rgb<u8>, coverage: f32) {
+    for (below, above) in pixel.0.iter_mut().zip(TEXT_COLOR.0) {
+        let (from, to) = (f32::from(*below), f32::from(above));
+        *below = (from + (to - from) * coverage) as u8;
     }
 }

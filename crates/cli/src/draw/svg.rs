@@ -1,29 +1,31 @@
-//! The table of `mmcv summary` as a drawing, with a bar for each share.
+//! A table with a bar for each row.
 
 use std::fmt::Write;
 
-use crate::commands::{COLUMNS, Line};
-
 /// Pixels of one line of text.
 const LINE: usize = 18;
-/// Pixels of one character, about.
+/// Approximate width of a character in pixels.
 const CHARACTER: usize = 7;
 /// Pixels of the longest bar.
 const BAR: f64 = 220.0;
 const MARGIN: usize = 16;
 
-/// Draws the lines below a title. Bars of modules that hold others are pale, since those count in them.
-pub(crate) fn table(title: &str, lines: &[Line]) -> String {
-    let rows: Vec<[String; 5]> =
-        std::iter::once(COLUMNS.map(str::to_owned)).chain(lines.iter().map(Line::cells)).collect();
-    // The left edges of the columns, and where the bars begin.
-    let mut edges = vec![MARGIN];
-    for column in 0..COLUMNS.len() {
-        let width = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-        edges.push(edges.last().copied().unwrap_or(0) + (width + 2) * CHARACTER);
-    }
-    let bars = edges.last().copied().unwrap_or(0);
-    let (width, height) = (bars + BAR as usize + MARGIN, (rows.len() + 2) * LINE + 2 * MARGIN);
+/// A row of the table.
+#[derive(Debug)]
+pub(crate) struct Row<const N: usize> {
+    pub(crate) cells: [String; N],
+    /// The length of the bar, between 0 and 1.
+    pub(crate) share: f64,
+    /// Whether the bar is drawn in a pale color.
+    pub(crate) is_pale: bool,
+}
+
+/// Draws a title, the column names, and the rows. The first `left` columns are left-aligned, the others right-aligned.
+pub(crate) fn draw_table<const N: usize>(title: &str, columns: [&str; N], left: usize, rows: &[Row<N>]) -> String {
+    let columns = columns.map(str::to_owned);
+    let edges = column_edges(&columns, rows);
+    let bars = edges[N];
+    let (width, height) = (bars + BAR as usize + MARGIN, (rows.len() + 3) * LINE + 2 * MARGIN);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"monospace\" font-size=\"12\" fill=\"#222\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
@@ -31,30 +33,47 @@ pub(crate) fn table(title: &str, lines: &[Line]) -> String {
         MARGIN + LINE / 2,
         escaped(title)
     );
-    let shown = [None].into_iter().chain(lines.iter().map(Some));
-    for (position, (row, line)) in rows.iter().zip(shown).enumerate() {
-        let y = MARGIN + (position + 2) * LINE;
-        for (column, (cell, edge)) in row.iter().zip(&edges).enumerate() {
-            let right = column >= 2;
-            let x = if right { edges.get(column + 1).copied().unwrap_or(*edge) - 2 * CHARACTER } else { *edge };
-            let anchor = if right { " text-anchor=\"end\"" } else { "" };
-            let weight = if line.is_none() { " font-weight=\"bold\"" } else { "" };
-            let cell = escaped(cell);
-            let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" xml:space=\"preserve\"{anchor}{weight}>{cell}</text>");
-        }
-        if let Some(line) = line {
-            let holds_others = lines.get(position).is_some_and(|next| next.depth > line.depth);
-            let fill = if holds_others { "#cfe0f3" } else { "#2f6fb7" };
-            let (length, top) = (line.share * BAR, y - LINE + 6);
-            let thickness = LINE - 6;
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{bars}\" y=\"{top}\" width=\"{length:.1}\" height=\"{thickness}\" fill=\"{fill}\"/>"
-            );
-        }
+    let mut y = MARGIN + 2 * LINE;
+    write_cells(&mut svg, &columns, &edges, left, y, " font-weight=\"bold\"");
+    for row in rows {
+        y += LINE;
+        write_cells(&mut svg, &row.cells, &edges, left, y, "");
+        let fill = if row.is_pale { "#cfe0f3" } else { "#2f6fb7" };
+        let (length, top, thickness) = (row.share * BAR, y - LINE + 6, LINE - 6);
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{bars}\" y=\"{top}\" width=\"{length:.1}\" height=\"{thickness}\" fill=\"{fill}\"/>"
+        );
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// The left edge of each column, and the right edge of the last.
+fn column_edges<const N: usize>(columns: &[String; N], rows: &[Row<N>]) -> Vec<usize> {
+    let mut edges = vec![MARGIN];
+    let mut edge = MARGIN;
+    for (index, name) in columns.iter().enumerate() {
+        let mut width = name.chars().count();
+        for row in rows {
+            width = width.max(row.cells[index].chars().count());
+        }
+        edge += (width + 2) * CHARACTER;
+        edges.push(edge);
+    }
+    edges
+}
+
+fn write_cells(svg: &mut String, cells: &[String], edges: &[usize], left: usize, y: usize, style: &str) {
+    for (column, cell) in cells.iter().enumerate() {
+        let (x, anchor) = if column < left {
+            (edges[column], "")
+        } else {
+            (edges[column + 1] - 2 * CHARACTER, " text-anchor=\"end\"")
+        };
+        let cell = escaped(cell);
+        let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" xml:space=\"preserve\"{anchor}{style}>{cell}</text>");
+    }
 }
 
 fn escaped(text: &str) -> String {

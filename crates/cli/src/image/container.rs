@@ -1,59 +1,70 @@
-//! Whether PNG and WebP files are whole, and their EXIF metadata.
+//! Walks over the chunks of PNG and WebP files, to check that they are complete and to find their EXIF metadata.
 
 use std::ops::Range;
 
 use super::damage::{Damage, Result};
 
-const PNG_SIGNATURE: usize = 8;
+const PNG_SIGNATURE_BYTES: usize = 8;
 
-/// Walks over the chunks of a PNG up to its end, and returns its EXIF metadata. What follows the end does not matter.
+/// Checks the chunks of a PNG and returns its EXIF metadata. Data after the end of the image is ignored.
 pub(super) fn check_png(bytes: &[u8]) -> Result<Option<&[u8]>> {
     let mut exif = None;
-    let mut at = PNG_SIGNATURE;
+    let mut position = PNG_SIGNATURE_BYTES;
     loop {
-        let length = u32_at(bytes, at, u32::from_be_bytes).ok_or(Damage::Cut)?;
-        let data = part(bytes, at + 8, length)?;
-        let name = bytes.get(at + 4..at + 8).ok_or(Damage::Cut)?;
-        let stated = u32_at(bytes, data.end, u32::from_be_bytes).ok_or(Damage::Cut)?;
-        let is_right = crc32fast::hash(bytes.get(at + 4..data.end).unwrap_or_default()) == stated;
-        // The pixels do not depend on chunks whose names begin with a small letter.
-        if !is_right && name.first().is_none_or(u8::is_ascii_uppercase) {
-            return Err(Damage::Checksum(String::from_utf8_lossy(name).into_owned()));
+        let length = u32::from_be_bytes(four_bytes(bytes, position)?);
+        let name = four_bytes(bytes, position + 4)?;
+        let data = range_within(bytes, position + 8, length)?;
+        let checksum = u32::from_be_bytes(four_bytes(bytes, data.end)?);
+        let is_valid = crc32fast::hash(&bytes[position + 4..data.end]) == checksum;
+        // The pixels depend only on chunks whose names begin with an uppercase letter.
+        if !is_valid && name[0].is_ascii_uppercase() {
+            return Err(Damage::Checksum(String::from_utf8_lossy(&name).into_owned()));
         }
-        match name {
-            b"IEND" => return Ok(exif),
-            b"eXIf" if is_right => exif = exif.or(bytes.get(data.clone())),
-            _ => {}
+        if name == *b"IEND" {
+            return Ok(exif);
         }
-        at = data.end + 4;
+        if name == *b"eXIf" && is_valid && exif.is_none() {
+            exif = Some(&bytes[data.clone()]);
+        }
+        position = data.end + 4;
     }
 }
 
-/// Walks over the chunks of a WebP, and returns its EXIF metadata. What follows the stated size does not matter.
+/// Checks the chunks of a WebP and returns its EXIF metadata. Data after the size in the header is ignored.
 pub(super) fn check_webp(bytes: &[u8]) -> Result<Option<&[u8]>> {
-    let size = u32_at(bytes, 4, u32::from_le_bytes).ok_or(Damage::Cut)?;
-    let whole = part(bytes, 8, size)?;
-    let inside = bytes.get(..whole.end).unwrap_or_default();
+    let size = u32::from_le_bytes(four_bytes(bytes, 4)?);
+    let image = &bytes[..range_within(bytes, 8, size)?.end];
     let mut exif = None;
-    let mut at = 12;
-    while at < whole.end {
-        let name = inside.get(at..at + 4).ok_or(Damage::Chunk)?;
-        let length = u32_at(inside, at + 4, u32::from_le_bytes).ok_or(Damage::Chunk)?;
-        let data = part(inside, at + 8, length).map_err(|_| Damage::Chunk)?;
-        if name == b"EXIF" {
-            exif = exif.or(inside.get(data.clone()));
+    let mut position = 12;
+    while position < image.len() {
+        let Some((name, data)) = webp_chunk(image, position) else { return Err(Damage::Chunk) };
+        if name == *b"EXIF" && exif.is_none() {
+            exif = Some(&image[data.clone()]);
         }
-        at = data.end + data.len() % 2;
+        position = data.end + data.len() % 2;
     }
     Ok(exif)
 }
 
-/// A part of a file that has to have all of it.
-fn part(bytes: &[u8], start: usize, length: u32) -> Result<Range<usize>> {
-    let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
-    end.filter(|end| *end <= bytes.len()).map(|end| start..end).ok_or(Damage::Cut)
+/// The name and the data of a chunk; `None` if it extends beyond the image.
+fn webp_chunk(image: &[u8], position: usize) -> Option<([u8; 4], Range<usize>)> {
+    let name = four_bytes(image, position).ok()?;
+    let length = u32::from_le_bytes(four_bytes(image, position + 4).ok()?);
+    let data = range_within(image, position + 8, length).ok()?;
+    Some((name, data))
 }
 
-fn u32_at(bytes: &[u8], at: usize, read: fn([u8; 4]) -> u32) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(read)
+fn range_within(bytes: &[u8], start: usize, length: u32) -> Result<Range<usize>> {
+    let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
+    match end {
+        Some(end) if end <= bytes.len() => Ok(start..end),
+        _ => Err(Damage::Truncated),
+    }
+}
+
+fn four_bytes(bytes: &[u8], position: usize) -> Result<[u8; 4]> {
+    match bytes.get(position..).and_then(<[u8]>::first_chunk) {
+        Some(chunk) => Ok(*chunk),
+        None => Err(Damage::Truncated),
+    }
 }

@@ -1,19 +1,19 @@
-//! What is wrong with a file of an image that is cut or damaged.
+//! Errors about truncated and corrupt image files.
 
-/// The way in which a file is damaged.
+/// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Damage {
-    #[error("the file is cut: it ends before the image does")]
-    Cut,
-    #[error("the file is damaged: the checksum of its chunk {0:?} is wrong")]
+    #[error("the file is truncated: it ends before the image does")]
+    Truncated,
+    #[error("the file is corrupt: the checksum of its chunk {0:?} is wrong")]
     Checksum(String),
-    #[error("the file is damaged: a chunk is longer than the file says that it is")]
+    #[error("the file is corrupt: a chunk extends beyond the size in the header")]
     Chunk,
-    #[error("the file is damaged: a header of its JPEG data is malformed ({0})")]
+    #[error("the file is corrupt: malformed JPEG header ({0})")]
     Header(&'static str),
-    #[error("the file is damaged: {0} in the compressed pixels")]
+    #[error("the file is corrupt: {0} in the compressed pixels")]
     Pixels(&'static str),
-    #[error("the file is incomplete: it lacks {0}")]
+    #[error("the file is incomplete: {0} missing")]
     Missing(&'static str),
 }
 

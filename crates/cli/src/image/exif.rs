@@ -1,15 +1,15 @@
-//! The orientation in EXIF metadata: how a camera was held.
+//! The orientation in EXIF metadata.
 
 use image::metadata::Orientation;
 
-/// What some files have before the metadata proper.
-pub(super) const LEAD: &[u8] = b"Exif\0\0";
+/// The prefix that some files have before the metadata.
+pub(super) const PREFIX: &[u8] = b"Exif\0\0";
 /// The tag of the orientation.
 const ORIENTATION: u16 = 0x0112;
 
-/// The orientation; `None` where there is none, or one that EXIF does not know.
+/// The orientation; `None` if it is missing or invalid.
 pub(super) fn orientation(exif: &[u8]) -> Option<Orientation> {
-    let tiff = Tiff::new(exif.strip_prefix(LEAD).unwrap_or(exif))?;
+    let tiff = Tiff::new(exif.strip_prefix(PREFIX).unwrap_or(exif))?;
     let directory = usize::try_from(tiff.u32(4)?).ok()?;
     let entries = usize::from(tiff.u16(directory)?);
     for index in 0..entries {
@@ -27,7 +27,7 @@ pub(super) fn orientation(exif: &[u8]) -> Option<Orientation> {
     None
 }
 
-/// Numbers in one of the two byte orders.
+/// TIFF data in either byte order.
 struct Tiff<'a> {
     bytes: &'a [u8],
     little_endian: bool,
@@ -72,7 +72,7 @@ mod tests {
             let big = [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", &[value][..], b"\0\0\0\0\0\0"].concat();
             for bytes in [exif(0x12, 3, value), exif(0x12, 4, value), exif(0x12, 1, value), big] {
                 assert_eq!(orientation(&bytes), expected);
-                assert_eq!(orientation(&[LEAD, &bytes].concat()), expected);
+                assert_eq!(orientation(&[PREFIX, &bytes].concat()), expected);
             }
         }
     }

@@ -1,58 +1,58 @@
-//! Reading an image: only a whole one, not too large, turned upright.
+//! Reading an image file: size limits, decoding, orientation.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage};
 
 use super::{container, exif, jpeg};
 
-/// The most pixels of an image, where nothing else is said: 512 MiB in RGB.
-pub(crate) const MOST_PIXELS: u64 = (512 << 20) / 3;
-/// Bytes of the largest file that is read.
-const LARGEST_FILE: u64 = 1 << 30;
-/// Bytes that a decoder may take for each pixel: four channels of 32 bits.
+/// The default limit of pixels: 512 MiB in RGB.
+pub(crate) const MAX_PIXELS: u64 = (512 << 20) / 3;
+/// The maximum size of a file in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+/// Bytes that a decoder may allocate for each pixel: four channels of 32 bits.
 const BYTES_PER_PIXEL: u64 = 16;
-/// Bytes that a decoder may take beside the pixels.
-const BYTES_BESIDE: u64 = 64 << 20;
+/// Bytes that a decoder may allocate beyond the pixels.
+const EXTRA_BYTES: u64 = 64 << 20;
 
 /// How images are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadOptions {
-    /// Whether an image is turned as its EXIF metadata says.
-    pub(crate) turn: bool,
-    /// The most pixels that are decoded.
-    pub(crate) most_pixels: u64,
+    /// Whether the EXIF orientation is applied.
+    pub(crate) apply_orientation: bool,
+    /// The maximum number of pixels.
+    pub(crate) max_pixels: u64,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { turn: true, most_pixels: MOST_PIXELS }
+        Self { apply_orientation: true, max_pixels: MAX_PIXELS }
     }
 }
 
-/// Reads an image as RGB with 8 bits; transparency is dropped. A file that is cut or damaged is an error.
+/// Reads an image as RGB with 8 bits; transparency is dropped.
+///
+/// Returns an error if the file is truncated, corrupt or too large.
 pub(crate) fn read(file: &Path, options: ReadOptions) -> Result<RgbImage> {
     let bytes = read_file(file).context("cannot read the image")?;
     let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
     let format = reader.format().context("cannot read the image: expected PNG, JPEG, WebP or BMP")?;
     decode(reader, format, &bytes, options)
-        .with_context(|| format!("cannot read the image: expected a whole {format:?}"))
+        .with_context(|| format!("cannot read the image: expected a complete {format:?}"))
 }
 
-/// All of a file. Opening something else, such as a pipe, might never end.
+/// The content of a regular file. Others, such as pipes, are refused: opening them may block.
 fn read_file(file: &Path) -> Result<Vec<u8>> {
     let metadata = std::fs::metadata(file)?;
-    ensure!(metadata.is_file(), "it is no regular file, but a folder, a pipe or a device");
-    let most = format!("it has over {LARGEST_FILE} bytes, the most that are read");
-    ensure!(metadata.len() <= LARGEST_FILE, most);
+    ensure!(metadata.is_file(), "it is not a regular file, but a folder, a pipe or a device");
+    ensure!(metadata.len() <= MAX_FILE_BYTES, "it is larger than {MAX_FILE_BYTES} bytes");
     let mut bytes = Vec::new();
-    // It may grow while it is read.
-    File::open(file)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= LARGEST_FILE, most);
+    // The file may grow while it is read.
+    File::open(file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= MAX_FILE_BYTES, "it is larger than {MAX_FILE_BYTES} bytes");
     Ok(bytes)
 }
 
@@ -63,16 +63,14 @@ fn decode(
     options: ReadOptions,
 ) -> Result<RgbImage> {
     let mut limits = image::Limits::default();
-    limits.max_alloc = Some(options.most_pixels.saturating_mul(BYTES_PER_PIXEL).saturating_add(BYTES_BESIDE));
+    limits.max_alloc = Some(options.max_pixels.saturating_mul(BYTES_PER_PIXEL).saturating_add(EXTRA_BYTES));
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| explained(error, options))?;
+    let decoder = reader.into_decoder().map_err(|error| explain(error, options))?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > options.most_pixels {
-        let most = options.most_pixels;
-        bail!(
-            "it has {width} x {height} = {pixels} pixels, and at most {most} are decoded: --max-pixels sets the limit"
-        );
+    if pixels > options.max_pixels {
+        let max = options.max_pixels;
+        bail!("it has {width} x {height} = {pixels} pixels, more than the limit of {max}: --max-pixels sets the limit");
     }
     let metadata = match format {
         ImageFormat::Jpeg => jpeg::check(bytes)?,
@@ -80,20 +78,22 @@ fn decode(
         ImageFormat::WebP => container::check_webp(bytes)?,
         _ => None,
     };
-    let mut image = DynamicImage::ImageRgb8(
-        DynamicImage::from_decoder(decoder).map_err(|error| explained(error, options))?.into_rgb8(),
-    );
-    if options.turn {
-        image.apply_orientation(metadata.and_then(exif::orientation).unwrap_or(Orientation::NoTransforms));
+    let decoded = DynamicImage::from_decoder(decoder).map_err(|error| explain(error, options))?;
+    let mut image = DynamicImage::ImageRgb8(decoded.into_rgb8());
+    if let Some(metadata) = metadata
+        && options.apply_orientation
+        && let Some(orientation) = exif::orientation(metadata)
+    {
+        image.apply_orientation(orientation);
     }
     Ok(image.into_rgb8())
 }
 
-/// The same error; where it is about memory, with the limit.
-fn explained(error: ImageError, options: ReadOptions) -> anyhow::Error {
+/// Adds the limit to an error about memory.
+fn explain(error: ImageError, options: ReadOptions) -> anyhow::Error {
     match error {
         ImageError::Limits(error) => anyhow::Error::from(error)
-            .context(format!("it needs more memory than {} pixels: --max-pixels sets the limit", options.most_pixels)),
+            .context(format!("it needs more memory than {} pixels: --max-pixels sets the limit", options.max_pixels)),
         error => error.into(),
     }
 }

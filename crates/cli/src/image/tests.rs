@@ -1,4 +1,4 @@
-//! Images of `tests/images`: those that are whole are read as `mmcv.imread` reads them, and no others are.
+//! The images of `tests/images`: complete ones are read as `mmcv.imread` reads them, others are errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use super::{ReadOptions, read};
 
-const OPTIONS: ReadOptions = ReadOptions { turn: true, most_pixels: 1 << 20 };
+const OPTIONS: ReadOptions = ReadOptions { apply_orientation: true, max_pixels: 1 << 20 };
 
 fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images")
@@ -163,7 +163,7 @@ fn images_are_turned_as_their_metadata_say() {
     }
     for (ends, size) in [("6.jpg", (16, 24)), ("3.png", (24, 16)), ("5.webp", (16, 24))] {
         let file = images().join("exif").join(ends);
-        let stored = read(&file, ReadOptions { turn: false, ..OPTIONS }).unwrap();
+        let stored = read(&file, ReadOptions { apply_orientation: false, ..OPTIONS }).unwrap();
         assert_eq!(stored.dimensions(), size);
         assert_ne!(stored, read(&file, OPTIONS).unwrap());
     }
@@ -172,7 +172,7 @@ fn images_are_turned_as_their_metadata_say() {
 #[test]
 fn large_images_are_refused_by_their_size() {
     let file = images().join("upright.png");
-    let most = |most_pixels| read(&file, ReadOptions { turn: true, most_pixels });
+    let most = |max_pixels| read(&file, ReadOptions { apply_orientation: true, max_pixels });
     assert!(most(24 * 16).is_ok());
     let error = format!("{:#}", most(24 * 16 - 1).unwrap_err());
     for words in ["24 x 16 = 384", "383", "--max-pixels"] {
@@ -188,7 +188,7 @@ fn pipes_and_devices_are_refused() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for file in [&pipe, Path::new("/dev/zero"), folder.path()] {
         let error = format!("{:#}", read(file, OPTIONS).unwrap_err());
-        assert!(error.contains("no regular file"), "{error}");
+        assert!(error.contains("not a regular file"), "{error}");
     }
 }
 

@@ -1,152 +1,187 @@
-//! `mmcv bench --profile`: where the time goes.
+//! `mmcv bench --profile`: the time of each layer.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use anyhow::Result;
 use mmcv_fuse::{Fused, Timing};
 use mmcv_layers::observe::{Call, observe};
 use mmcv_layers::{Module, named_modules};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tch::Tensor;
 
 use super::statistics::median;
-use crate::commands::network::shapes;
-use crate::commands::table::table;
+use crate::format::{shapes, table};
 
-/// The share of the time from which on a module without multiply-adds gets a line of the table.
-const WORTH: f64 = 0.005;
+/// The smallest share of the time for which a module without multiply-adds has a row in the table.
+const MIN_SHARE: f64 = 0.005;
 
-/// The parts of a forward pass in the order in which they run, and how long each takes.
-#[derive(Debug)]
-pub(super) struct Profile {
-    parts: Vec<Part>,
-    /// Whether the parts are operators of a fused network; else they are modules.
-    fused: bool,
+/// The parts of a forward pass in execution order, each with the median of its time over several passes.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Profile {
+    /// The modules of a network.
+    Modules(Vec<ModuleTime>),
+    /// The operators of a fused network.
+    Operators(Vec<OperatorTime>),
 }
 
-/// A module without its children, or an operator.
-#[derive(Debug)]
-struct Part {
-    /// The module, or the one that the operator is part of.
+/// The time of a module, without its children.
+#[derive(Debug, Serialize)]
+pub(super) struct ModuleTime {
     name: String,
-    /// The class, or the operator.
     class: String,
-    /// The shapes of the outputs, or the kernel.
+    /// The output shapes.
     outputs: String,
-    milliseconds: f64,
+    ms: f64,
     multiply_adds: u64,
 }
 
+/// The time of an operator.
+#[derive(Debug, Serialize)]
+pub(super) struct OperatorTime {
+    /// The module that the operator belongs to.
+    name: String,
+    operator: String,
+    kernel: String,
+    ms: f64,
+}
+
 impl Profile {
-    /// Of the modules of `network`, which `forward` runs as a child without a name: medians of several runs.
+    /// Profiles the modules of `network`. `forward` runs it once, as a child without a name.
     pub(super) fn of_modules(network: &dyn Module, runs: u32, forward: impl Fn() -> Result<()>) -> Result<Self> {
         let mut passes: Vec<Vec<Call>> = Vec::new();
         for _ in 0..runs {
-            let (done, log) = observe(&forward);
-            done?;
+            let (result, log) = observe(&forward);
+            result?;
             passes.push(log.calls);
         }
-        let classes: HashMap<String, &str> =
-            named_modules(network).into_iter().map(|(name, module)| (name, module.name())).collect();
-        let part = |(index, call): (usize, &Call)| {
-            let milliseconds = |time: Duration| 1e3 * time.as_secs_f64();
-            let times: Vec<f64> =
-                passes.iter().filter_map(|calls| calls.get(index)).map(|call| milliseconds(call.own_time)).collect();
-            Part {
+        let mut classes = HashMap::new();
+        for (name, module) in named_modules(network) {
+            classes.insert(name, module.name());
+        }
+        let mut modules = Vec::new();
+        for (index, call) in passes.first().into_iter().flatten().enumerate() {
+            modules.push(ModuleTime {
                 name: call.module.clone(),
                 class: classes.get(&call.module).copied().unwrap_or_default().to_owned(),
                 outputs: shapes(&call.outputs),
-                milliseconds: median(&times),
+                ms: median_at(&passes, index, |call| 1e3 * call.own_time.as_secs_f64()),
                 multiply_adds: call.multiply_adds,
-            }
-        };
-        Ok(Self { parts: passes.first().into_iter().flatten().enumerate().map(part).collect(), fused: false })
+            });
+        }
+        Ok(Self::Modules(modules))
     }
 
-    /// Of the operators of a fused network, in the same way.
+    /// Profiles the operators of a fused network.
     pub(super) fn of_operators(network: &Fused, runs: u32, input: &Tensor) -> Result<Self> {
-        let passes = (0..runs).map(|_| network.profile(&[input])).collect::<Result<Vec<_>, _>>()?;
-        let part = |(index, timing): (usize, &Timing)| {
-            let times: Vec<f64> =
-                passes.iter().filter_map(|pass| pass.get(index)).map(|timing| timing.milliseconds).collect();
-            Part {
-                name: timing.module.clone(),
-                class: timing.operator.clone(),
-                outputs: timing.kernel.clone(),
-                milliseconds: median(&times),
-                multiply_adds: 0,
-            }
-        };
-        Ok(Self { parts: passes.first().into_iter().flatten().enumerate().map(part).collect(), fused: true })
+        let mut passes: Vec<Vec<Timing>> = Vec::new();
+        for _ in 0..runs {
+            passes.push(network.profile(&[input])?);
+        }
+        let mut operators = Vec::new();
+        for (index, timing) in passes.first().into_iter().flatten().enumerate() {
+            let ms = median_at(&passes, index, |timing| timing.milliseconds);
+            let Timing { module, operator, kernel, .. } = timing.clone();
+            operators.push(OperatorTime { name: module, operator, kernel, ms });
+        }
+        Ok(Self::Operators(operators))
     }
 
-    fn total(&self) -> f64 {
-        self.parts.iter().map(|part| part.milliseconds).sum()
-    }
-
-    /// A table of all parts, and one of all classes.
+    /// A table of all parts, and one of all classes or operators.
     pub(super) fn report(&self) -> String {
-        let share = |milliseconds: f64| format!("{:.1} %", 100.0 * milliseconds / self.total());
-        let [class, outputs, speed] =
-            if self.fused { ["operator", "kernel", ""] } else { ["class", "output", "GFLOP/s"] };
-        let mut parts = vec![["layer", class, outputs, "ms", "share", speed].map(str::to_owned)];
-        // Modules that hand on to their children do no work worth a line.
-        let worth = |part: &&Part| self.fused || part.multiply_adds > 0 || part.milliseconds >= WORTH * self.total();
-        parts.extend(self.parts.iter().filter(worth).map(|part| {
-            let name = if part.name.is_empty() { "(the whole)" } else { &part.name };
-            let speed = 2e-6 * part.multiply_adds as f64 / part.milliseconds;
-            [
-                name.to_owned(),
-                part.class.clone(),
-                part.outputs.clone(),
-                format!("{:.3}", part.milliseconds),
-                share(part.milliseconds),
-                if part.multiply_adds > 0 { format!("{speed:.1}") } else { String::new() },
-            ]
-        }));
-        let mut classes = vec![[class, "calls", "ms", "share"].map(str::to_owned)];
-        classes.extend(self.classes().into_iter().map(|(class, calls, milliseconds)| {
-            [class.to_owned(), calls.to_string(), format!("{milliseconds:.3}"), share(milliseconds)]
-        }));
-        classes.push(["sum".to_owned(), self.parts.len().to_string(), format!("{:.3}", self.total()), String::new()]);
-        format!("{}\n{}", table(&parts, 3), table(&classes, 1))
+        match self {
+            Self::Modules(modules) => modules_report(modules),
+            Self::Operators(operators) => operators_report(operators),
+        }
     }
+}
 
-    /// Each class with the number of its calls and their time; the slowest first.
-    fn classes(&self) -> Vec<(&str, usize, f64)> {
-        let mut classes: Vec<(&str, usize, f64)> = Vec::new();
-        for part in &self.parts {
-            match classes.iter_mut().find(|(class, ..)| *class == part.class) {
-                Some((_, calls, milliseconds)) => {
-                    *calls += 1;
-                    *milliseconds += part.milliseconds;
-                }
-                None => classes.push((&part.class, 1, part.milliseconds)),
+/// The median time of a part over all passes.
+fn median_at<T>(passes: &[Vec<T>], index: usize, milliseconds: fn(&T) -> f64) -> f64 {
+    let mut times = Vec::new();
+    for pass in passes {
+        if let Some(part) = pass.get(index) {
+            times.push(milliseconds(part));
+        }
+    }
+    median(&times)
+}
+
+fn modules_report(modules: &[ModuleTime]) -> String {
+    let total: f64 = modules.iter().map(|module| module.ms).sum();
+    let mut rows = vec![["layer", "class", "output", "ms", "share", "GFLOP/s"].map(str::to_owned)];
+    let mut sums = Sums::default();
+    for module in modules {
+        sums.add(&module.class, module.ms);
+        // Modules that only call their children take little time and have no multiply-adds.
+        if module.multiply_adds == 0 && module.ms < MIN_SHARE * total {
+            continue;
+        }
+        let speed = 2e-6 * module.multiply_adds as f64 / module.ms;
+        rows.push([
+            displayed_name(&module.name),
+            module.class.clone(),
+            module.outputs.clone(),
+            format!("{:.3}", module.ms),
+            percent(module.ms, total),
+            if module.multiply_adds > 0 { format!("{speed:.1}") } else { String::new() },
+        ]);
+    }
+    format!("{}\n{}", table(&rows, 3), sums.report("class"))
+}
+
+fn operators_report(operators: &[OperatorTime]) -> String {
+    let total: f64 = operators.iter().map(|operator| operator.ms).sum();
+    let mut rows = vec![["layer", "operator", "kernel", "ms", "share"].map(str::to_owned)];
+    let mut sums = Sums::default();
+    for operator in operators {
+        sums.add(&operator.operator, operator.ms);
+        rows.push([
+            displayed_name(&operator.name),
+            operator.operator.clone(),
+            operator.kernel.clone(),
+            format!("{:.3}", operator.ms),
+            percent(operator.ms, total),
+        ]);
+    }
+    format!("{}\n{}", table(&rows, 3), sums.report("operator"))
+}
+
+fn displayed_name(name: &str) -> String {
+    if name.is_empty() { "(root)".to_owned() } else { name.to_owned() }
+}
+
+fn percent(milliseconds: f64, total: f64) -> String {
+    format!("{:.1} %", 100.0 * milliseconds / total)
+}
+
+/// Calls and milliseconds of each class or operator.
+#[derive(Default)]
+struct Sums<'a>(Vec<(&'a str, usize, f64)>);
+
+impl<'a> Sums<'a> {
+    fn add(&mut self, class: &'a str, milliseconds: f64) {
+        for (name, calls, sum) in &mut self.0 {
+            if *name == class {
+                *calls += 1;
+                *sum += milliseconds;
+                return;
             }
         }
-        classes.sort_by(|(.., one), (.., other)| other.total_cmp(one));
-        classes
+        self.0.push((class, 1, milliseconds));
     }
 
-    pub(super) fn to_json(&self) -> Value {
-        let part = |part: &Part| {
-            if self.fused {
-                return json!({
-                    "name": part.name,
-                    "operator": part.class,
-                    "kernel": part.outputs,
-                    "ms": part.milliseconds,
-                });
-            }
-            json!({
-                "name": part.name,
-                "class": part.class,
-                "outputs": part.outputs,
-                "ms": part.milliseconds,
-                "multiply_adds": part.multiply_adds,
-            })
-        };
-        self.parts.iter().map(part).collect()
+    /// A table, the slowest first.
+    fn report(mut self, title: &str) -> String {
+        let calls: usize = self.0.iter().map(|(_, calls, _)| calls).sum();
+        let total: f64 = self.0.iter().map(|(_, _, milliseconds)| milliseconds).sum();
+        self.0.sort_by(|(.., left), (.., right)| right.total_cmp(left));
+        let mut rows = vec![[title, "calls", "ms", "share"].map(str::to_owned)];
+        for (class, calls, milliseconds) in self.0 {
+            let (calls, share) = (calls.to_string(), percent(milliseconds, total));
+            rows.push([class.to_owned(), calls, format!("{milliseconds:.3}"), share]);
+        }
+        rows.push(["sum".to_owned(), calls.to_string(), format!("{total:.3}"), String::new()]);
+        table(&rows, 1)
     }
 }

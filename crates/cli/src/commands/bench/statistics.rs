@@ -1,6 +1,6 @@
-//! What is told of many measurements.
+//! Statistics of repeated measurements.
 
-/// Quartiles and the least of several times, in milliseconds.
+/// Quartiles and minimum of several times, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Summary {
     pub(super) median: f64,
@@ -13,26 +13,30 @@ impl Summary {
     pub(super) fn of(times: &[f64]) -> Self {
         let mut sorted = times.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let at = |part| quantile(&sorted, part);
-        Self { median: at(0.5), lower: at(0.25), upper: at(0.75), least: at(0.0) }
+        Self {
+            median: quantile(&sorted, 0.5),
+            lower: quantile(&sorted, 0.25),
+            upper: quantile(&sorted, 0.75),
+            least: quantile(&sorted, 0.0),
+        }
     }
 
-    /// Pictures in a second, with `batch` of them in one pass.
-    pub(super) fn per_second(&self, batch: u32) -> f64 {
-        1000.0 * f64::from(batch) / self.median
+    /// Images per second, with `batch_size` images in one pass.
+    pub(super) fn per_second(&self, batch_size: u32) -> f64 {
+        1000.0 * f64::from(batch_size) / self.median
     }
 }
 
-/// The middle of several times.
+/// The median of several times.
 pub(super) fn median(times: &[f64]) -> f64 {
     Summary::of(times).median
 }
 
-/// The value below which that part of the sorted values is; between two values it is interpolated.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    let position = part * sorted.len().saturating_sub(1) as f64;
-    let value = |index: f64| sorted.get(index as usize).copied().unwrap_or(f64::NAN);
-    let (below, above) = (value(position.floor()), value(position.ceil()));
+/// The value at a fraction of sorted values, interpolated linearly; NaN if there are none.
+fn quantile(sorted: &[f64], fraction: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let position = fraction * last as f64;
+    let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
     below + (above - below) * position.fract()
 }
 

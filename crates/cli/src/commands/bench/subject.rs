@@ -1,4 +1,4 @@
-//! What is measured: a network with an input, and what is done with them.
+//! A network with an input, and the task that is measured.
 
 use std::any::Any;
 use std::fmt;
@@ -16,14 +16,15 @@ use tch::{Device, Kind, Tensor};
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode};
-use crate::commands::{Failure, network};
+use crate::commands::Failure;
+use crate::config;
 
-/// Pixels of a side where nothing says how many.
+/// The default height and width of an image.
 const SIZE: i64 = 224;
 /// The seed of weights and inputs.
 const SEED: i64 = 0;
 
-/// What is done with a network.
+/// What is measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Task {
     /// A forward pass in evaluation mode, without gradients.
@@ -65,54 +66,56 @@ pub(super) struct Subject {
     network: Box<dyn Module>,
     input: Tensor,
     training: Option<Training>,
-    /// What a fused network was made from, and how pictures are prepared for it; where deviations are asked for.
+    /// The network before it was fused, with its preprocessing; kept only for deviations.
     original: Option<(Box<dyn Module>, Preprocess)>,
 }
 
 impl Subject {
     /// Builds the network of a config file for a task.
     pub(super) fn new(name: &str, task: Task, options: &Bench) -> Result<Self, Failure> {
-        let config = network::read(name, &options.cfg_options)?;
+        let config = config::read_with_options(name, &options.options.cfg_options)?;
         Ok(Self::build(name.to_owned(), &config, task, options).with_context(|| name.to_owned())?)
     }
 
     fn build(name: String, config: &Config, task: Task, options: &Bench) -> Result<Self> {
-        let recipe = if network::is_recipe(config) { Some(Recipe::read(config)?) } else { None };
+        let mut checkpoint = None;
+        let mut preprocess = default_preprocess();
+        if config::is_recipe(config) {
+            let recipe = Recipe::read(config)?;
+            (checkpoint, preprocess) = (recipe.checkpoint, recipe.preprocess);
+        }
         tch::manual_seed(SEED);
-        let builder = network::builder(config);
+        let builder = config::builder(config);
         let build = || builder.model(builder.path.find(config).unwrap_or(&Config::Null));
-        let checkpoint = recipe.as_ref().and_then(|recipe| recipe.checkpoint.clone());
-        let network = match options.weights.chosen(checkpoint) {
+        let network = match options.weights.choose(checkpoint) {
             Some(checkpoint) => options.weights.load(&checkpoint, build)?.0,
-            None => initialised(build()?)?,
+            None => initialized(build()?)?,
         };
-        let preprocess = recipe.map_or_else(preprocess, |recipe| recipe.preprocess);
-        let prepared = preprocess.crop_size;
-        let size = options.size.map(i64::from).or(prepared).unwrap_or(SIZE);
-        let training = matches!(task, Task::Training);
-        let shape = [i64::from(options.batch), 3, size, size];
+        let size = options.size.map(i64::from).or(preprocess.crop_size).unwrap_or(SIZE);
+        let shape = [i64::from(options.batch_size), 3, size, size];
         network.train(false);
         memory::check_forward(&*network, &[shape.to_vec()])?;
         let input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
-        network.train(training);
-        let training = if training { Some(Training::new(&*network, &input)?) } else { None };
-        let mut original = None;
-        let network = match task {
+        let mut subject = Self { name, task, network, input, training: None, original: None };
+        match task {
+            Task::Training => {
+                subject.network.train(true);
+                subject.training = Some(Training::new(&*subject.network, &subject.input)?);
+            }
             Task::Inference(Mode::Fused, dtype) => {
-                let fused = fuse(&*network, &input.size(), &fuse_options(dtype))?;
-                original = options.deviation.as_ref().map(|_| (network, preprocess));
-                Box::new(fused)
+                let fused = fuse(&*subject.network, &shape, &fuse_options(dtype))?;
+                let original = std::mem::replace(&mut subject.network, Box::new(fused));
+                if options.deviation.is_some() {
+                    subject.original = Some((original, preprocess));
+                }
             }
-            Task::Inference(Mode::Eager, Dtype::Bf16) => {
-                network.to_kind(Kind::BFloat16)?;
-                network
-            }
-            _ => network,
-        };
-        Ok(Self { name, task, network, input, training, original })
+            Task::Inference(Mode::Eager, Dtype::Bf16) => subject.network.to_kind(Kind::BFloat16)?,
+            Task::Inference(Mode::Eager, Dtype::F32) => {}
+        }
+        Ok(subject)
     }
 
-    /// The config file, or the name of the zoo.
+    /// The config file or the model zoo name.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -126,18 +129,18 @@ impl Subject {
         self.input.size()
     }
 
-    /// Does the work once; gives the milliseconds that it took.
+    /// Performs the task once; returns the milliseconds it took.
     pub(super) fn pass(&mut self) -> Result<f64, Failure> {
         let start = Instant::now();
-        match &mut self.training {
+        let result = match &mut self.training {
             Some(training) => training.step(&*self.network, &self.input),
             None => self.forward().map(|output| drop(black_box(output))),
-        }
-        .with_context(|| self.name.clone())?;
+        };
+        result.with_context(|| self.name.clone())?;
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
 
-    /// Where the time of a forward pass goes.
+    /// The time of each part of a forward pass.
     pub(super) fn profile(&mut self, runs: u32) -> Result<Profile, Failure> {
         let profile = match (&*self.network as &dyn Any).downcast_ref::<Fused>() {
             Some(fused) => Profile::of_operators(fused, runs, &self.input),
@@ -146,12 +149,12 @@ impl Subject {
         Ok(profile.with_context(|| self.name.clone())?)
     }
 
-    /// How far the scores are from those of the network itself; `None` where it is not fused.
+    /// The deviations from the scores of the original network; `None` if this one is not fused.
     pub(super) fn deviations(&self, photo: &Photo) -> Result<Option<Deviations>, Failure> {
         let fused = (&*self.network as &dyn Any).downcast_ref::<Fused>();
         let (Some(fused), Some((network, preprocess))) = (fused, &self.original) else { return Ok(None) };
-        let (batch, _, size, _) = self.input.size4().map_err(anyhow::Error::from)?;
-        let deviations = photo.compare(&**network, fused, preprocess, (batch, size));
+        let (batch_size, _, size, _) = self.input.size4().map_err(anyhow::Error::from)?;
+        let deviations = photo.compare(&**network, fused, preprocess, (batch_size, size));
         Ok(Some(deviations.with_context(|| self.name.clone())?))
     }
 
@@ -167,8 +170,8 @@ impl Subject {
     }
 }
 
-/// How pictures are prepared where the config does not say: as for ImageNet.
-fn preprocess() -> Preprocess {
+/// The preprocessing for ImageNet.
+fn default_preprocess() -> Preprocess {
     Preprocess {
         resize_edge: Some(SIZE + SIZE / 7),
         crop_size: Some(SIZE),
@@ -178,8 +181,7 @@ fn preprocess() -> Preprocess {
     }
 }
 
-/// The network with initial weights.
-fn initialised(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
+fn initialized(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
     network.init_weights()?;
     Ok(network)
 }
@@ -193,38 +195,37 @@ fn fuse_options(dtype: Dtype) -> FuseOptions {
     options
 }
 
-/// What a training step needs beside the network.
+/// The state of training.
 #[derive(Debug)]
 struct Training {
-    optimiser: Optimizer,
-    /// Random classes; none where the network gives no scores.
+    optimizer: Optimizer,
+    /// Random classes; `None` if the network returns no class scores.
     labels: Option<Tensor>,
 }
 
 impl Training {
     fn new(network: &dyn Module, input: &Tensor) -> Result<Self> {
-        let optimiser = Sgd { momentum: 0.9, wd: 1e-4, ..Sgd::default() }.build(&network.var_store(), 0.01)?;
-        let scores = network.call(&[input], &Dict::new())?.shapes();
-        let labels = match scores.as_slice() {
-            [shape] => match shape.as_slice() {
-                &[samples, classes] => Some(Tensor::f_randint(classes, [samples], (Kind::Int64, Device::Cpu))?),
-                _ => None,
-            },
-            _ => None,
-        };
-        Ok(Self { optimiser, labels })
+        let optimizer = Sgd { momentum: 0.9, wd: 1e-4, ..Sgd::default() }.build(&network.var_store(), 0.01)?;
+        let mut labels = None;
+        let shapes = network.call(&[input], &Dict::new())?.shapes();
+        if let [shape] = shapes.as_slice()
+            && let [samples, classes] = shape.as_slice()
+        {
+            labels = Some(Tensor::f_randint(*classes, [*samples], (Kind::Int64, Device::Cpu))?);
+        }
+        Ok(Self { optimizer, labels })
     }
 
-    /// Forward pass, loss, backward pass, and a step of the optimiser.
+    /// Forward pass, loss, backward pass, and a step of the optimizer.
     fn step(&mut self, network: &dyn Module, input: &Tensor) -> Result<()> {
-        self.optimiser.zero_grad();
+        self.optimizer.zero_grad();
         let output = network.call(&[input], &Dict::new())?;
         self.loss(output)?.f_backward()?;
-        self.optimiser.step();
+        self.optimizer.step();
         Ok(())
     }
 
-    /// The cross entropy of scores, or else the sum of the means of all outputs.
+    /// The cross entropy of class scores, or the sum of the means of all outputs.
     fn loss(&self, output: Output) -> Result<Tensor> {
         let outputs = output.into_vec();
         if let (Some(labels), [scores]) = (&self.labels, outputs.as_slice()) {

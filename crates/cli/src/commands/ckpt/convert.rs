@@ -1,20 +1,22 @@
-//! `mmcv ckpt convert`: a checkpoint in another format.
+//! `mmcv ckpt convert`: writes a checkpoint in another format.
 
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use mmcv_pth::{AnyCheckpoint, ConvertOptions, Converted, Dtype, Target};
-use serde_json::{Map, Value, json};
+use mmcv_pth::{AnyCheckpoint, ConvertOptions, Dtype, Options, Target};
+use serde::Serialize;
 
-use super::reading::Reading;
-use crate::commands::{Failure, name, plural, print, print_json, shown, size};
-use crate::progress::Bytes;
+use crate::args::UnknownClassesOption;
+use crate::commands::Failure;
+use crate::format::{plural, size};
+use crate::output::{as_map, display, lossy, print, print_json};
+use crate::progress::ByteProgress;
 
 /// Writes a checkpoint as `.pth` or safetensors.
 ///
-/// A `.pth` file keeps order, nesting, shared storages and `_metadata`. Safetensors hold tensors under the keys that
-/// `inspect` shows, each with its own copy, and everything else as JSON texts in `__metadata__`.
+/// A `.pth` file keeps order, nesting, shared storages and `_metadata`. A safetensors file stores each tensor under the key
+/// that `inspect` shows, without sharing, and everything else as JSON in `__metadata__`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv ckpt convert resnet50-0676ba61.pth resnet50.safetensors
@@ -27,34 +29,34 @@ use crate::progress::Bytes;
   mmcv ckpt convert model.safetensors.index.json model.safetensors
   mmcv ckpt convert scripted.pt weights --to pth --force")]
 pub(crate) struct Convert {
-    /// The file to read: `.pth` of any age, TorchScript, safetensors, a `.pkl` of numpy arrays as Detectron2 has them, or
-    /// the index `*.index.json` of several.
+    /// The file to read: zip or legacy `.pth`, TorchScript, safetensors, a Detectron2 `.pkl` of numpy arrays, or the index
+    /// `*.index.json` of a sharded checkpoint.
     source: PathBuf,
-    /// The file to write; its suffix tells the format: .safetensors, or .pth, .pt, .bin, .ckpt.
+    /// The file to write. Its extension selects the format: .safetensors, or .pth, .pt, .bin, .ckpt.
     destination: PathBuf,
-    /// The format to write, whatever the suffix.
+    /// The format to write, regardless of the extension.
     #[arg(long, value_name = "FORMAT")]
-    to: Option<To>,
-    /// Takes only what is below this entry, a dotted path such as `state_dict` or `nets.teacher`.
+    to: Option<Format>,
+    /// Converts only this entry, a dotted path such as `state_dict` or `nets.teacher`.
     #[arg(long, value_name = "ENTRY")]
     entry: Option<String>,
-    /// Writes floating-point tensors as numbers of this type, rounded as torch's `.to(dtype)` does; others stay as they are.
+    /// Casts floating-point tensors to this type, rounding as torch's `.to(dtype)` does. Other tensors are unchanged.
     #[arg(long, value_name = "TYPE")]
     dtype: Option<FloatType>,
-    /// Leaves out what the format cannot hold, and tells what that is.
+    /// Drops what the format cannot hold, and lists it.
     #[arg(long)]
     lossy: bool,
-    /// Replaces a file that exists; of a link, the file that it leads to.
+    /// Replaces an existing file; for a symbolic link, its target.
     #[arg(long)]
     force: bool,
-    /// Prints one JSON object: what was written, and what was left out.
+    /// Prints one JSON object: what was written and what was dropped.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reading: Reading,
+    unknown_classes: UnknownClassesOption,
 }
 
-/// A type of floating-point numbers.
+/// A floating-point type.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FloatType {
     Float16,
@@ -74,15 +76,16 @@ impl FloatType {
     }
 }
 
-/// A format that is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum To {
+/// An output format.
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
     Pth,
     Safetensors,
 }
 
-impl To {
-    fn of_suffix(file: &Path) -> Option<Self> {
+impl Format {
+    fn of_extension(file: &Path) -> Option<Self> {
         match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "pth" | "pt" | "bin" | "ckpt" => Some(Self::Pth),
             "safetensors" => Some(Self::Safetensors),
@@ -90,64 +93,90 @@ impl To {
         }
     }
 
-    fn name(self) -> &'static str {
-        if self == Self::Pth { "pth" } else { "safetensors" }
+    fn target(self) -> Target {
+        match self {
+            Self::Pth => Target::Pth,
+            Self::Safetensors => Target::Safetensors,
+        }
     }
+}
+
+#[derive(Serialize)]
+struct Report {
+    source: String,
+    destination: String,
+    format: Format,
+    tensors: usize,
+    bytes: u64,
+    cast: usize,
+    unshared: usize,
+    #[serde(serialize_with = "as_map")]
+    left_out: Vec<(String, String)>,
 }
 
 impl Convert {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let file = name(&self.destination);
-        let Some(to) = self.to.or_else(|| To::of_suffix(&self.destination)) else {
-            let message =
-                format!("{file}: its suffix tells no format that is written; add `--to pth` or `--to safetensors`\n");
-            clap::Error::raw(ErrorKind::MissingRequiredArgument, message).exit();
-        };
+        let format = self.format();
         mmcv_pth::destination(&self.destination)?;
-        // Also a link that leads nowhere is something that would be replaced.
-        if !self.force && self.destination.symlink_metadata().is_ok() {
-            return Err(Failure(format!("{file}: there is such a file; `--force` replaces it")));
+        // Also true of a dangling symbolic link.
+        let exists = self.destination.symlink_metadata().is_ok();
+        if exists && !self.force {
+            return Err(Failure(format!("{}: the file exists; `--force` replaces it", display(&self.destination))));
         }
-        let checkpoint = AnyCheckpoint::open_with(&self.source, &self.reading.options())?;
-        let bar = Bytes::of(checkpoint.tensors().map(|raw| raw.byte_count()).sum());
-        let progress = |written| bar.at(written);
+        let report = self.convert(format)?;
+        if self.json { print_json(&report) } else { print(&self.text(&report)) }
+    }
+
+    /// The output format. Ends the program with a usage error if nothing selects one.
+    fn format(&self) -> Format {
+        if let Some(format) = self.to {
+            return format;
+        }
+        if let Some(format) = Format::of_extension(&self.destination) {
+            return format;
+        }
+        let file = display(&self.destination);
+        let message = format!("{file}: its extension selects no format; add `--to pth` or `--to safetensors`\n");
+        clap::Error::raw(ErrorKind::MissingRequiredArgument, message).exit();
+    }
+
+    fn convert(&self, format: Format) -> Result<Report, Failure> {
+        let options = Options::new().unknown_classes(self.unknown_classes.policy());
+        let checkpoint = AnyCheckpoint::open_with(&self.source, &options)?;
+        let bar = ByteProgress::with_total(checkpoint.tensors().map(|tensor| tensor.byte_count()).sum());
+        let progress = |written| bar.set(written);
         let options = ConvertOptions {
             entry: self.entry.as_deref(),
             dtype: self.dtype.map(FloatType::dtype),
             lossy: self.lossy,
             progress: Some(&progress),
         };
-        let target = if to == To::Pth { Target::Pth } else { Target::Safetensors };
-        let converted = mmcv_pth::convert(&checkpoint, &self.destination, target, &options)?;
-        drop(bar);
-        let bytes = self.destination.metadata().map(|metadata| metadata.len()).unwrap_or_default();
-        if self.json {
-            let left_out: Map<String, Value> =
-                converted.left_out.iter().map(|(path, what)| (path.clone(), json!(what))).collect();
-            return print_json(&json!({
-                "source": shown(&self.source),
-                "destination": shown(&self.destination),
-                "format": to.name(),
-                "tensors": converted.tensors,
-                "bytes": bytes,
-                "cast": converted.cast,
-                "unshared": converted.unshared,
-                "left_out": left_out,
-            }));
-        }
-        print(&format!("{file}: {}, {}\n{}", plural(converted.tensors, "tensor"), size(bytes), self.notes(&converted)))
+        let converted = mmcv_pth::convert(&checkpoint, &self.destination, format.target(), &options)?;
+        Ok(Report {
+            source: lossy(&self.source),
+            destination: lossy(&self.destination),
+            format,
+            tensors: converted.tensors,
+            bytes: self.destination.metadata().map(|metadata| metadata.len()).unwrap_or_default(),
+            cast: converted.cast,
+            unshared: converted.unshared,
+            left_out: converted.left_out,
+        })
     }
 
-    fn notes(&self, converted: &Converted) -> String {
-        let mut text = String::new();
-        if let Some(to) = self.dtype.filter(|_| converted.cast > 0) {
-            text.push_str(&format!("{} cast to {}\n", plural(converted.cast, "tensor"), to.dtype()));
+    fn text(&self, report: &Report) -> String {
+        let file = display(&self.destination);
+        let mut text = format!("{file}: {}, {}\n", plural(report.tensors, "tensor"), size(report.bytes));
+        if let Some(dtype) = self.dtype
+            && report.cast > 0
+        {
+            text.push_str(&format!("{} cast to {}\n", plural(report.cast, "tensor"), dtype.dtype()));
         }
-        if converted.unshared > 0 {
-            let tensors = plural(converted.unshared, "tensor");
-            text.push_str(&format!("{tensors} shared memory with others, and now have copies of their own\n"));
+        if report.unshared > 0 {
+            let tensors = plural(report.unshared, "tensor");
+            text.push_str(&format!("{tensors} shared memory with others and were copied\n"));
         }
-        for (path, what) in &converted.left_out {
+        for (path, what) in &report.left_out {
             text.push_str(&format!("left out: {path:?} ({})\n", mmcv_pth::printable(what)));
         }
         text

@@ -1,22 +1,23 @@
-//! `mmcv ckpt diff`: the tensors of two files, compared.
+//! `mmcv ckpt diff`: compares the tensors of two files.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use mmcv_pth::{AnyCheckpoint, CompareOptions, Comparison, Different};
-use serde_json::{Map, Value, json};
+use mmcv_pth::{AnyCheckpoint, CompareOptions, Comparison, Different, Options, Values};
+use serde::{Serialize, Serializer};
 
-use super::reading::Reading;
-use crate::commands::{Failure, name, print, print_json};
-use crate::progress::Bytes;
+use crate::args::UnknownClassesOption;
+use crate::commands::Failure;
+use crate::output::{as_map, display, print, print_json};
+use crate::progress::ByteProgress;
 
-/// Names that are shown of each group without `--all`.
-const SHOWN: usize = 4;
+/// How many names of each group are shown without `--all`.
+const MAX_NAMES: usize = 4;
 
 /// Compares the tensors of two files: names, shapes, types, values.
 ///
-/// The files may be of different formats, or the index `*.index.json` of several. What is no tensor is not compared. Without tolerances only the same bits are
-/// the same.
+/// The files may have different formats, or be the index `*.index.json` of a sharded checkpoint. Only tensors are compared.
+/// Without tolerances, values are equal only if their bits are.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv ckpt diff epoch_11.pth epoch_12.pth
@@ -26,152 +27,201 @@ const SHOWN: usize = 4;
   mmcv ckpt diff R-50.pkl R-50.pth
   mmcv ckpt diff pytorch_model.bin.index.json model.safetensors
 
-Exit status: 0 the tensors are the same, 1 they differ or a file cannot be read, 2 wrong
-usage. Where they differ, stdout tells how; where a file cannot be read, it has nothing.")]
+Exit status: 0 the tensors are equal, 1 they differ or a file cannot be read, 2 incorrect
+usage. If they differ, the differences are on stdout; if a file cannot be read, stdout is empty.")]
 pub(crate) struct Diff {
     /// The first file.
     a: PathBuf,
     /// The second file.
     b: PathBuf,
-    /// Takes only what is below this entry, a dotted path such as `state_dict`, in a file that has it.
+    /// Compares only this entry, a dotted path such as `state_dict`, of each file that has it.
     #[arg(long, value_name = "ENTRY")]
     entry: Option<String>,
-    /// Values that are at most this far apart count as the same, whatever their types.
+    /// Treats values that differ by at most this much as equal, regardless of their types.
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true, value_parser = tolerance)]
     atol: f64,
-    /// The same in proportion to the second value; both add up.
+    /// A tolerance relative to the second value, added to --atol.
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true, value_parser = tolerance)]
     rtol: f64,
-    /// Shows all names of each group, one a line.
+    /// Shows all names of each group, one per line.
     #[arg(long)]
     all: bool,
     /// Prints one JSON object with all differences.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reading: Reading,
+    unknown_classes: UnknownClassesOption,
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|value: &f64| *value >= 0.0 && value.is_finite());
-    value.ok_or_else(|| "expected a number that is not negative".to_owned())
+    match text.parse::<f64>() {
+        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a nonnegative number".to_owned()),
+    }
 }
 
 impl Diff {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let options = self.reading.options();
-        let (a, b) = (AnyCheckpoint::open_with(&self.a, &options)?, AnyCheckpoint::open_with(&self.b, &options)?);
-        let bar = Bytes::unknown();
-        let progress = |done, total| bar.of_total(done, total);
+        let comparison = self.compare()?;
+        if self.json {
+            print_json(&Report::new(&comparison))?;
+        } else {
+            print(&self.text(&comparison))?;
+        }
+        if comparison.is_same() {
+            return Ok(());
+        }
+        Err(Failure(format!("{} and {} differ", display(&self.a), display(&self.b))))
+    }
+
+    fn compare(&self) -> Result<Comparison, Failure> {
+        let options = Options::new().unknown_classes(self.unknown_classes.policy());
+        let a = AnyCheckpoint::open_with(&self.a, &options)?;
+        let b = AnyCheckpoint::open_with(&self.b, &options)?;
+        let bar = ByteProgress::new();
+        let progress = |done, total| bar.set_of(done, total);
         let options = CompareOptions {
             entry: self.entry.as_deref(),
             atol: self.atol,
             rtol: self.rtol,
             progress: Some(&progress),
         };
-        let comparison = mmcv_pth::compare(&a, &b, &options)?;
-        drop(bar);
-        match self.json {
-            true => print_json(&to_json(&comparison))?,
-            false => print(&self.text(&comparison))?,
-        }
-        if comparison.is_same() {
-            return Ok(());
-        }
-        Err(Failure(format!("{} and {} differ", name(&self.a), name(&self.b))))
+        Ok(mmcv_pth::compare(&a, &b, &options)?)
     }
 
     fn text(&self, comparison: &Comparison) -> String {
         let mut text = format!("{} the same\n", comparison.same);
-        let names = |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>();
-        self.group(&mut text, &format!("only in {}", name(&self.a)), &names(&comparison.only_in_a));
-        self.group(&mut text, &format!("only in {}", name(&self.b)), &names(&comparison.only_in_b));
-        let group = |which: fn(&Different) -> bool, line: fn(&Different) -> String| -> Vec<String> {
-            let chosen = comparison.different.iter().filter(|different| which(different));
-            chosen.map(|different| format!("{:?}: {}", different.key, line(different))).collect()
-        };
-        let shapes = group(other_shape, |different| {
-            let [a, b] = &different.shapes;
-            format!("{a:?} and {b:?}")
-        });
-        self.group(&mut text, "of other shapes", &shapes);
-        let dtypes = group(other_type, |different| {
-            let [a, b] = different.dtypes;
-            format!("{a} and {b}{}", different.values.map(|values| format!(", {}", far(&values))).unwrap_or_default())
-        });
-        self.group(&mut text, "of other types", &dtypes);
-        let values = group(other_values, |different| match different.values {
-            Some(values) => far(&values),
-            None => format!("{}, which cannot be compared", different.dtypes[0]),
-        });
-        self.group(&mut text, "of other values", &values);
+        text.push_str(&self.group(&format!("only in {}", display(&self.a)), &quoted(&comparison.only_in_a)));
+        text.push_str(&self.group(&format!("only in {}", display(&self.b)), &quoted(&comparison.only_in_b)));
+        let (mut shapes, mut dtypes, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for different in &comparison.different {
+            let key = &different.key;
+            let [shape_a, shape_b] = &different.shapes;
+            let [dtype_a, dtype_b] = different.dtypes;
+            let distance = different.values.as_ref().map(distance);
+            if shape_a != shape_b {
+                shapes.push(format!("{key:?}: {shape_a:?} and {shape_b:?}"));
+            } else if dtype_a != dtype_b {
+                let mut line = format!("{key:?}: {dtype_a} and {dtype_b}");
+                if let Some(distance) = distance {
+                    line.push_str(&format!(", {distance}"));
+                }
+                dtypes.push(line);
+            } else if let Some(distance) = distance {
+                values.push(format!("{key:?}: {distance}"));
+            } else {
+                values.push(format!("{key:?}: {dtype_a}, which cannot be compared"));
+            }
+        }
+        text.push_str(&self.group("of other shapes", &shapes));
+        text.push_str(&self.group("of other types", &dtypes));
+        text.push_str(&self.group("of other values", &values));
         text
     }
 
-    fn group(&self, text: &mut String, what: &str, items: &[String]) {
-        if items.is_empty() {
-            return;
+    /// The lines of a group; empty if it has no items.
+    fn group(&self, what: &str, items: &[String]) -> String {
+        let count = items.len();
+        if count == 0 {
+            return String::new();
         }
-        text.push_str(&format!("{} {what}", items.len()));
         if self.all {
-            text.push('\n');
-            items.iter().for_each(|item| text.push_str(&format!("  {item}\n")));
-            return;
+            return format!("{count} {what}\n  {}\n", items.join("\n  "));
         }
-        let more = if items.len() > SHOWN { "; ..." } else { "" };
-        text.push_str(&format!(" ({}{more})\n", items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ")));
+        if count > MAX_NAMES {
+            return format!("{count} {what} ({}; ...)\n", items[..MAX_NAMES].join("; "));
+        }
+        format!("{count} {what} ({})\n", items.join("; "))
     }
 }
 
-fn other_shape(different: &Different) -> bool {
-    different.shapes[0] != different.shapes[1]
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("{name:?}")).collect()
 }
 
-fn other_type(different: &Different) -> bool {
-    !other_shape(different) && different.dtypes[0] != different.dtypes[1]
+/// The largest differences as text.
+fn distance(values: &Values) -> String {
+    let Values { elements, of, max_abs, max_rel } = values;
+    if *elements == 0 {
+        return "same values".to_owned();
+    }
+    if *max_abs == 0.0 {
+        return format!("{elements} of {of} elements differ only in their bits, such as -0 and 0");
+    }
+    format!("{elements} of {of} elements differ, by at most {max_abs:.3e}, relative {max_rel:.3e}")
 }
 
-fn other_values(different: &Different) -> bool {
-    !other_shape(different) && !other_type(different)
+#[derive(Serialize)]
+struct Report<'a> {
+    equal: bool,
+    same: usize,
+    only_in_a: &'a [String],
+    only_in_b: &'a [String],
+    #[serde(serialize_with = "as_map")]
+    different: Vec<(&'a str, DifferenceReport<'a>)>,
 }
 
-/// How far values are apart, in words.
-fn far(values: &mmcv_pth::Values) -> String {
-    let mmcv_pth::Values { elements, of, max_abs, max_rel } = values;
-    match (elements, *max_abs) {
-        (0, _) => "same values".to_owned(),
-        (_, 0.0) => format!("{elements} of {of} elements differ in their bits alone, such as -0 and 0"),
-        _ => format!("{elements} of {of} elements differ, by at most {max_abs:.3e}, relative {max_rel:.3e}"),
+#[derive(Serialize)]
+struct DifferenceReport<'a> {
+    a: TensorReport<'a>,
+    b: TensorReport<'a>,
+    values: Option<ValuesReport>,
+}
+
+#[derive(Serialize)]
+struct TensorReport<'a> {
+    dtype: &'static str,
+    shape: &'a [u64],
+}
+
+#[derive(Serialize)]
+struct ValuesReport {
+    elements: u64,
+    of: u64,
+    #[serde(serialize_with = "number")]
+    max_abs: f64,
+    #[serde(serialize_with = "number")]
+    max_rel: f64,
+}
+
+impl<'a> Report<'a> {
+    fn new(comparison: &'a Comparison) -> Self {
+        let mut different = Vec::new();
+        for difference in &comparison.different {
+            different.push((difference.key.as_str(), DifferenceReport::new(difference)));
+        }
+        Self {
+            equal: comparison.is_same(),
+            same: comparison.same,
+            only_in_a: &comparison.only_in_a,
+            only_in_b: &comparison.only_in_b,
+            different,
+        }
     }
 }
 
-fn to_json(comparison: &Comparison) -> Value {
-    let different: Map<String, Value> =
-        comparison.different.iter().map(|one| (one.key.clone(), one_json(one))).collect();
-    json!({
-        "equal": comparison.is_same(),
-        "same": comparison.same,
-        "only_in_a": comparison.only_in_a,
-        "only_in_b": comparison.only_in_b,
-        "different": different,
-    })
+impl<'a> DifferenceReport<'a> {
+    fn new(different: &'a Different) -> Self {
+        let [dtype_a, dtype_b] = different.dtypes;
+        let [shape_a, shape_b] = &different.shapes;
+        let values = different.values.as_ref().map(|values| ValuesReport {
+            elements: values.elements,
+            of: values.of,
+            max_abs: values.max_abs,
+            max_rel: values.max_rel,
+        });
+        Self {
+            a: TensorReport { dtype: dtype_a, shape: shape_a },
+            b: TensorReport { dtype: dtype_b, shape: shape_b },
+            values,
+        }
+    }
 }
 
-fn one_json(different: &Different) -> Value {
-    let [dtype_a, dtype_b] = different.dtypes;
-    let [shape_a, shape_b] = &different.shapes;
-    let number = |value: f64| if value.is_finite() { json!(value) } else { json!({ "$float": "inf" }) };
-    let values = different.values.map(|values| {
-        json!({
-            "elements": values.elements,
-            "of": values.of,
-            "max_abs": number(values.max_abs),
-            "max_rel": number(values.max_rel),
-        })
-    });
-    json!({
-        "a": { "dtype": dtype_a, "shape": shape_a },
-        "b": { "dtype": dtype_b, "shape": shape_b },
-        "values": values,
-    })
+/// JSON has no infinity: it becomes `{"$float": "inf"}`.
+fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.is_finite() {
+        return serializer.serialize_f64(*value);
+    }
+    serializer.collect_map([("$float", "inf")])
 }

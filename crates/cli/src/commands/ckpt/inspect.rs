@@ -1,15 +1,13 @@
-//! `mmcv ckpt inspect`: what is in a checkpoint.
+//! `mmcv ckpt inspect`: the contents of a checkpoint.
 
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use mmcv_pth::Options;
 
-use super::reading::Reading;
-use crate::commands::{Failure, Stdout, print};
-
-/// Bytes that are written at once.
-const BUFFER_BYTES: usize = 1 << 16;
+use crate::args::UnknownClassesOption;
+use crate::commands::Failure;
+use crate::output::{print, stream_json};
 
 /// Lists the tensors and the other entries of a file.
 #[derive(Debug, Args)]
@@ -27,25 +25,13 @@ pub(crate) struct Inspect {
     #[arg(long)]
     digest: bool,
     #[command(flatten)]
-    reading: Reading,
+    unknown_classes: UnknownClassesOption,
 }
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let inspection = mmcv_pth::inspect(&self.file, &self.reading.options(), self.digest)?;
-        if self.json {
-            return print_json(&inspection);
-        }
-        print(&inspection.to_string())
+        let options = Options::new().unknown_classes(self.unknown_classes.policy());
+        let inspection = mmcv_pth::inspect(&self.file, &options, self.digest)?;
+        if self.json { stream_json(&inspection) } else { print(&inspection.to_string()) }
     }
-}
-
-/// Prints a line of JSON, without ever holding all of it in memory.
-fn print_json(inspection: &mmcv_pth::Inspection) -> Result<(), Failure> {
-    let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, Stdout::lock());
-    let written = serde_json::to_writer(&mut stdout, inspection).map_err(std::io::Error::from);
-    written
-        .and_then(|()| stdout.write_all(b"\n"))
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure(format!("stdout: {error}")))
 }

@@ -1,9 +1,8 @@
-//! `mmcv ckpt`: what is in checkpoints, whether they are whole and equal, and other formats for them.
+//! `mmcv ckpt`: lists, verifies, compares and converts checkpoints.
 
 mod convert;
 mod diff;
 mod inspect;
-mod reading;
 mod verify;
 
 use std::io;
@@ -13,8 +12,8 @@ use mmcv_pth::ErrorKind;
 
 use super::Failure;
 
-/// Checkpoint files: `.pth` of any age, TorchScript, safetensors, Detectron2's `.pkl`, several with an index. Nothing in
-/// them is executed.
+/// Checkpoint files: zip and legacy `.pth`, TorchScript, safetensors, Detectron2's `.pkl`, sharded checkpoints with an index.
+/// Nothing in them is executed.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   mmcv ckpt inspect resnet50-0676ba61.pth

@@ -1,19 +1,21 @@
-//! `mmcv ckpt verify`: whether a file is whole, and the one that it should be.
+//! `mmcv ckpt verify`: checks that a file is complete and has the expected digest.
 
 use std::fs::File;
 use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmcv_pth::{AnyCheckpoint, Checkpoint};
+use mmcv_pth::{AnyCheckpoint, Checkpoint, Options};
 use mmcv_zoo::Digest;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::reading::Reading;
-use crate::commands::{Failure, name, plural, print, print_json, shown, size};
-use crate::progress::Bytes;
+use crate::args::UnknownClassesOption;
+use crate::commands::Failure;
+use crate::format::{plural, size};
+use crate::output::{display, lossy, print, print_json};
+use crate::progress::ByteProgress;
 
-/// Reads a file to its last byte: structure, checksums, and the SHA-256 that its name or `--sha256` tells.
+/// Reads a whole file and checks its structure, its checksums, and the SHA-256 given by its name or by `--sha256`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv ckpt verify resnet50-0676ba61.pth
@@ -21,127 +23,163 @@ use crate::progress::Bytes;
   mmcv ckpt verify pytorch_model.bin.index.json --json
   mmcv ckpt verify checkpoint-123456.pth --no-name-digest
 
-Files of the zip format have a checksum for each tensor; in the others only the SHA-256
-tells that an element was changed.")]
+Zip files have a checksum for each tensor; in the other formats only the SHA-256 shows that
+an element has changed.")]
 pub(crate) struct Verify {
-    /// The file, or the index `*.index.json` of several, which are read, too. A name such as `resnet50-0676ba61.pth` tells
-    /// how its SHA-256 begins.
+    /// The file, or the index `*.index.json` of a sharded checkpoint, whose files are read too. A name such as
+    /// `resnet50-0676ba61.pth` ends with the first digits of the SHA-256.
     file: PathBuf,
-    /// The file's SHA-256, or its beginning (at least 6 hex digits); the name is then not asked.
+    /// The file's SHA-256 or its first digits (at least 6, hexadecimal), in place of those in the name.
     #[arg(long, value_name = "HEX")]
     sha256: Option<Digest>,
-    /// Does not take the end of the file's name for a digest, as where it is a date or a counter.
+    /// Ignores the digits at the end of the name, for example if they are a date or a counter.
     #[arg(long)]
     no_name_digest: bool,
     /// Prints one JSON object: format, number of tensors, size, digests, and the files of an index.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reading: Reading,
+    unknown_classes: UnknownClassesOption,
 }
 
-/// A file that was read to its end.
-struct Read {
-    sha256: Digest,
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    format: String,
+    tensors: usize,
     bytes: u64,
+    sha256: String,
+    expected: Option<String>,
+    /// The files of an index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Vec<ShardReport>>,
 }
 
-impl Read {
-    fn whole(path: &Path) -> Result<Self, Failure> {
-        let fail = |error: std::io::Error| Failure(format!("{}: {error}", name(path)));
-        let mut file = File::open(path).map_err(fail)?;
-        let bytes = file.metadata().map_err(fail)?.len();
-        let bar = Bytes::of(bytes);
-        let sha256 = Digest::of_reader(bar.watch(&mut file)).map_err(fail)?;
-        if file.stream_position().map_err(fail)? < bytes {
-            return Err(Failure(format!("{}: became shorter while it was read", name(path))));
-        }
-        Ok(Self { sha256, bytes })
-    }
+#[derive(Serialize)]
+struct ShardReport {
+    file: String,
+    format: String,
+    tensors: usize,
+    bytes: u64,
+    sha256: String,
 }
 
 impl Verify {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let file = name(&self.file);
-        let checkpoint = AnyCheckpoint::open_with(&self.file, &self.reading.options())?;
-        let read = Read::whole(&self.file)?;
-        let found = &read.sha256;
+        let options = Options::new().unknown_classes(self.unknown_classes.policy());
+        let checkpoint = AnyCheckpoint::open_with(&self.file, &options)?;
+        let (sha256, bytes) = hash(&self.file)?;
         checkpoint.verify()?;
-        let (expected, whence) = match &self.sha256 {
-            Some(given) => (Some(given.clone()), "--sha256"),
-            None if self.no_name_digest => (None, ""),
-            None => {
-                let name = self.file.file_name().and_then(|name| name.to_str());
-                (name.and_then(Digest::of_file_name), "its name")
-            }
-        };
-        if let Some(expected) = expected.as_ref().filter(|expected| !expected.is_prefix_of(found.as_str())) {
-            let doubt = match self.sha256 {
-                Some(_) => String::new(),
-                None => doubt(expected),
-            };
-            let message = format!("{file}: wrong SHA-256: expected {expected} ({whence}), found {found}{doubt}");
-            return Err(Failure(message));
+        let expected = self.expected_digest();
+        if let Some(expected) = &expected {
+            self.check_digest(expected, &sha256)?;
         }
-        let tensors = checkpoint.tensors().count();
-        let shards = match checkpoint.file() {
-            Some(_) => Vec::new(),
-            None => checkpoint
-                .files()
-                .iter()
-                .map(|shard| Ok((shard, Read::whole(shard.path())?)))
-                .collect::<Result<_, Failure>>()?,
+        let (format, files) = match checkpoint.file() {
+            Some(file) => (file.format().to_string(), None),
+            None => ("index".to_owned(), Some(shard_reports(&checkpoint)?)),
         };
-        let format = checkpoint.file().map_or("index".to_owned(), |one| one.format().to_string());
-        if self.json {
-            let mut told = json!({
-                "file": shown(&self.file),
-                "format": format,
-                "tensors": tensors,
-                "bytes": read.bytes,
-                "sha256": found.as_str(),
-                "expected": expected.as_ref().map(Digest::as_str),
-            });
-            if checkpoint.file().is_none() {
-                told["files"] = shards.iter().map(|(shard, read)| shard_json(shard, read)).collect();
-            }
-            return print_json(&told);
-        }
-        let told = match expected {
-            Some(expected) => format!("as {whence} tells ({expected})"),
-            None => "nothing tells what it should be".to_owned(),
+        let report = Report {
+            file: lossy(&self.file),
+            format,
+            tensors: checkpoint.tensors().count(),
+            bytes,
+            sha256: sha256.to_string(),
+            expected: expected.map(|digest| digest.to_string()),
+            files,
         };
-        let mut text = format!(
-            "good: {file}: {format}, {}, {}\nSHA-256 {found}, {told}\n",
-            plural(tensors, "tensor"),
-            size(read.bytes)
-        );
-        for (shard, read) in shards {
-            text.push_str(&format!("SHA-256 {}, {}, {}\n", read.sha256, name(shard.path()), size(read.bytes)));
+        if self.json { print_json(&report) } else { print(&self.text(&report)) }
+    }
+
+    fn expected_digest(&self) -> Option<Digest> {
+        if self.sha256.is_some() {
+            return self.sha256.clone();
         }
-        print(&text)
+        if self.no_name_digest {
+            return None;
+        }
+        Digest::of_file_name(self.file.file_name()?.to_str()?)
+    }
+
+    /// Where [`expected_digest`](Self::expected_digest) comes from.
+    fn digest_source(&self) -> &'static str {
+        if self.sha256.is_some() { "--sha256" } else { "its name" }
+    }
+
+    fn check_digest(&self, expected: &Digest, found: &Digest) -> Result<(), Failure> {
+        if expected.is_prefix_of(found.as_str()) {
+            return Ok(());
+        }
+        let (file, source) = (display(&self.file), self.digest_source());
+        let mut message = format!("{file}: wrong SHA-256: expected {expected} ({source}), found {found}");
+        if self.sha256.is_none()
+            && let Some(kind) = lookalike(expected)
+        {
+            let hint = "`--no-name-digest` ignores it";
+            message.push_str(&format!("; `{expected}` may be {kind} rather than a digest: {hint}"));
+        }
+        Err(Failure(message))
+    }
+
+    fn text(&self, report: &Report) -> String {
+        let Report { format, sha256, .. } = report;
+        let (tensors, bytes) = (plural(report.tensors, "tensor"), size(report.bytes));
+        let mut text = format!("good: {}: {format}, {tensors}, {bytes}\nSHA-256 {sha256}, ", display(&self.file));
+        match &report.expected {
+            Some(expected) => text.push_str(&format!("matches {} ({expected})\n", self.digest_source())),
+            None => text.push_str("no digest to compare it with\n"),
+        }
+        for shard in report.files.iter().flatten() {
+            let (file, bytes) = (mmcv_zoo::escape(&shard.file), size(shard.bytes));
+            text.push_str(&format!("SHA-256 {}, {file}, {bytes}\n", shard.sha256));
+        }
+        text
     }
 }
 
-/// What may be wrong about a digest that a name seems to have.
-fn doubt(digest: &Digest) -> String {
-    let digest = digest.as_str();
-    let kind = if digest.bytes().all(|byte| byte.is_ascii_digit()) {
-        "a date or a counter"
-    } else if digest.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        "a word"
-    } else {
-        return String::new();
-    };
-    format!("; `{digest}` may be {kind} and no digest: `--no-name-digest` passes it by")
+/// The SHA-256 of a file, and its size.
+fn hash(path: &Path) -> Result<(Digest, u64), Failure> {
+    match try_hash(path) {
+        Ok((_, _, true)) => Err(Failure(format!("{}: it became shorter while it was read", display(path)))),
+        Ok((sha256, bytes, false)) => Ok((sha256, bytes)),
+        Err(error) => Err(Failure(format!("{}: {error}", display(path)))),
+    }
 }
 
-fn shard_json(shard: &Checkpoint, read: &Read) -> Value {
-    json!({
-        "file": shown(shard.path()),
-        "format": shard.format().to_string(),
-        "tensors": shard.tensors().len(),
-        "bytes": read.bytes,
-        "sha256": read.sha256.as_str(),
-    })
+/// [`hash`], and whether fewer bytes were read than the file had at the beginning.
+fn try_hash(path: &Path) -> std::io::Result<(Digest, u64, bool)> {
+    let mut file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let bar = ByteProgress::with_total(bytes);
+    let sha256 = Digest::of_reader(bar.wrap_read(&mut file))?;
+    let is_cut = file.stream_position()? < bytes;
+    Ok((sha256, bytes, is_cut))
+}
+
+/// What hexadecimal digits at the end of a name may be if they are not a digest.
+fn lookalike(digest: &Digest) -> Option<&'static str> {
+    let digest = digest.as_str();
+    if digest.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some("a date or a counter");
+    }
+    if digest.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return Some("a word");
+    }
+    None
+}
+
+fn shard_reports(checkpoint: &AnyCheckpoint) -> Result<Vec<ShardReport>, Failure> {
+    checkpoint.files().iter().map(ShardReport::new).collect()
+}
+
+impl ShardReport {
+    fn new(shard: &Checkpoint) -> Result<Self, Failure> {
+        let (sha256, bytes) = hash(shard.path())?;
+        Ok(Self {
+            file: lossy(shard.path()),
+            format: shard.format().to_string(),
+            tensors: shard.tensors().len(),
+            bytes,
+            sha256: sha256.to_string(),
+        })
+    }
 }

@@ -1,22 +1,26 @@
 //! `mmcv zoo`: names to verified files.
 
 mod bundle;
+mod config_text;
 mod configs;
+mod locate;
 mod networks;
 mod prune;
 mod show;
 mod verify;
-mod whereabouts;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
-use mmcv_zoo::{Digest, FetchOptions};
-use serde_json::{Map, Value, json};
+use clap::Subcommand;
+use mmcv_zoo::FetchOptions;
+use serde::Serialize;
+use serde_json::Value;
 
-use super::{Failure, name as name_of, print, print_bytes, print_json, shown};
-use crate::progress::Download;
+use super::Failure;
+use crate::args::Verification;
+use crate::output::{as_map, display, lossy, print, print_bytes, print_json};
+use crate::progress::ByteProgress;
 
 /// The model zoo: names, URLs and verified files.
 #[derive(Debug, Subcommand)]
@@ -30,26 +34,26 @@ use crate::progress::Download;
   mmcv zoo prune --dry-run
   mmcv zoo bundle /mnt/stick torchvision://resnet50 open-mmlab://resnet50_v1c
 
-Files are kept in $MMCV_HOME, else $XDG_CACHE_HOME/mmcv, else ~/.cache/mmcv.
-An open_mmlab.json there adds names, or replaces them. A config.json there may have
+Files are cached in $MMCV_HOME, else $XDG_CACHE_HOME/mmcv, else ~/.cache/mmcv.
+An open_mmlab.json there adds or replaces names. A config.json there may contain
   {\"mirrors\": {\"https://download.openmmlab.com/\": [\"https://mirror.example/\"]},
    \"digests\": {\"https://example.org/model.pth\": \"<its SHA-256>\"}}
-MMCV_MIRRORS=\"PREFIX=MIRROR ...\" comes before these mirrors; MMCV_OFFLINE=1 forbids requests.
-SSL_CERT_FILE and SSL_CERT_DIR name the certificates to trust, in place of the system's.")]
+MMCV_MIRRORS=\"PREFIX=MIRROR ...\" takes precedence over these mirrors; MMCV_OFFLINE=1 disables requests.
+SSL_CERT_FILE and SSL_CERT_DIR replace the system's trusted certificates.")]
 pub(crate) enum Zoo {
-    /// Lists the names and where they lead.
+    /// Lists the names and their URLs.
     #[command(after_help = "Examples:
   mmcv zoo list
   mmcv zoo list resnet50
   mmcv zoo list --json")]
     List {
-        /// Only names that contain this, in upper or lower case.
+        /// Lists only names that contain this text; case is ignored.
         pattern: Option<String>,
-        /// Prints one JSON object: name to URL or path.
+        /// Prints one JSON object that maps names to URLs or paths.
         #[arg(long)]
         json: bool,
     },
-    /// Downloads a file where it is not cached, verifies it, and prints its path.
+    /// Downloads and verifies a file unless it is cached, and prints its path.
     #[command(after_help = "Examples:
   mmcv zoo fetch torchvision://mobilenet_v2
   mmcv zoo fetch open-mmlab://detectron2/resnet50_caffe --json
@@ -57,7 +61,7 @@ pub(crate) enum Zoo {
   mmcv zoo fetch https://example.org/model.pth --sha256 2cf24dba5fb0a30e
   mmcv ckpt inspect $(mmcv zoo fetch torchvision://resnet18)")]
     Fetch {
-        /// A URL, a name of the list, or open-mmlab://NAME, torchvision://NAME.
+        /// A URL, a listed name, or open-mmlab://NAME, torchvision://NAME and the like.
         name: String,
         #[command(flatten)]
         verification: Verification,
@@ -65,7 +69,7 @@ pub(crate) enum Zoo {
         #[arg(long)]
         json: bool,
     },
-    /// Prints the cache folder, or where `fetch NAME` puts or finds the file. Makes no request.
+    /// Prints the cache folder, or the path that `fetch NAME` downloads to. Makes no request.
     #[command(after_help = "Examples:
   mmcv zoo path
   mmcv zoo path torchvision://mobilenet_v2
@@ -77,7 +81,7 @@ pub(crate) enum Zoo {
         #[arg(long)]
         json: bool,
     },
-    /// Puts a local file into the cache, as if it had been fetched; its digest has to be right.
+    /// Copies a local file into the cache as if it had been fetched; its digest must match.
     #[command(after_help = "Examples:
   mmcv zoo import torchvision://mobilenet_v2 Downloads/mobilenet_v2-b0353104.pth
   mmcv zoo import https://example.org/model.pth model.pth --sha256 2cf24dba5fb0a30e")]
@@ -97,19 +101,8 @@ pub(crate) enum Zoo {
     Configs(configs::Configs),
     Verify(verify::Verify),
     Prune(prune::Prune),
-    Where(whereabouts::Where),
+    Where(locate::Where),
     Bundle(bundle::Bundle),
-}
-
-/// How a file is verified.
-#[derive(Debug, Args)]
-pub(crate) struct Verification {
-    /// The file's SHA-256, or its beginning (at least 6 hex digits), for names that carry none.
-    #[arg(long, value_name = "HEX")]
-    sha256: Option<Digest>,
-    /// Accepts any content where no digest is known.
-    #[arg(long)]
-    no_verify: bool,
 }
 
 impl Zoo {
@@ -118,9 +111,7 @@ impl Zoo {
         match self {
             Self::List { pattern, json } => list(&zoo, pattern.as_deref().unwrap_or_default(), json),
             Self::Fetch { name, verification, json } => {
-                let bar = Download::new();
-                let progress = |progress| bar.show(progress);
-                let path = zoo.fetch(&name, &FetchOptions { progress: Some(&progress), ..verification.options() })?;
+                let path = fetch(&zoo, &name, &verification)?;
                 print_path(Some(&name), &path, json)
             }
             Self::Path { name: None, json } => print_path(None, zoo.home(), json),
@@ -139,25 +130,33 @@ impl Zoo {
     }
 }
 
-impl Verification {
-    pub(super) fn options(&self) -> FetchOptions<'static> {
-        FetchOptions { sha256: self.sha256.clone(), no_verify: self.no_verify, progress: None }
-    }
+fn fetch(zoo: &mmcv_zoo::Zoo, name: &str, verification: &Verification) -> Result<PathBuf, Failure> {
+    let bar = ByteProgress::new();
+    let progress = |progress| bar.show(progress);
+    Ok(zoo.fetch(name, &FetchOptions { progress: Some(&progress), ..verification.options() })?)
+}
+
+/// Names with their URLs or paths.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Names {
+    #[serde(serialize_with = "as_map")]
+    entries: Vec<(String, Value)>,
 }
 
 fn list(zoo: &mmcv_zoo::Zoo, pattern: &str, json: bool) -> Result<(), Failure> {
-    let wanted = pattern.to_lowercase();
-    let mut entries = Map::new();
+    let lowercase = pattern.to_lowercase();
+    let mut entries = Vec::new();
     for (name, target) in zoo.list()? {
-        if name.to_lowercase().contains(&wanted) {
-            entries.insert(name, redacted(target));
+        if name.to_lowercase().contains(&lowercase) {
+            entries.push((name, redacted(target)));
         }
     }
     if entries.is_empty() {
-        log::warn!("no name contains {pattern:?}; `mmcv zoo list` has all of them");
+        log::warn!("no name contains {pattern:?}; `mmcv zoo list` shows all of them");
     }
     if json {
-        return print_json(&Value::Object(entries));
+        return print_json(&Names { entries });
     }
     let mut text = String::new();
     for (name, target) in &entries {
@@ -166,7 +165,7 @@ fn list(zoo: &mmcv_zoo::Zoo, pattern: &str, json: bool) -> Result<(), Failure> {
     print(&text)
 }
 
-/// A value of the table, without secrets in its texts.
+/// A value of the table with the secrets in its strings masked.
 fn redacted(value: Value) -> Value {
     match value {
         Value::String(text) => mmcv_zoo::redact(&text).into(),
@@ -176,13 +175,19 @@ fn redacted(value: Value) -> Value {
     }
 }
 
-/// A line with the path, to a program as it is, or a JSON object.
+#[derive(Serialize)]
+struct PathReport {
+    name: Option<String>,
+    path: String,
+}
+
+/// Prints a path as a line, with its exact bytes unless stdout is a terminal, or as a JSON object.
 fn print_path(name: Option<&str>, path: &Path, json: bool) -> Result<(), Failure> {
     if json {
-        return print_json(&json!({ "name": name.map(mmcv_zoo::redact), "path": shown(path) }));
+        return print_json(&PathReport { name: name.map(mmcv_zoo::redact), path: lossy(path) });
     }
     if std::io::stdout().is_terminal() {
-        return print(&format!("{}\n", name_of(path)));
+        return print(&format!("{}\n", display(path)));
     }
     let mut line = path.as_os_str().as_encoded_bytes().to_vec();
     line.push(b'\n');

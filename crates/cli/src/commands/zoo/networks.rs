@@ -6,15 +6,15 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use mmcv_layers::Builder;
 use mmcv_layers::explain::{Explanation, ModuleRow};
-use mmcv_models::{MODELS, ZooEntry, zoo_entries};
-use serde_json::{Value, json};
+use mmcv_models::{MODELS, Published, ZooEntry, zoo_entries};
+use serde::Serialize;
 
-use super::print_json;
-use crate::commands::network::thousands;
-use crate::commands::{Failure, print};
+use crate::commands::Failure;
+use crate::format::thousands;
+use crate::output::{print, print_json};
 use crate::progress;
 
-/// What stands before the table of docs/networks.md.
+/// The page docs/networks.md up to its table.
 const PAGE: &str = "# Networks
 
 <!-- Written by `mmcv zoo networks --markdown`; a test keeps it in step. -->
@@ -30,14 +30,14 @@ NAME PICTURE` use a network, and `model_zoo/configs/` has a file for each name. 
 [adding-a-network.md](adding-a-network.md).
 ";
 
-/// Builds the networks of the zoo, and counts their parameters and multiply-adds. Makes no request.
+/// Builds the networks of the model zoo and counts their parameters and multiply-adds. Makes no request.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv zoo networks resnet50
   mmcv zoo networks --json
   mmcv zoo networks --markdown > docs/networks.md")]
 pub(crate) struct Networks {
-    /// Only networks whose name contains this.
+    /// Counts only networks whose name contains this text.
     pattern: Option<String>,
     /// Prints the page docs/networks.md.
     #[arg(long, conflicts_with = "pattern")]
@@ -47,40 +47,31 @@ pub(crate) struct Networks {
     json: bool,
 }
 
-/// A network with what was counted.
-#[derive(Debug)]
+/// A network with its counts.
+#[derive(Debug, Serialize)]
 struct Row {
-    entry: ZooEntry,
+    network: String,
+    /// The model zoo names of its weights.
     names: Vec<String>,
     parameters: u64,
     multiply_adds: u64,
-    /// Those of the kernels of convolutions and linear layers alone.
-    of_kernels: u64,
+    /// Multiply-adds of the kernels of convolutions and linear layers alone.
+    multiply_adds_of_kernels: u64,
+    published: Option<PublishedFigures>,
+}
+
+#[derive(Debug, Serialize)]
+struct PublishedFigures {
+    parameters: String,
+    multiply_adds: String,
+    source: String,
 }
 
 impl Networks {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let pattern = self.pattern.as_deref().unwrap_or_default();
-        let mut networks: BTreeMap<String, (ZooEntry, Vec<String>)> = BTreeMap::new();
-        for entry in zoo_entries().map_err(anyhow::Error::from)? {
-            if entry.network.contains(pattern) {
-                let name = entry.name.clone();
-                networks.entry(entry.network.clone()).or_insert_with(|| (entry, Vec::new())).1.push(name);
-            }
-        }
-        if networks.is_empty() {
-            return Err(anyhow!("no network's name contains {pattern:?}: `mmcv zoo show` lists them").into());
-        }
-        let bar = progress::networks(networks.len());
-        let mut rows = Vec::new();
-        for (entry, names) in networks.into_values() {
-            let network = entry.network.clone();
-            rows.push(Row::new(entry, names).context(network)?);
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
+        let rows = self.rows()?;
         if self.json {
-            return print_json(&rows.iter().map(Row::to_json).collect());
+            return print_json(&rows);
         }
         if self.markdown {
             let lines: String = rows.iter().map(Row::to_markdown).collect();
@@ -88,78 +79,120 @@ impl Networks {
                         | --- | --- | --- | --- | --- | --- | --- | --- |\n";
             return print(&format!("{PAGE}\n{head}{lines}"));
         }
-        let head = columns(["network", "parameters", "published", "multiply-adds", "of kernels", "published", "by"]);
-        print(&rows.iter().map(Row::to_text).fold(head, |text, line| text + &line))
+        let mut text =
+            columns(["network", "parameters", "published", "multiply-adds", "of kernels", "published", "by"]);
+        for row in &rows {
+            text.push_str(&row.to_text());
+        }
+        print(&text)
+    }
+
+    /// Builds the chosen networks, sorted by name.
+    fn rows(&self) -> Result<Vec<Row>, Failure> {
+        let pattern = self.pattern.as_deref().unwrap_or_default();
+        let mut networks: BTreeMap<String, Vec<ZooEntry>> = BTreeMap::new();
+        for entry in zoo_entries().map_err(anyhow::Error::from)? {
+            if entry.network.contains(pattern) {
+                networks.entry(entry.network.clone()).or_default().push(entry);
+            }
+        }
+        if networks.is_empty() {
+            return Err(anyhow!("no network's name contains {pattern:?}: `mmcv zoo show` lists them").into());
+        }
+        let bar = progress::items(networks.len(), "networks");
+        let mut rows = Vec::new();
+        for (network, entries) in networks {
+            rows.push(Row::new(&network, &entries).context(network)?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(rows)
     }
 }
 
-/// The products of the elements of kernels with inputs, in all calls of a module with a matrix or a kernel.
-fn of_kernels(module: &ModuleRow<'_>) -> u64 {
-    let kernel = module.tensors.iter().find(|row| row.is_parameter && row.name == "weight" && row.tensor.dim() > 1);
-    let Some(kernel) = kernel.map(|row| row.tensor) else { return 0 };
-    let of_each_output =
-        kernel.numel() as u64 / kernel.size().first().map_or(1, |outputs| outputs.unsigned_abs().max(1));
-    let outputs = module.calls.iter().flat_map(|call| &call.outputs);
-    outputs.map(|shape| shape.iter().product::<i64>().unsigned_abs() * of_each_output).sum()
+/// Multiply-adds of the kernel in all calls of a module; 0 for a module without a weight matrix or kernel.
+fn kernel_multiply_adds(module: &ModuleRow<'_>) -> u64 {
+    for row in &module.tensors {
+        if row.is_parameter && row.name == "weight" && row.tensor.dim() > 1 {
+            let outputs = row.tensor.size().first().copied().unwrap_or(1).unsigned_abs().max(1);
+            let per_output = row.tensor.numel() as u64 / outputs;
+            let elements: u64 = module.calls.iter().flat_map(|call| &call.outputs).map(|shape| elements(shape)).sum();
+            return elements * per_output;
+        }
+    }
+    0
 }
 
-/// A line of the table for people.
+fn elements(shape: &[i64]) -> u64 {
+    shape.iter().product::<i64>().unsigned_abs()
+}
+
+/// A line of the text table.
 fn columns([name, parameters, published, all, of_kernels, published_too, source]: [&str; 7]) -> String {
     format!("{name:<23} {parameters:>11} {published:>11} {all:>14} {of_kernels:>11} {published_too:>10}  {source}\n")
 }
 
 impl Row {
-    /// Counts with a picture of 224 x 224 pixels. The network is gone when its numbers are there.
-    fn new(entry: ZooEntry, names: Vec<String>) -> Result<Self> {
+    /// Builds the network of the first entry and counts with one image of 224 x 224 pixels.
+    fn new(network: &str, entries: &[ZooEntry]) -> Result<Self> {
+        let entry = entries.first().context("the network has no weights")?;
         let builder = Builder::new(&MODELS).at(|path| path.key("model"));
         let explanation = Explanation::new(&builder, &entry.config, false, &[vec![1, 3, 224, 224]])?;
-        let modules = explanation.modules();
-        let parameters = modules.iter().flat_map(|row| &row.tensors).filter(|tensor| tensor.is_parameter);
-        let parameters = parameters.map(|row| row.tensor.numel() as u64).sum();
-        let of_kernels = modules.iter().map(of_kernels).sum();
-        let multiply_adds = explanation.multiply_adds();
-        Ok(Self { entry, names, parameters, multiply_adds, of_kernels })
+        let (mut parameters, mut multiply_adds_of_kernels) = (0, 0);
+        for module in explanation.modules() {
+            multiply_adds_of_kernels += kernel_multiply_adds(&module);
+            for row in &module.tensors {
+                if row.is_parameter {
+                    parameters += row.tensor.numel() as u64;
+                }
+            }
+        }
+        Ok(Self {
+            network: network.to_owned(),
+            names: entries.iter().map(|entry| entry.name.clone()).collect(),
+            parameters,
+            multiply_adds: explanation.multiply_adds(),
+            multiply_adds_of_kernels,
+            published: entry.published.as_ref().map(PublishedFigures::new),
+        })
     }
 
-    /// Published parameters and multiply-adds, and who published them.
+    /// Published parameters, multiply-adds and their source.
     fn published(&self) -> [&str; 3] {
-        match &self.entry.published {
-            Some(published) => [&published.parameters, &published.multiply_adds, &published.source],
+        match &self.published {
+            Some(figures) => [&figures.parameters, &figures.multiply_adds, &figures.source],
             None => ["-"; 3],
         }
     }
 
-    /// Multiply-adds, and those of kernels alone.
-    fn giga(&self) -> [String; 2] {
-        [self.multiply_adds, self.of_kernels].map(|count| format!("{:.3} G", count as f64 / 1e9))
-    }
-
     fn to_text(&self) -> String {
         let [parameters, multiply_adds, source] = self.published();
-        let (counted, [all, of_kernels]) = (thousands(self.parameters), self.giga());
-        columns([&self.entry.network, &counted, parameters, &all, &of_kernels, multiply_adds, source])
+        let (all, of_kernels) = (giga(self.multiply_adds), giga(self.multiply_adds_of_kernels));
+        let counted = thousands(self.parameters);
+        columns([&self.network, &counted, parameters, &all, &of_kernels, multiply_adds, source])
     }
 
     fn to_markdown(&self) -> String {
         let [parameters, multiply_adds, source] = self.published();
-        let names: Vec<String> = self.names.iter().map(|name| format!("`{name}`")).collect();
-        let (name, counted, [all, of_kernels]) = (&self.entry.network, thousands(self.parameters), self.giga());
-        let names = names.join(" ");
-        format!("| {name} | {counted} | {parameters} | {all} | {of_kernels} | {multiply_adds} | {source} | {names} |\n")
+        let (all, of_kernels) = (giga(self.multiply_adds), giga(self.multiply_adds_of_kernels));
+        let (network, counted) = (&self.network, thousands(self.parameters));
+        let names = self.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ");
+        format!(
+            "| {network} | {counted} | {parameters} | {all} | {of_kernels} | {multiply_adds} | {source} | {names} |\n"
+        )
     }
+}
 
-    fn to_json(&self) -> Value {
-        json!({
-            "network": self.entry.network,
-            "names": self.names,
-            "parameters": self.parameters,
-            "multiply_adds": self.multiply_adds,
-            "multiply_adds_of_kernels": self.of_kernels,
-            "published": self.entry.published.as_ref().map(|published| json!({
-                "parameters": published.parameters,
-                "multiply_adds": published.multiply_adds,
-                "source": published.source,
-            })),
-        })
+impl PublishedFigures {
+    fn new(published: &Published) -> Self {
+        Self {
+            parameters: published.parameters.clone(),
+            multiply_adds: published.multiply_adds.clone(),
+            source: published.source.clone(),
+        }
     }
+}
+
+fn giga(count: u64) -> String {
+    format!("{:.3} G", count as f64 / 1e9)
 }

@@ -1,21 +1,22 @@
-//! `mmcv zoo show`: what a name of the zoo stands for.
+//! `mmcv zoo show`: the network and the preprocessing of a model zoo name.
 
 use clap::Args;
 use mmcv_models::{ZooEntry, zoo_entries, zoo_entry};
-use serde_json::{Value, json};
+use mmcv_registry::Config;
+use serde::Serialize;
 
-use super::print_json;
-use crate::commands::config_text::{flow, recipe_text};
-use crate::commands::{Failure, print};
+use super::config_text::{flow, recipe_text};
+use crate::commands::Failure;
+use crate::output::{print, print_json};
 
-/// Shows which network a name's weights belong to, how pictures are prepared for it, and how its tensors are named.
+/// Shows the network of a name's weights, their preprocessing, and the naming of their tensors.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv zoo show
   mmcv zoo show open-mmlab://detectron2/resnet50_caffe
   mmcv zoo show torchvision://resnet50 --config > resnet50.yaml")]
 pub(crate) struct Show {
-    /// A name or a URL; without one, all names that have a network here.
+    /// A name or a URL; without one, all names that have a network in mmcv-rs are listed.
     name: Option<String>,
     /// Prints the config file of the name: model, preprocess, checkpoint and classes.
     #[arg(long, requires = "name")]
@@ -27,64 +28,115 @@ pub(crate) struct Show {
 
 impl Show {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let Some(name) = &self.name else { return self.all() };
+        let Some(name) = &self.name else { return self.list() };
         let entry = zoo_entry(name).map_err(anyhow::Error::from)?;
         if self.config {
             return print(&recipe_text(&entry));
         }
-        let facts = facts(&entry);
-        if self.json {
-            let mut object: Value = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-            object["config"] = serde_json::from_str(&entry.config.to_json()).unwrap_or_default();
-            return print_json(&object);
-        }
-        let line = |(key, value): &(&str, Value)| format!("{key:<13} {}\n", text(value));
-        print(&facts.iter().map(line).collect::<String>())
+        let report = Report::new(&entry);
+        if self.json { print_json(&report) } else { print(&report.text()) }
     }
 
-    fn all(&self) -> Result<(), Failure> {
+    fn list(&self) -> Result<(), Failure> {
         let entries = zoo_entries().map_err(anyhow::Error::from)?;
         if self.json {
-            return print_json(
-                &entries.iter().map(|entry| json!({ "name": entry.name, "network": entry.network })).collect(),
-            );
+            let names = entries.iter().map(|entry| NameReport { name: &entry.name, network: &entry.network });
+            return print_json(&names.collect::<Vec<_>>());
         }
-        print(&entries.iter().map(|entry| format!("{:<44} {}\n", entry.name, entry.network)).collect::<String>())
+        let lines = entries.iter().map(|entry| format!("{:<44} {}\n", entry.name, entry.network));
+        print(&lines.collect::<String>())
     }
 }
 
-fn facts(entry: &ZooEntry) -> Vec<(&'static str, Value)> {
-    let part = |keys: &[&str]| keys.iter().try_fold(&entry.config, |config, key| config.get(key));
-    let value = |keys: &[&str]| {
-        part(keys).map_or(Value::Null, |config| serde_json::from_str(&config.to_json()).unwrap_or_default())
-    };
-    let published = entry.published.as_ref();
-    vec![
-        ("name", entry.name.as_str().into()),
-        ("source", value(&["checkpoint", "source"])),
-        ("network", entry.network.as_str().into()),
-        ("backbone", part(&["model", "backbone"]).map_or(Value::Null, |backbone| flow(backbone).into())),
-        ("style", json!(entry.style())),
-        ("dialect", entry.dialect.as_deref().unwrap_or("the network's own names").into()),
-        ("colours", value(&["preprocess", "channel_order"])),
-        ("mean", value(&["preprocess", "mean"])),
-        ("std", value(&["preprocess", "std"])),
-        ("resize_edge", value(&["preprocess", "resize_edge"])),
-        ("crop_size", value(&["preprocess", "crop_size"])),
-        ("partial", entry.partial.into()),
-        ("parameters", json!(published.map(|published| &published.parameters))),
-        ("multiply-adds", json!(published.map(|published| &published.multiply_adds))),
-        ("published by", json!(published.map(|published| &published.source))),
-        ("file", format!("model_zoo/configs/{}", entry.config_file()).into()),
-    ]
+#[derive(Serialize)]
+struct NameReport<'a> {
+    name: &'a str,
+    network: &'a str,
 }
 
-fn text(value: &Value) -> String {
+#[derive(Serialize)]
+struct Report<'a> {
+    name: &'a str,
+    source: Option<&'a Config>,
+    network: &'a str,
+    backbone: Option<String>,
+    style: Option<&'a str>,
+    dialect: &'a str,
+    colours: Option<&'a Config>,
+    mean: Option<&'a Config>,
+    std: Option<&'a Config>,
+    resize_edge: Option<&'a Config>,
+    crop_size: Option<&'a Config>,
+    partial: bool,
+    parameters: Option<&'a str>,
+    #[serde(rename = "multiply-adds")]
+    multiply_adds: Option<&'a str>,
+    #[serde(rename = "published by")]
+    published_by: Option<&'a str>,
+    file: String,
+    config: &'a Config,
+}
+
+impl<'a> Report<'a> {
+    fn new(entry: &'a ZooEntry) -> Self {
+        let config = &entry.config;
+        let published = entry.published.as_ref();
+        Self {
+            name: &entry.name,
+            source: value(config, ["checkpoint", "source"]),
+            network: &entry.network,
+            backbone: value(config, ["model", "backbone"]).map(flow),
+            style: entry.style(),
+            dialect: entry.dialect.as_deref().unwrap_or("the network's own names"),
+            colours: value(config, ["preprocess", "channel_order"]),
+            mean: value(config, ["preprocess", "mean"]),
+            std: value(config, ["preprocess", "std"]),
+            resize_edge: value(config, ["preprocess", "resize_edge"]),
+            crop_size: value(config, ["preprocess", "crop_size"]),
+            partial: entry.partial,
+            parameters: published.map(|published| published.parameters.as_str()),
+            multiply_adds: published.map(|published| published.multiply_adds.as_str()),
+            published_by: published.map(|published| published.source.as_str()),
+            file: format!("model_zoo/configs/{}", entry.config_file()),
+            config,
+        }
+    }
+
+    fn text(&self) -> String {
+        let partial = if self.partial { "yes: the classifier may be missing, and tensors may be unused" } else { "no" };
+        let lines = [
+            ("name", self.name.to_owned()),
+            ("source", value_text(self.source)),
+            ("network", self.network.to_owned()),
+            ("backbone", self.backbone.clone().unwrap_or_else(none)),
+            ("style", self.style.unwrap_or("none").to_owned()),
+            ("key mapping", self.dialect.to_owned()),
+            ("colors", value_text(self.colours)),
+            ("mean", value_text(self.mean)),
+            ("std", value_text(self.std)),
+            ("resize edge", value_text(self.resize_edge)),
+            ("crop size", value_text(self.crop_size)),
+            ("partial", partial.to_owned()),
+            ("parameters", self.parameters.unwrap_or("none").to_owned()),
+            ("multiply-adds", self.multiply_adds.unwrap_or("none").to_owned()),
+            ("published by", self.published_by.unwrap_or("none").to_owned()),
+            ("file", self.file.clone()),
+        ];
+        lines.iter().map(|(name, value)| format!("{name:<13} {value}\n")).collect()
+    }
+}
+
+fn value<'a>(config: &'a Config, [outer, inner]: [&str; 2]) -> Option<&'a Config> {
+    config.get(outer)?.get(inner)
+}
+
+fn value_text(value: Option<&Config>) -> String {
     match value {
-        Value::Null => "none".to_owned(),
-        Value::Bool(true) => "yes: the classifier may be missing, and not all tensors may be used".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Some(value) => flow(value),
+        None => none(),
     }
+}
+
+fn none() -> String {
+    "none".to_owned()
 }

@@ -1,40 +1,40 @@
 //! The bits of a scan, up to the next marker.
 
-use crate::picture::damage::{Damage, Result};
+use crate::image::damage::{Damage, Result};
 
-/// Padding that is passed by between the last code of a scan and the next marker, in bytes: some cameras fill up.
-const MOST_PADDING: usize = 16;
+/// The maximum padding, in bytes, between the last code of a scan and the next marker, which some cameras write.
+const MAX_PADDING: usize = 16;
 
 /// The bits of a scan.
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    at: usize,
-    /// The bits that were read and not used, the next one highest.
+    position: usize,
+    /// Bits that were read but not consumed, the next one highest.
     buffer: u64,
     count: u32,
 }
 
 impl<'a> Bits<'a> {
-    pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, buffer: 0, count: 0 }
+    pub(super) fn new(bytes: &'a [u8], position: usize) -> Self {
+        Self { bytes, position, buffer: 0, count: 0 }
     }
 
-    /// The next byte of the scan; `None` where a marker or the end of the file follows.
+    /// The next byte of the scan; `None` at a marker or at the end of the file.
     fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
+        let byte = *self.bytes.get(self.position)?;
         if byte != 0xff {
-            self.at += 1;
+            self.position += 1;
             return Some(byte);
         }
-        // `0xff` is data where a zero follows it, or more of its kind and then a zero.
-        let mut next = self.at + 1;
+        // `0xff` is data if a zero follows it, possibly after more `0xff`.
+        let mut next = self.position + 1;
         while self.bytes.get(next) == Some(&0xff) {
             next += 1;
         }
         if self.bytes.get(next) != Some(&0) {
             return None;
         }
-        self.at = next + 1;
+        self.position = next + 1;
         Some(byte)
     }
 
@@ -46,7 +46,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The next 16 bits, filled up with zeros where there are fewer.
+    /// The next 16 bits, padded with zeros at the end.
     pub(super) fn peek(&mut self) -> u16 {
         if self.count < 16 {
             self.fill();
@@ -54,13 +54,13 @@ impl<'a> Bits<'a> {
         (self.buffer >> 48) as u16
     }
 
-    /// Passes by bits, 16 at most.
+    /// Skips at most 16 bits.
     pub(super) fn skip(&mut self, count: u32) -> Result<()> {
         if self.count < count {
             self.fill();
             if self.count < count {
-                let cut = self.bytes.len() <= self.at + 1;
-                return Err(if cut { Damage::Cut } else { Damage::Pixels("too few data") });
+                let cut = self.bytes.len() <= self.position + 1;
+                return Err(if cut { Damage::Truncated } else { Damage::Pixels("too few data") });
             }
         }
         self.buffer <<= count;
@@ -68,41 +68,41 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Bits as a number, 16 at most.
+    /// Reads at most 16 bits as a number.
     pub(super) fn take(&mut self, count: u32) -> Result<u32> {
         let bits = u32::from(self.peek());
         self.skip(count)?;
         Ok(bits >> (16 - count))
     }
 
-    /// Goes over the restart marker with this number, which has to follow.
+    /// Skips the restart marker with this number, which must follow.
     pub(super) fn restart(&mut self, number: u8) -> Result<()> {
         self.fill();
         if self.count >= 8 {
             return Err(Damage::Pixels("too many data before a restart marker"));
         }
         (self.buffer, self.count) = (0, 0);
-        while self.bytes.get(self.at + 1) == Some(&0xff) {
-            self.at += 1;
+        while self.bytes.get(self.position + 1) == Some(&0xff) {
+            self.position += 1;
         }
-        match self.bytes.get(self.at..self.at + 2) {
+        match self.bytes.get(self.position..self.position + 2) {
             Some([0xff, marker]) if *marker == 0xd0 + number => {
-                self.at += 2;
+                self.position += 2;
                 Ok(())
             }
             Some(_) => Err(Damage::Pixels("a restart marker is missing")),
-            None => Err(Damage::Cut),
+            None => Err(Damage::Truncated),
         }
     }
 
-    /// The place of the marker after the scan.
+    /// The position of the marker after the scan.
     pub(super) fn end(mut self) -> Result<usize> {
         self.buffer <<= self.count % 8;
         self.count -= self.count % 8;
-        for _ in 0..=MOST_PADDING {
+        for _ in 0..=MAX_PADDING {
             self.fill();
             if self.count == 0 {
-                return Ok(self.at);
+                return Ok(self.position);
             }
             if self.buffer >> 56 != 0 && self.buffer >> 56 != 0xff {
                 break;

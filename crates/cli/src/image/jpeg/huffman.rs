@@ -1,16 +1,16 @@
-//! Huffman codes of JPEG.
+//! Huffman codes.
 
 use super::bits::Bits;
-use crate::picture::damage::{Damage, Result};
+use crate::image::damage::{Damage, Result};
 
-/// Codes of so many bits are looked up at once.
+/// Codes of up to this many bits are looked up in one step.
 const SHORT: u32 = 9;
 
 /// A Huffman table.
 pub(super) struct Table {
-    /// For the next bits the length of the code and its symbol; 0 for longer codes.
+    /// The length and the symbol of the code that the next bits begin with; length 0 for longer codes.
     short: Vec<(u8, u8)>,
-    /// For each length the first code, the number of codes, and the place of the first symbol.
+    /// For each length the first code, the number of codes, and the index of the first symbol.
     long: [(u32, u32, usize); 16],
     symbols: Vec<u8>,
 }
@@ -52,11 +52,11 @@ impl Table {
             let offset = (u32::from(next) >> (16 - length)).wrapping_sub(first);
             if offset < count {
                 bits.skip(length)?;
-                return self.symbols.get(place + offset as usize).copied().ok_or(Damage::Pixels("a wrong code"));
+                return self.symbols.get(place + offset as usize).copied().ok_or(Damage::Pixels("an invalid code"));
             }
         }
-        // Where data are missing, that is the reason.
+        // Missing data takes precedence as the reason.
         bits.skip(16)?;
-        Err(Damage::Pixels("a wrong code"))
+        Err(Damage::Pixels("an invalid code"))
     }
 }

@@ -1,5 +1,5 @@
-//! Whether a JPEG is whole. The decoder makes grey pixels of what is missing, and random ones of what is damaged, so that
-//! the compressed data are walked through before: markers up to the end of the image, and all codes of all scans.
+//! Checks that a JPEG is complete. The decoder fills missing data with gray pixels and corrupt data with random ones, so all
+//! markers and all codes of all scans are read beforehand.
 
 mod bits;
 mod huffman;
@@ -10,22 +10,22 @@ use self::scan::{Component, Frame, Scan, Tables};
 use super::damage::{Damage, Result};
 use super::exif;
 
-/// No file needs more scans; each may cost the time of all pixels.
-const MOST_SCANS: usize = 500;
+/// The maximum number of scans. Each may take as long as decoding all pixels, and no real file has more.
+const MAX_SCANS: usize = 500;
 
-/// Checks a JPEG up to the end of the image, and returns its EXIF metadata. What follows the end does not matter.
+/// Checks a JPEG up to the end of the image and returns its EXIF metadata. Data after the end is ignored.
 ///
-/// Coding processes that the decoder does not know are left to it to refuse.
+/// Coding processes that the decoder does not support are not checked: the decoder refuses them.
 pub(super) fn check(bytes: &[u8]) -> Result<Option<&[u8]>> {
-    let mut walk = Walk { bytes, at: 2, tables: Tables::default(), frame: None, exif: None, scans: 0 };
+    let mut walk = Walk { bytes, position: 2, tables: Tables::default(), frame: None, exif: None, scans: 0 };
     while walk.segment()? {}
     Ok(walk.exif)
 }
 
-/// The way through a file.
+/// The state of reading a file.
 struct Walk<'a> {
     bytes: &'a [u8],
-    at: usize,
+    position: usize,
     tables: Tables,
     frame: Option<Frame>,
     exif: Option<&'a [u8]>,
@@ -33,14 +33,16 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Goes over a marker and what belongs to it; tells whether more may follow.
+    /// Reads a marker and its segment; returns whether more may follow.
     fn segment(&mut self) -> Result<bool> {
         let marker = self.marker()?;
         match marker {
-            // The end, and coding processes that are not checked: lossless, hierarchical, arithmetic.
             0xd9 => {
-                return self.frame.as_ref().map_or(Err(Damage::Missing("a frame")), Frame::is_complete).map(|()| false);
+                let frame = self.frame.as_ref().ok_or(Damage::Missing("the frame is"))?;
+                frame.check_complete()?;
+                return Ok(false);
             }
+            // Coding processes that are not checked: lossless, hierarchical, arithmetic.
             0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => return Ok(false),
             0x01 | 0xd0..=0xd8 => return Ok(true),
             _ => {}
@@ -60,56 +62,57 @@ impl<'a> Walk<'a> {
                 self.tables.restart_interval = u16::from_be_bytes(*interval);
             }
             0xda => self.scan(segment)?,
-            0xe1 if segment.starts_with(exif::LEAD) => self.exif = self.exif.or(Some(segment)),
+            0xe1 if segment.starts_with(exif::PREFIX) && self.exif.is_none() => self.exif = Some(segment),
             _ => {}
         }
         Ok(true)
     }
 
-    /// The next marker; any number of `0xff` may stand before it.
+    /// The next marker, which any number of `0xff` may precede.
     fn marker(&mut self) -> Result<u8> {
-        if *self.bytes.get(self.at).ok_or(Damage::Cut)? != 0xff {
-            return Err(Damage::Header("no marker where one has to be"));
+        if *self.bytes.get(self.position).ok_or(Damage::Truncated)? != 0xff {
+            return Err(Damage::Header("a marker is missing"));
         }
         loop {
-            self.at += 1;
-            match *self.bytes.get(self.at).ok_or(Damage::Cut)? {
+            self.position += 1;
+            match *self.bytes.get(self.position).ok_or(Damage::Truncated)? {
                 0xff => {}
-                0 => return Err(Damage::Header("no marker where one has to be")),
+                0 => return Err(Damage::Header("a marker is missing")),
                 marker => {
-                    self.at += 1;
+                    self.position += 1;
                     return Ok(marker);
                 }
             }
         }
     }
 
-    /// What belongs to a marker, without the two bytes of its length.
+    /// The segment of a marker, without the two bytes of its length.
     fn payload(&mut self) -> Result<&'a [u8]> {
-        let length = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()).ok_or(Damage::Cut)?;
-        let end = self.at + usize::from(u16::from_be_bytes(*length));
-        let start = self.at + 2;
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let length = rest.first_chunk().ok_or(Damage::Truncated)?;
+        let end = self.position + usize::from(u16::from_be_bytes(*length));
+        let start = self.position + 2;
         if end < start {
             return Err(Damage::Header("length of a segment"));
         }
-        self.at = end;
-        self.bytes.get(start..end).ok_or(Damage::Cut)
+        self.position = end;
+        self.bytes.get(start..end).ok_or(Damage::Truncated)
     }
 
     fn scan(&mut self, header: &[u8]) -> Result<()> {
         self.scans += 1;
-        if self.scans > MOST_SCANS {
+        if self.scans > MAX_SCANS {
             return Err(Damage::Header("too many scans"));
         }
         let frame = self.frame.as_mut().ok_or(Damage::Header("a scan before the frame"))?;
         let scan = Scan::read(header, frame)?;
-        self.at = scan.check(frame, &self.tables, self.bytes, self.at)?;
+        self.position = scan.check(frame, &self.tables, self.bytes, self.position)?;
         Ok(())
     }
 }
 
 impl Tables {
-    /// Reads a segment with Huffman tables.
+    /// Reads a segment of Huffman tables.
     fn read(&mut self, mut segment: &[u8]) -> Result<()> {
         while let Some((&kind, rest)) = segment.split_first() {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or(Damage::Header("Huffman table"))?;
@@ -129,25 +132,25 @@ impl Tables {
 }
 
 impl Frame {
-    /// Reads the header of a frame; `None` where it is of a kind that is not checked.
+    /// Reads the header of a frame; `None` if it is of a kind that is not checked.
     fn read(segment: &[u8], progressive: bool) -> Result<Option<Self>> {
-        let fail = || Damage::Header("frame");
-        let &[precision, h1, h0, w1, w0, count, ref rest @ ..] = segment else { return Err(fail()) };
+        const MALFORMED: Damage = Damage::Header("frame");
+        let &[precision, h1, h0, w1, w0, count, ref rest @ ..] = segment else { return Err(MALFORMED) };
         let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
         if precision != 8 || height == 0 || width == 0 {
             return Ok(None);
         }
         let mut components = Vec::new();
         for part in rest.chunks_exact(3).take(usize::from(count)) {
-            let &[id, sampling, _] = part else { return Err(fail()) };
+            let &[id, sampling, _] = part else { return Err(MALFORMED) };
             let (across, down) = (sampling >> 4, sampling & 15);
             if !(1..=4).contains(&across) || !(1..=4).contains(&down) {
-                return Err(fail());
+                return Err(MALFORMED);
             }
             components.push(Component::new(id, across, down));
         }
         if components.len() != usize::from(count) || !(1..=4).contains(&count) {
-            return Err(fail());
+            return Err(MALFORMED);
         }
         Ok(Some(Self::new(width, height, components, progressive)))
     }

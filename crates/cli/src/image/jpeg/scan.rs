@@ -1,30 +1,33 @@
-//! The scans of a JPEG: every code of every block is read, and no pixel is computed.
+//! The scans of a JPEG. Every code of every block is read, without computing pixels.
 
 use super::bits::Bits;
 use super::huffman::Table;
-use crate::picture::damage::{Damage, Result};
+use crate::image::damage::{Damage, Result};
 
-/// What holds for the scans that follow.
+const MALFORMED: Damage = Damage::Header("scan");
+const NO_TABLE: Damage = Damage::Missing("a Huffman table is");
+
+/// Tables and settings for the following scans.
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) dc: [Option<Table>; 4],
     pub(super) ac: [Option<Table>; 4],
-    /// Units between restart markers; 0 for none.
+    /// The number of units between restart markers; 0 for none.
     pub(super) restart_interval: u16,
 }
 
-/// A colour of an image.
+/// A color component of an image.
 pub(super) struct Component {
     id: u8,
     across: usize,
     down: usize,
-    /// Blocks in a row and in a column, without those that only fill up units of several components.
+    /// Blocks in a row and in a column, without padding blocks of interleaved units.
     blocks: (usize, usize),
-    /// Blocks in a row, with those that fill up.
+    /// Blocks in a row, with padding blocks.
     stride: usize,
-    /// For each coefficient how many of its low bits were not sent yet; `None` where nothing was.
+    /// The number of low bits of each coefficient that have not been sent; `None` if nothing has.
     unsent: [Option<u8>; 64],
-    /// For each block of a progressive image the coefficients that are not zero, by their bits.
+    /// A bit mask of the nonzero coefficients of each block of a progressive image.
     nonzero: Vec<u64>,
 }
 
@@ -35,11 +38,11 @@ impl Component {
     }
 }
 
-/// An image.
+/// The frame of an image.
 pub(super) struct Frame {
     components: Vec<Component>,
     progressive: bool,
-    /// Units of several components in a row and in a column.
+    /// Interleaved units in a row and in a column.
     units: (usize, usize),
 }
 
@@ -61,60 +64,61 @@ impl Frame {
         Self { components, progressive, units }
     }
 
-    /// Whether all of all components was sent.
-    pub(super) fn is_complete(&self) -> Result<()> {
-        let complete = |component: &Component| component.unsent.iter().all(|unsent| *unsent == Some(0));
-        match self.components.iter().all(complete) {
-            true => Ok(()),
-            false => Err(Damage::Missing("scans")),
+    /// Checks that all bits of all coefficients were sent.
+    pub(super) fn check_complete(&self) -> Result<()> {
+        for component in &self.components {
+            if component.unsent != [Some(0); 64] {
+                return Err(Damage::Missing("scans are"));
+            }
         }
+        Ok(())
     }
 }
 
 /// The header of a scan.
 pub(super) struct Scan {
-    /// The place of each component in the frame, and the numbers of its tables for DC and AC.
+    /// The index of each component in the frame, and the numbers of its DC and AC tables.
     components: Vec<(usize, usize, usize)>,
     /// The first and the last coefficient.
     band: (usize, usize),
-    /// Low bits that are left out now, and whether those above were sent before.
+    /// The number of low bits that this scan omits.
     low: u8,
+    /// Whether the scan refines coefficients that were sent before.
     refines: bool,
 }
 
 impl Scan {
-    /// Reads the header, and notes in the frame what the scan sends.
+    /// Reads the header and records in the frame which coefficients the scan sends.
     pub(super) fn read(header: &[u8], frame: &mut Frame) -> Result<Self> {
-        let fail = || Damage::Header("scan");
-        let (&count, rest) = header.split_first().ok_or_else(fail)?;
-        let (chosen, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(fail)?;
-        let &[first, last, bits] = rest else { return Err(fail()) };
+        let (&count, rest) = header.split_first().ok_or(MALFORMED)?;
+        let (chosen, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or(MALFORMED)?;
+        let &[first, last, bits] = rest else { return Err(MALFORMED) };
         let mut components = Vec::new();
         for pair in chosen.chunks_exact(2) {
-            let &[id, tables] = pair else { return Err(fail()) };
-            let place = frame.components.iter().position(|component| component.id == id).ok_or_else(fail)?;
-            components.push((place, usize::from(tables >> 4), usize::from(tables & 15)));
+            let &[id, tables] = pair else { return Err(MALFORMED) };
+            let index = frame.components.iter().position(|component| component.id == id).ok_or(MALFORMED)?;
+            components.push((index, usize::from(tables >> 4), usize::from(tables & 15)));
         }
         let band = if frame.progressive { (usize::from(first), usize::from(last)) } else { (0, 63) };
         let (high, low) = if frame.progressive { (bits >> 4, bits & 15) } else { (0, 0) };
         let is_dc = band.0 == 0;
-        let usual = band.0 <= band.1 && band.1 < 64 && (!frame.progressive || !is_dc || band.1 == 0);
-        if !usual || components.is_empty() || (!is_dc && components.len() > 1) || low > 13 {
-            return Err(fail());
+        let is_valid_band = band.0 <= band.1 && band.1 < 64 && (!frame.progressive || !is_dc || band.1 == 0);
+        if !is_valid_band || components.is_empty() || (!is_dc && components.len() > 1) || low > 13 {
+            return Err(MALFORMED);
         }
         let scan = Self { components, band, low, refines: high > 0 };
-        scan.note(frame, high)?;
+        scan.record(frame, high)?;
         Ok(scan)
     }
 
-    /// Notes which coefficients are sent; a refinement adds one bit to what was sent before.
-    fn note(&self, frame: &mut Frame, high: u8) -> Result<()> {
-        for &(place, ..) in &self.components {
-            let component = frame.components.get_mut(place).ok_or(Damage::Header("scan"))?;
-            let sent = component.unsent.get_mut(self.band.0..=self.band.1).ok_or(Damage::Header("scan"))?;
+    /// Records which coefficients are sent. A refinement adds one bit to those sent before.
+    fn record(&self, frame: &mut Frame, high: u8) -> Result<()> {
+        for &(index, ..) in &self.components {
+            let component = frame.components.get_mut(index).ok_or(MALFORMED)?;
+            let sent = component.unsent.get_mut(self.band.0..=self.band.1).ok_or(MALFORMED)?;
             for unsent in sent {
                 if self.refines && (*unsent != Some(high) || self.low + 1 != high) {
-                    return Err(Damage::Missing("scans"));
+                    return Err(Damage::Missing("scans are"));
                 }
                 *unsent = Some(self.low);
             }
@@ -122,11 +126,12 @@ impl Scan {
         Ok(())
     }
 
-    /// Reads all codes of the scan, and returns where the next marker is.
-    pub(super) fn check(&self, frame: &mut Frame, tables: &Tables, bytes: &[u8], at: usize) -> Result<usize> {
-        let mut blocks = Blocks { bits: Bits::new(bytes, at), scan: self, progressive: frame.progressive, run: 0 };
+    /// Reads all codes of the scan and returns the position of the next marker.
+    pub(super) fn check(&self, frame: &mut Frame, tables: &Tables, bytes: &[u8], position: usize) -> Result<usize> {
+        let mut blocks =
+            Blocks { bits: Bits::new(bytes, position), scan: self, progressive: frame.progressive, run: 0 };
         let (across, down) = match self.components.as_slice() {
-            [(place, ..)] => frame.components.get(*place).map_or((0, 0), |component| component.blocks),
+            [(index, ..)] => frame.components.get(*index).ok_or(MALFORMED)?.blocks,
             _ => frame.units,
         };
         let interval = usize::from(tables.restart_interval);
@@ -141,18 +146,18 @@ impl Scan {
         blocks.bits.end()
     }
 
-    /// Reads a unit: a block of the only component, or those of several at one place.
+    /// Reads a unit: a block of the only component, or the blocks of several components at one position.
     fn unit(&self, frame: &mut Frame, tables: &Tables, blocks: &mut Blocks<'_>, at: (usize, usize)) -> Result<()> {
         let alone = self.components.len() == 1;
-        for &(place, dc, ac) in &self.components {
-            let component = frame.components.get_mut(place).ok_or(Damage::Header("scan"))?;
+        for &(index, dc, ac) in &self.components {
+            let component = frame.components.get_mut(index).ok_or(MALFORMED)?;
             let dc = tables.dc.get(dc).and_then(Option::as_ref);
             let ac = tables.ac.get(ac).and_then(Option::as_ref);
             let (across, down) = if alone { (1, 1) } else { (component.across, component.down) };
             for y in 0..down {
                 for x in 0..across {
                     let block = (at.1 * down + y) * component.stride + at.0 * across + x;
-                    // Where there is no progress to remember, there is nothing to note.
+                    // A baseline image has no state for its blocks.
                     let mut none = 0;
                     blocks.block(dc, ac, component.nonzero.get_mut(block).unwrap_or(&mut none))?;
                 }
@@ -162,12 +167,12 @@ impl Scan {
     }
 }
 
-/// The blocks of a scan, one after the other.
+/// The blocks of a scan, in order.
 struct Blocks<'a> {
     bits: Bits<'a>,
     scan: &'a Scan,
     progressive: bool,
-    /// Blocks that follow without a coefficient of their own.
+    /// The number of following blocks without coefficients.
     run: u32,
 }
 
@@ -177,20 +182,21 @@ impl Blocks<'_> {
     }
 
     fn block(&mut self, dc: Option<&Table>, ac: Option<&Table>, nonzero: &mut u64) -> Result<()> {
-        let table = |table: Option<_>| table.ok_or(Damage::Missing("a Huffman table"));
         let (first, last) = self.scan.band;
         if first == 0 {
             if self.scan.refines {
                 return self.bits.skip(1);
             }
-            self.value(table(dc)?)?;
+            self.value(dc.ok_or(NO_TABLE)?)?;
             if self.progressive {
                 return Ok(());
             }
         }
-        match self.scan.refines {
-            true => self.refined(table(ac)?, first, last, nonzero),
-            false => self.first(table(ac)?, first.max(1), last, nonzero),
+        let ac = ac.ok_or(NO_TABLE)?;
+        if self.scan.refines {
+            self.refined(ac, first, last, nonzero)
+        } else {
+            self.first(ac, first.max(1), last, nonzero)
         }
     }
 
@@ -198,11 +204,11 @@ impl Blocks<'_> {
     fn value(&mut self, table: &Table) -> Result<()> {
         match u32::from(table.decode(&mut self.bits)?) {
             size @ 0..=15 => self.bits.skip(size),
-            _ => Err(Damage::Pixels("a wrong code")),
+            _ => Err(Damage::Pixels("an invalid code")),
         }
     }
 
-    /// AC coefficients of which nothing was sent before.
+    /// AC coefficients that are sent for the first time.
     fn first(&mut self, table: &Table, mut at: usize, last: usize, nonzero: &mut u64) -> Result<()> {
         if self.run > 0 {
             self.run -= 1;
@@ -233,7 +239,7 @@ impl Blocks<'_> {
         if at > 64 { Err(Damage::Pixels("a coefficient beyond the end of its block")) } else { Ok(()) }
     }
 
-    /// One more bit of AC coefficients of which the higher ones were sent before.
+    /// One more bit of AC coefficients that were sent before.
     fn refined(&mut self, table: &Table, mut at: usize, last: usize, nonzero: &mut u64) -> Result<()> {
         while self.run == 0 && at <= last {
             let code = table.decode(&mut self.bits)?;
@@ -250,7 +256,7 @@ impl Blocks<'_> {
                     *nonzero |= 1 << at;
                     at += 1;
                 }
-                _ => return Err(Damage::Pixels("a wrong code")),
+                _ => return Err(Damage::Pixels("an invalid code")),
             }
         }
         if self.run > 0 {
@@ -260,8 +266,7 @@ impl Blocks<'_> {
         Ok(())
     }
 
-    /// Goes over a number of coefficients that are zero, and over the bits of those between them that are not; returns where
-    /// the next zero is.
+    /// Skips `zeros` zero coefficients, and the bits of the nonzero ones between them; returns the position of the next zero.
     fn pass(&mut self, mut at: usize, last: usize, mut zeros: u32, nonzero: u64) -> Result<usize> {
         while at <= last {
             if nonzero & (1 << at) != 0 {
