@@ -32,12 +32,25 @@ impl Check {
     }
 }
 
-/// The light packages must not reach libtorch, not even in their tests.
+/// What users of the library must not have to compile.
+const COMMAND_LINE: [&str; 6] = ["ab_glyph", "anyhow", "clap", "env_logger", "image", "indicatif"];
+
+/// The light packages must not depend on libtorch, not even in their tests, and the library must not depend on what only the
+/// command needs.
 fn directions() -> Result<()> {
     for package in LIGHT {
         let tree = output(plain_cargo().args(["tree", "--prefix", "none", "--package", package]))?;
         let found = tree.lines().find(|line| line.starts_with("tch ") || line.starts_with("torch-sys "));
         ensure!(found.is_none(), "{package} must not depend on libtorch, and `cargo tree -p {package}` has {found:?}");
+    }
+    let library = ["tree", "--prefix", "none", "--edges", "normal", "--package", "mmcv"];
+    let tree = output(plain_cargo().args(library))?;
+    for line in tree.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        ensure!(
+            !COMMAND_LINE.contains(&name),
+            "mmcv must not depend on {name}, and `cargo tree -p mmcv -e normal` has {line:?}"
+        );
     }
     Ok(())
 }

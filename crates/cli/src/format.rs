@@ -1,4 +1,7 @@
-//! Numbers, shapes and tables as text.
+//! Numbers, shapes, tables and reports as text.
+
+use serde::Serialize;
+use serde_json::Value;
 
 /// A number with a separator between thousands: `3,504,872`.
 pub(crate) fn thousands(number: u64) -> String {
@@ -71,6 +74,36 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String
         text.push('\n');
     }
     text
+}
+
+/// The least width of the names of a report.
+const MIN_NAME_WIDTH: usize = 9;
+
+/// A report as lines of names and values.
+pub(crate) fn lines(report: &impl Serialize) -> serde_json::Result<String> {
+    let Value::Object(entries) = serde_json::to_value(report)? else { return Ok(String::new()) };
+    let width = entries.keys().map(String::len).max().unwrap_or(0).max(MIN_NAME_WIDTH);
+    let mut text = String::new();
+    for (name, value) in &entries {
+        text.push_str(&format!("{name:<width$} {}\n", value_text(value)));
+    }
+    Ok(text)
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(value_text).collect::<Vec<_>>().join(" "),
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(name, value)| format!("{name} {}", value_text(value)));
+            entries.collect::<Vec<_>>().join(", ")
+        }
+        Value::Number(number) => number.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde::{Serialize, Serializer};
 
 use crate::commands::Failure;
+use crate::format::lines;
 
 /// A path as text for JSON: bytes that are not UTF-8 are replaced.
 pub(crate) fn lossy(path: &Path) -> String {
@@ -38,6 +39,14 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?;
     print(&format!("{text}\n"))
+}
+
+/// Prints a report as JSON, or as lines of names and values.
+pub(crate) fn print_report(report: &impl Serialize, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(report);
+    }
+    print(&lines(report).map_err(anyhow::Error::from)?)
 }
 
 /// Prints a value as one line of JSON, without holding the line in memory.

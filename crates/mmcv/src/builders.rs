@@ -9,8 +9,8 @@ use mmcv_registry::{Config, Dict};
 
 use crate::MODELS;
 
-/// Builds layers, bricks and networks from config dicts, with [`MODELS`] or a registry of one's own: the
-/// [`Builder`](mmcv_layers::Builder) of `mmcv-layers`, whose default knows all types.
+/// Builds layers, bricks and networks from config dicts, with [`MODELS`] or another registry: the
+/// [`Builder`](mmcv_layers::Builder) of `mmcv-layers` with all types as the default.
 ///
 /// ```no_run
 /// use mmcv::prelude::*;
@@ -58,12 +58,12 @@ impl<'a> From<Builder<'a>> for mmcv_layers::Builder<'a> {
 /// Builds a module of any registered type with [`MODELS`]: layers, bricks, backbones, classifiers.
 ///
 /// # Errors
-/// Returns an error if the config is wrong; it has the key path.
+/// Returns an error with the key path if the config is invalid.
 pub fn build_model(cfg: &Config) -> Result<Box<dyn Module>> {
     Builder::default().model(cfg)
 }
 
-/// Builds a convolution with [`MODELS`]; `Conv2d` where `cfg` is null.
+/// Builds a convolution with [`MODELS`]; `Conv2d` if `cfg` is null.
 ///
 /// # Errors
 /// As [`build_model`].
@@ -71,7 +71,8 @@ pub fn build_conv_layer(cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module
     Builder::default().conv(cfg, arguments)
 }
 
-/// Builds a normalization of `num_features` channels with [`MODELS`], and its name: abbreviation and `postfix`.
+/// Builds a normalization layer of `num_features` channels with [`MODELS`]. Returns its name, which is its abbreviation and
+/// `postfix`, and the layer.
 ///
 /// # Errors
 /// As [`build_model`].
@@ -107,7 +108,7 @@ pub fn build_padding_layer(cfg: &Config, arguments: &Dict) -> Result<Box<dyn Mod
     Builder::default().padding(cfg, arguments)
 }
 
-/// Builds a plugin with [`MODELS`], and its name: abbreviation and `postfix`.
+/// Builds a plugin with [`MODELS`]. Returns its name, which is its abbreviation and `postfix`, and the layer.
 ///
 /// # Errors
 /// As [`build_model`].
@@ -115,10 +116,10 @@ pub fn build_plugin_layer(cfg: &Config, postfix: impl Display, arguments: &Dict)
     Builder::default().plugin(cfg, postfix, arguments)
 }
 
-/// A `ConvModule` whose parts are looked up in [`MODELS`]; the options are its other keys.
+/// Builds a `ConvModule` with the types of [`MODELS`]. `options` holds its other keys.
 ///
 /// # Errors
-/// Returns an error if an option is unknown or of a wrong type, or a part cannot be built.
+/// Returns an error if an option is unknown or has the wrong type, or if a part cannot be built.
 pub fn conv_module(
     in_channels: i64,
     out_channels: i64,

@@ -8,8 +8,7 @@ use serde::Serialize;
 use tch::{Cuda, Device, Kind, Tensor};
 
 use super::Failure;
-use crate::format::plural;
-use crate::output::{lossy, print, print_json};
+use crate::output::{lossy, print_report};
 
 /// Shows libtorch, threads, CPU, CUDA and the cache folder.
 #[derive(Debug, Args)]
@@ -23,8 +22,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let report = Report::new();
-        if self.json { print_json(&report) } else { print(&report.text()) }
+        print_report(&Report::new(), self.json)
     }
 }
 
@@ -84,39 +82,6 @@ impl Report {
         }
         report
     }
-
-    fn text(&self) -> String {
-        let fused = &self.fused_inference;
-        let none = || "none".to_owned();
-        let cache = match &self.cache {
-            Cache::Unknown { error } => error.clone(),
-            Cache::Folder { folder, state, files, bytes } => {
-                format!("{folder}: {state}, {}, {bytes} bytes", plural(*files as usize, "file"))
-            }
-        };
-        let lines = [
-            ("mmcv", self.mmcv.to_owned()),
-            ("libtorch", self.libtorch.clone().unwrap_or_else(none)),
-            ("libtorch folder", self.libtorch_folder.clone().unwrap_or_else(none)),
-            ("threads", self.threads.to_string()),
-            ("inter-op threads", self.interop_threads.to_string()),
-            ("CPU capability", self.cpu_capability.clone()),
-            ("MKL", yes_or_no(self.mkl)),
-            ("oneDNN", yes_or_no(self.onednn)),
-            ("CUDA library loaded", yes_or_no(self.cuda_library_loaded)),
-            ("CUDA devices", self.cuda_devices.to_string()),
-            ("CUDA error", self.cuda_error.clone().unwrap_or_else(none)),
-            ("fused inference", fused.backend.clone()),
-            ("without oneDNN", fused.without_onednn.clone().unwrap_or_else(none)),
-            ("missing operators", fused.missing_operators.clone().unwrap_or_else(none)),
-            ("cache", cache),
-        ];
-        lines.iter().map(|(name, value)| format!("{name:<20} {value}\n")).collect()
-    }
-}
-
-fn yes_or_no(value: bool) -> String {
-    if value { "yes" } else { "no" }.to_owned()
 }
 
 /// The file of a library that is loaded into this process.

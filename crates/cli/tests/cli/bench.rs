@@ -39,7 +39,7 @@ fn json(arguments: &[&str]) -> Vec<Value> {
 fn json_has_an_object_for_each_network() {
     let (home, file) = network();
     let other = file.display().to_string();
-    let results = json(&["--batch", "2", &other]);
+    let results = json(&["--batch-size", "2", &other]);
     drop(home);
     assert_eq!(results.len(), 2);
     for result in &results {
@@ -98,7 +98,7 @@ head: {type: LinearClsHead, num_classes: 10, in_channels: 1280}
     std::fs::write(&file, classifier).unwrap();
     let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/chelsea.png");
     let run = |arguments: &[&str]| {
-        let size = ["bench", "--threads", "1", "--size", "32", "--batch", "20", "--runs", "1"];
+        let size = ["bench", "--threads", "1", "--size", "32", "--batch-size", "20", "--runs", "1"];
         let command = [&size, &["--mode", "eager,fused", "--deviation", photo][..], arguments].concat();
         Said::by(mmcv(home.path(), &command).arg(&file)).done()
     };
@@ -160,6 +160,7 @@ fn mistakes_are_named_before_anything_runs() {
     let file = file.display().to_string();
     for arguments in [
         &["bench"][..],
+        &["bench", &file, "--batch-size", "0"],
         &["bench", &file, "--batch", "0"],
         &["bench", &file, "--mode", "quick"],
         &["bench", &file, "--runs", "0"],

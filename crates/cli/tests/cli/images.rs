@@ -74,7 +74,7 @@ fn damaged_images_are_named_and_not_classified() {
     for command in ["predict", "features"] {
         let mut said = mmcv(folder.path(), [command, "my.yaml", "cut.jpg"]);
         let error = Said::by(said.current_dir(folder.path())).failed();
-        assert!(error.starts_with("error: cut.jpg") && error.contains("the file is cut"), "{error}");
+        assert!(error.starts_with("error: cut.jpg") && error.contains("the file is truncated"), "{error}");
     }
     fs::write(folder.path().join("whole.jpg"), &whole).unwrap();
     let said = predict(&folder, &["cut.jpg", "whole.jpg"]);
@@ -94,7 +94,7 @@ fn what_is_too_large_or_no_file_is_refused() {
     assert!(Command::new("mkfifo").arg(folder.path().join("pipe.jpg")).status().unwrap().success());
     for name in ["pipe.jpg", "/dev/zero", "/dev/stdin"] {
         let error = predict(&folder, &[name]).failed();
-        assert!(error.starts_with(&format!("error: {name}")) && error.contains("no regular file"), "{error}");
+        assert!(error.starts_with(&format!("error: {name}")) && error.contains("not a regular file"), "{error}");
     }
 }
 

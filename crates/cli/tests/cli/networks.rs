@@ -73,7 +73,7 @@ fn prefixes_and_broken_pictures_do_no_harm() {
     fs::write(home.path().join("pictures/a2.jpg"), "no picture").unwrap();
     let said = by(&home, &[&arguments[..], &["--out", "drawn"]].concat());
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("a2.jpg") && said.stderr.contains("1 of 3 pictures"), "{}", said.stderr);
+    assert!(said.stderr.contains("a2.jpg") && said.stderr.contains("1 of 3 images"), "{}", said.stderr);
     assert_eq!(serde_json::from_str::<Value>(&said.stdout).unwrap(), expected);
     assert!(home.path().join("drawn/b/c.png").is_file() && !home.path().join("drawn/a2.png").exists());
     let error = by(&home, &["predict", NAME, "pictures/a2.jpg"]).failed();
@@ -87,8 +87,7 @@ fn weights_without_a_classifier_give_features_and_no_classes() {
     let home = home(false);
     let error = by(&home, &["predict", NAME, "pictures"]).failed();
     assert!(error.contains("head.fc.weight") && error.contains("mmcv features"), "{error}");
-    let arguments =
-        ["features", NAME, "pictures", "--out-indices", "1,3", "--out", "out", "--picture", "drawn", "--json"];
+    let arguments = ["features", NAME, "pictures", "--out-indices", "1,3", "--out", "out", "--png", "drawn", "--json"];
     let results = json(by(&home, &arguments));
     let stages = &results[1]["stages"];
     assert_eq!((&stages[0]["name"], &stages[0]["shape"]), (&"stage1".into(), &serde_json::json!([128, 28, 28])));

@@ -5,7 +5,7 @@ use mmcv_zoo::Zoo;
 use serde::Serialize;
 
 use crate::commands::Failure;
-use crate::output::{lossy, print, print_json};
+use crate::output::{lossy, print_report};
 
 /// Shows what a name resolves to, or the settings in effect. Makes no request.
 #[derive(Debug, Args)]
@@ -24,14 +24,8 @@ pub(crate) struct Where {
 impl Where {
     pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
         match &self.name {
-            Some(name) => {
-                let report = Location::new(zoo, name)?;
-                if self.json { print_json(&report) } else { print(&report.text()) }
-            }
-            None => {
-                let report = Settings::new(zoo)?;
-                if self.json { print_json(&report) } else { print(&report.text()) }
-            }
+            Some(name) => print_report(&Location::new(zoo, name)?, self.json),
+            None => print_report(&Settings::new(zoo)?, self.json),
         }
     }
 }
@@ -57,17 +51,6 @@ impl Location {
             path: lossy(&found.file),
             cached: found.cached,
         })
-    }
-
-    fn text(&self) -> String {
-        lines([
-            ("name", &self.name),
-            ("url", optional(&self.url)),
-            ("mirrors", &list(&self.mirrors)),
-            ("digest", optional(&self.digest)),
-            ("path", &self.path),
-            ("cached", yes_or_no(self.cached)),
-        ])
     }
 }
 
@@ -95,38 +78,10 @@ impl Settings {
             offline: zoo.is_offline(),
         })
     }
-
-    fn text(&self) -> String {
-        lines([
-            ("home", &self.home),
-            ("files", &self.files.to_string()),
-            ("table", optional(&self.table)),
-            ("config", optional(&self.config)),
-            ("lock", optional(&self.lock)),
-            ("mirrors", &list(&self.mirrors)),
-            ("offline", yes_or_no(self.offline)),
-        ])
-    }
 }
 
 /// The path of a file in the cache folder, if it exists.
 fn existing_file(zoo: &Zoo, name: &str) -> Option<String> {
     let file = zoo.home().join(name);
     if file.is_file() { Some(lossy(&file)) } else { None }
-}
-
-fn lines<const N: usize>(entries: [(&str, &str); N]) -> String {
-    entries.iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
-}
-
-fn optional(value: &Option<String>) -> &str {
-    value.as_deref().unwrap_or("none")
-}
-
-fn list(items: &[String]) -> String {
-    if items.is_empty() { "none".to_owned() } else { items.join(" ") }
-}
-
-fn yes_or_no(value: bool) -> &'static str {
-    if value { "yes" } else { "no" }
 }

@@ -19,14 +19,14 @@ const PAGE: &str = "# Networks
 
 <!-- Written by `mmcv zoo networks --markdown`; a test keeps it in step. -->
 
-The networks of the zoo's names, with their classifier of 1,000 classes, counted here and as published; `-` where nobody did.
-Multiply-adds are for one picture of 224 x 224 pixels, and come twice: all of them by the conventions of MMCV's
-`get_model_complexity_info`, where norms, activations, pooling and biases count too; and those of the kernels of convolutions and
-linear layers alone. mmpretrain publishes the first (for HRNet without the 2,048,000 of the last layer), torchvision the second,
-HRNet's authors the second in units of 2^30 (Gi). They round; the paper of ResNet cuts.
+The networks of the model zoo, with their classifier of 1,000 classes, as counted here and as published; `-` if nobody has
+published the figure. Multiply-adds are for one image of 224 x 224 pixels and are listed twice: by the conventions of MMCV's
+`get_model_complexity_info`, which also counts norms, activations, pooling and biases; and for the kernels of convolutions
+and linear layers alone. mmpretrain publishes the first (for HRNet without the 2,048,000 of the last layer), torchvision the
+second, HRNet's authors the second in units of 2^30 (Gi). Published figures are rounded; the ResNet paper truncates them.
 
-`mmcv zoo show NAME` tells how pictures are prepared and how tensors are named; `mmcv predict NAME PICTURE` and `mmcv features
-NAME PICTURE` use a network, and `model_zoo/configs/` has a file for each name. How a network is added:
+`mmcv zoo show NAME` shows the preprocessing and the key mapping of a name; `mmcv predict NAME IMAGE` and `mmcv features
+NAME IMAGE` use its network, and `model_zoo/configs/` has a file for each name. To add a network, see
 [adding-a-network.md](adding-a-network.md).
 ";
 

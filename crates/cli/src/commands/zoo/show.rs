@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::config_text::{flow, recipe_text};
 use crate::commands::Failure;
-use crate::output::{print, print_json};
+use crate::output::{print, print_json, print_report};
 
 /// Shows the network of a name's weights, their preprocessing, and the naming of their tensors.
 #[derive(Debug, Args)]
@@ -33,8 +33,10 @@ impl Show {
         if self.config {
             return print(&recipe_text(&entry));
         }
-        let report = Report::new(&entry);
-        if self.json { print_json(&report) } else { print(&report.text()) }
+        if self.json {
+            return print_json(&Report { config: Some(&entry.config), ..Report::new(&entry) });
+        }
+        print_report(&Report::new(&entry), false)
     }
 
     fn list(&self) -> Result<(), Failure> {
@@ -74,7 +76,8 @@ struct Report<'a> {
     #[serde(rename = "published by")]
     published_by: Option<&'a str>,
     file: String,
-    config: &'a Config,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a Config>,
 }
 
 impl<'a> Report<'a> {
@@ -98,45 +101,11 @@ impl<'a> Report<'a> {
             multiply_adds: published.map(|published| published.multiply_adds.as_str()),
             published_by: published.map(|published| published.source.as_str()),
             file: format!("model_zoo/configs/{}", entry.config_file()),
-            config,
+            config: None,
         }
-    }
-
-    fn text(&self) -> String {
-        let partial = if self.partial { "yes: the classifier may be missing, and tensors may be unused" } else { "no" };
-        let lines = [
-            ("name", self.name.to_owned()),
-            ("source", value_text(self.source)),
-            ("network", self.network.to_owned()),
-            ("backbone", self.backbone.clone().unwrap_or_else(none)),
-            ("style", self.style.unwrap_or("none").to_owned()),
-            ("key mapping", self.dialect.to_owned()),
-            ("colors", value_text(self.colours)),
-            ("mean", value_text(self.mean)),
-            ("std", value_text(self.std)),
-            ("resize edge", value_text(self.resize_edge)),
-            ("crop size", value_text(self.crop_size)),
-            ("partial", partial.to_owned()),
-            ("parameters", self.parameters.unwrap_or("none").to_owned()),
-            ("multiply-adds", self.multiply_adds.unwrap_or("none").to_owned()),
-            ("published by", self.published_by.unwrap_or("none").to_owned()),
-            ("file", self.file.clone()),
-        ];
-        lines.iter().map(|(name, value)| format!("{name:<13} {value}\n")).collect()
     }
 }
 
 fn value<'a>(config: &'a Config, [outer, inner]: [&str; 2]) -> Option<&'a Config> {
     config.get(outer)?.get(inner)
-}
-
-fn value_text(value: Option<&Config>) -> String {
-    match value {
-        Some(value) => flow(value),
-        None => none(),
-    }
-}
-
-fn none() -> String {
-    "none".to_owned()
 }
