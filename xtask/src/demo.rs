@@ -29,7 +29,7 @@ impl Demo {
     pub(crate) fn run(self) -> Result<()> {
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         stage("Building the mmcv command");
-        run(cargo(&libtorch).args(["build", "--release", "--package", "mmcv"]))?;
+        run(cargo(&libtorch).args(["build", "--release", "--package", "mmcv-cli"]))?;
         stage("Fetching the weights");
         weights::fetch(&mmcv())?;
         let images = if self.images.is_empty() { vec![root().join("tests/data/chelsea.png")] } else { self.images };

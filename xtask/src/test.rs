@@ -29,7 +29,7 @@ impl Test {
     pub(crate) fn run(self) -> Result<()> {
         light(&self.arguments)?;
         let libtorch = ensure_libtorch(Variant::Cpu)?;
-        run(cargo(&libtorch).args(["build", "--package", "mmcv"]))?;
+        run(cargo(&libtorch).args(["build", "--package", "mmcv-cli"]))?;
         if let Err(problem) = weights::fetch(&target().join("debug/mmcv")) {
             eprintln!("warning: {problem:#}; tests that need the weights will be skipped");
         }

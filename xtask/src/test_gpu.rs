@@ -30,7 +30,7 @@ impl TestGpu {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let libtorch = ensure_libtorch(Variant::Cuda)?;
         stage("Building with CUDA");
-        run(on_gpu(&libtorch).args(["build", "--package", "mmcv", "--package", "mmcv-tests", "--all-targets"]))?;
+        run(on_gpu(&libtorch).args(["build", "--package", "mmcv-cli", "--package", "mmcv-tests", "--all-targets"]))?;
         let report = output(Command::new(folder().join("debug/mmcv")).args(["doctor", "--json"]))?;
         let report: Value = serde_json::from_str(&report).context("cannot read the output of `mmcv doctor --json`")?;
         ensure!(

@@ -1,15 +1,25 @@
 //! The CNN building blocks of MMCV for Rust: the crates of the workspace under one name.
 //!
 //! [`prelude`] has what most programs need.
+//!
+//! # Features
+//! | feature | default | |
+//! | --- | --- | --- |
+//! | `fuse` | yes | `mmcv::fuse`: networks rewritten for inference |
+//! | `zoo` | yes | `mmcv::zoo`: model zoo names, verified downloads |
+//! | `download-libtorch` | no | the build downloads libtorch, so that `LIBTORCH` need not be set |
+//! | `doc-only` | no | the documentation builds without libtorch |
 #![doc = include_str!("../README.md")]
 
 pub use mmcv_bricks as bricks;
 pub use mmcv_checkpoint as checkpoint;
+#[cfg(feature = "fuse")]
 pub use mmcv_fuse as fuse;
 pub use mmcv_layers as layers;
 pub use mmcv_models as models;
 pub use mmcv_pth as pth;
 pub use mmcv_registry as registry;
+#[cfg(feature = "zoo")]
 pub use mmcv_zoo as zoo;
 
 pub use mmcv_layers::Builder;

@@ -102,7 +102,7 @@ impl Bench {
         let networks = self.networks()?;
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         stage("Building the mmcv command");
-        run(cargo(&libtorch).args(["build", "--release", "--package", "mmcv"]))?;
+        run(cargo(&libtorch).args(["build", "--release", "--package", "mmcv-cli"]))?;
         let folder = target().join("bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let python = match &self.python {

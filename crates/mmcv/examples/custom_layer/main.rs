@@ -1,4 +1,4 @@
-//! A type of one's own, registered with one call and built from a dict.
+//! A custom layer, registered with one call and built from a dict.
 #![allow(clippy::print_stdout)]
 
 use mmcv::layers::Result;
@@ -47,12 +47,12 @@ pub fn main() -> Result<()> {
 
     let layer = build_upsample_layer(&config! { type: "MyUpsample", scale_factor: 2 }, &dict! {})?;
     let output = layer.forward(&Tensor::f_ones([1, 3, 4, 4], (Kind::Float, tch::Device::Cpu))?)?;
-    println!("MyUpsample gives {:?}", output.size());
+    println!("MyUpsample returns {:?}", output.size());
     assert_eq!(output.size(), [1, 3, 8, 8]);
 
-    // A slip in the config is named, with what is meant.
-    let slip = build_upsample_layer(&config! { type: "MyUpsample", scale_facto: 2 }, &dict! {});
-    let message = slip.map_or_else(|error| error.to_string(), |_| "no error".to_owned());
+    // An error about a misspelled key suggests the right one.
+    let result = build_upsample_layer(&config! { type: "MyUpsample", scale_facto: 2 }, &dict! {});
+    let message = result.err().map(|error| error.to_string()).unwrap_or_default();
     println!("{message}");
     assert!(message.contains("did you mean \"scale_factor\"?"));
     Ok(())

@@ -1,4 +1,4 @@
-//! The pictures of digits, and the batches in which they are shown.
+//! The images of digits, in batches.
 
 use anyhow::Result;
 use safetensors::SafeTensors;
@@ -6,66 +6,68 @@ use tch::{Device, Kind, Tensor};
 
 /// The largest value of a pixel.
 const WHITE: f32 = 16.0;
-/// Every fifth picture is kept for the test.
+/// Every fifth image is kept for the test.
 const TEST_EVERY: i64 = 5;
 
-/// Pictures with their digits.
+/// Images with their digits.
 #[derive(Debug)]
-pub struct Pictures {
+pub struct LabeledImages {
     /// `[N, 1, 8, 8]`, between 0 and 1.
     pub images: Tensor,
     /// `[N]`, the digits as integers.
     pub labels: Tensor,
 }
 
-/// The pictures to learn from, and those that the network never learns from.
+/// Images for training, and others for testing.
 #[derive(Debug)]
 pub struct Digits {
-    /// Four of five pictures.
-    pub train: Pictures,
-    /// The first of each five pictures.
-    pub test: Pictures,
+    /// Four of every five images.
+    pub train: LabeledImages,
+    /// The first of every five images.
+    pub test: LabeledImages,
 }
 
 impl Digits {
-    /// Reads `data/digits.safetensors`, which is part of the program.
+    /// Reads `data/digits.safetensors`, which is embedded in the program.
     pub fn read() -> Result<Self> {
         let tensors = SafeTensors::deserialize(include_bytes!("data/digits.safetensors"))?;
-        let read = |name: &str| -> Result<Tensor> {
-            let view = tensors.tensor(name)?;
-            let shape = view.shape().iter().map(|size| i64::try_from(*size)).collect::<Result<Vec<_>, _>>()?;
-            Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Uint8)?)
-        };
-        let images = read("images")?.f_unsqueeze(1)?.f_to_kind(Kind::Float)?.f_div(&Tensor::from(WHITE))?;
-        let all = Pictures { images, labels: read("labels")?.f_to_kind(Kind::Int64)? };
-        let numbers = |range: std::ops::Range<i64>, test: bool| {
-            let chosen: Vec<i64> = range.filter(|number| (number % TEST_EVERY == 0) == test).collect();
-            Tensor::f_from_slice(&chosen)
-        };
+        let images = read(&tensors, "images")?.f_unsqueeze(1)?.f_to_kind(Kind::Float)?.f_div(&Tensor::from(WHITE))?;
+        let all = LabeledImages { images, labels: read(&tensors, "labels")?.f_to_kind(Kind::Int64)? };
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for number in 0..all.len() {
+            if number % TEST_EVERY == 0 { test.push(number) } else { train.push(number) }
+        }
         Ok(Self {
-            train: all.select(&numbers(0..all.len(), false)?)?,
-            test: all.select(&numbers(0..all.len(), true)?)?,
+            train: all.select(&Tensor::f_from_slice(&train)?)?,
+            test: all.select(&Tensor::f_from_slice(&test)?)?,
         })
     }
 }
 
-impl Pictures {
-    /// The number of pictures.
+/// A tensor of bytes.
+fn read(tensors: &SafeTensors<'_>, name: &str) -> Result<Tensor> {
+    let view = tensors.tensor(name)?;
+    let shape = view.shape().iter().map(|size| i64::try_from(*size)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Tensor::f_from_data_size(view.data(), &shape, Kind::Uint8)?)
+}
+
+impl LabeledImages {
+    /// The number of images.
     pub fn len(&self) -> i64 {
         self.labels.size().first().copied().unwrap_or(0)
     }
 
-    /// The pictures with the given numbers, in that order.
+    /// The images with the given numbers, in that order.
     pub fn select(&self, numbers: &Tensor) -> Result<Self> {
         Ok(Self { images: self.images.f_index_select(0, numbers)?, labels: self.labels.f_index_select(0, numbers)? })
     }
 
-    /// The number of batches of `batch_size` pictures; what is left over is a smaller one.
+    /// The number of batches of `batch_size` images; the last one may be smaller.
     pub fn batches(&self, batch_size: i64) -> u64 {
         self.len().unsigned_abs().div_ceil(batch_size.unsigned_abs())
     }
 
-    /// All pictures in an order that follows from the seed, `batch_size` at a time.
+    /// Batches of `batch_size` images, in an order drawn from the seed.
     pub fn shuffled(&self, seed: i64, batch_size: i64) -> Result<Vec<Self>> {
         tch::manual_seed(seed);
         let order = Tensor::f_randperm(self.len(), (Kind::Int64, Device::Cpu))?;

@@ -1,4 +1,4 @@
-//! Trains a network that a YAML file describes on handwritten digits: see `--help` and the README beside this file.
+//! Trains the network of a YAML file on handwritten digits: see `--help` and the README in this folder.
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, clippy::missing_errors_doc)]
 
 mod config;
@@ -20,9 +20,9 @@ use serde_json::json;
 pub use config::TrainingConfig;
 pub use trainer::{Epoch, Trainer};
 
-/// Trains a network that a YAML file describes on 1,437 handwritten digits, and tests it on 360 others.
+/// Trains the network of a YAML file on 1,437 handwritten digits, and tests it on 360 others.
 ///
-/// After each epoch it is saved to DIR/last.pth, and the losses and the accuracy are drawn to DIR/training.png.
+/// After each epoch, saves the network to DIR/last.pth and draws losses and accuracy to DIR/training.png.
 #[derive(Debug, Parser)]
 #[command(name = "train_digits")]
 #[command(after_help = "Examples:
@@ -31,22 +31,22 @@ pub use trainer::{Epoch, Trainer};
   cargo run --release -p mmcv --example train_digits -- --resume target/train_digits/last.pth --epochs 30
   cargo run --release -p mmcv --example train_digits -- --cfg-options sgd.lr=0.02 seed=1")]
 pub struct Arguments {
-    /// The network, and how it is trained [default: the digits.yaml of the example].
+    /// The network and its training [default: digits.yaml of the example].
     #[arg(long, value_name = "FILE.yaml")]
     pub config: Option<PathBuf>,
-    /// Number of epochs, those of a resumed training included [default: max_epochs of the config].
+    /// Number of epochs, including those before resuming [default: max_epochs of the config].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub epochs: Option<i64>,
-    /// Goes on from this checkpoint, with the same numbers as a training without interruption.
+    /// Resumes from this checkpoint; the results are the same as without interruption.
     #[arg(long, value_name = "FILE.pth")]
     pub resume: Option<PathBuf>,
-    /// The folder of checkpoint and picture; it is made where it is missing.
+    /// The folder of the checkpoint and the plot; it is created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "target/train_digits")]
     pub out: PathBuf,
     /// Prints one JSON object at the end, and nothing else.
     #[arg(long)]
     pub json: bool,
-    /// Changes the config: KEY.KEY=VALUE.
+    /// Overrides config values: KEY.KEY=VALUE.
     #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     pub cfg_options: Vec<String>,
 }
@@ -61,13 +61,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Trains, and prints how it goes.
+/// Trains and prints the progress.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
     let config = read_config(arguments)?;
     let epochs = arguments.epochs.unwrap_or(config.max_epochs);
     let out = &arguments.out;
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
 
     let mut trainer = match &arguments.resume {
         Some(file) => Trainer::resume(config, file)?,
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The config file, or the one of the example, with the changes of the command line.
+/// The config file, or that of the example, with the overrides from the command line.
 pub fn read_config(arguments: &Arguments) -> Result<TrainingConfig> {
     let mut config = match &arguments.config {
         Some(file) => Config::from_file(file)?,
@@ -105,7 +105,7 @@ pub fn read_config(arguments: &Arguments) -> Result<TrainingConfig> {
     TrainingConfig::read(&config)
 }
 
-/// A bar on stderr, for one epoch; nothing is drawn where stderr is no terminal.
+/// A progress bar on stderr for one epoch; nothing is drawn if stderr is not a terminal.
 fn progress(steps: u64, hidden: bool) -> ProgressBar {
     let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(steps) };
     let style = "{bar:30} {pos}/{len} steps, {eta} left, {msg}";

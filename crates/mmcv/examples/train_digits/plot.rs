@@ -1,4 +1,4 @@
-//! The picture of a training: losses on the left, accuracy on the right.
+//! The plot of a training run: losses on the left, accuracy on the right.
 
 use std::path::Path;
 
@@ -39,11 +39,11 @@ pub fn write(file: &Path, history: &[Epoch]) -> Result<()> {
     )?;
     canvas.present()?;
     drop((canvas, left, right));
-    let picture = RgbImage::from_raw(SIZE.0, SIZE.1, pixels).context("the picture has a wrong size")?;
-    picture.save_with_format(file, image::ImageFormat::Png).with_context(|| format!("cannot write {}", file.display()))
+    let plot = RgbImage::from_raw(SIZE.0, SIZE.1, pixels).context("the plot has a wrong size")?;
+    plot.save_with_format(file, image::ImageFormat::Png).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Curves over the epochs, with a legend where there are several.
+/// Draws curves over the epochs, with a legend if there are several.
 fn draw(
     panel: &Panel<'_>,
     title: &str,
@@ -65,12 +65,12 @@ fn draw(
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(233, 236, 239))
         .draw()?;
-    for (name, colour, value) in curves {
+    for (name, color, value) in curves {
         let points = || history.iter().map(|epoch| (epoch.epoch, value(epoch)));
         chart
-            .draw_series(LineSeries::new(points(), colour.stroke_width(2)).point_size(3))?
+            .draw_series(LineSeries::new(points(), color.stroke_width(2)).point_size(3))?
             .label(*name)
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+            .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
     }
     if curves.len() > 1 {
         chart

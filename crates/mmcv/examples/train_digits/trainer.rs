@@ -1,4 +1,4 @@
-//! [`Trainer`]: the network, its optimiser and its pictures, an epoch at a time.
+//! [`Trainer`]: a network with its optimizer and its images.
 
 use std::path::Path;
 
@@ -11,67 +11,66 @@ use tch::nn::{Optimizer, OptimizerConfig};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::config::TrainingConfig;
-use super::data::{Digits, Pictures};
+use super::data::{Digits, LabeledImages};
 use super::momentum;
 
-/// What an epoch gave.
+/// The results of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Counted from 1.
     pub epoch: i64,
     /// The learning rate.
     pub lr: f64,
-    /// Mean cross entropy of the training pictures, while the network learned from them.
+    /// Mean cross entropy of the training images during the epoch.
     pub train_loss: f64,
-    /// Mean cross entropy of the test pictures, after the epoch.
+    /// Mean cross entropy of the test images, after the epoch.
     pub test_loss: f64,
-    /// Share of the test pictures that are recognised, between 0 and 1, after the epoch.
+    /// Fraction of the test images that are classified correctly after the epoch.
     pub test_accuracy: f64,
 }
 
-/// A network that is trained.
+/// A network in training.
 #[derive(Debug)]
 pub struct Trainer {
     network: Box<dyn Module>,
     config: TrainingConfig,
-    optimiser: Optimizer,
+    optimizer: Optimizer,
     digits: Digits,
     history: Vec<Epoch>,
 }
 
 impl Trainer {
-    /// A network with its initial weights. libtorch uses one thread from here on: with tensors as small as these, a
-    /// second one would mostly wait for the first.
+    /// Builds a network with initial weights. Sets libtorch to one thread, which is fastest for tensors this small.
     pub fn new(config: TrainingConfig) -> Result<Self> {
         tch::set_num_threads(1);
         let network = config.build_network()?;
-        let optimiser = config.optimiser().build(&network.var_store(), config.sgd.lr)?;
-        Ok(Self { network, config, optimiser, digits: Digits::read()?, history: Vec::new() })
+        let optimizer = config.optimizer().build(&network.var_store(), config.sgd.lr)?;
+        Ok(Self { network, config, optimizer, digits: Digits::read()?, history: Vec::new() })
     }
 
-    /// Goes on from a file of [`Self::save`], as if there had been no interruption: the weights, the momentum and the
-    /// epoch are those of the file, and the order of the pictures follows from seed and epoch.
+    /// Resumes from a file of [`Self::save`], with the same results as without interruption: weights, momentum and epoch are
+    /// restored, and the order of the images depends on seed and epoch only.
     pub fn resume(config: TrainingConfig, file: &Path) -> Result<Self> {
         let mut trainer = Self::new(config)?;
         let checkpoint = CheckpointFile::open(file)?;
         checkpoint.load_into(&*trainer.network, &LoadOptions::default())?;
-        trainer.restore(&checkpoint).with_context(|| format!("{}: training cannot go on from it", file.display()))?;
+        trainer.restore(&checkpoint).with_context(|| format!("{}: cannot resume from it", file.display()))?;
         Ok(trainer)
     }
 
     fn restore(&mut self, checkpoint: &CheckpointFile) -> Result<()> {
         let meta = &checkpoint.meta()["meta"];
-        let (seed, own) = (&meta["seed"], self.config.seed);
-        ensure!(*seed == json!(own), "it was trained with seed {seed}, and the config has {own}");
+        let (seed, config_seed) = (&meta["seed"], self.config.seed);
+        ensure!(*seed == json!(config_seed), "it was trained with seed {seed}, and the config has {config_seed}");
         self.history = serde_json::from_value(meta["history"].clone()).context("it has no history of its epochs")?;
         let momentum = checkpoint.tensors_below(&["optimizer", "state"], Device::Cpu)?;
-        momentum::write(&mut self.optimiser, &*self.network, &self.config.sgd, &momentum)
+        momentum::write(&mut self.optimizer, &*self.network, &self.config.sgd, &momentum)
     }
 
-    /// Writes all that [`Self::resume`] needs as a `.pth` file, whose weights and optimiser PyTorch loads too.
+    /// Writes a `.pth` file for [`Self::resume`]. PyTorch can load its weights and optimizer state too.
     pub fn save(&mut self, file: &Path) -> Result<()> {
         let epoch = self.history.len();
-        let momentum = momentum::read(&mut self.optimiser, &*self.network, &self.config.sgd)?;
+        let momentum = momentum::read(&mut self.optimizer, &*self.network, &self.config.sgd)?;
         let group = json!({
             "params": momentum.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             "lr": self.history.last().map_or(self.config.sgd.lr, |epoch| epoch.lr),
@@ -96,7 +95,7 @@ impl Trainer {
         Ok(save_checkpoint(&*self.network, file, &options)?)
     }
 
-    /// The epochs that are done.
+    /// The epochs so far.
     pub fn history(&self) -> &[Epoch] {
         &self.history
     }
@@ -106,11 +105,11 @@ impl Trainer {
         self.digits.train.batches(self.config.batch_size)
     }
 
-    /// Shows all training pictures to the network once, then tests it. `after_step` is given each step's loss.
+    /// Trains on all training images once, then tests. Calls `after_step` with the loss of each step.
     pub fn run_epoch(&mut self, mut after_step: impl FnMut(f64)) -> Result<Epoch> {
         let epoch = 1 + i64::try_from(self.history.len())?;
         let lr = self.config.learning_rate(epoch);
-        self.optimiser.set_lr(lr);
+        self.optimizer.set_lr(lr);
         self.network.train(true);
         let (mut sum, mut count) = (0.0, 0);
         for batch in self.digits.train.shuffled(self.config.seed + epoch, self.config.batch_size)? {
@@ -125,22 +124,22 @@ impl Trainer {
         Ok(report)
     }
 
-    fn step(&mut self, batch: &Pictures) -> Result<f64> {
+    fn step(&mut self, batch: &LabeledImages) -> Result<f64> {
         let loss = cross_entropy(&self.network.forward(&batch.images)?, &batch.labels)?;
-        self.optimiser.zero_grad();
+        self.optimizer.zero_grad();
         loss.f_backward()?;
-        self.optimiser.step();
+        self.optimizer.step();
         Ok(loss.f_double_value(&[])?)
     }
 
-    /// The mean cross entropy, and the share of the pictures that are recognised.
-    fn evaluate(&self, pictures: &Pictures) -> Result<(f64, f64)> {
+    /// The mean cross entropy, and the fraction of images that are classified correctly.
+    fn evaluate(&self, set: &LabeledImages) -> Result<(f64, f64)> {
         let _guard = tch::no_grad_guard();
         self.network.train(false);
-        let scores = self.network.forward(&pictures.images)?;
-        let right = scores.f_argmax(1, false)?.f_eq_tensor(&pictures.labels)?;
+        let scores = self.network.forward(&set.images)?;
+        let right = scores.f_argmax(1, false)?.f_eq_tensor(&set.labels)?;
         let accuracy = right.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?;
-        Ok((cross_entropy(&scores, &pictures.labels)?.f_double_value(&[])?, accuracy))
+        Ok((cross_entropy(&scores, &set.labels)?.f_double_value(&[])?, accuracy))
     }
 }
 

@@ -1,0 +1,300 @@
+//! `mmcv features`: computes feature maps of images.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use mmcv_layers::Module;
+use mmcv_models::{MODELS, Recipe};
+use mmcv_registry::{Config, Dict};
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use super::Failure;
+use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, Source, output_files};
+use crate::draw;
+use crate::format::shape;
+use crate::output::{create_parent, display, lossy, print, print_json};
+use crate::weights::{CheckedShapes, Weights};
+
+/// Computes the feature maps that a backbone returns for images: its stages in `out_indices`.
+///
+/// Truncated and corrupt images are errors. Images are rotated according to their EXIF orientation, unless the config has
+/// `preprocess: {exif: ignore}`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv features torchvision://resnet50 cat.jpg --out-indices 0,1,2,3 --png features.png
+  mmcv features open-mmlab://detectron2/resnet50_caffe photos/ --out features/
+  mmcv features model_zoo/configs/mobilenet_v2.yaml cat.jpg --pooled --out cat.npy
+  mmcv features my.yaml photos/ --checkpoint epoch_10.pth --pooled --json")]
+pub(crate) struct Features {
+    #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
+    images: ImageArgs,
+    /// The stages, counted from 0, in place of the config's.
+    #[arg(long, value_name = "STAGES", value_delimiter = ',')]
+    out_indices: Option<Vec<i64>>,
+    /// Averages each channel over all pixels.
+    #[arg(long)]
+    pooled: bool,
+    /// Writes the features of each image, without the batch dimension: FILE.safetensors with all stages, or FILE.npy; with
+    /// several images, a folder of them.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The format of files in a folder; npy is one file for each stage, NAME.STAGE.npy.
+    #[arg(long, value_name = "FORMAT", default_value = "safetensors")]
+    format: Format,
+    /// Writes a PNG with the image and the channels of each stage that vary most; with several images, a folder of them.
+    #[arg(long, alias = "picture", value_name = "FILE.png")]
+    png: Option<PathBuf>,
+    /// Prints JSON: the stages of each image with their shapes, and with --pooled their values.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A format for features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Safetensors,
+    Npy,
+}
+
+/// The output of a stage for one image.
+#[derive(Debug)]
+struct Stage {
+    /// `stage3` for 3 in `out_indices`.
+    name: String,
+    /// `[C, H, W]`, or `[C]` if it is pooled; on the CPU.
+    tensor: Tensor,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageReport {
+    image: String,
+    stages: Vec<StageReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct StageReport {
+    name: String,
+    shape: Vec<i64>,
+    mean: f64,
+    std: f64,
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<f64>>,
+}
+
+impl Features {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let sources = self.images.sources()?;
+        let format = self.format(&sources)?;
+        let extension = if format == Format::Npy { "npy" } else { "safetensors" };
+        let files = match &self.out {
+            Some(out) => output_files(out, &sources, extension)?,
+            None => Vec::new(),
+        };
+        let drawings = match &self.png {
+            Some(png) => output_files(png, &sources, "png")?,
+            None => Vec::new(),
+        };
+        let recipe = self.weights.recipe()?;
+        let network = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let preparation =
+            Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
+        let mut out_indices = self.out_indices.clone();
+        if out_indices.is_none() {
+            out_indices = config_out_indices(&recipe.backbone());
+        }
+        let mut extractor = Extractor {
+            network,
+            out_indices,
+            pooled: self.pooled,
+            format,
+            files,
+            drawings,
+            checked: CheckedShapes::default(),
+            reports: Vec::new(),
+        };
+        let counts = self.images.run(&sources, preparation, &mut extractor)?;
+        self.print(&extractor.reports)?;
+        Ok(counts.check()?)
+    }
+
+    /// The format: that of the extension of `--out`, which a single file must have.
+    fn format(&self, sources: &[Source]) -> Result<Format> {
+        let Some(out) = &self.out else { return Ok(self.format) };
+        match out.extension().and_then(|extension| extension.to_str()) {
+            Some("npy") => Ok(Format::Npy),
+            Some("safetensors") => Ok(Format::Safetensors),
+            _ if sources.len() > 1 || out.is_dir() => Ok(self.format),
+            _ => bail!("--out: {}: expected FILE.safetensors, FILE.npy, or an existing folder", display(out)),
+        }
+    }
+
+    /// The backbone with its weights.
+    fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
+        // The file may contain more than the backbone; `load` checks that it contains the whole backbone.
+        let mut checkpoint = recipe.checkpoint.clone();
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.strict = false;
+        }
+        let build = || recipe.build_backbone(&MODELS, self.out_indices.as_deref());
+        let consequence = "so they do not belong to the backbone, or only to a part of it";
+        let (network, _) = self.weights.load(checkpoint.as_ref(), build, consequence)?;
+        Ok(network)
+    }
+
+    fn print(&self, reports: &[ImageReport]) -> Result<(), Failure> {
+        if self.json {
+            return print_json(&reports);
+        }
+        let mut text = String::new();
+        for ImageReport { image, stages } in reports {
+            text.push_str(&format!("{}\n", mmcv_zoo::escape(image)));
+            for StageReport { name, shape: sizes, mean, std, .. } in stages {
+                text.push_str(&format!("  {name:<8} {:<14} mean {mean:<9.4} std {std:.4}\n", shape(sizes)));
+            }
+        }
+        for (what, out) in [("features", &self.out), ("drawing", &self.png)] {
+            if let Some(out) = out {
+                text.push_str(&format!("{what}: {}\n", display(out)));
+            }
+        }
+        print(&text)
+    }
+}
+
+/// A backbone, and the results so far.
+struct Extractor {
+    network: Box<dyn Module>,
+    /// The stages that the backbone returns, if they are known.
+    out_indices: Option<Vec<i64>>,
+    pooled: bool,
+    format: Format,
+    /// The output file of each image; empty if nothing is written.
+    files: Vec<PathBuf>,
+    /// The drawing of each image; empty if nothing is drawn.
+    drawings: Vec<PathBuf>,
+    checked: CheckedShapes,
+    reports: Vec<ImageReport>,
+}
+
+impl BatchRunner for Extractor {
+    fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
+        self.checked.check(&*self.network, input)?;
+        Ok(self.network.call(&[input], &Dict::new())?.into_vec())
+    }
+
+    fn handle(&mut self, output: ImageOutput<'_>) -> Result<()> {
+        let stages = self.stages(&output.outputs)?;
+        if let (Some(file), Some(thumbnail)) = (self.drawings.get(output.index), output.thumbnail) {
+            let rows: Vec<_> =
+                stages.iter().map(|stage| draw::FeatureRow { name: &stage.name, maps: &stage.tensor }).collect();
+            draw::write_features(file, thumbnail, &rows)?;
+        }
+        let files = match self.files.get(output.index) {
+            Some(file) => write(file, self.format, &stages)?,
+            None => Vec::new(),
+        };
+        let mut reports = Vec::new();
+        for (position, stage) in stages.iter().enumerate() {
+            // One file may hold all stages.
+            let file = files.get(position).or(files.first());
+            reports.push(self.stage_report(stage, file)?);
+        }
+        self.reports.push(ImageReport { image: lossy(&output.source.file), stages: reports });
+        Ok(())
+    }
+}
+
+impl Extractor {
+    /// The stages of one image, from outputs `[1, ...]`.
+    fn stages(&self, outputs: &[Tensor]) -> Result<Vec<Stage>> {
+        let mut stages = Vec::new();
+        for (name, output) in self.stage_names(outputs.len()).into_iter().zip(outputs) {
+            let mut tensor = output.f_select(0, 0)?.f_to_device(Device::Cpu)?;
+            if self.pooled && tensor.dim() > 1 {
+                let pixels: Vec<i64> = (1..tensor.dim() as i64).collect();
+                tensor = tensor.f_mean_dim(pixels, false, Kind::Float)?;
+            }
+            stages.push(Stage { name, tensor: tensor.f_contiguous()? });
+        }
+        Ok(stages)
+    }
+
+    fn stage_names(&self, count: usize) -> Vec<String> {
+        if let Some(indices) = &self.out_indices
+            && indices.len() == count
+        {
+            let mut indices = indices.clone();
+            indices.sort_unstable();
+            return indices.iter().map(|index| format!("stage{index}")).collect();
+        }
+        if count == 1 {
+            return vec!["last".to_owned()];
+        }
+        (0..count).map(|position| format!("stage{position}")).collect()
+    }
+
+    fn stage_report(&self, stage: &Stage, file: Option<&PathBuf>) -> Result<StageReport> {
+        let numbers = stage.tensor.f_to_kind(Kind::Double)?;
+        Ok(StageReport {
+            name: stage.name.clone(),
+            shape: stage.tensor.size(),
+            mean: numbers.f_mean(Kind::Double)?.f_double_value(&[])?,
+            std: numbers.f_std(false)?.f_double_value(&[])?,
+            file: file.map(|file| lossy(file)),
+            values: if self.pooled { Some(Vec::try_from(&numbers)?) } else { None },
+        })
+    }
+}
+
+/// The stages that a backbone returns according to its config or by default.
+fn config_out_indices(backbone: &Dict) -> Option<Vec<i64>> {
+    let indices = match backbone.get("out_indices") {
+        Some(indices) => indices.clone(),
+        None => default_out_indices(backbone)?,
+    };
+    let items = match indices {
+        Config::Int(index) => return Some(vec![index]),
+        Config::List(items) => items,
+        _ => return None,
+    };
+    let mut indices = Vec::new();
+    for item in items.iter() {
+        let Config::Int(index) = item else { return None };
+        indices.push(*index);
+    }
+    Some(indices)
+}
+
+fn default_out_indices(backbone: &Dict) -> Option<Config> {
+    let spec = MODELS.get(backbone.get("type")?.as_str()?)?;
+    let field = spec.fields.iter().find(|field| field.name == "out_indices")?;
+    let default = field.default?;
+    Some(default())
+}
+
+/// Writes the stages of one image; returns the files.
+fn write(file: &Path, format: Format, stages: &[Stage]) -> Result<Vec<PathBuf>> {
+    ensure!(!stages.is_empty(), "the network returned no stages");
+    create_parent(file)?;
+    if format == Format::Safetensors {
+        let named: Vec<(&str, &Tensor)> = stages.iter().map(|stage| (stage.name.as_str(), &stage.tensor)).collect();
+        mmcv_pth::replace_file(file, |temporary| {
+            Tensor::write_safetensors(&named, temporary).with_context(|| format!("cannot write {}", display(file)))
+        })?;
+        return Ok(vec![file.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for stage in stages {
+        let file = if stages.len() == 1 { file.to_owned() } else { file.with_extension(format!("{}.npy", stage.name)) };
+        mmcv_pth::replace_file(&file, |temporary| {
+            stage.tensor.write_npy(temporary).with_context(|| format!("cannot write {}", display(&file)))
+        })?;
+        files.push(file);
+    }
+    Ok(files)
+}

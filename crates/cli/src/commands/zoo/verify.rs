@@ -1,0 +1,86 @@
+//! `mmcv zoo verify`: hashes cached files again.
+
+use clap::Args;
+use mmcv_zoo::{Status, Verified, Zoo};
+use serde::Serialize;
+
+use crate::commands::Failure;
+use crate::output::{display, lossy, print, print_json};
+
+/// Hashes cached files again, regardless of recorded results. Changes nothing; the exit status is 1 if a file is wrong.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv zoo verify
+  mmcv zoo verify torchvision://mobilenet_v2 open-mmlab://resnet50_v1c
+  mmcv zoo verify --json")]
+pub(crate) struct Verify {
+    /// URLs or names; by default all cached files.
+    names: Vec<String>,
+    /// Prints one JSON object: a list of files, each with `path`, `status` (good, wrong, unknown, missing) and digests.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    files: Vec<FileReport>,
+}
+
+#[derive(Serialize)]
+struct FileReport {
+    path: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+impl Verify {
+    pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let files = zoo.verify(&names)?;
+        if self.json {
+            print_json(&Report { files: files.iter().map(FileReport::new).collect() })?;
+        } else {
+            print(&files.iter().map(line).collect::<String>())?;
+        }
+        let bad = files.iter().filter(|file| matches!(file.status, Status::Wrong { .. } | Status::Missing)).count();
+        if bad == 0 {
+            return Ok(());
+        }
+        let hint = "`mmcv zoo fetch` replaces a wrong file";
+        Err(Failure(format!("{bad} of {} files are wrong or missing; {hint}", files.len())))
+    }
+}
+
+fn line(file: &Verified) -> String {
+    let path = display(&file.file);
+    match &file.status {
+        Status::Good { .. } => format!("good     {path}\n"),
+        Status::Wrong { expected, found } => {
+            format!("wrong    {path}: expected SHA-256 {expected}, found {found}\n")
+        }
+        Status::Unknown { sha256 } => format!("unknown  {path}: no digest is known; its SHA-256 is {sha256}\n"),
+        Status::Missing => format!("missing  {path}\n"),
+        other => format!("{other:?} {path}\n"),
+    }
+}
+
+impl FileReport {
+    fn new(file: &Verified) -> Self {
+        let (status, expected, sha256) = match &file.status {
+            Status::Good { sha256 } => ("good", None, Some(sha256)),
+            Status::Wrong { expected, found } => ("wrong", Some(expected), Some(found)),
+            Status::Unknown { sha256 } => ("unknown", None, Some(sha256)),
+            Status::Missing => ("missing", None, None),
+            _ => ("other", None, None),
+        };
+        Self {
+            path: lossy(&file.file),
+            status,
+            expected: expected.map(ToString::to_string),
+            sha256: sha256.map(ToString::to_string),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The network of `mmcv build` and `mmcv summary`: its config, and how it is built.
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use mmcv_layers::explain::Explanation;
+use mmcv_layers::{ErrorKind, init};
+use mmcv_models::Recipe;
+use mmcv_registry::{Config, Dict, config};
+use tch::Tensor;
+
+use crate::args::{ConfigOptions, Shape};
+use crate::config::{builder, is_recipe, read_with_options};
+
+/// The arguments for a network.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// A config file, YAML or JSON, with the dict of a type or a list of dicts, at the top level or under `model`; or a model
+    /// zoo name.
+    config: String,
+    #[command(flatten)]
+    options: ConfigOptions,
+    /// The shape of an input, such as 1x3x224x224. Repeat it for a network with several inputs.
+    #[arg(long, value_name = "SHAPE")]
+    input: Vec<Shape>,
+    /// Fails if an init_cfg rule matches no module.
+    #[arg(long)]
+    strict_init: bool,
+    /// The seed of the initial weights.
+    #[arg(long, default_value_t = 0)]
+    seed: i64,
+}
+
+impl NetworkArgs {
+    /// The config file or the model zoo name.
+    pub(crate) fn name(&self) -> &str {
+        &self.config
+    }
+
+    /// Builds and initializes the network, and runs it if the shape of an input is known.
+    pub(crate) fn explain(&self) -> Result<Explanation> {
+        let config = read_with_options(&self.config, &self.options.cfg_options)?;
+        self.explain_with(&config, &self.inputs()).with_context(|| self.config.clone())
+    }
+
+    /// [`explain`](Self::explain), with an image of the config's size as the default input.
+    ///
+    /// Returns an error if neither the arguments nor the config have a size.
+    pub(crate) fn explain_with_input(&self) -> Result<Explanation> {
+        let config = read_with_options(&self.config, &self.options.cfg_options)?;
+        self.explain_with_default_input(&config).with_context(|| self.config.clone())
+    }
+
+    fn explain_with_default_input(&self, config: &Config) -> Result<Explanation> {
+        let mut inputs = self.inputs();
+        if inputs.is_empty() {
+            inputs.push(image_shape(config)?);
+        }
+        self.explain_with(config, &inputs)
+    }
+
+    fn inputs(&self) -> Vec<Vec<i64>> {
+        self.input.iter().map(|Shape(sizes)| sizes.clone()).collect()
+    }
+
+    fn explain_with(&self, config: &Config, inputs: &[Vec<i64>]) -> Result<Explanation> {
+        tch::manual_seed(self.seed);
+        let explanation = Explanation::new(&builder(config), config, true, inputs)?;
+        if self.strict_init && !explanation.unmatched_rules().is_empty() {
+            bail!("{}", explanation.unmatched_rules().join("; "));
+        }
+        Ok(explanation)
+    }
+}
+
+/// The shape of one image as the config preprocesses it.
+fn image_shape(config: &Config) -> Result<Vec<i64>> {
+    if is_recipe(config)
+        && let Some(size) = Recipe::read(config)?.preprocess.crop_size
+    {
+        return Ok(vec![1, 3, size, size]);
+    }
+    bail!("the shape of the input is unknown: add an option such as --input 1x3x224x224")
+}
+
+/// Names the config key to change in an error about a shape; other errors are returned unchanged. The network, `model`, was
+/// called with `inputs`.
+pub(crate) fn with_key(error: mmcv_layers::Error, model: &Dict, inputs: &[&Tensor]) -> mmcv_layers::Error {
+    if !matches!(*error.kind, ErrorKind::Shape(_)) {
+        return error;
+    }
+    let config = config! { model: model.clone() };
+    let shapes: Vec<Vec<i64>> = inputs.iter().map(|input| input.size()).collect();
+    match init::without_draws(|| Explanation::new(&builder(&config), &config, false, &shapes)) {
+        Err(explained) => explained,
+        Ok(_) => error,
+    }
+}

@@ -1,0 +1,63 @@
+//! Progress bars on stderr. Nothing is drawn if stderr is not a terminal.
+
+use std::io::Read;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mmcv_zoo::Progress;
+
+/// Progress in bytes: amount, rate and time left. It is cleared when it is dropped.
+#[derive(Debug)]
+pub(crate) struct ByteProgress(ProgressBar);
+
+impl ByteProgress {
+    /// A bar whose total is not known yet.
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        bar.set_style(style("{bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"));
+        Self(bar)
+    }
+
+    pub(crate) fn with_total(total: u64) -> Self {
+        let bar = Self::new();
+        bar.0.set_length(total);
+        bar
+    }
+
+    pub(crate) fn set(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    pub(crate) fn set_of(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.set(done);
+    }
+
+    /// Wraps a reader so that the bytes read from it are counted.
+    pub(crate) fn wrap_read(&self, source: impl Read) -> impl Read {
+        self.0.wrap_read(source)
+    }
+
+    /// Shows the state of a download. It contains no URL, which may hold a password.
+    pub(crate) fn show(&self, progress: Progress) {
+        match progress.total {
+            Some(total) => self.set_of(progress.received, total),
+            None => self.set(progress.received),
+        }
+    }
+}
+
+impl Drop for ByteProgress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Progress over `count` items, such as `images`; hidden for a single one.
+pub(crate) fn items(count: usize, noun: &str) -> ProgressBar {
+    let bar = if count > 1 { ProgressBar::new(count as u64) } else { ProgressBar::hidden() };
+    bar.with_style(style(&format!("{{bar:30}} {{pos}}/{{len}} {noun}, {{per_sec}}, {{eta}} left")))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
