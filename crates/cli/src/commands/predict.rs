@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use mmcv_checkpoint::LoadReport;
 use mmcv_fuse::{FuseOptions, Fused, fuse};
 use mmcv_layers::{Module, memory};
 use mmcv_models::{MODELS, Recipe};
@@ -84,7 +85,7 @@ impl Predict {
             None => Vec::new(),
         };
         let recipe = self.weights.recipe()?;
-        let (network, checkpoint_classes) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let (network, report) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let network = self.fuse_if_worthwhile(network, &recipe, sources.len())?;
         let preparation =
             Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
@@ -92,7 +93,7 @@ impl Predict {
             is_fused: (&*network as &dyn Any).is::<Fused>(),
             network,
             recipe: &recipe,
-            checkpoint_classes,
+            checkpoint_classes: report.classes,
             topk: i64::from(self.topk),
             drawings,
             checked: CheckedShapes::default(),
@@ -103,13 +104,11 @@ impl Predict {
         Ok(counts.check()?)
     }
 
-    /// The network with its weights, and the class names of the checkpoint.
-    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, Option<Vec<String>>)> {
+    /// The network with its weights, and the report of loading them.
+    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, LoadReport)> {
         let consequence = "so the classes would be random: pass weights with a classifier of this size with --checkpoint, or use \
                            `mmcv features`";
-        let checkpoint = recipe.checkpoint.as_ref();
-        let (network, report) = self.weights.load(checkpoint, || recipe.build(&MODELS), consequence)?;
-        Ok((network, report.classes))
+        self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), consequence)
     }
 
     /// Fuses the network if the arguments ask for it or there are enough images.
