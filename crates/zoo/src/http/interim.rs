@@ -1,13 +1,13 @@
-//! Interim answers (`100 Continue`, `103 Early Hints`), which a server may send before the answer proper: they are taken out of
-//! what arrives before `ureq` sees it, which refuses some of them.
+//! Skips interim responses (`100 Continue`, `103 Early Hints`), which a server may send before the final one. `ureq`
+//! rejects some of them.
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// Interim answers to one request; more are left to `ureq` to refuse.
-const MOST: usize = 100;
+/// Interim responses that are skipped for one request; `ureq` rejects further ones.
+const MAX_INTERIM: usize = 100;
 
-/// Comes last in a chain of connectors.
+/// The last connector of a chain.
 #[derive(Debug, Default)]
 pub(crate) struct InterimConnector(());
 
@@ -19,11 +19,11 @@ impl<In: Transport> Connector<In> for InterimConnector {
     }
 }
 
-/// A connection without interim answers.
+/// A connection without interim responses.
 #[derive(Debug)]
 pub(crate) struct InterimTransport<T> {
     inner: T,
-    /// Interim answers that may still come; 0 where the answer proper has begun.
+    /// Interim responses that may still arrive; 0 once the final one has begun.
     left: usize,
 }
 
@@ -33,20 +33,20 @@ impl<T: Transport> Transport for InterimTransport<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.left = MOST;
+        self.left = MAX_INTERIM;
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let made_progress = self.inner.await_input(timeout)?;
         while self.left > 0 {
-            match interim(self.inner.buffers().input()) {
+            match classify(self.inner.buffers().input()) {
                 Head::Interim(length) => {
                     self.inner.buffers().input_consume(length);
                     self.left -= 1;
                 }
-                Head::Unknown => break,
-                Head::Proper => self.left = 0,
+                Head::Incomplete => break,
+                Head::Final => self.left = 0,
             }
         }
         Ok(made_progress)
@@ -61,36 +61,36 @@ impl<T: Transport> Transport for InterimTransport<T> {
     }
 }
 
-/// What the beginning of an answer is.
+/// The start of a response.
 #[derive(Debug, PartialEq, Eq)]
 enum Head {
-    /// An interim answer of so many bytes.
+    /// An interim response of this many bytes.
     Interim(usize),
-    /// The answer proper.
-    Proper,
-    /// Not enough is there to tell, or to pass by all of it.
-    Unknown,
+    /// The final response.
+    Final,
+    /// More bytes are needed to tell, or to skip all of it.
+    Incomplete,
 }
 
-fn interim(input: &[u8]) -> Head {
+fn classify(input: &[u8]) -> Head {
     const LINE: &[u8] = b"HTTP/1.x 1dd";
     for (at, expected) in LINE.iter().enumerate() {
-        let Some(found) = input.get(at) else { return Head::Unknown };
+        let Some(found) = input.get(at) else { return Head::Incomplete };
         let fits = match expected {
             b'x' | b'd' => found.is_ascii_digit(),
             expected => found == expected,
         };
         if !fits {
-            return Head::Proper;
+            return Head::Final;
         }
     }
-    // The connection becomes another one, for which nobody has asked.
+    // `101` switches protocols, which was not requested.
     if input.get(9..12) == Some(b"101") {
-        return Head::Proper;
+        return Head::Final;
     }
     match input.windows(4).position(|end| end == b"\r\n\r\n") {
         Some(at) => Head::Interim(at + 4),
-        None => Head::Unknown,
+        None => Head::Incomplete,
     }
 }
 
@@ -99,18 +99,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interim_answers_are_told_from_others() {
+    fn interim_responses_are_recognized() {
         for (input, expected) in [
-            ("", Head::Unknown),
-            ("HTTP/1.1 1", Head::Unknown),
-            ("HTTP/1.1 100 Continue\r\n", Head::Unknown),
+            ("", Head::Incomplete),
+            ("HTTP/1.1 1", Head::Incomplete),
+            ("HTTP/1.1 100 Continue\r\n", Head::Incomplete),
             ("HTTP/1.1 100 Continue\r\n\r\nHTTP", Head::Interim(25)),
             ("HTTP/1.0 103 Early Hints\r\nLink: a\r\n\r\n", Head::Interim(37)),
-            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", Head::Proper),
-            ("HTTP/1.1 200 OK", Head::Proper),
-            ("junk", Head::Proper),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", Head::Final),
+            ("HTTP/1.1 200 OK", Head::Final),
+            ("junk", Head::Final),
         ] {
-            assert_eq!(interim(input.as_bytes()), expected, "{input:?}");
+            assert_eq!(classify(input.as_bytes()), expected, "{input:?}");
         }
     }
 }

@@ -5,35 +5,41 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind};
 
-/// The cache folder by the given environment, absolute; an empty variable counts as unset, a leading `~` is expanded.
+/// The absolute path of the cache folder. An empty variable counts as unset, and a leading `~` is expanded.
 ///
-/// `variable` looks up one environment variable, `user_home` is what `~` stands for.
+/// `variable` looks up an environment variable; `user_home` is the home directory.
 pub(crate) fn cache_folder(
     variable: impl Fn(&str) -> Option<OsString>,
     user_home: Option<PathBuf>,
 ) -> Result<PathBuf, Error> {
-    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let user_home = user_home.filter(|home| !home.as_os_str().is_empty());
-    let folder = if let Some(home) = set("MMCV_HOME") {
-        expand(home, user_home.as_deref())?
-    } else if let Some(cache) = set("XDG_CACHE_HOME") {
-        expand(cache, user_home.as_deref())?.join("mmcv")
+    let folder = if let Some(home) = non_empty(variable("MMCV_HOME")) {
+        expand_home(home, user_home.as_deref())?
+    } else if let Some(cache) = non_empty(variable("XDG_CACHE_HOME")) {
+        expand_home(cache, user_home.as_deref())?.join("mmcv")
+    } else if let Some(home) = user_home {
+        home.join(".cache/mmcv")
     } else {
-        user_home.ok_or_else(|| unknown("there is no home directory"))?.join(".cache/mmcv")
+        return Err(unknown("there is no home directory"));
     };
     std::path::absolute(&folder).map_err(|error| Error::io("make this path absolute", &folder, error))
 }
 
-fn expand(path: PathBuf, user_home: Option<&Path>) -> Result<PathBuf, Error> {
+fn non_empty(value: Option<OsString>) -> Option<PathBuf> {
+    let value = value?;
+    if value.is_empty() { None } else { Some(value.into()) }
+}
+
+fn expand_home(path: PathBuf, user_home: Option<&Path>) -> Result<PathBuf, Error> {
     let mut parts = path.components();
-    let first = parts.next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
-    if first == "~" {
-        let home = user_home.ok_or_else(|| unknown("there is no home directory for `~`"))?;
-        // Joined by parts, so that `~` alone gets no slash at its end.
+    let Some(first) = parts.next() else { return Ok(path) };
+    if first.as_os_str() == "~" {
+        let Some(home) = user_home else { return Err(unknown("there is no home directory for `~`")) };
+        // Joined by components, so that `~` alone gets no trailing slash.
         return Ok(home.components().chain(parts).collect());
     }
-    if first.as_encoded_bytes().starts_with(b"~") {
-        return Err(unknown("`~user` is not expanded, only `~`"));
+    if first.as_os_str().as_encoded_bytes().starts_with(b"~") {
+        return Err(unknown("only `~` is expanded, not `~user`"));
     }
     Ok(path)
 }

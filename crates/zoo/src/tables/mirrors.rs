@@ -1,24 +1,24 @@
-//! Other places for the same files: URL prefixes and what to put in their stead.
+//! Mirrors: other places for the files under a URL prefix.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use url::Url;
 
-use crate::error::Error;
-use crate::lock::Lock;
-use crate::settings::invalid_mirror;
-use crate::source::{SourceUrl, escape, redact};
+use crate::error::{Error, ErrorKind};
+use crate::redact::{escape, redact};
+use crate::source_url::SourceUrl;
+use crate::tables::lockfile::Lockfile;
 
-/// Pairs of a URL prefix and its replacement, in the order in which they are tried.
-#[derive(Clone, Debug, Default)]
+/// URL prefixes and their replacements, in the order in which they are tried.
+#[derive(Clone, Default)]
 pub(crate) struct Mirrors(Vec<(String, String)>);
 
 /// Another place for one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mirror {
     Url(SourceUrl),
-    /// A file of this machine, such as one of a bundle.
+    /// A local file, such as one of a bundle.
     File(PathBuf),
 }
 
@@ -31,34 +31,49 @@ impl fmt::Display for Mirror {
     }
 }
 
+impl fmt::Debug for Mirrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.redacted()).finish()
+    }
+}
+
 impl Mirrors {
-    /// Reads `PREFIX=MIRROR` pairs, separated by spaces or commas: the form of `MMCV_MIRRORS`.
+    /// Parses `PREFIX=MIRROR` pairs, separated by spaces or commas: the form of `MMCV_MIRRORS`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let mut mirrors = Self::default();
-        for pair in text.split([' ', ',', '\t', '\n']).filter(|pair| !pair.is_empty()) {
-            let about = |error: Error| error.about("MMCV_MIRRORS");
-            let (prefix, mirror) = pair.split_once('=').ok_or_else(|| about(invalid_mirror(redact(pair))))?;
-            mirrors.add(prefix, mirror).map_err(about)?;
+        for pair in text.split([' ', ',', '\t', '\n']) {
+            if pair.is_empty() {
+                continue;
+            }
+            let added = match pair.split_once('=') {
+                Some((prefix, mirror)) => mirrors.add(prefix, mirror),
+                None => Err(invalid(redact(pair))),
+            };
+            added.map_err(|error| error.about("MMCV_MIRRORS"))?;
         }
         Ok(mirrors)
     }
 
     /// Adds a pair after the others.
     pub(crate) fn add(&mut self, prefix: &str, mirror: &str) -> Result<(), Error> {
-        let is_web = |text: &str| text.starts_with("http://") || text.starts_with("https://");
-        let is_file = Url::parse(mirror).is_ok_and(|url| url.scheme() == "file" && url.to_file_path().is_ok());
+        let is_file = file_path(mirror).is_some();
         if !is_web(prefix) || !(is_web(mirror) || is_file) {
-            return Err(invalid_mirror(format!("{}={}", redact(prefix), redact(mirror))));
+            return Err(invalid(format!("{}={}", redact(prefix), redact(mirror))));
         }
-        // The rest of a URL belongs behind a folder or a host, not to its name.
-        let is_host = is_web(mirror) && !mirror.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-        let slash = prefix.ends_with('/') && !mirror.ends_with('/') && (is_file || is_host);
-        self.0.push((prefix.to_owned(), format!("{mirror}{}", if slash { "/" } else { "" })));
+        // The rest of a URL is appended to a folder or host, not to its name.
+        let is_host = match mirror.split_once("://") {
+            Some((_, rest)) => is_web(mirror) && !rest.contains('/'),
+            None => false,
+        };
+        let mut mirror = mirror.to_owned();
+        if prefix.ends_with('/') && !mirror.ends_with('/') && (is_file || is_host) {
+            mirror.push('/');
+        }
+        self.0.push((prefix.to_owned(), mirror));
         Ok(())
     }
 
-    /// The mirrors of a URL: the rest after the prefix is put behind the mirror. A `file://` mirror that is a bundle
-    /// has the file where its lock file says.
+    /// The mirrors of a URL. A `file://` mirror that is a bundle has the file where its lockfile says.
     pub(crate) fn of(&self, url: &SourceUrl) -> Result<Vec<Mirror>, Error> {
         let mut found = Vec::new();
         for (prefix, mirror) in &self.0 {
@@ -67,33 +82,46 @@ impl Mirrors {
                 found.push(Mirror::Url(SourceUrl::parse(&format!("{mirror}{rest}"))?));
                 continue;
             };
-            let file = match Lock::read(&folder)? {
-                Some(lock) => lock.by_url(&url.identity()).map(|locked| folder.join(&locked.path)),
+            let file = match Lockfile::read(&folder)? {
+                Some(lockfile) => lockfile.by_url(&url.identity()).map(|locked| folder.join(&locked.path)),
                 None => file_path(&format!("{mirror}{rest}")),
             };
-            found.extend(file.map(Mirror::File));
+            if let Some(file) = file {
+                found.push(Mirror::File(file));
+            }
         }
         Ok(found)
     }
 
-    /// The pairs, without passwords.
-    pub(crate) fn shown(&self) -> impl Iterator<Item = (String, String)> {
+    /// The pairs, without secrets.
+    pub(crate) fn redacted(&self) -> impl Iterator<Item = (String, String)> {
         self.0.iter().map(|(prefix, mirror)| (redact(prefix), redact(mirror)))
     }
 }
 
+fn is_web(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
 /// The path of a `file://` URL.
 fn file_path(text: &str) -> Option<PathBuf> {
-    Url::parse(text).ok().filter(|url| url.scheme() == "file")?.to_file_path().ok()
+    let url = Url::parse(text).ok()?;
+    if url.scheme() != "file" {
+        return None;
+    }
+    url.to_file_path().ok()
+}
+
+fn invalid(pair: String) -> Error {
+    Error::new("", ErrorKind::InvalidMirror { pair })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     #[test]
-    fn mirrors_replace_the_beginning_in_order() {
+    fn mirrors_replace_the_prefix_in_order() {
         let mirrors = Mirrors::parse(
             "https://h/=http://a/x/, https://h/b/=https://b/\thttps://g/=https://c/ https://h/=file:///d/",
         )
@@ -116,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_refused() {
+    fn other_text_is_rejected() {
         for text in ["https://h/", "h=g", "https://h/=ftp://u:secret@g/", "=https://h/", "https://h/=file://g/a"] {
             let error = Mirrors::parse(text).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::InvalidMirror { .. }), "{error}");

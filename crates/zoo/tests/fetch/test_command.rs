@@ -1,13 +1,16 @@
-//! `mmcv zoo` in small, for the tests: `list --json`, `fetch X [--sha256 HEX] [--no-verify]`, `path [X]`, `import X FILE`.
+//! A test helper: a small `mmcv zoo` that needs no libtorch, so that the tests can run several processes and kill them.
+//!
+//! `list --json`, `fetch X [--sha256 HEX] [--no-verify]`, `path [X]`, `import X FILE`.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use mmcv_zoo::{Error, FetchOptions, Zoo};
+use mmcv_zoo::{Error, ErrorKind, FetchOptions, Zoo};
 
-const USAGE: &str = "usage: zoo list --json | fetch X [--sha256 HEX] [--no-verify] | path [X] | import X FILE";
+const USAGE: &str =
+    "usage: zoo_test_command list --json | fetch X [--sha256 HEX] [--no-verify] | path [X] | import X FILE";
 
 /// Shows warnings as the real command does.
 struct Stderr;
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
         Ok(output) if std::io::stdout().write_all(&output).is_ok() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {}", error.report());
+            eprintln!("error: {}{}", error.report(), hint(&error));
             ExitCode::FAILURE
         }
     }
@@ -54,6 +57,14 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     eprintln!("{USAGE}");
     ExitCode::from(2)
+}
+
+/// What the user can do about an error.
+fn hint(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NoDigest { .. } => "; use `--sha256 HEX` or `--no-verify`",
+        _ => "",
+    }
 }
 
 fn options(flags: &[&str]) -> Option<FetchOptions<'static>> {

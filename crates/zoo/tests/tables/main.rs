@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-#[path = "../../../fuzz/src/tables.rs"]
+#[path = "../../../../fuzz/src/tables.rs"]
 #[allow(unreachable_pub, reason = "public in the crate of the fuzz targets")]
 mod tables;
 

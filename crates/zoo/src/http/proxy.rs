@@ -1,35 +1,62 @@
-//! The proxy for a URL, by the usual variables of the environment.
+//! The proxy for a URL, from the usual environment variables.
 //!
-//! `ureq` reaches every host by a tunnel (`CONNECT`), also for `http` URLs, where other programs ask the proxy for the
-//! whole URL: a proxy must allow tunnels to the port.
+//! `ureq` connects through a tunnel (`CONNECT`) even for `http` URLs, so a proxy must allow tunnels to the port. Its own
+//! reading of the environment prefers `ALL_PROXY` whatever the scheme, and a domain in its `NO_PROXY` does not include
+//! subdomains; curl and Python behave as this module does.
 
 use ureq::Proxy;
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
 
-/// `HTTPS_PROXY` or `HTTP_PROXY` by the URL's scheme, else `ALL_PROXY`, unless `NO_PROXY` names the host. Lower-case
-/// names come first, empty values count as unset.
+/// `HTTPS_PROXY` or `HTTP_PROXY` depending on the scheme, else `ALL_PROXY`, unless `NO_PROXY` contains the host.
+/// Lowercase names take precedence, and empty values count as unset.
 pub(crate) fn for_url(url: &Url, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, Error> {
-    let set = |name: &&'static str| variable(name).filter(|value| !value.is_empty()).map(|value| (*name, value));
-    let excluded = ["no_proxy", "NO_PROXY"].iter().find_map(set).map(|(_, value)| value).unwrap_or_default();
-    if bypasses(url.host_str().unwrap_or_default(), &excluded) {
+    if let Some((_, excluded)) = first_set(&["no_proxy", "NO_PROXY"], &variable)
+        && is_excluded(url.host_str().unwrap_or_default(), &excluded)
+    {
         return Ok(None);
     }
     let names = match url.scheme() {
         "https" => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
         _ => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
     };
-    let Some((variable, value)) = names.iter().find_map(set) else { return Ok(None) };
-    Proxy::new(&value).map(Some).map_err(|_| Error::new("", ErrorKind::Proxy { variable }))
+    let Some((variable, value)) = first_set(&names, &variable) else { return Ok(None) };
+    match Proxy::new(&value) {
+        Ok(proxy) => Ok(Some(proxy)),
+        Err(_) => Err(Error::new("", ErrorKind::Proxy { variable })),
+    }
 }
 
-/// Whether a `NO_PROXY` list has the host: by its name or a parent domain, or `*`.
-fn bypasses(host: &str, list: &str) -> bool {
-    list.split(',').map(|entry| entry.trim().trim_start_matches("*.").trim_start_matches('.')).any(|entry| {
-        let matches = |rest: &str| rest.is_empty() || rest.ends_with('.');
-        entry == "*" || !entry.is_empty() && host.strip_suffix(entry).is_some_and(matches)
-    })
+/// The first variable that is set, and its value.
+fn first_set(names: &[&'static str], variable: &impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    for name in names {
+        match variable(name) {
+            Some(value) if !value.is_empty() => return Some((name, value)),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a `NO_PROXY` list contains the host or a parent domain of it, or `*`.
+fn is_excluded(host: &str, list: &str) -> bool {
+    for entry in list.split(',') {
+        let entry = entry.trim();
+        if entry == "*" {
+            return true;
+        }
+        let domain = entry.trim_start_matches("*.").trim_start_matches('.');
+        if domain.is_empty() {
+            continue;
+        }
+        if let Some(rest) = host.strip_suffix(domain)
+            && (rest.is_empty() || rest.ends_with('.'))
+        {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -62,7 +89,7 @@ mod tests {
             ("h", "*", true),
             ("h", ",", false),
         ] {
-            assert_eq!(bypasses(host, list), direct, "{host} {list}");
+            assert_eq!(is_excluded(host, list), direct, "{host} {list}");
         }
     }
 
