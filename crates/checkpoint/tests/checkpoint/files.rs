@@ -27,7 +27,7 @@ fn the_usual_entries_are_found() {
 }
 
 #[test]
-fn another_entry_can_be_asked_for() {
+fn another_entry_can_be_requested() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), &entries(""), Some("ema_state_dict"));
     let entry = |name: &str| LoadOptions { entry: Some(name.to_owned()), ..LoadOptions::default() };
@@ -37,9 +37,9 @@ fn another_entry_can_be_asked_for() {
         error.to_string().contains("no tensors below `state_dict`; there are some below `ema_state_dict`"),
         "{error}"
     );
-    // Without, it is proposed.
+    // Without, it is suggested.
     let error = load_file(&network(), &file, &LoadOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("with entry `ema_state_dict` (--entry, checkpoint.entry) 7 would"), "{error}");
+    assert!(error.contains("with entry `ema_state_dict` 7 would"), "{error}");
 }
 
 #[test]

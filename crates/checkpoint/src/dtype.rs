@@ -1,9 +1,9 @@
-//! Types of tensors: those of files in tch's words, and which may be cast into which.
+//! Element types: those of files as tch's, and which may be cast to which.
 
 use mmcv_pth::Dtype;
 use tch::{Kind, TchError, Tensor};
 
-/// Types that both sides have.
+/// The types that files and tch have in common.
 const KINDS: [(Dtype, Kind); 13] = [
     (Dtype::Bool, Kind::Bool),
     (Dtype::Uint8, Kind::Uint8),
@@ -20,28 +20,33 @@ const KINDS: [(Dtype, Kind); 13] = [
     (Dtype::Complex128, Kind::ComplexDouble),
 ];
 
-/// The type in tch's words; `None` for one that tch does not have.
+/// The type in tch; `None` if tch does not have it.
 pub(crate) fn kind(dtype: Dtype) -> Option<Kind> {
-    KINDS.iter().find(|(known, _)| *known == dtype).map(|(_, kind)| *kind)
+    let (_, kind) = KINDS.iter().find(|(known, _)| *known == dtype)?;
+    Some(*kind)
 }
 
-/// The type in the words of the file reader; `None` for one that it does not have.
+/// The type in files; `None` if they cannot have it.
 pub(crate) fn dtype(kind: Kind) -> Option<Dtype> {
-    KINDS.iter().find(|(_, known)| *known == kind).map(|(dtype, _)| *dtype)
+    let (dtype, _) = KINDS.iter().find(|(_, known)| *known == kind)?;
+    Some(*dtype)
 }
 
-/// torch's name of a type.
+/// PyTorch's name of a type.
 pub(crate) fn name(kind: Kind) -> String {
-    dtype(kind).map_or_else(|| format!("{kind:?}").to_lowercase(), |dtype| dtype.name().to_owned())
+    match dtype(kind) {
+        Some(dtype) => dtype.name().to_owned(),
+        None => format!("{kind:?}").to_lowercase(),
+    }
 }
 
-/// Whether a tensor of one type can go into one of another.
+/// Whether a tensor can be cast to another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cast {
-    /// Values keep what they are, up to rounding.
+    /// Values are kept, up to rounding.
     Always,
-    /// From a number to an integer or a bool: only where each value is exactly the same afterwards.
-    WhereExact,
+    /// To an integer or bool: only if every value is kept exactly.
+    IfExact,
     /// From complex to real.
     Never,
 }
@@ -50,7 +55,7 @@ impl Cast {
     pub(crate) fn between(from: Kind, to: Kind) -> Self {
         match (category(from), category(to)) {
             (Category::Complex, to) if to != Category::Complex => Self::Never,
-            (_, Category::Integer | Category::Bool) => Self::WhereExact,
+            (_, Category::Integer | Category::Bool) => Self::IfExact,
             _ => Self::Always,
         }
     }
@@ -73,19 +78,19 @@ fn category(kind: Kind) -> Category {
     }
 }
 
-/// Whether each value of `tensor` is exactly the same in the type `to`, which is one of integers or bools.
+/// Whether every element keeps its exact value in `to`, an integer type or bool.
 pub(crate) fn is_exact_in(tensor: &Tensor, to: Kind) -> Result<bool, TchError> {
     let from = tensor.f_kind()?;
     if category(from) == Category::Float {
-        // Beyond the range of 64 bits a conversion gives anything.
-        const BEYOND: f64 = 9_223_372_036_854_775_808.0;
-        let within = tensor.f_to_kind(Kind::Double)?.f_abs()?.f_lt(BEYOND)?;
+        // Converting values beyond 64 bits is undefined.
+        const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+        let within = tensor.f_to_kind(Kind::Double)?.f_abs()?.f_lt(LIMIT)?;
         if within.f_all()?.f_int64_value(&[])? == 0 {
             return Ok(false);
         }
     }
-    let there_and_back = tensor.f_to_kind(to)?.f_to_kind(from)?;
-    there_and_back.f_equal(tensor)
+    let round_trip = tensor.f_to_kind(to)?.f_to_kind(from)?;
+    round_trip.f_equal(tensor)
 }
 
 #[cfg(test)]
@@ -98,9 +103,9 @@ mod tests {
             (Kind::Double, Kind::Half, Cast::Always),
             (Kind::Half, Kind::Float, Cast::Always),
             (Kind::Int64, Kind::Float, Cast::Always),
-            (Kind::Bool, Kind::Int, Cast::WhereExact),
-            (Kind::Float, Kind::Int64, Cast::WhereExact),
-            (Kind::Int, Kind::Bool, Cast::WhereExact),
+            (Kind::Bool, Kind::Int, Cast::IfExact),
+            (Kind::Float, Kind::Int64, Cast::IfExact),
+            (Kind::Int, Kind::Bool, Cast::IfExact),
             (Kind::ComplexFloat, Kind::Float, Cast::Never),
             (Kind::ComplexFloat, Kind::Int64, Cast::Never),
             (Kind::Float, Kind::ComplexFloat, Cast::Always),
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_taken_where_nothing_is_lost() {
+    fn casts_to_integers_must_be_exact() {
         for (value, kind, to, exact) in [
             (7.0, Kind::Float, Kind::Int64, true),
             (7.0, Kind::Half, Kind::Int64, true),
@@ -129,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn types_have_torchs_names() {
+    fn types_have_pytorchs_names() {
         assert_eq!((name(Kind::BFloat16), name(Kind::Int)), ("bfloat16".to_owned(), "int32".to_owned()));
         assert_eq!(dtype(Kind::Float).and_then(kind), Some(Kind::Float));
     }
