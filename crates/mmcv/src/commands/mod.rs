@@ -6,6 +6,7 @@ mod ckpt;
 mod config_text;
 mod doctor;
 mod features;
+mod hints;
 mod layers;
 mod network;
 mod pictures;
@@ -86,13 +87,14 @@ impl From<anyhow::Error> for Failure {
             text.push_str(&format!("{lead}{line}"));
             last = line;
         }
+        text.push_str(&hints::of_chain(error.chain()));
         Self(text)
     }
 }
 
 impl From<mmcv_zoo::Error> for Failure {
     fn from(error: mmcv_zoo::Error) -> Self {
-        Self(error.report())
+        Self(format!("{}{}", error.report(), hints::of_zoo(&error)))
     }
 }
 

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::{Difference, DtypePolicy, LoadReport, open_checkpoint_with};
 use mmcv_layers::{InitCfg, Module, ModuleExt, Parts, init, join, memory, named_modules, observe};
-use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entries, zoo_entry};
+use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entry, zoo_entry_of_file};
 use mmcv_pth::UnknownClasses;
 use mmcv_registry::Config;
-use mmcv_zoo::{FetchOptions, Zoo};
+use mmcv_zoo::FetchOptions;
 use tch::{Device, Tensor};
 
 use super::plural;
@@ -134,13 +134,7 @@ fn known(source: &str) -> Option<ZooEntry> {
         return Some(entry);
     }
     let file = Path::new(source).file_name().filter(|_| !source.contains("://"))?;
-    let zoo = Zoo::from_env().ok()?;
-    let is_file = |entry: &ZooEntry| {
-        let source = entry.config.get("checkpoint").and_then(|checkpoint| checkpoint.get("source"));
-        let path = source.and_then(Config::as_str).and_then(|source| zoo.path(source).ok());
-        path.is_some_and(|path| path.file_name() == Some(file))
-    };
-    let mut entry = zoo_entries().ok()?.into_iter().find(is_file)?;
+    let mut entry = zoo_entry_of_file(file).ok()??;
     if let Config::Dict(config) = &mut entry.config
         && let Some(Config::Dict(checkpoint)) = config.get_mut("checkpoint")
     {

@@ -75,7 +75,7 @@ impl Verify {
                 (name.and_then(Digest::of_file_name), "its name")
             }
         };
-        if let Some(expected) = expected.as_ref().filter(|expected| !expected.is_prefix_of(found.as_str())) {
+        if let Some(expected) = expected.as_ref().filter(|expected| !expected.is_prefix_of(found)) {
             let doubt = match self.sha256 {
                 Some(_) => String::new(),
                 None => doubt(expected),

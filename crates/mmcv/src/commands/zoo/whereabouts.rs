@@ -36,7 +36,7 @@ impl Where {
 type Facts = Vec<(&'static str, Value)>;
 
 fn of_name(zoo: &Zoo, name: &str) -> Result<Facts, Failure> {
-    let found = zoo.whereabouts(name)?;
+    let found = zoo.locate(name)?;
     Ok(vec![
         ("name", mmcv_zoo::redact(name).into()),
         ("url", json!(found.url)),
