@@ -158,13 +158,7 @@ impl CheckpointFile {
 
     /// The tensors with the prefix of the source, which is removed.
     fn under_prefix<'a>(&self, tensors: Vec<RawTensor<'a>>) -> Vec<(String, RawTensor<'a>)> {
-        let mut found = Vec::new();
-        for raw in tensors {
-            if let Some(name) = raw.key().strip_prefix(&self.prefix) {
-                found.push((name.to_owned(), raw));
-            }
-        }
-        found
+        tensors.into_iter().filter_map(|raw| Some((raw.key().strip_prefix(&self.prefix)?.to_owned(), raw))).collect()
     }
 
     /// The state dicts of other values of `entry`. Those of an optimizer are excluded: their tensors have the shapes of the

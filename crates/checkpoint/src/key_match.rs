@@ -64,10 +64,7 @@ impl KeyMatch {
                 break;
             }
         }
-        match best {
-            Some((_, best)) => Ok(best),
-            None => Ok(Self::default()),
-        }
+        Ok(best.map(|(_, best)| best).unwrap_or_default())
     }
 
     fn score(&self, names: &[String], fits: impl Fn(usize, &str) -> bool) -> Score {

@@ -35,10 +35,7 @@ pub fn load_state_dict(
     state_dict: &[(String, Tensor)],
     options: &LoadOptions,
 ) -> Result<LoadReport, Error> {
-    let mut sources = StateDict::new();
-    for (name, tensor) in state_dict {
-        sources.push((name.clone(), TensorSource::Memory(tensor)));
-    }
+    let sources = state_dict.iter().map(|(name, tensor)| (name.clone(), TensorSource::Memory(tensor))).collect();
     load_sources(module, sources, options, &Vec::new).map_err(|kind| Error::new("", kind))
 }
 

@@ -70,10 +70,7 @@ impl<'a> Names<'a> {
 
     /// Whether the module has a tensor of this name and of the source's shape.
     pub(crate) fn fits(&self, name: &str, source: &TensorSource<'_>) -> bool {
-        match self.targets.get(name) {
-            Some(target) => source.has_shape_of(target),
-            None => false,
-        }
+        self.targets.get(name).is_some_and(|target| source.has_shape_of(target))
     }
 
     /// The naming of a state dict. Wrappers are removed only if everything fits then.
@@ -117,12 +114,8 @@ impl<'a> Names<'a> {
 
     /// The outcome if only the tensors below `prefix` were loaded.
     pub(crate) fn below<'v>(&self, prefix: &str, state_dict: &'v [(String, TensorSource<'v>)]) -> Option<Outcome> {
-        let mut named = Vec::new();
-        for (key, source) in state_dict {
-            if let Some(name) = self.revised(key, prefix) {
-                named.push((name, source));
-            }
-        }
+        let named: Vec<_> =
+            state_dict.iter().filter_map(|(key, source)| Some((self.revised(key, prefix)?, source))).collect();
         let (_, outcome) = self.naming(&named).ok()?;
         Some(outcome)
     }
@@ -136,10 +129,7 @@ impl Naming {
 
     /// The wrappers that are removed from these names.
     pub(crate) fn wrapper(&self, named: &[NamedSource<'_>]) -> Option<String> {
-        let mut pairs = Vec::new();
-        for (name, _) in named {
-            pairs.push((name.clone(), self.unwrapped(name)));
-        }
+        let pairs: Vec<_> = named.iter().map(|(name, _)| (name.clone(), self.unwrapped(name))).collect();
         wrapper::describe(&pairs)
     }
 }

@@ -115,29 +115,16 @@ fn is_outer(entry: &str, entries: &Outcomes) -> bool {
 
 /// Whether a shorter prefix or an entry has the same effect.
 fn is_redundant(prefix: &str, prefixes: &Outcomes, entries: &Outcomes) -> bool {
-    for (other, _) in prefixes {
-        if other != prefix && prefix.starts_with(other.as_str()) {
-            return true;
-        }
+    if prefixes.iter().any(|(other, _)| other != prefix && prefix.starts_with(other.as_str())) {
+        return true;
     }
-    for (entry, _) in entries {
-        let entry = format!("{entry}.");
-        if prefix.starts_with(&entry) || entry.starts_with(prefix) {
-            return true;
-        }
-    }
-    false
+    let starts: Vec<String> = entries.iter().map(|(entry, _)| format!("{entry}.")).collect();
+    starts.iter().any(|entry| prefix.starts_with(entry.as_str()) || entry.starts_with(prefix))
 }
 
 /// What each entry of the file would load.
 fn entries(names: &Names<'_>, places: &[Place<'_>]) -> Outcomes {
-    let mut outcomes = Outcomes::new();
-    for (entry, state_dict) in places {
-        if let Some(outcome) = names.below("", state_dict) {
-            outcomes.push((entry.clone(), outcome));
-        }
-    }
-    outcomes
+    places.iter().filter_map(|(entry, state_dict)| Some((entry.clone(), names.below("", state_dict)?))).collect()
 }
 
 /// What each prefix of the names would load.
@@ -148,13 +135,7 @@ fn prefixes(names: &Names<'_>, state_dict: &StateDict<'_>) -> Outcomes {
     }
     candidates.remove("");
     candidates.remove(names.prefix().as_str());
-    let mut outcomes = Outcomes::new();
-    for prefix in candidates {
-        if let Some(outcome) = names.below(prefix, state_dict) {
-            outcomes.push((prefix.to_owned(), outcome));
-        }
-    }
-    outcomes
+    candidates.into_iter().filter_map(|prefix| Some((prefix.to_owned(), names.below(prefix, state_dict)?))).collect()
 }
 
 /// The replacement of a prefix for which the most names and shapes fit, if they are more than `fitting`.

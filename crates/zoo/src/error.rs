@@ -314,8 +314,5 @@ fn list(schemes: &[String]) -> String {
 
 fn reason_phrase(status: u16) -> String {
     let Ok(status) = ureq::http::StatusCode::from_u16(status) else { return String::new() };
-    match status.canonical_reason() {
-        Some(reason) => format!(" {reason}"),
-        None => String::new(),
-    }
+    status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default()
 }

@@ -82,10 +82,7 @@ impl Zoo {
 }
 
 fn remove(file: &Path, options: PruneOptions, pruned: &mut Vec<Pruned>) -> Result<(), Error> {
-    let size = match fs::metadata(file) {
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
+    let size = fs::metadata(file).map_or(0, |metadata| metadata.len());
     if !options.dry_run {
         match fs::remove_file(file) {
             Ok(()) => {}
@@ -134,13 +131,8 @@ fn leftover_files(
 }
 
 fn state_keys(folder: &Path) -> Result<HashSet<String>, Error> {
-    let mut keys = HashSet::new();
-    for file in files_in(folder)? {
-        if let Some(key) = key_of(&file) {
-            keys.insert(key.to_owned());
-        }
-    }
-    Ok(keys)
+    let files = files_in(folder)?;
+    Ok(files.iter().filter_map(|file| key_of(file)).map(str::to_owned).collect())
 }
 
 /// The key at the start of a state file's name.

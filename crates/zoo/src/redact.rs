@@ -55,16 +55,10 @@ fn redact_malformed(text: &str) -> String {
         Some(at) if !text[..at].contains('@') => at + 3,
         _ => 0,
     };
-    let end = match text[start..].find(['?', '#']) {
-        Some(at) => start + at,
-        None => text.len(),
-    };
+    let end = text[start..].find(['?', '#']).map_or(text.len(), |at| start + at);
     let (head, query) = text.split_at(end);
     let at = head[start..].rfind('@').map(|at| start + at);
-    let has_password = match at {
-        Some(at) => head[start..at].contains(':'),
-        None => false,
-    };
+    let has_password = at.is_some_and(|at| head[start..at].contains(':'));
     // File names may contain both signs.
     if !text.contains("//") && !has_password {
         return text.to_owned();

@@ -180,8 +180,7 @@ impl Scheme {
     }
 
     pub(crate) fn normalized(&self, name: &str) -> Option<String> {
-        let normalize = self.normalize?;
-        Some(normalize(name))
+        self.normalize.map(|normalize| normalize(name))
     }
 }
 

@@ -26,8 +26,7 @@ pub(crate) fn cache_folder(
 }
 
 fn non_empty(value: Option<OsString>) -> Option<PathBuf> {
-    let value = value?;
-    if value.is_empty() { None } else { Some(value.into()) }
+    value.filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn expand_home(path: PathBuf, user_home: Option<&Path>) -> Result<PathBuf, Error> {

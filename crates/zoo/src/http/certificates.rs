@@ -58,10 +58,7 @@ pub(crate) fn roots() -> Result<RootCerts, Error> {
         }
     }
     if found.certificates.is_empty() {
-        let reason = match found.problems.into_iter().next() {
-            Some(problem) => problem,
-            None => "there are none".to_owned(),
-        };
+        let reason = found.problems.into_iter().next().unwrap_or_else(|| "there are none".to_owned());
         return Err(Error::new("", ErrorKind::Certificates { variable: name, reason }));
     }
     for problem in found.problems {
@@ -72,6 +69,5 @@ pub(crate) fn roots() -> Result<RootCerts, Error> {
 
 /// An environment variable; an empty one counts as unset.
 fn variable(name: &str) -> Option<OsString> {
-    let value = env::var_os(name)?;
-    if value.is_empty() { None } else { Some(value) }
+    env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -191,10 +191,7 @@ fn body_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
 }
 
 fn is_chunked(headers: &HeaderMap) -> bool {
-    match headers.get(header::TRANSFER_ENCODING) {
-        Some(value) => value.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        None => false,
-    }
+    headers.get(header::TRANSFER_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// The total of `Content-Range: bytes FIRST-LAST/TOTAL` if the range is everything after `start` bytes.

@@ -42,10 +42,7 @@ pub(crate) fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, 
         Ok(value) => Ok(value),
         Err(error) => {
             let text = error.to_string();
-            let reason = match text.rsplit_once(" at line ") {
-                Some((reason, _)) => reason.to_owned(),
-                None => text,
-            };
+            let reason = text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason).to_owned();
             let (line, column) = (error.line(), error.column());
             Err(Error::new(file, ErrorKind::MalformedTable { line, column, reason }))
         }

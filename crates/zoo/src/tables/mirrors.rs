@@ -105,10 +105,7 @@ fn is_web(text: &str) -> bool {
 
 /// The path of a `file://` URL.
 fn file_path(text: &str) -> Option<PathBuf> {
-    let url = Url::parse(text).ok()?;
-    if url.scheme() != "file" {
-        return None;
-    }
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "file")?;
     url.to_file_path().ok()
 }
 
