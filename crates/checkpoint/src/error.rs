@@ -8,18 +8,18 @@ use crate::report::TensorType;
 /// Why a checkpoint could not be loaded or saved, and which one.
 #[derive(Debug)]
 pub struct Error {
-    /// The checkpoint, as it was given, without a password; empty where no checkpoint is concerned.
+    /// The checkpoint as the caller named it, without a password; empty if no checkpoint is involved.
     pub checkpoint: String,
-    /// What is wrong.
+    /// The reason.
     pub kind: Box<ErrorKind>,
 }
 
-/// What is wrong.
+/// The reason of an [`Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The scheme of the source is none of the loader's.
-    #[error("unknown scheme `{scheme}://`; known are a path and {}; `register_scheme` adds one", listed(.known))]
+    /// The loader does not know the scheme of the source.
+    #[error("unknown scheme `{scheme}://`; known are a path and {}; `register_scheme` adds one", list(.known))]
     UnknownScheme {
         /// The scheme, without `://`.
         scheme: String,
@@ -29,15 +29,15 @@ pub enum ErrorKind {
     /// The scheme cannot be registered.
     #[error("cannot register the scheme {scheme:?}: {reason}")]
     Scheme {
-        /// The scheme, as it was given.
+        /// The scheme.
         scheme: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// The source does not name a file.
     #[error("not a file: {reason}")]
     Source {
-        /// Why.
+        /// The problem.
         reason: &'static str,
     },
     /// A registered scheme could not provide the file.
@@ -54,23 +54,27 @@ pub enum ErrorKind {
     Tensor {
         /// The name of the tensor.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The module's tensors cannot be read or written.
     #[error(transparent)]
     Module(#[from] mmcv_layers::Error),
-    /// A tensor of the file has a type that libtorch's binding does not have.
-    #[error("{name}: a tensor of type {found} cannot be read")]
+    /// libtorch's binding does not have the type of a tensor.
+    #[error("{name}: tensors of type {found} are not supported")]
     Unreadable {
         /// The name in the file.
         name: String,
         /// Type and shape.
         found: TensorType,
     },
-    /// The names, shapes or types of the tensors are not the module's; nothing was loaded.
+    /// The names, shapes or types of the tensors do not fit the module; nothing was loaded.
     #[error("the checkpoint does not fit the network, and nothing was loaded: {}", .0.to_string().replace('\n', "\n  "))]
     Mismatch(Box<LoadReport>),
+    /// All checks succeeded, but copying failed, for example because the file was changed meanwhile. Some of the module's
+    /// tensors have new values, and the others may be unchanged or incomplete: load again before using the module.
+    #[error("copying failed, and the network's weights are now incomplete")]
+    PartlyWritten(#[source] Box<ErrorKind>),
     /// Two tensors have the same name after renaming.
     #[error("two tensors are called {name:?} after renaming: {first:?} and {second:?}; change revise_keys")]
     SameName {
@@ -81,20 +85,20 @@ pub enum ErrorKind {
         /// The second tensor's name in the file.
         second: String,
     },
-    /// The dialect that was asked for is none of the network's.
-    #[error("the network has no dialect {name:?}; it has {}", listed(.known))]
+    /// The module does not have the requested dialect.
+    #[error("the network has no dialect {name:?}; it has {}", list(.known))]
     UnknownDialect {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
         /// The dialects of the network.
         known: Vec<String>,
     },
-    /// A pattern of `revise_keys` is no regular expression.
+    /// A pattern of `revise_keys` is not a regular expression.
     #[error("revise_keys: {pattern:?} is no regular expression: {reason}")]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 }
@@ -113,12 +117,13 @@ impl From<tch::TchError> for ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Errors of the zoo and of the file reader name what they are about themselves.
+        // Errors of the zoo and of the file reader contain their own context.
         match &*self.kind {
-            ErrorKind::Zoo(_) | ErrorKind::File(_) => write!(f, "{}", self.kind),
-            _ if self.checkpoint.is_empty() => write!(f, "{}", self.kind),
-            _ => write!(f, "{}: {}", self.checkpoint, self.kind),
+            ErrorKind::Zoo(_) | ErrorKind::File(_) => {}
+            _ if self.checkpoint.is_empty() => {}
+            _ => write!(f, "{}: ", self.checkpoint)?,
         }
+        write!(f, "{}", self.kind)
     }
 }
 
@@ -128,15 +133,17 @@ impl std::error::Error for Error {
     }
 }
 
-/// So many names are listed.
-const MOST_LISTED: usize = 20;
+/// At most this many names are listed.
+const MAX_LISTED: usize = 20;
 
-fn listed(names: &[String]) -> String {
+fn list(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    let shown: Vec<_> = names.iter().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
-    let more = names.len() - shown.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", shown.join(", "))
+    let shown: Vec<String> = names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    let mut text = shown.join(", ");
+    if names.len() > MAX_LISTED {
+        text.push_str(&format!(" and {} more", names.len() - MAX_LISTED));
+    }
+    text
 }

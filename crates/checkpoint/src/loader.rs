@@ -1,35 +1,28 @@
 //! [`CheckpointLoader`]: from a source with a scheme to an open file.
 
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use mmcv_layers::Module;
 use mmcv_pth::UnknownClasses;
-use mmcv_zoo::{FetchOptions, Zoo};
+use mmcv_zoo::{FetchOptions, SCHEMES, Scheme, Zoo, is_scheme_name, redact};
 use url::Url;
 
 use crate::error::ErrorKind;
 use crate::{CheckpointFile, Error, LoadOptions, LoadReport};
 
-/// Schemes that the zoo knows, and what they keep of a file's state dict.
-const ZOO_SCHEMES: [(&str, Option<&str>); 7] = [
-    ("http", None),
-    ("https", None),
-    ("mmcls", Some("backbone.")),
-    ("modelzoo", None),
-    ("open-mmlab", None),
-    ("openmmlab", None),
-    ("torchvision", None),
-];
+/// The scheme of local files.
+const FILE: &str = "file";
 
-/// A local file, and which part of it a source means.
+/// A local file, and the part of it that a source means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
     /// The file.
     pub file: PathBuf,
-    /// Only tensors of the state dict under this prefix count, and it is removed. `mmcls://` keeps `backbone.`.
+    /// Only tensors of the state dict with this prefix count, and it is removed: `backbone.` for `mmcls://`.
     pub prefix: Option<String>,
 }
 
@@ -39,25 +32,26 @@ impl From<PathBuf> for Located {
     }
 }
 
-/// What a scheme of one's own does: from the whole source to a local file.
-type Scheme =
-    Arc<dyn Fn(&str, &FetchOptions<'_>) -> Result<Located, Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+/// The loader of a registered scheme: from the whole source to a local file.
+type SchemeLoader =
+    Arc<dyn Fn(&str, &FetchOptions<'_>) -> Result<Located, Box<dyn StdError + Send + Sync>> + Send + Sync>;
 
 /// Finds checkpoints by the scheme of their source.
 ///
-/// | source | what it is |
+/// | source | meaning |
 /// | --- | --- |
 /// | a path, `~/...`, `file:///...` | a local file |
-/// | `https://...`, `http://...` | a URL; its file name carries a SHA-256 prefix |
+/// | `https://...`, `http://...` | a URL; its file name contains a SHA-256 prefix |
 /// | `torchvision://NAME`, `modelzoo://NAME` (deprecated) | a model of torchvision |
 /// | `open-mmlab://NAME`, `openmmlab://NAME` | a model of OpenMMLab's table |
 /// | `mmcls://NAME` | the backbone of a model of MMClassification |
 ///
-/// Downloads are verified and cached, see [`mmcv_zoo`]. Reference: `mmengine.runner.CheckpointLoader`.
+/// All but the first row are [`mmcv_zoo::SCHEMES`]. Downloads are verified and cached. Reference:
+/// `mmengine.runner.CheckpointLoader`.
 #[derive(Clone, Default)]
 pub struct CheckpointLoader {
     zoo: Option<Zoo>,
-    own: BTreeMap<String, Scheme>,
+    registered: BTreeMap<String, SchemeLoader>,
 }
 
 impl fmt::Debug for CheckpointLoader {
@@ -67,13 +61,13 @@ impl fmt::Debug for CheckpointLoader {
 }
 
 impl CheckpointLoader {
-    /// A loader with the schemes above. The zoo is that of the environment when it is needed.
+    /// A loader with the schemes above, which uses the zoo of the environment.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same loader with another zoo.
+    /// Sets the zoo, whose schemes are used.
     #[must_use]
     pub fn with_zoo(mut self, zoo: Zoo) -> Self {
         self.zoo = Some(zoo);
@@ -83,70 +77,87 @@ impl CheckpointLoader {
     /// The schemes of this loader, without `://`, sorted.
     #[must_use]
     pub fn schemes(&self) -> Vec<String> {
-        let built_in = ZOO_SCHEMES.iter().map(|(scheme, _)| (*scheme).to_owned());
-        let mut schemes: Vec<_> = built_in.chain(["file".to_owned()]).chain(self.own.keys().cloned()).collect();
+        let mut schemes = match &self.zoo {
+            Some(zoo) => zoo.scheme_names(),
+            None => SCHEMES.iter().flat_map(Scheme::all_names).map(str::to_owned).collect(),
+        };
+        schemes.push(FILE.to_owned());
+        schemes.extend(self.registered.keys().cloned());
         schemes.sort();
         schemes
     }
 
-    /// Adds a scheme: `loader` is handed the whole source, `scheme://` included, and gives the local file.
+    /// Registers a scheme. `loader` maps the whole source, including `scheme://`, to a local file.
     ///
     /// # Errors
-    /// Where the scheme is taken, or is not made of lower-case letters, digits, `+`, `-` and `.` after a letter.
+    /// Returns an error if the scheme is taken, or is not a lowercase letter followed by lowercase letters, digits, `+`,
+    /// `-` and `.`.
     pub fn register_scheme<L, E>(&mut self, scheme: &str, loader: L) -> Result<(), Error>
     where
         L: Fn(&str, &FetchOptions<'_>) -> Result<Located, E> + Send + Sync + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let refuse = |reason| Err(Error::new("", ErrorKind::Scheme { scheme: scheme.to_owned(), reason }));
-        let usual = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
-        if !scheme.starts_with(|first: char| first.is_ascii_lowercase()) || !scheme.bytes().all(usual) {
-            return refuse("a scheme is a lower-case letter and then lower-case letters, digits, `+`, `-` or `.`");
-        }
-        if self.schemes().iter().any(|known| known == scheme) {
-            return refuse("it is taken");
-        }
-        let loader: Scheme = Arc::new(move |source, options| loader(source, options).map_err(Into::into));
-        self.own.insert(scheme.to_owned(), loader);
-        Ok(())
+        let reason = if !is_scheme_name(scheme) {
+            "it is not a lowercase letter followed by lowercase letters, digits, `+`, `-` and `.`"
+        } else if self.schemes().iter().any(|known| known == scheme) {
+            "it is taken"
+        } else {
+            let loader: SchemeLoader = Arc::new(move |source, options| loader(source, options).map_err(Into::into));
+            self.registered.insert(scheme.to_owned(), loader);
+            return Ok(());
+        };
+        Err(Error::new("", ErrorKind::Scheme { scheme: scheme.to_owned(), reason }))
     }
 
-    /// The local file of a source, which is fetched where it has to be.
+    /// The local file of a source. It is fetched if necessary; whether a local path exists is not checked.
     ///
     /// # Errors
-    /// Where the scheme is unknown, or the file cannot be found, fetched or verified. That a path exists is not checked.
+    /// Returns an error if the scheme is unknown, or if the file cannot be found, fetched or verified.
     pub fn locate(&self, source: &str, options: &FetchOptions<'_>) -> Result<Located, Error> {
-        // Sources of the zoo may hold a password, and it is the zoo that knows how to hide one.
-        let Some((scheme, _)) = source.split_once("://") else { return Ok(expand_home(source).into()) };
-        let scheme = scheme.to_ascii_lowercase();
-        if let Some((_, prefix)) = ZOO_SCHEMES.iter().find(|(known, _)| *known == scheme) {
-            let fetched = match &self.zoo {
-                Some(zoo) => zoo.fetch(source, options),
-                None => Zoo::from_env().and_then(|zoo| zoo.fetch(source, options)),
-            };
-            let file = fetched.map_err(|error| Error::new(&mmcv_zoo::redact(source), error))?;
-            return Ok(Located { file, prefix: prefix.map(str::to_owned) });
-        }
-        let located = match self.own.get(&scheme) {
-            Some(loader) => loader(source, options).map_err(ErrorKind::Loader),
-            None if scheme == "file" => file_of_url(source).map(Located::from),
-            None => Err(ErrorKind::UnknownScheme { scheme: mmcv_zoo::redact(&scheme), known: self.schemes() }),
+        let located = match source.split_once("://") {
+            None => return Ok(expand_home(source).into()),
+            Some((scheme, _)) => self.locate_by_scheme(&scheme.to_ascii_lowercase(), source, options),
         };
-        located.map_err(|kind| Error::new(&mmcv_zoo::redact(source), kind))
+        // The source may contain a password.
+        located.map_err(|kind| Error::new(&redact(source), kind))
+    }
+
+    fn locate_by_scheme(&self, scheme: &str, source: &str, options: &FetchOptions<'_>) -> Result<Located, ErrorKind> {
+        if scheme == FILE {
+            return Ok(file_of_url(source)?.into());
+        }
+        if let Some(loader) = self.registered.get(scheme) {
+            return loader(source, options).map_err(ErrorKind::Loader);
+        }
+        let from_env;
+        let zoo = match &self.zoo {
+            Some(zoo) => zoo,
+            None => {
+                from_env = Zoo::from_env()?;
+                &from_env
+            }
+        };
+        match zoo.scheme(source) {
+            Some(scheme) => {
+                let file = zoo.fetch(source, options)?;
+                Ok(Located { file, prefix: scheme.prefix().map(str::to_owned) })
+            }
+            None => Err(ErrorKind::UnknownScheme { scheme: redact(scheme), known: self.schemes() }),
+        }
     }
 
     /// Locates and opens a checkpoint.
     ///
     /// # Errors
-    /// As [`locate`](Self::locate), and where the file cannot be read.
+    /// Returns an error under the same conditions as [`locate`](Self::locate), and if the file cannot be read.
     pub fn open(&self, source: &str, options: &FetchOptions<'_>) -> Result<CheckpointFile, Error> {
         self.open_with(source, options, UnknownClasses::default())
     }
 
-    /// As [`open`](Self::open), where `unknown_classes` says what happens to classes that are on no list.
+    /// Like [`open`](Self::open), with a choice for classes that are not on the reader's list.
     ///
     /// # Errors
-    /// As there.
+    /// Returns an error under the same conditions as [`open`](Self::open).
     pub fn open_with(
         &self,
         source: &str,
@@ -154,13 +165,13 @@ impl CheckpointLoader {
         unknown_classes: UnknownClasses,
     ) -> Result<CheckpointFile, Error> {
         let Located { file, prefix } = self.locate(source, options)?;
-        CheckpointFile::open_part(&mmcv_zoo::redact(source), &file, prefix.as_deref(), unknown_classes)
+        CheckpointFile::open_part(&redact(source), &file, prefix.as_deref(), unknown_classes)
     }
 
     /// Locates, opens and loads a checkpoint into `module`.
     ///
     /// # Errors
-    /// As [`open`](Self::open) and [`CheckpointFile::load_into`].
+    /// Returns an error under the same conditions as [`open`](Self::open) and [`CheckpointFile::load_into`].
     pub fn load_checkpoint(
         &self,
         module: &dyn Module,
@@ -171,41 +182,40 @@ impl CheckpointLoader {
     }
 }
 
-/// Adds a scheme to the loader that the free functions of this crate use; see [`CheckpointLoader::register_scheme`].
+/// Registers a scheme for the free functions of this crate; see [`CheckpointLoader::register_scheme`].
 ///
 /// # Errors
-/// As there.
+/// Returns an error under the same conditions.
 pub fn register_scheme<L, E>(scheme: &str, loader: L) -> Result<(), Error>
 where
     L: Fn(&str, &FetchOptions<'_>) -> Result<Located, E> + Send + Sync + 'static,
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: Into<Box<dyn StdError + Send + Sync>>,
 {
     default_loader().write().unwrap_or_else(PoisonError::into_inner).register_scheme(scheme, loader)
 }
 
-/// Loads a checkpoint into `module` with the default loader: a path, a URL, or a name with one of the schemes of
-/// [`CheckpointLoader`].
+/// Loads a checkpoint into `module`: a path, a URL, or a name with a scheme of [`CheckpointLoader`].
 ///
-/// Names, shapes and types are checked before the first tensor is written.
+/// Names, shapes, types and checksums are checked before the first tensor is written.
 ///
 /// # Errors
-/// Where the source cannot be found, fetched, verified or read, or does not fit `module`.
+/// Returns an error if the checkpoint cannot be found, fetched, verified or read, or does not fit `module`.
 pub fn load_checkpoint(module: &dyn Module, source: &str, options: &LoadOptions) -> Result<LoadReport, Error> {
     current_loader().load_checkpoint(module, source, options)
 }
 
-/// Opens the checkpoint of a source with the default loader.
+/// Opens the checkpoint of a source, as [`load_checkpoint`] does.
 ///
 /// # Errors
-/// Where the source cannot be found, fetched, verified or read.
+/// Returns an error if the checkpoint cannot be found, fetched, verified or read.
 pub fn open_checkpoint(source: &str, options: &FetchOptions<'_>) -> Result<CheckpointFile, Error> {
     current_loader().open(source, options)
 }
 
-/// As [`open_checkpoint`], where `unknown_classes` says what happens to classes that are on no list.
+/// Like [`open_checkpoint`], with a choice for classes that are not on the reader's list.
 ///
 /// # Errors
-/// As there.
+/// Returns an error under the same conditions as [`open_checkpoint`].
 pub fn open_checkpoint_with(
     source: &str,
     options: &FetchOptions<'_>,
@@ -214,10 +224,10 @@ pub fn open_checkpoint_with(
     current_loader().open_with(source, options, unknown_classes)
 }
 
-/// Loads a checkpoint file into `module`. The file may be in any format that [`mmcv_pth`] reads.
+/// Loads a checkpoint file of any format that [`mmcv_pth`] reads into `module`.
 ///
 /// # Errors
-/// Where the file cannot be read or does not fit `module`.
+/// Returns an error if the file cannot be read or does not fit `module`.
 pub fn load_file(module: &dyn Module, file: &Path, options: &LoadOptions) -> Result<LoadReport, Error> {
     CheckpointFile::open_with(file, options.unknown_classes)?.load_into(module, options)
 }
@@ -232,7 +242,7 @@ fn current_loader() -> CheckpointLoader {
     default_loader().read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// A path, with a leading `~` expanded where it stands alone or before a slash.
+/// Expands a leading `~` that is alone or followed by a slash.
 fn expand_home(path: &str) -> PathBuf {
     match (path.strip_prefix('~'), std::env::home_dir()) {
         (Some(""), Some(home)) => home,
@@ -241,11 +251,13 @@ fn expand_home(path: &str) -> PathBuf {
     }
 }
 
-/// The path of a `file://` URL, percent-decoded.
+/// The percent-decoded path of a `file://` URL.
 fn file_of_url(source: &str) -> Result<PathBuf, ErrorKind> {
-    let refuse = |reason| ErrorKind::Source { reason };
-    let url = Url::parse(source).map_err(|_| refuse("it is no usable URL; write file:///absolute/path"))?;
-    url.to_file_path().map_err(|()| refuse("a file:// URL holds an absolute path and no host: file:///absolute/path"))
+    let Ok(url) = Url::parse(source) else {
+        return Err(ErrorKind::Source { reason: "it is not a usable URL; write file:///absolute/path" });
+    };
+    let reason = "a file:// URL contains an absolute path and no host: file:///absolute/path";
+    url.to_file_path().map_err(|()| ErrorKind::Source { reason })
 }
 
 #[cfg(test)]
@@ -260,11 +272,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_tilde_before_a_slash_is_a_home() {
+    fn only_a_tilde_before_a_slash_is_expanded() {
         let home = std::env::home_dir().unwrap();
         assert_eq!(expand_home("~/a.pth"), home.join("a.pth"));
         assert_eq!(expand_home("~"), home);
         assert_eq!(expand_home("~a.pth"), Path::new("~a.pth"));
         assert_eq!(expand_home("a/~/b"), Path::new("a/~/b"));
+    }
+
+    #[test]
+    fn the_read_me_lists_all_schemes() {
+        let page = include_str!("../README.md");
+        for scheme in CheckpointLoader::new().schemes() {
+            assert!(page.contains(&format!("`{scheme}://")), "README.md lacks {scheme}://");
+        }
     }
 }

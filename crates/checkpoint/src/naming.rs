@@ -1,4 +1,4 @@
-//! How the names of a state dict become those of a module: what is taken off, and which layout they have.
+//! How the names of a state dict become those of a module: wrappers that are removed, and the key mapping.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,16 +7,19 @@ use tch::Tensor;
 
 use crate::LoadOptions;
 use crate::error::ErrorKind;
-use crate::layout::{Layout, Renamed};
+use crate::key_match::{KeyMatch, Renamed};
 use crate::load::with_dot;
-use crate::value::Value;
+use crate::tensor_source::TensorSource;
 use crate::wrapper::{self, Unwrap};
 
-/// The names that a module has, and what else decides how those of a state dict are read.
+/// A tensor and its name after `revise_keys`.
+pub(crate) type NamedSource<'v> = (String, &'v TensorSource<'v>);
+
+/// The names of a module, and the options that decide how those of a state dict are read.
 pub(crate) struct Names<'a> {
     /// All tensors of the module.
     pub(crate) targets: HashMap<String, &'a Tensor>,
-    /// Those of them that a state dict may lack.
+    /// Those that a state dict may lack.
     optional: HashSet<String>,
     dialects: Vec<KeyDialect>,
     options: &'a LoadOptions,
@@ -25,16 +28,16 @@ pub(crate) struct Names<'a> {
 /// How the names of one state dict are read.
 #[derive(Debug, Default)]
 pub(crate) struct Naming {
-    unwrap: Option<Unwrap>,
-    pub(crate) layout: Layout,
+    unwrap: Unwrap,
+    pub(crate) key_match: KeyMatch,
 }
 
-/// What a naming would load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a naming would load. The greater one is better.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Outcome {
     /// Whether that is all of the module and of the state dict.
     pub(crate) complete: bool,
-    /// Tensors.
+    /// The number of tensors.
     pub(crate) count: usize,
 }
 
@@ -43,33 +46,35 @@ impl<'a> Names<'a> {
         let (mut targets, mut optional) = (HashMap::new(), HashSet::new());
         for (path, module) in named_modules(module) {
             let parts = Parts::of(module);
-            for (local, own) in parts.parameters.into_iter().chain(parts.buffers) {
+            for (local, tensor) in parts.parameters.into_iter().chain(parts.buffers) {
                 let name = join(&path, &local);
                 if module.may_be_absent(&local) {
                     optional.insert(name.clone());
                 }
-                targets.insert(name, own);
+                targets.insert(name, tensor);
             }
         }
         Self { targets, optional, dialects: module.key_dialects(), options }
     }
 
-    /// The name after `revise_keys`, of those under the prefix that was asked for.
+    /// The name after `revise_keys`; `None` if the key does not have the prefix.
     pub(crate) fn revised(&self, key: &str, prefix: &str) -> Option<String> {
-        key.strip_prefix(prefix).map(|name| self.options.revise_keys.apply(name))
+        let name = key.strip_prefix(prefix)?;
+        Some(self.options.revise_keys.apply(name))
     }
 
-    /// The prefix that was asked for.
+    /// The prefix in the options.
     pub(crate) fn prefix(&self) -> String {
         with_dot(self.options.prefix.as_deref())
     }
 
-    fn fits(&self, name: &str, value: &Value<'_>) -> bool {
-        self.targets.get(name).is_some_and(|target| value.has_shape_of(target))
+    /// Whether the module has a tensor of this name and of the source's shape.
+    pub(crate) fn fits(&self, name: &str, source: &TensorSource<'_>) -> bool {
+        self.targets.get(name).is_some_and(|target| source.has_shape_of(target))
     }
 
-    /// The naming of a state dict: names as they are, or, where nothing else makes everything fit, without wrappers.
-    pub(crate) fn naming(&self, named: &[(String, &Value<'_>)]) -> Result<(Naming, Outcome), ErrorKind> {
+    /// The naming of a state dict. Wrappers are removed only if everything fits then.
+    pub(crate) fn naming(&self, named: &[NamedSource<'_>]) -> Result<(Naming, Outcome), ErrorKind> {
         let mut first = None;
         let mut tried: Vec<Vec<String>> = Vec::new();
         for unwrap in Unwrap::all() {
@@ -77,56 +82,54 @@ impl<'a> Names<'a> {
             if tried.contains(&names) {
                 continue;
             }
-            let plain: Vec<&str> = names.iter().map(String::as_str).collect();
-            let fits = |index: usize, name: &str| named.get(index).is_some_and(|(_, value)| self.fits(name, value));
-            let layout = Layout::choose(&plain, self.dialects.clone(), self.options.dialect.as_deref(), fits)?;
-            let outcome = self.outcome(&layout, &plain, named);
-            let naming = Naming { unwrap: Some(unwrap).filter(|unwrap| *unwrap != Unwrap::Nothing), layout };
+            let key_match =
+                KeyMatch::choose(&names, self.dialects.clone(), self.options.dialect.as_deref(), |index, name| {
+                    self.fits(name, named[index].1)
+                })?;
+            let outcome = self.outcome(&key_match, &names, named);
+            let naming = Naming { unwrap, key_match };
             if outcome.complete {
                 return Ok((naming, outcome));
             }
             first.get_or_insert((naming, outcome));
             tried.push(names);
         }
-        Ok(first.unwrap_or_else(|| (Naming::default(), Outcome { complete: false, count: 0 })))
+        Ok(first.unwrap_or_default())
     }
 
-    fn outcome(&self, layout: &Layout, names: &[&str], named: &[(String, &Value<'_>)]) -> Outcome {
+    fn outcome(&self, key_match: &KeyMatch, names: &[String], named: &[NamedSource<'_>]) -> Outcome {
         let mut found = HashSet::new();
         let mut outcome = Outcome { complete: true, count: 0 };
-        for (name, (_, value)) in names.iter().zip(named) {
-            let Renamed::To(name) = layout.rename(name) else { continue };
-            let fits = self.fits(&name, value);
+        for (name, (_, source)) in names.iter().zip(named) {
+            let Renamed::To(name) = key_match.rename(name) else { continue };
+            let fits = self.fits(&name, source);
             outcome.count += usize::from(fits);
             outcome.complete &= fits && found.insert(name);
         }
-        let mut required = self.targets.keys().filter(|name| !self.optional.contains(*name));
-        outcome.complete &= required.all(|name| found.contains(name));
+        for name in self.targets.keys() {
+            outcome.complete &= self.optional.contains(name) || found.contains(name);
+        }
         outcome
     }
 
-    /// What would be loaded if only the tensors below `prefix` were taken.
-    pub(crate) fn below<'v>(
-        &self,
-        prefix: &str,
-        tensors: impl Iterator<Item = (&'v str, &'v Value<'v>)>,
-    ) -> Option<Outcome> {
-        let named: Vec<(String, &Value<'_>)> =
-            tensors.filter_map(|(key, value)| Some((self.revised(key, prefix)?, value))).collect();
-        self.naming(&named).ok().map(|(_, outcome)| outcome)
+    /// The outcome if only the tensors below `prefix` were loaded.
+    pub(crate) fn below<'v>(&self, prefix: &str, state_dict: &'v [(String, TensorSource<'v>)]) -> Option<Outcome> {
+        let named: Vec<_> =
+            state_dict.iter().filter_map(|(key, source)| Some((self.revised(key, prefix)?, source))).collect();
+        let (_, outcome) = self.naming(&named).ok()?;
+        Some(outcome)
     }
 }
 
 impl Naming {
     /// The name without wrappers.
     pub(crate) fn unwrapped(&self, name: &str) -> String {
-        self.unwrap.unwrap_or(Unwrap::Nothing).apply(name)
+        self.unwrap.apply(name)
     }
 
-    /// The wrappers that were taken off these names.
-    pub(crate) fn wrapper<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<String> {
-        self.unwrap?;
-        let pairs: Vec<(String, String)> = names.map(|name| (name.to_owned(), self.unwrapped(name))).collect();
+    /// The wrappers that are removed from these names.
+    pub(crate) fn wrapper(&self, named: &[NamedSource<'_>]) -> Option<String> {
+        let pairs: Vec<_> = named.iter().map(|(name, _)| (name.clone(), self.unwrapped(name))).collect();
         wrapper::describe(&pairs)
     }
 }

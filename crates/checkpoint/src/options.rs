@@ -1,4 +1,4 @@
-//! [`LoadOptions`]: what is taken from a checkpoint, and how.
+//! [`LoadOptions`]: what is loaded from a checkpoint, and how.
 
 use mmcv_pth::UnknownClasses;
 use mmcv_registry::Config;
@@ -6,32 +6,31 @@ use tch::Device;
 
 use crate::ReviseKeys;
 
-/// How a checkpoint is loaded.
+/// Options for loading a checkpoint.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// The entry of the file that holds the state dict, such as `ema_state_dict`, or `checkpoint.net` for one inside another.
-    /// Default: the first of `state_dict`, `model`, `ema` and `blobs` that holds tensors, else the whole file.
+    /// The entry of the file that contains the state dict, such as `ema_state_dict`, or `checkpoint.net` for a nested one.
+    /// Default: the first of `state_dict`, `model`, `ema` and `blobs` that contains tensors, else the whole file.
     pub entry: Option<String>,
-    /// Only the tensors whose names begin with this are taken, and it is removed, before `revise_keys`. A dot at its end
-    /// is added where it is missing. Default: all.
+    /// Load only tensors with this prefix, and remove it before `revise_keys`. A missing trailing dot is added. Default: all
+    /// tensors.
     pub prefix: Option<String>,
-    /// Renaming of the file's tensors. Default: a leading `module.` is removed.
+    /// Renames the file's tensors. Default: removes a leading `module.`.
     pub revise_keys: ReviseKeys,
-    /// The names that the file has, after `revise_keys`: one of the module's [`Module::key_dialects`]. Default: our own or a
-    /// dialect, each as it is or under `backbone.`, whichever fits best.
+    /// The dialect of the names in the file, after `revise_keys`: one of the module's [`Module::key_dialects`]. Default: the
+    /// module's own names or a dialect, without a prefix or under `backbone.`, whichever fits best.
     ///
     /// [`Module::key_dialects`]: mmcv_layers::Module::key_dialects
     pub dialect: Option<String>,
-    /// Whether every tensor of the module has to be in the file and the other way round. Where not, what does not fit is
-    /// left out and reported; that no parameter fits is an error all the same. Default: true.
+    /// Whether the file and the module must have exactly the same tensors. Otherwise, tensors that do not fit are skipped and
+    /// reported; it is still an error if no parameter fits. Default: true.
     pub strict: bool,
-    /// What happens to a tensor whose type is not the module's. Default: [`DtypePolicy::Cast`].
+    /// How tensors of another type than the module's are treated. Default: [`DtypePolicy::Cast`].
     pub dtype: DtypePolicy,
-    /// What happens to a class that the file names and that is on no list, where the file is opened for loading. Default: the
-    /// file is refused.
+    /// How unknown classes in the file are treated when the file is opened for loading. Default: the file is rejected.
     pub unknown_classes: UnknownClasses,
-    /// Where the module is moved before its tensors are written; the reference's `map_location`. Default: it stays where
-    /// it is, and tensors of any device are loaded into it.
+    /// The device to move the module to before its tensors are written; the reference's `map_location`. Default: the module
+    /// is not moved.
     pub device: Option<Device>,
 }
 
@@ -50,16 +49,16 @@ impl Default for LoadOptions {
     }
 }
 
-/// What happens to a tensor whose type is not the module's.
-#[derive(Default, Debug, Clone, Copy, PartialEq, Eq, Config)]
+/// How tensors of another type than the module's are treated.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Config)]
 pub enum DtypePolicy {
-    /// It does not fit, and is reported as mismatched.
+    /// They do not fit, and are reported as mismatched.
     Exact,
-    /// It is converted to the module's type, and reported as cast; the reference converts without a word.
+    /// They are converted to the module's type, and reported as cast; the reference converts silently.
     ///
-    /// Floats become floats of any size. What the module holds as integers or bools, such as the counters of batch norms,
-    /// comes from any type as long as its value stays exactly the same, and a single number may have the shape `[1]` in
-    /// place of `[]`. A complex number never becomes a real one.
+    /// Floats are cast between all sizes. Integers and bools, such as the counters of batch norms, are cast from any type
+    /// if every value is kept exactly, and a scalar may have the shape `[1]` instead of `[]`. Complex numbers are never
+    /// cast to real ones.
     #[default]
     Cast,
 }

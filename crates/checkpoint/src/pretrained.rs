@@ -11,16 +11,16 @@ use crate::{LoadOptions, load_checkpoint};
 pub struct PretrainedInit {
     /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
     pub checkpoint: String,
-    /// The prefix of the tensors that are taken, such as `backbone.`; it is removed. Null for all.
+    /// The prefix of the tensors to load, such as `backbone.`; it is removed. Null for all.
     #[config(default = None)]
     pub prefix: Option<String>,
-    /// Accepted for the reference's configs: weights go to where the module is.
+    /// Accepted for compatibility: the weights are loaded to the module's device.
     #[config(default = Some("cpu".to_owned()))]
     pub map_location: Option<String>,
 }
 
 impl Initializer for PretrainedInit {
-    /// Loads what fits, and warns of what does not.
+    /// Loads the tensors that fit, and logs a warning about the others.
     fn initialize(&self, module: &dyn Module) -> Result<()> {
         let options = LoadOptions { prefix: self.prefix.clone(), strict: false, ..LoadOptions::default() };
         match load_checkpoint(module, &self.checkpoint, &options) {
@@ -34,19 +34,19 @@ impl Initializer for PretrainedInit {
     }
 }
 
-/// The initializer, as it is registered.
+/// The registration of the initializer.
 pub const PRETRAINED: Spec<BuildInitializer> = Spec {
     group: "initializer",
-    doc: "Loads a checkpoint, after everything else is initialised.",
+    doc: "Loads a checkpoint, after everything else is initialized.",
     source: "mmengine PretrainedInit",
     fields: PretrainedInit::FIELDS,
     aliases: &["PretrainedInit"],
     ..Spec::new("Pretrained", |arguments, path| Ok(Box::new(PretrainedInit::decode(arguments, path)?)))
 };
 
-/// Adds `Pretrained` to the initializers of `init_cfg`; calling it again changes nothing.
+/// Registers `Pretrained` as an initializer of `init_cfg`. Further calls have no effect.
 ///
-/// The registry of `mmcv-models` does so when it is first used.
+/// The registry of `mmcv-models` does this when it is first used.
 pub fn register_pretrained() {
     if INITIALIZERS.get(PRETRAINED.name).is_none() {
         INITIALIZERS.replace(PRETRAINED);

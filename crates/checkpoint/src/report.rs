@@ -1,54 +1,55 @@
-//! [`LoadReport`]: what was loaded and what was not.
+//! [`LoadReport`]: what was loaded, and what was not.
 
 use std::fmt;
 
+use serde::Serialize;
 use tch::Tensor;
 
-use crate::proposal::{self, Proposal};
-use crate::tensor;
+use crate::dtype;
+use crate::suggestion::{self, Suggestion};
 
-/// Names that are shown of each group.
-const SHOWN: usize = 4;
+/// At most this many names of each group are shown.
+const MAX_SHOWN: usize = 4;
 
-/// What loading a state dict did, or would have done where it was refused, by the names of the module's tensors.
+/// The result of loading a state dict, or of an attempt that was refused, by the names of the module's tensors.
 ///
 /// Its text has a line for each group that is not empty: the number of names, and the first of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
-    /// Whether the tensors were written; false where loading was refused and nothing was.
+    /// Whether the tensors were written; false if loading was refused.
     pub written: bool,
     /// Tensors that were loaded, or would have been.
     pub loaded: Vec<String>,
     /// How many of `loaded` are parameters; the others are buffers.
     pub parameters: usize,
-    /// Those of `loaded` whose type is another in the file, and that were converted.
+    /// Those of `loaded` that were converted from another type.
     pub cast: Vec<Difference>,
     /// Tensors of the module that the state dict lacks.
     pub missing: Vec<String>,
     /// Tensors of the state dict that the module lacks.
     pub unexpected: Vec<String>,
-    /// Tensors whose shape or type is another in the state dict, and that were left as they are.
+    /// Tensors with another shape or type in the state dict, which were not loaded.
     pub mismatched: Vec<Difference>,
-    /// Tensors of the module that the state dict gave no value, and that need one: all of `missing`, and those of
-    /// `mismatched` that a checkpoint may not lack. What depends on them is random.
+    /// Required tensors of the module that were not loaded: all of `missing`, and those of `mismatched` that a checkpoint
+    /// may not lack. They keep their initial values.
     pub unset: Vec<String>,
-    /// Tensors of the state dict that belong to what stands on a backbone, where the module is the backbone alone.
+    /// Tensors of the state dict that belong to a head, if the module is a backbone alone.
     pub of_head: Vec<String>,
-    /// How the names in the state dict are made, such as `dialect torchvision`; `None` where they are the module's own.
+    /// The key mapping of the state dict, such as `dialect torchvision`; `None` for the module's own names.
     pub layout: Option<String>,
-    /// How many names the layout changed.
+    /// The number of names that the key mapping changed.
     pub rewritten: usize,
-    /// What programs put around a network and was taken off the names, such as ``prefix `_orig_mod.` ``.
+    /// The wrapper that was removed from the names, such as ``prefix `_orig_mod.` ``.
     pub wrapper: Option<String>,
-    /// Other options with which more tensors would be loaded; several of them load the same.
-    pub proposals: Vec<Proposal>,
-    /// The names of the classes that the file has beside its tensors; see
+    /// Options with which more tensors would be loaded. Several ones load the same number.
+    pub suggestions: Vec<Suggestion>,
+    /// The names of the classes in the file; see
     /// [`CheckpointFile::classes`](crate::CheckpointFile::classes).
     pub classes: Option<Vec<String>>,
 }
 
-/// A tensor whose shape or type is another in the state dict.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A tensor with another shape or type in the state dict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The name in the module.
     pub name: String,
@@ -56,14 +57,14 @@ pub struct Difference {
     pub expected: TensorType,
     /// Type and shape in the state dict.
     pub found: TensorType,
-    /// Whether a cast would make it fit: the shapes are the same, and the types are such that values keep their kind.
+    /// Whether a cast makes it fit: the shapes are the same, and [`DtypePolicy::Cast`](crate::DtypePolicy::Cast) allows it.
     pub castable: bool,
 }
 
 /// Type and shape of a tensor; its text is `float32 [64, 3, 7, 7]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TensorType {
-    /// torch's name of the type, or the word for a kind of tensor without plain elements: `sparse_coo`.
+    /// PyTorch's name of the type, or of a layout without plain elements: `sparse_coo`.
     pub dtype: String,
     /// The sizes; empty for a scalar.
     pub shape: Vec<i64>,
@@ -71,7 +72,10 @@ pub struct TensorType {
 
 impl TensorType {
     pub(crate) fn of(tensor: &Tensor) -> Self {
-        let dtype = tensor.f_kind().map_or_else(|_| "unknown".to_owned(), tensor::name);
+        let dtype = match tensor.f_kind() {
+            Ok(kind) => dtype::name(kind),
+            Err(_) => "unknown".to_owned(),
+        };
         Self { dtype, shape: tensor.size() }
     }
 }
@@ -83,13 +87,13 @@ impl fmt::Display for TensorType {
 }
 
 impl LoadReport {
-    /// Whether every tensor of the module is in the state dict and the other way round.
+    /// Whether the module and the state dict have exactly the same tensors.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
     }
 
-    /// How many tensors the module has.
+    /// The number of tensors of the module.
     #[must_use]
     pub fn total(&self) -> usize {
         self.loaded.len() + self.missing.len() + self.mismatched.len()
@@ -109,47 +113,62 @@ impl fmt::Display for LoadReport {
         if !self.written && !self.loaded.is_empty() && self.parameters == 0 {
             write!(f, ", none of which is a parameter")?;
         }
-        proposal::describe(f, &self.proposals)?;
-        group(f, "of a head that the network does not have", &self.of_head, String::clone)?;
-        group(f, "missing", &self.missing, String::clone)?;
-        group(f, "unexpected", &self.unexpected, String::clone)?;
-        group(f, "mismatched", &self.mismatched, |Difference { name, expected, found, .. }| {
-            format!("{name}: {expected} in the network, {found} in the file")
-        })?;
-        let castable = self.mismatched.iter().filter(|difference| difference.castable).count();
+        suggestion::describe(f, &self.suggestions)?;
+        group(f, "of a head that the network does not have", &self.of_head)?;
+        group(f, "missing", &self.missing)?;
+        group(f, "unexpected", &self.unexpected)?;
+        self.describe_mismatches(f)?;
+        self.describe_casts(f)
+    }
+}
+
+impl LoadReport {
+    fn describe_mismatches(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Vec::new();
+        let mut castable = 0;
+        for Difference { name, expected, found, castable: is_castable } in &self.mismatched {
+            lines.push(format!("{name}: {expected} in the network, {found} in the file"));
+            castable += usize::from(*is_castable);
+        }
+        group(f, "mismatched", &lines)?;
         if castable > 0 {
             write!(f, "\n{castable} of these would be converted with the dtype policy `cast`")?;
         }
-        let mut types: Vec<String> = Vec::new();
+        Ok(())
+    }
+
+    /// A line for each type in the file.
+    fn describe_casts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         for difference in &self.cast {
             let from = difference.cast_from();
-            if !types.contains(&from) {
-                types.push(from);
+            match groups.iter_mut().find(|(known, _)| *known == from) {
+                Some((_, names)) => names.push(difference.name.clone()),
+                None => groups.push((from, vec![difference.name.clone()])),
             }
         }
-        for from in types {
-            let cast: Vec<_> = self.cast.iter().filter(|difference| difference.cast_from() == from).collect();
-            group(f, &format!("cast from {from}"), &cast, |difference| difference.name.clone())?;
+        for (from, names) in groups {
+            group(f, &format!("cast from {from}"), &names)?;
         }
         Ok(())
     }
 }
 
 impl Difference {
-    /// What the file has: its type, and its shape where that is another too.
+    /// The type in the file, with the shape if that differs too.
     fn cast_from(&self) -> String {
         if self.expected.shape == self.found.shape { self.found.dtype.clone() } else { self.found.to_string() }
     }
 }
 
-/// A line with the number of items, and the first of them.
-fn group<T>(f: &mut fmt::Formatter<'_>, what: &str, items: &[T], text: impl Fn(&T) -> String) -> fmt::Result {
+/// Writes a line with the number of items and the first of them.
+fn group(f: &mut fmt::Formatter<'_>, title: &str, items: &[String]) -> fmt::Result {
     if items.is_empty() {
         return Ok(());
     }
-    let shown: Vec<_> = items.iter().take(SHOWN).map(text).collect();
-    let more = if items.len() > SHOWN { ", ..." } else { "" };
-    write!(f, "\n{} {what} ({}{more})", items.len(), shown.join(", "))
+    let shown = &items[..items.len().min(MAX_SHOWN)];
+    let more = if items.len() > MAX_SHOWN { ", ..." } else { "" };
+    write!(f, "\n{} {title} ({}{more})", items.len(), shown.join(", "))
 }
 
 #[cfg(test)]
@@ -157,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_group_is_a_line_and_long_ones_are_cut() {
+    fn each_group_is_a_line_and_long_ones_are_truncated() {
         let names = |count: usize| (0..count).map(|index| format!("k{index}")).collect();
         let difference = Difference {
             name: "w".to_owned(),

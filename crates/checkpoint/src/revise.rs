@@ -6,72 +6,84 @@ use crate::{Error, error::ErrorKind};
 
 /// Pairs of a regular expression and its replacement, applied in order to the name of each tensor.
 ///
-/// Replacements may refer to groups as in Python: `\1`, `\g<1>`, `\g<name>`. The default removes a leading `module.`, which
+/// Replacements refer to groups as in Python: `\1`, `\g<1>`, `\g<name>`. The default removes a leading `module.`, which
 /// data-parallel training adds. Reference: `revise_keys` of mmengine's `load_checkpoint`.
 #[derive(Debug, Clone)]
 pub struct ReviseKeys(Vec<(Regex, String)>);
 
 impl ReviseKeys {
-    /// The given pairs, instead of the default.
+    /// Uses these pairs instead of the default.
     ///
     /// # Errors
-    /// Where a pattern is no regular expression. Look-around and back-references in the pattern are not supported.
+    /// Returns an error if a pattern is not a regular expression. Look-around and back-references in patterns are not
+    /// supported.
     pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
-        let compile = |(pattern, replacement): (&str, &str)| match Regex::new(pattern) {
-            Ok(regex) => Ok((regex, from_python(replacement))),
-            Err(error) => {
-                let reason = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-                Err(Error::new("", ErrorKind::Pattern { pattern: pattern.to_owned(), reason }))
+        let mut compiled = Vec::new();
+        for (pattern, replacement) in pairs {
+            match Regex::new(pattern) {
+                Ok(regex) => compiled.push((regex, from_python(replacement))),
+                Err(error) => {
+                    let reason = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+                    return Err(Error::new("", ErrorKind::Pattern { pattern: pattern.to_owned(), reason }));
+                }
             }
-        };
-        pairs.into_iter().map(compile).collect::<Result<_, _>>().map(Self)
+        }
+        Ok(Self(compiled))
     }
 
     /// The name after all replacements.
     #[must_use]
     pub fn apply(&self, name: &str) -> String {
-        self.0.iter().fold(name.to_owned(), |name, (regex, replacement)| {
-            regex.replace_all(&name, replacement.as_str()).into_owned()
-        })
+        let mut name = name.to_owned();
+        for (regex, replacement) in &self.0 {
+            name = regex.replace_all(&name, replacement.as_str()).into_owned();
+        }
+        name
     }
 }
 
 impl Default for ReviseKeys {
     fn default() -> Self {
-        Self(Regex::new(r"^module\.").map(|regex| vec![(regex, String::new())]).unwrap_or_default())
+        match Regex::new(r"^module\.") {
+            Ok(regex) => Self(vec![(regex, String::new())]),
+            Err(_) => Self(Vec::new()),
+        }
     }
 }
 
-/// Python's `\1`, `\g<1>` and `\g<name>` as the `regex` crate's `${1}` and `${name}`; a dollar sign stays one.
+/// Converts Python's `\1`, `\g<1>` and `\g<name>` to `${1}` and `${name}` of the `regex` crate. A dollar sign is kept.
 fn from_python(replacement: &str) -> String {
     let mut converted = String::new();
     let mut rest = replacement;
     while let Some(character) = rest.chars().next() {
-        let after = rest.get(character.len_utf8()..).unwrap_or_default();
-        let group = after.strip_prefix("g<").and_then(|named| named.split_once('>'));
-        let digits = after.len() - after.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
-        rest = match (character, group) {
-            ('\\', Some((name, after))) => {
-                converted.push_str(&format!("${{{name}}}"));
-                after
-            }
-            ('\\', None) if digits > 0 => {
-                let (number, after) = after.split_at(digits);
-                converted.push_str(&format!("${{{number}}}"));
-                after
-            }
-            ('\\', None) => after.strip_prefix('\\').inspect(|_| converted.push('\\')).unwrap_or(after),
-            ('$', _) => {
-                converted.push_str("$$");
-                after
-            }
-            _ => {
-                converted.push(character);
-                after
-            }
-        };
+        rest = &rest[character.len_utf8()..];
+        match character {
+            '$' => converted.push_str("$$"),
+            '\\' => match split_group(rest) {
+                Some((group, after)) => {
+                    converted.push_str(&format!("${{{group}}}"));
+                    rest = after;
+                }
+                None => {
+                    if let Some(after) = rest.strip_prefix('\\') {
+                        converted.push('\\');
+                        rest = after;
+                    }
+                }
+            },
+            _ => converted.push(character),
+        }
     }
     converted
+}
+
+/// The number or name of a group after a backslash, and the rest of the text.
+fn split_group(text: &str) -> Option<(&str, &str)> {
+    if let Some(named) = text.strip_prefix("g<") {
+        return named.split_once('>');
+    }
+    let digits = text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
+    if digits == 0 { None } else { Some(text.split_at(digits)) }
 }
 
 #[cfg(test)]
@@ -79,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_are_written_as_in_python() {
+    fn replacements_use_pythons_syntax() {
         let revise = ReviseKeys::new([(r"^layer(\d)\.(?P<rest>.*)", r"stage\1.\g<rest>"), ("x", "$1")]).unwrap();
         assert_eq!(revise.apply("layer3.0.weight"), "stage3.0.weight");
         assert_eq!(revise.apply("x"), "$1");
@@ -92,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_pattern_is_named() {
+    fn a_malformed_pattern_is_reported() {
         let error = ReviseKeys::new([("(", "")]).unwrap_err().to_string();
         assert!(error.contains("revise_keys: \"(\" is no regular expression"), "{error}");
     }

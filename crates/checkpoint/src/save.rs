@@ -1,4 +1,4 @@
-//! [`save_checkpoint`]: a module with the state of its training, in a file that PyTorch reads.
+//! [`save_checkpoint`]: a module and the state of its training, in a file that PyTorch reads.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,32 +9,31 @@ use serde_json::{Map, Value as JsonValue, json};
 use tch::Tensor;
 
 use crate::error::ErrorKind;
-use crate::{Error, tensor};
+use crate::{Error, dtype};
 
-/// What is saved beside the weights.
+/// What is saved with the weights.
 #[derive(Debug, Default)]
 pub struct SaveOptions {
-    /// The entry `meta`: anything that JSON has. mmengine's runner resumes a training where it finds `epoch` and `iter`.
+    /// The entry `meta`. mmengine's runner resumes training if it has `epoch` and `iter`.
     pub meta: Map<String, JsonValue>,
-    /// The entry `optimizer`: a mapping with `state` and `param_groups`, as of an optimiser's `state_dict()`. Where
-    /// `params` of the groups and the keys of `state` are the same texts, such as the names of the parameters, PyTorch's
-    /// optimisers load it.
+    /// The entry `optimizer`: a mapping with `state` and `param_groups`, like an optimizer's `state_dict()`. PyTorch's
+    /// optimizers load it if `params` of the groups and the keys of `state` are the same strings, such as the names of the
+    /// parameters.
     pub optimizer: Option<State>,
-    /// Further entries of the file, in order. `message_hub`, which mmengine's runner wants to find, is added where it
-    /// is not among them.
+    /// More entries of the file, in order. `message_hub`, which mmengine's runner expects, is added if it is missing.
     pub entries: Vec<(String, State)>,
 }
 
-/// A tree of tensors and of what JSON has.
+/// A tree of tensors and JSON values.
 #[derive(Debug)]
 pub enum State {
     /// A tensor.
     Tensor(Tensor),
-    /// Anything without tensors.
+    /// A value without tensors.
     Json(JsonValue),
     /// A list.
     List(Vec<State>),
-    /// A mapping, in this order.
+    /// A mapping, in order.
     Mapping(Vec<(String, State)>),
 }
 
@@ -59,72 +58,90 @@ impl From<JsonValue> for State {
 
 /// Saves `module` as a `.pth` file `{meta, state_dict, optimizer, ...}` that `torch.load(weights_only=True)` reads.
 ///
-/// Order, shared memory and `_metadata` of the state dict are kept. The file appears under its name only when it is
-/// complete. A copy of all tensors is held in memory meanwhile.
+/// Order, shared memory and `_metadata` of the state dict are kept. The file gets its name only once it is complete. All
+/// tensors are copied in memory meanwhile.
 ///
 /// # Errors
-/// Where the file cannot be written, or a tensor has a type that it cannot hold.
+/// Returns an error if the file cannot be written, or if the format does not have the type of a tensor.
 ///
 /// Reference: `mmengine.runner.save_checkpoint`.
 pub fn save_checkpoint(module: &dyn Module, file: impl AsRef<Path>, options: &SaveOptions) -> Result<(), Error> {
     let file = file.as_ref();
-    let save = || {
-        let mut buffers = Buffers::default();
-        let state_dict = module.state_dict();
-        for (name, tensor) in &state_dict {
-            buffers.add(name, tensor)?;
-        }
-        let others = options.optimizer.iter().map(|state| ("optimizer", state));
-        let others: Vec<_> = others.chain(options.entries.iter().map(|(key, state)| (key.as_str(), state))).collect();
-        for (key, state) in &others {
-            buffers.add_all(key, state)?;
-        }
-        let weights = state_dict.iter().map(|(name, tensor)| Ok((name.clone(), buffers.item(name, tensor)?)));
-        let weights =
-            Item::Mapping { entries: weights.collect::<Result<_, ErrorKind>>()?, metadata: Some(versions(module)) };
-        let mut root = vec![
-            ("meta".to_owned(), Item::Json(JsonValue::Object(options.meta.clone()))),
-            ("state_dict".to_owned(), weights),
-        ];
-        if !others.iter().any(|(key, _)| *key == "message_hub") {
-            let empty = json!({"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}});
-            root.push(("message_hub".to_owned(), empty.into()));
-        }
-        for (key, state) in &others {
-            root.push(((*key).to_owned(), buffers.tree(key, state)?));
-        }
-        write_pth(file, &Item::mapping(root)).map_err(ErrorKind::from)
-    };
-    save().map_err(|kind| Error::new(&file.display().to_string(), kind))
+    save(module, file, options).map_err(|kind| Error::new(&file.display().to_string(), kind))
 }
 
-/// The `_metadata` of a state dict: versions of the modules' own formats, 2 where `num_batches_tracked` is counted.
+fn save(module: &dyn Module, file: &Path, options: &SaveOptions) -> Result<(), ErrorKind> {
+    let state_dict = module.state_dict();
+    let mut others: Vec<(&str, &State)> = Vec::new();
+    if let Some(optimizer) = &options.optimizer {
+        others.push(("optimizer", optimizer));
+    }
+    for (key, state) in &options.entries {
+        others.push((key, state));
+    }
+    let mut buffers = Buffers::default();
+    for (name, tensor) in &state_dict {
+        buffers.add(name, tensor)?;
+    }
+    for (key, state) in &others {
+        buffers.add_all(key, state)?;
+    }
+
+    let mut weights = Vec::new();
+    for (name, tensor) in &state_dict {
+        weights.push((name.clone(), buffers.item(name, tensor)?));
+    }
+    let mut root = vec![
+        ("meta".to_owned(), Item::Json(JsonValue::Object(options.meta.clone()))),
+        ("state_dict".to_owned(), Item::Mapping { entries: weights, metadata: Some(versions(module)) }),
+    ];
+    if !others.iter().any(|(key, _)| *key == "message_hub") {
+        let empty = json!({"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}});
+        root.push(("message_hub".to_owned(), empty.into()));
+    }
+    for (key, state) in others {
+        root.push((key.to_owned(), buffers.tree(key, state)?));
+    }
+    Ok(write_pth(file, &Item::mapping(root))?)
+}
+
+/// The `_metadata` of a state dict: the version of each module's format, 2 for those that have `num_batches_tracked`.
 fn versions(module: &dyn Module) -> JsonValue {
-    let version = |class: &[&str]| if class.iter().any(|name| COUNTING.contains(name)) { 2 } else { 1 };
-    let modules = named_modules(module).into_iter();
-    modules.map(|(path, module)| (path, json!({"version": version(module.class())}))).collect()
+    let mut versions = Map::new();
+    for (path, module) in named_modules(module) {
+        let counts = module.class().iter().any(|name| COUNTING.contains(name));
+        versions.insert(path, json!({"version": if counts { 2 } else { 1 }}));
+    }
+    versions.into()
 }
 
-/// Base classes of norms that count batches.
+/// The base classes of norms that count batches.
 const COUNTING: [&str; 2] = ["_BatchNorm", "_InstanceNorm"];
 
-/// The bytes of tensors, by where their elements lie: what shares memory is held, and written, once.
+/// The bytes of tensors, by the place of their elements: shared memory is copied and written once.
 #[derive(Default)]
 struct Buffers(HashMap<Place, Vec<u8>>);
 
-/// Address, elements, strides and type.
+/// Address, sizes, strides and type.
 type Place = (usize, Vec<i64>, Vec<i64>, Dtype);
 
 impl Buffers {
     fn add_all(&mut self, name: &str, state: &State) -> Result<(), ErrorKind> {
         match state {
-            State::Tensor(tensor) => self.add(name, tensor),
-            State::Json(_) => Ok(()),
-            State::List(states) => states.iter().try_for_each(|state| self.add_all(name, state)),
+            State::Tensor(tensor) => self.add(name, tensor)?,
+            State::Json(_) => {}
+            State::List(states) => {
+                for state in states {
+                    self.add_all(name, state)?;
+                }
+            }
             State::Mapping(entries) => {
-                entries.iter().try_for_each(|(key, state)| self.add_all(&format!("{name}.{key}"), state))
+                for (key, state) in entries {
+                    self.add_all(&format!("{name}.{key}"), state)?;
+                }
             }
         }
+        Ok(())
     }
 
     fn add(&mut self, name: &str, tensor: &Tensor) -> Result<(), ErrorKind> {
@@ -141,34 +158,49 @@ impl Buffers {
 
     fn item(&self, name: &str, tensor: &Tensor) -> Result<Item<'_>, ErrorKind> {
         let place = place(name, tensor)?;
-        let refuse = |reason: String| ErrorKind::Tensor { name: name.to_owned(), reason };
-        let bytes = self.0.get(&place).ok_or_else(|| refuse("it changed while it was saved".to_owned()))?;
+        let Some(bytes) = self.0.get(&place) else {
+            return Err(unsupported(name, "it was changed while it was saved"));
+        };
         let shape: Vec<u64> = tensor.size().iter().map(|size| u64::try_from(*size).unwrap_or(0)).collect();
-        Ok(TensorData::new(place.3, &shape, bytes).map_err(|kind| refuse(kind.to_string()))?.into())
+        match TensorData::new(place.3, &shape, bytes) {
+            Ok(data) => Ok(data.into()),
+            Err(kind) => Err(unsupported(name, kind.to_string())),
+        }
     }
 
     fn tree(&self, name: &str, state: &State) -> Result<Item<'_>, ErrorKind> {
-        Ok(match state {
-            State::Tensor(tensor) => self.item(name, tensor)?,
-            State::Json(value) => Item::Json(value.clone()),
+        match state {
+            State::Tensor(tensor) => self.item(name, tensor),
+            State::Json(value) => Ok(Item::Json(value.clone())),
             State::List(states) => {
-                Item::List(states.iter().map(|state| self.tree(name, state)).collect::<Result<_, _>>()?)
+                let mut items = Vec::new();
+                for state in states {
+                    items.push(self.tree(name, state)?);
+                }
+                Ok(Item::List(items))
             }
             State::Mapping(entries) => {
-                let item =
-                    |(key, state): &(String, State)| Ok((key.clone(), self.tree(&format!("{name}.{key}"), state)?));
-                Item::mapping(entries.iter().map(item).collect::<Result<Vec<_>, ErrorKind>>()?)
+                let mut items = Vec::new();
+                for (key, state) in entries {
+                    items.push((key.clone(), self.tree(&format!("{name}.{key}"), state)?));
+                }
+                Ok(Item::mapping(items))
             }
-        })
+        }
     }
 }
 
 fn place(name: &str, tensor: &Tensor) -> Result<Place, ErrorKind> {
-    let refuse = |reason| ErrorKind::Tensor { name: name.to_owned(), reason };
     if !tensor.defined() || tensor.is_sparse() {
-        return Err(refuse("only tensors with plain elements can be saved".to_owned()));
+        return Err(unsupported(name, "only dense tensors can be saved"));
     }
     let kind = tensor.f_kind()?;
-    let dtype = tensor::dtype(kind).ok_or_else(|| refuse(format!("the type {kind:?} cannot be saved")))?;
+    let Some(dtype) = dtype::dtype(kind) else {
+        return Err(unsupported(name, format!("the type {kind:?} cannot be saved")));
+    };
     Ok((tensor.data_ptr() as usize, tensor.size(), tensor.stride(), dtype))
+}
+
+fn unsupported(name: &str, reason: impl Into<String>) -> ErrorKind {
+    ErrorKind::Tensor { name: name.to_owned(), reason: reason.into() }
 }

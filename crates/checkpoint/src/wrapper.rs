@@ -1,66 +1,79 @@
 //! Names that programs put around a module: `_orig_mod` of `torch.compile`, `module` of parallel training, and others.
 
-/// Parts of a name that are never those of a network, wherever they stand: those of `torch.compile`, FSDP, Lightning
-/// Fabric and activation checkpointing.
-const MARKED: [&str; 5] =
+/// Parts of a name that no network uses: those of `torch.compile`, FSDP, Lightning Fabric and activation checkpointing.
+const MARKERS: [&str; 5] =
     ["_orig_mod", "_fsdp_wrapped_module", "_fpw_module", "_forward_module", "_checkpoint_wrapped_module"];
-/// Parts that a network may have itself, which wrappers put in front: those of Lightning, and of DeepSpeed and other
-/// parallel training.
+/// Leading parts that networks may use themselves: those of Lightning, and of DeepSpeed and other parallel training.
 const LEADING: [&str; 2] = ["model", "module"];
-/// So many of them at most.
-const MOST_LEADING: usize = 3;
+/// The maximum number of leading parts.
+const MAX_LEADING: usize = 3;
 
-/// Which parts of names are taken off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which parts of names are removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Unwrap {
-    /// None.
-    Nothing,
-    /// Those that no network has, and so many of the others at the beginning.
+    #[default]
+    None,
+    /// The markers, and at most this many leading parts.
     Leading(usize),
-    /// Also `module` inside a name, of networks whose parts were wrapped one by one.
+    /// Also `module` inside a name, for networks whose parts were wrapped one by one.
     Anywhere,
 }
 
 impl Unwrap {
-    /// All, the least first.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let leading = (0..=MOST_LEADING).map(Self::Leading);
-        std::iter::once(Self::Nothing).chain(leading).chain([Self::Anywhere])
+    /// All variants; those that remove the least come first.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = vec![Self::None];
+        all.extend((0..=MAX_LEADING).map(Self::Leading));
+        all.push(Self::Anywhere);
+        all
     }
 
-    /// The name without these parts; its last part always stays.
+    /// The name without these parts. Its last part is kept.
     pub(crate) fn apply(self, name: &str) -> String {
-        let most = match self {
-            Self::Nothing => return name.to_owned(),
-            Self::Leading(most) => most,
-            Self::Anywhere => MOST_LEADING,
+        let max_leading = match self {
+            Self::None => return name.to_owned(),
+            Self::Leading(max) => max,
+            Self::Anywhere => MAX_LEADING,
         };
-        let mut parts: Vec<&str> = name.split('.').collect();
-        let last = parts.pop();
-        parts.retain(|part| !MARKED.contains(part));
-        let leading = parts.iter().take_while(|part| LEADING.contains(part)).count().min(most);
-        parts.drain(..leading);
-        if self == Self::Anywhere {
-            parts.retain(|part| *part != "module");
+        let mut kept = Vec::new();
+        let mut leading = 0;
+        let mut parts = name.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let is_last = parts.peek().is_none();
+            if !is_last && MARKERS.contains(&part) {
+                continue;
+            }
+            if !is_last && kept.is_empty() && leading < max_leading && LEADING.contains(&part) {
+                leading += 1;
+                continue;
+            }
+            if !is_last && self == Self::Anywhere && part == "module" {
+                continue;
+            }
+            kept.push(part);
         }
-        parts.extend(last);
-        parts.join(".")
+        kept.join(".")
     }
 }
 
-/// What was taken off, in words: the beginning that all names have lost, or else the parts that some have.
+/// Describes what was removed: the prefix that all names have lost, or else the parts that some have. Each pair is a name
+/// before and after.
 pub(crate) fn describe(pairs: &[(String, String)]) -> Option<String> {
-    let mut changed = pairs.iter().filter(|(wrapped, name)| wrapped != name).peekable();
-    let (wrapped, name) = changed.peek()?;
-    if let Some(first) = wrapped.strip_suffix(name.as_str()).filter(|first| !first.is_empty())
-        && pairs.iter().all(|(wrapped, name)| wrapped.strip_suffix(name.as_str()) == Some(first))
+    let (wrapped, name) = pairs.iter().find(|(wrapped, name)| wrapped != name)?;
+    if let Some(prefix) = wrapped.strip_suffix(name.as_str())
+        && pairs.iter().all(|(wrapped, name)| wrapped.strip_suffix(name.as_str()) == Some(prefix))
     {
-        return Some(format!("prefix `{first}`"));
+        return Some(format!("prefix `{prefix}`"));
     }
     let mut parts: Vec<&str> = Vec::new();
-    for part in changed.flat_map(|(wrapped, _)| wrapped.split('.')) {
-        if (MARKED.contains(&part) || LEADING.contains(&part)) && !parts.contains(&part) {
-            parts.push(part);
+    for (wrapped, name) in pairs {
+        if wrapped == name {
+            continue;
+        }
+        for part in wrapped.split('.') {
+            if (MARKERS.contains(&part) || LEADING.contains(&part)) && !parts.contains(&part) {
+                parts.push(part);
+            }
         }
     }
     let parts: Vec<String> = parts.iter().map(|part| format!("`{part}.`")).collect();
@@ -72,9 +85,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrappers_are_taken_off_wherever_they_stand() {
+    fn wrappers_are_removed_wherever_they_are() {
         for (name, unwrap, expected) in [
-            ("_orig_mod.conv1.weight", Unwrap::Nothing, "_orig_mod.conv1.weight"),
+            ("_orig_mod.conv1.weight", Unwrap::None, "_orig_mod.conv1.weight"),
             ("_orig_mod.conv1.weight", Unwrap::Leading(0), "conv1.weight"),
             ("backbone._orig_mod.conv1.weight", Unwrap::Leading(0), "backbone.conv1.weight"),
             ("layer1._fsdp_wrapped_module._fpw_module.0.conv1.bias", Unwrap::Leading(0), "layer1.0.conv1.bias"),
@@ -91,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_off_is_told() {
-        let said = |names: &[&str]| {
+    fn removed_wrappers_are_described() {
+        let described = |names: &[&str]| {
             let pair = |name: &&str| ((*name).to_owned(), Unwrap::Leading(3).apply(name));
             describe(&names.iter().map(pair).collect::<Vec<_>>())
         };
-        assert_eq!(said(&["model._orig_mod.a.weight", "model._orig_mod.b"]).unwrap(), "prefix `model._orig_mod.`");
-        assert_eq!(said(&["a._orig_mod.weight", "model.b"]).unwrap(), "`_orig_mod.`, `model.`");
-        assert_eq!(said(&["a.weight"]), None);
+        assert_eq!(described(&["model._orig_mod.a.weight", "model._orig_mod.b"]).unwrap(), "prefix `model._orig_mod.`");
+        assert_eq!(described(&["a._orig_mod.weight", "model.b"]).unwrap(), "`_orig_mod.`, `model.`");
+        assert_eq!(described(&["a.weight"]), None);
     }
 }

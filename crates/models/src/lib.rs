@@ -40,7 +40,7 @@ pub use resnet::{
 };
 pub use resnext::{ResNeXt, ResNeXtConfig, resnext};
 pub use vgg::{VGG, VGGConfig};
-pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
+pub use zoo::{Pretrained, Published, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry, zoo_entry_of_file};
 
 /// The default registry, with the types of this crate, of `mmcv-bricks` and of `mmcv-layers`. What is added to it is not in
 /// the registries of those crates.

@@ -1,94 +1,110 @@
-//! Bundles: a folder with verified files for machines without internet.
+//! Bundles: folders with verified files for machines without internet access.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cache::Entry;
-use crate::digest::{self, Digest};
+use crate::cache::entry::{Cached, Entry};
+use crate::digest;
 use crate::error::Error;
-use crate::fetch::{copy, subject};
-use crate::json;
-use crate::lock::{Lock, LockedFile};
+use crate::fetch::{context, copy};
 use crate::options::FetchOptions;
+use crate::redact::redact;
 use crate::resolve::Resolved;
-use crate::source::redact;
-use crate::tables;
-use crate::zoo::Zoo;
+use crate::scheme::Table;
+use crate::tables::json;
+use crate::tables::lockfile::{LockedFile, Lockfile};
+use crate::zoo::{Zoo, split_scheme};
 
-/// The user's table of a bundle: names that the published one lacks.
+/// The bundle's table of the user's names.
 const TABLE: &str = "open_mmlab.json";
 
 impl Zoo {
-    /// Fetches the files of these names and copies them into `folder`, with a lock file that has their whole digests.
-    /// What an earlier call has put there stays.
+    /// Fetches the files of these names and copies them into `folder`, with a lockfile of their whole digests. Files of
+    /// earlier calls are kept.
     ///
-    /// On another machine the folder serves as cache folder (`MMCV_HOME=FOLDER`, with `MMCV_OFFLINE=1` also on one that is
+    /// On another machine the folder serves as cache folder (`MMCV_HOME=FOLDER`; with `MMCV_OFFLINE=1` it may be
     /// read-only) or as mirror (`MMCV_MIRRORS=https://=file:///FOLDER/`).
     ///
     /// # Errors
-    /// As [`fetch`](Self::fetch), and the folder cannot be written or has a lock file that cannot be read.
-    pub fn bundle(&self, folder: &Path, names: &[&str], options: &FetchOptions<'_>) -> Result<Vec<LockedFile>, Error> {
+    /// Returns an error under the same conditions as [`fetch`](Self::fetch), if the folder cannot be written, or if its
+    /// lockfile cannot be read.
+    pub fn bundle(
+        &self,
+        folder: &Path,
+        sources: &[&str],
+        options: &FetchOptions<'_>,
+    ) -> Result<Vec<LockedFile>, Error> {
         let absolute = std::path::absolute(folder).map_err(|error| Error::io("find", folder, error))?;
         fs::create_dir_all(&absolute).map_err(|error| Error::io("create the folder", &absolute, error))?;
-        let mut lock = Lock::read(&absolute)?.unwrap_or_default();
-        let mut table = json::read(&absolute.join(TABLE))?.unwrap_or_default();
+        let mut lockfile = Lockfile::read(&absolute)?.unwrap_or_default();
+        let table_file = absolute.join(TABLE);
+        let mut table: Table = json::read(&table_file)?.unwrap_or_default();
         let mut added = Vec::new();
-        for name in names {
-            let locked = self.put(&absolute, name, options)?;
-            if let Some((name, value)) = self.own_entry(name)? {
+        for source in sources {
+            let resolved = self.resolve(source)?;
+            let file = self.fetch(source, options)?;
+            let locked = self
+                .add_to_bundle(&absolute, source, &resolved, &file)
+                .map_err(|error| error.about(&context(source, &resolved)))?;
+            if let Some((name, value)) = self.user_name(source)? {
                 table.insert(name, value);
             }
-            lock.add(locked.clone());
+            lockfile.add(locked.clone());
             added.push(locked);
         }
         if !table.is_empty() {
-            let file = absolute.join(TABLE);
-            fs::write(&file, format!("{:#}\n", Value::Object(table)))
-                .map_err(|error| Error::io("write", &file, error))?;
+            let text = format!("{:#}\n", Value::Object(table.into_iter().collect()));
+            fs::write(&table_file, text).map_err(|error| Error::io("write", &table_file, error))?;
         }
-        lock.write(&absolute)?;
+        lockfile.write(&absolute)?;
         Ok(added)
     }
 
-    /// Fetches one file and copies it to the same place in the bundle.
-    fn put(&self, folder: &Path, name: &str, options: &FetchOptions<'_>) -> Result<LockedFile, Error> {
-        let resolved = self.resolve(name)?;
-        let file = self.fetch(name, options)?;
-        let inside: PathBuf = file.strip_prefix(&self.home).unwrap_or(&file).to_owned();
-        let put = || {
-            let full = digest::of_file(&file).map_err(|error| Error::io("read", &file, error))?;
-            let expected = Digest::whole(&full);
-            let entry = Entry::at(folder, folder.join(&inside), Some(expected.clone()));
-            let guard = entry.lock(&self.network)?;
-            if entry.check(Some(&expected))? != crate::cache::Cached::Good {
-                entry.remove()?;
-                copy(&entry, &guard, &file, Some(&expected), &FetchOptions::default())?;
+    /// Copies a fetched file to the same place in the bundle.
+    fn add_to_bundle(
+        &self,
+        folder: &Path,
+        source: &str,
+        resolved: &Resolved,
+        file: &Path,
+    ) -> Result<LockedFile, Error> {
+        let relative: PathBuf = file.strip_prefix(self.home()).unwrap_or(file).to_owned();
+        let sha256 = digest::of_file(file).map_err(|error| Error::io("read", file, error))?;
+        let entry = Entry::at(folder, folder.join(&relative), Some(sha256.clone()));
+        let guard = entry.lock(self.network())?;
+        if entry.check(Some(&sha256))? != Cached::Good {
+            entry.remove()?;
+            copy(&entry, &guard, file, Some(&sha256), &FetchOptions::default())?;
+        }
+        let size = fs::metadata(&entry.path).map_err(|error| Error::io("read", &entry.path, error))?.len();
+        let mut locked = LockedFile { name: redact(source), url: None, url_sha256: None, path: relative, sha256, size };
+        if let Resolved::Url(url) = resolved {
+            let identity = url.identity();
+            let shown = redact(&identity);
+            if shown != identity {
+                locked.url_sha256 = Some(digest::of_text(&identity).into());
             }
-            let size = fs::metadata(&entry.path).map_err(|error| Error::io("read", &entry.path, error))?.len();
-            let identity = match &resolved {
-                Resolved::Url(url) => Some(url.identity()),
-                Resolved::Path(_) => None,
-            };
-            let url = identity.as_deref().map(redact);
-            let url_sha256 =
-                identity.filter(|identity| Some(identity) != url.as_ref()).map(|url| digest::of_text(&url));
-            Ok(LockedFile { name: redact(name), url, url_sha256, path: inside.clone(), sha256: expected, size })
-        };
-        put().map_err(|error: Error| error.about(&subject(name, &resolved)))
+            locked.url = Some(shown);
+        }
+        Ok(locked)
     }
 
-    /// What the user's table has for a name, where the published one has it not or otherwise.
-    fn own_entry(&self, name: &str) -> Result<Option<(String, Value)>, Error> {
-        let plain = match name.split_once("://") {
-            None => name,
-            Some((scheme, rest)) if matches!(scheme.to_ascii_lowercase().as_str(), "open-mmlab" | "openmmlab") => rest,
-            Some(_) => return Ok(None),
-        };
-        let (merged, published) = (tables::merged(&self.home)?, tables::open_mmlab()?);
-        let own = merged.get(plain).filter(|value| published.get(plain) != Some(value));
-        Ok(own.map(|value| (plain.to_owned(), value.clone())))
+    /// The user's entry for a name, if the built-in table does not have the same one.
+    fn user_name(&self, source: &str) -> Result<Option<(String, Value)>, Error> {
+        let Some(scheme) = self.scheme(source) else { return Ok(None) };
+        if !scheme.has_user_names() {
+            return Ok(None);
+        }
+        let (_, name) = split_scheme(source);
+        let Some(value) = self.user_names()?.get(name) else { return Ok(None) };
+        if let Some(table) = scheme.names()
+            && table.get()?.get(name) == Some(value)
+        {
+            return Ok(None);
+        }
+        Ok(Some((name.to_owned(), value.clone())))
     }
 }
 
@@ -98,11 +114,11 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[test]
-    fn names_that_lead_nowhere_leave_no_lock_file() {
+    fn a_failed_fetch_leaves_no_lockfile() {
         let (home, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let zoo = Zoo::new(home.path()).unwrap().with_offline(true);
         let error = zoo.bundle(folder.path(), &["torchvision://resnet50"], &FetchOptions::default()).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Offline { .. }), "{error}");
-        assert!(!folder.path().join(crate::lock::FILE).exists());
+        assert!(!folder.path().join(crate::tables::lockfile::FILE).exists());
     }
 }

@@ -1,4 +1,4 @@
-//! SHA-256 digests, whole or as the prefix that published file names carry.
+//! SHA-256 digests: whole ones, and the prefixes in the names of published files.
 
 use std::fmt;
 use std::fs::File;
@@ -6,12 +6,15 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes hashed or copied at a time.
 pub(crate) const BUFFER: usize = 1 << 17;
+/// Hex digits of a whole digest.
+const WHOLE: usize = 64;
 
-/// A SHA-256 digest or its beginning: 6 to 64 hex digits, kept in lower case.
+/// A SHA-256 digest or a prefix of one: 6 to 64 hex digits, in lowercase.
 ///
 /// ```
 /// use mmcv_zoo::Digest;
@@ -19,57 +22,63 @@ pub(crate) const BUFFER: usize = 1 << 17;
 /// assert_eq!(Digest::of_file_name("resnet50-0676BA61.pth"), "0676ba61".parse().ok());
 /// assert_eq!(Digest::of_file_name("resnet50_20200130.pth"), None); // a date
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 
-/// The text is not 6 to 64 hex digits.
+/// The text does not consist of 6 to 64 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a SHA-256 digest: give its 64 hex digits, or at least the first 6")]
+#[error("`{0}` is not a SHA-256 digest: expected 64 hex digits, or at least the first 6")]
 pub struct InvalidDigest(String);
 
 impl Digest {
-    /// The digest at the end of a file name's stem: `-HEX`, or `_HEX` where HEX is not of digits only.
+    /// The digest at the end of a file name's stem: `-HEX`, or `_HEX` if HEX contains a letter.
     pub fn of_file_name(name: &str) -> Option<Self> {
-        let stem = match name.rfind('.') {
-            Some(dot) if dot > 0 => &name[..dot],
-            _ => name,
-        };
+        let stem = split_extension(name).0;
         let separator = stem.rfind(['-', '_'])?;
-        let (text, after_underscore) = (&stem[separator + 1..], stem.as_bytes()[separator] == b'_');
-        if after_underscore && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let text = &stem[separator + 1..];
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        if stem[separator..].starts_with('_') && is_number {
             return None;
         }
         text.parse().ok()
     }
 
-    /// The whole digest of everything that `reader` gives.
+    /// The digest in the name of a local file.
+    pub(crate) fn of_path(path: &Path) -> Option<Self> {
+        Self::of_file_name(path.file_name()?.to_str()?)
+    }
+
+    /// Hashes everything that `reader` returns.
     ///
     /// # Errors
-    /// Reading fails.
+    /// Returns an error if reading fails.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         feed(&mut reader, &mut hasher)?;
-        Ok(Self(finish(hasher)))
+        Ok(finish(hasher))
     }
 
-    /// A file name without the digest at the end of its stem.
-    pub(crate) fn without(name: &str) -> String {
-        let (stem, extension) = name.split_at(name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len()));
-        let kept = stem.rfind(['-', '_']).filter(|at| *at > 0 && Self::of_file_name(name).is_some());
-        format!("{}{extension}", &stem[..kept.unwrap_or(stem.len())])
+    /// Removes the digest at the end of a file name's stem.
+    pub(crate) fn strip(name: &str) -> String {
+        let (stem, extension) = split_extension(name);
+        match stem.rfind(['-', '_']) {
+            Some(at) if at > 0 && Self::of_file_name(name).is_some() => format!("{}{extension}", &stem[..at]),
+            _ => name.to_owned(),
+        }
     }
 
-    /// The digest of 64 lower-case hex digits that this crate has computed.
-    pub(crate) fn whole(full: &str) -> Self {
-        Self(full.to_owned())
+    /// Whether `whole` starts with this digest.
+    pub fn is_prefix_of(&self, whole: &Self) -> bool {
+        whole.0.starts_with(&self.0)
     }
 
-    /// Whether `full`, a whole digest in lower-case hex, begins with this one.
-    pub fn is_prefix_of(&self, full: &str) -> bool {
-        full.starts_with(&self.0)
+    /// Whether all 64 hex digits are known.
+    pub fn is_whole(&self) -> bool {
+        self.0.len() == WHOLE
     }
 
-    /// The hex digits, in lower case.
+    /// The hex digits, in lowercase.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -79,8 +88,25 @@ impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let valid = (6..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if valid { Ok(Self(text.to_ascii_lowercase())) } else { Err(InvalidDigest(text.to_owned())) }
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_hex || !(6..=WHOLE).contains(&text.len()) {
+            return Err(InvalidDigest(text.to_owned()));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = InvalidDigest;
+
+    fn try_from(text: String) -> Result<Self, InvalidDigest> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
     }
 }
 
@@ -90,24 +116,30 @@ impl fmt::Display for Digest {
     }
 }
 
-/// The whole digest of what `hasher` has seen, in lower-case hex.
-pub(crate) fn finish(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+/// A file name's stem, and its extension including the dot. A leading dot starts no extension.
+fn split_extension(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
+        Some(dot) if dot > 0 => name.split_at(dot),
+        _ => (name, ""),
+    }
 }
 
-/// The whole digest of a short text, in lower-case hex.
-pub(crate) fn of_text(text: &str) -> String {
+/// The whole digest of the bytes that `hasher` was fed.
+pub(crate) fn finish(hasher: Sha256) -> Digest {
+    Digest(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The whole digest of a short text.
+pub(crate) fn of_text(text: &str) -> Digest {
     finish(Sha256::new_with_prefix(text))
 }
 
-/// Reads a file to its end and returns its whole digest in lower-case hex.
-pub(crate) fn of_file(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    feed(&mut File::open(path)?, &mut hasher)?;
-    Ok(finish(hasher))
+/// The whole digest of a file.
+pub(crate) fn of_file(path: &Path) -> io::Result<Digest> {
+    Digest::of_reader(File::open(path)?)
 }
 
-/// Feeds what is left of `reader` to `hasher`; returns the number of bytes.
+/// Feeds the rest of `reader` to `hasher`; returns the number of bytes.
 pub(crate) fn feed(reader: &mut impl Read, hasher: &mut Sha256) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER];
     let mut total = 0;
@@ -156,19 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_taken_off_file_names() {
+    fn digests_are_stripped_from_file_names() {
         for (name, expected) in [
             ("resnext50_32x4d_gn-c7e8b754.pth", "resnext50_32x4d_gn.pth"),
             ("model_9e5bac", "model"),
             ("resnet50_20200130.pth", "resnet50_20200130.pth"),
             ("-c7e8b754.pth", "-c7e8b754.pth"),
         ] {
-            assert_eq!(Digest::without(name), expected);
+            assert_eq!(Digest::strip(name), expected);
         }
     }
 
     #[test]
-    fn text_that_is_no_digest_is_refused() {
+    fn other_text_is_no_digest() {
         for text in ["", "abcde", "abcdefg", "0x123456", " abcdef"] {
             assert!(text.parse::<Digest>().is_err(), "{text:?}");
         }
@@ -177,9 +209,9 @@ mod tests {
     #[test]
     fn hashing_is_sha256() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(of_text("abc"), expected);
+        assert_eq!(of_text("abc").as_str(), expected);
         let mut hasher = Sha256::new();
         assert_eq!(feed(&mut "abc".as_bytes(), &mut hasher).unwrap(), 3);
-        assert_eq!(finish(hasher), expected);
+        assert_eq!(finish(hasher).as_str(), expected);
     }
 }

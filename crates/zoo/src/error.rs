@@ -1,4 +1,4 @@
-//! The one error type of the crate: which model it is about, and what is wrong.
+//! [`Error`]: what failed, and why.
 
 use std::error::Error as _;
 use std::fmt;
@@ -6,48 +6,52 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
-use crate::source::escape;
+use crate::redact::escape;
 
-/// What went wrong ([`ErrorKind`]), and the name, URL or file that it is about.
+/// Why a model could not be named, found, fetched or verified, with the name, URL or file concerned.
 ///
-/// What may be a secret in a URL (user, password, query) appears neither in the message nor in the causes.
+/// Neither the message nor its causes contain the parts of a URL that may be secrets: user, password and query.
 #[derive(Debug)]
 pub struct Error {
-    subject: String,
-    place: Option<String>,
+    context: String,
+    /// The file at fault, if the context is what the caller asked for.
+    file: Option<String>,
     kind: Box<ErrorKind>,
 }
 
 impl Error {
-    pub(crate) fn new(subject: impl Into<String>, kind: ErrorKind) -> Self {
-        Self { subject: subject.into(), place: None, kind: Box::new(kind) }
+    pub(crate) fn new(context: impl Into<String>, kind: ErrorKind) -> Self {
+        Self { context: context.into(), file: None, kind: Box::new(kind) }
     }
 
-    /// An I/O failure of `action` on `path`, the path being what the error is about.
+    /// An I/O failure of `action` on `path`.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::new(path.display().to_string(), ErrorKind::Io { action, source })
     }
 
-    /// The same error, said of what the caller asked for; the file it was said of stays in the message.
-    pub(crate) fn about(mut self, subject: &str) -> Self {
-        if self.subject != subject {
-            let place = std::mem::replace(&mut self.subject, subject.to_owned());
-            self.place = self.place.or(Some(place).filter(|place| !place.is_empty()));
+    /// Sets the context to what the caller asked for. The previous one is kept as the file at fault.
+    pub(crate) fn about(mut self, context: &str) -> Self {
+        if self.context == context {
+            return self;
+        }
+        let previous = std::mem::replace(&mut self.context, context.to_owned());
+        if self.file.is_none() && !previous.is_empty() {
+            self.file = Some(previous);
         }
         self
     }
 
-    /// The name or URL asked for, or the file at fault; without secrets.
-    pub fn subject(&self) -> &str {
-        &self.subject
+    /// The requested name or URL, or the file at fault; without secrets.
+    pub fn context(&self) -> &str {
+        &self.context
     }
 
-    /// What is wrong, as data.
+    /// The reason.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// The message followed by its causes, one indented line each: what a command prints after `error: `.
+    /// The message, followed by its causes on indented lines.
     pub fn report(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
@@ -61,12 +65,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in [Some(&self.subject), self.place.as_ref()].into_iter().flatten() {
-            if !part.is_empty() {
-                write!(f, "{}: ", escape(part))?;
-            }
+        if !self.context.is_empty() {
+            write!(f, "{}: ", escape(&self.context))?;
         }
-        // Names of files may hold anything.
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", escape(file))?;
+        }
+        // The names of files may contain anything.
         f.write_str(&escape(&self.kind.to_string()))
     }
 }
@@ -77,116 +82,120 @@ impl std::error::Error for Error {
     }
 }
 
-/// The ways in which a model cannot be named, found, fetched or verified.
+/// The reason of an [`Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Neither `MMCV_HOME`, `XDG_CACHE_HOME` nor a home directory is there, or `~` cannot be expanded.
-    #[error("the cache folder is not known: {reason}; set MMCV_HOME to a folder")]
+    /// `MMCV_HOME`, `XDG_CACHE_HOME` and the home directory are all missing, or `~` cannot be expanded.
+    #[error("the cache folder is unknown: {reason}; set MMCV_HOME to a folder")]
     NoCacheFolder {
-        /// Which part is missing.
+        /// What is missing.
         reason: &'static str,
     },
-    /// A table of names is not JSON.
+    /// A JSON file is malformed.
     #[error("line {line}, column {column}: {reason}")]
     MalformedTable {
         /// Line, from 1.
         line: usize,
         /// Column, from 1; 0 at the end of a line.
         column: usize,
-        /// What the parser says, without the place.
+        /// The parser's message, without the position.
         reason: String,
     },
-    /// An entry of `config.json` or of a bundle's lock file is not as it has to be.
+    /// An entry of `config.json` or of a lockfile is invalid.
     #[error("`{key}`: {reason}")]
     InvalidEntry {
         /// The entry.
         key: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The name is in no table.
     #[error("no such model in the {table} table{}", nearest_names(.nearest))]
     UnknownName {
-        /// `open-mmlab`, `torchvision` or `mmcls`.
+        /// The scheme of the table, such as `torchvision`.
         table: &'static str,
-        /// Similar names that exist, best first.
+        /// Similar names that exist, best match first.
         nearest: Vec<String>,
     },
-    /// The name is deprecated, and the name that replaces it is in no table.
+    /// The name is deprecated, and its replacement is in no table.
     #[error(
         "this deprecated name stands for `{target}`, which was never published{}; \
          an `open_mmlab.json` in the cache folder may define it", nearest_names(.nearest)
     )]
     DeprecatedTarget {
-        /// The name that should have replaced it.
+        /// The replacement.
         target: String,
-        /// Similar names that exist, best first.
+        /// Similar names that exist, best match first.
         nearest: Vec<String>,
     },
-    /// The table has the name, but neither a URL nor a path for it.
-    #[error("the table holds {found} for this name, not a URL or a path{}", nearest_names(.nearest))]
+    /// The table has neither a URL nor a path for the name.
+    #[error("the table has {found} for this name instead of a URL or path{}", nearest_names(.nearest))]
     NoUrl {
-        /// What the table has: `null`, `a number` and the like.
+        /// The value in the table: `null`, `a number` and so on.
         found: &'static str,
-        /// Similar names that exist, best first.
+        /// Similar names that exist, best match first.
         nearest: Vec<String>,
     },
-    /// A relative path of the table does not stay in the cache folder.
-    #[error("the path `{path}` leaves the cache folder: only a relative path without `..` inside it is allowed")]
+    /// A path in the table leads out of the cache folder.
+    #[error("the path `{path}` leaves the cache folder: only relative paths without `..` are allowed")]
     OutsideCacheFolder {
-        /// The path as the table has it.
+        /// The path in the table.
         path: String,
     },
-    /// A path of the table cannot be the name of a file.
-    #[error("the path `{path}` holds a control character")]
+    /// A path in the table cannot be used.
+    #[error("the path `{path}` contains a control character")]
     UnusablePath {
-        /// The path as the table has it, control characters escaped.
+        /// The path in the table, escaped.
         path: String,
     },
-    /// The scheme of the URL or name is none of those that are read.
-    #[error(
-        "unknown scheme `{scheme}://`; known are http://, https://, open-mmlab://, openmmlab://, torchvision://, \
-         modelzoo:// and mmcls://"
-    )]
+    /// The scheme of the URL or name is unknown.
+    #[error("unknown scheme `{scheme}://`; known are {}", list(.known))]
     UnknownScheme {
-        /// The scheme without `://`.
+        /// The scheme, without `://`.
         scheme: String,
+        /// The known schemes, without `://`.
+        known: Vec<String>,
+    },
+    /// A scheme cannot be added.
+    #[error("cannot add the scheme `{scheme}`: {reason}")]
+    InvalidScheme {
+        /// The scheme, without `://`.
+        scheme: &'static str,
+        /// Why not.
+        reason: &'static str,
     },
     /// The URL cannot be used.
     #[error("not a usable URL: {reason}")]
     InvalidUrl {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Nothing says which content is right.
-    #[error(
-        "the file name `{file_name}` carries no digest, so the download cannot be verified; give the file's SHA-256 \
-         with `--sha256 HEX`, or accept any content with `--no-verify`"
-    )]
+    /// Neither the name, nor a table, nor the caller provides a digest.
+    #[error("the file name `{file_name}` contains no digest, so the file cannot be verified")]
     NoDigest {
-        /// Last segment of the URL's path.
+        /// The last segment of the URL's path.
         file_name: String,
     },
-    /// The digest that was given is not the one in the file name.
-    #[error("the given digest {given} contradicts the digest {named} in the file name")]
+    /// The digest from the caller contradicts the one in the file name.
+    #[error("the digest {given} contradicts the digest {named} in the file name")]
     DigestConflict {
-        /// Digest given by the caller.
+        /// The digest from the caller.
         given: Digest,
-        /// Digest of the file name.
+        /// The digest in the file name.
         named: Digest,
     },
-    /// The content is not the published one.
+    /// The content differs from the published file.
     #[error("wrong digest of {}: expected SHA-256 {expected}, found {found}", .file.display())]
     WrongDigest {
-        /// The local file, or where it was to be.
+        /// The local path of the file.
         file: PathBuf,
-        /// The digest or its prefix that was asked for.
+        /// The expected digest or prefix.
         expected: Digest,
         /// The whole digest of the content.
-        found: String,
+        found: Digest,
     },
-    /// A local file that a table names is not there or not a regular file.
+    /// A local file is missing or not a regular file.
     #[error("{} is not a regular file: {reason}", .file.display())]
     NotAFile {
         /// The file.
@@ -194,53 +203,53 @@ pub enum ErrorKind {
         /// What is there instead.
         reason: &'static str,
     },
-    /// The file is not cached and requests are forbidden.
+    /// The file is not cached, and requests are forbidden.
     #[error("not in the cache, and MMCV_OFFLINE forbids requests; expected at {}", .file.display())]
     Offline {
-        /// Where the file would be.
+        /// The local path of the file.
         file: PathBuf,
     },
-    /// The server answered with a status that is no success.
-    #[error("the server answered {status}{}", reason_phrase(*.status))]
+    /// The server returned an error status.
+    #[error("the server returned {status}{}", reason_phrase(*.status))]
     Status {
-        /// HTTP status code.
+        /// The HTTP status code.
         status: u16,
     },
     /// A redirect was refused.
     #[error("redirect refused: {reason}")]
     Redirect {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The answer cannot be the file as published.
-    #[error("the server's answer cannot be used: {reason}")]
-    BadAnswer {
-        /// Why.
+    /// The response cannot be the published file.
+    #[error("unusable response: {reason}")]
+    BadResponse {
+        /// The reason.
         reason: String,
     },
     /// The connection failed or broke.
     #[error("the connection failed: {reason}")]
     Connection {
-        /// What the transport says.
+        /// The message of the transport.
         reason: String,
     },
-    /// Nothing came for too long.
+    /// No data arrived for too long.
     #[error("time-out: {reason}")]
     TimeOut {
-        /// While doing what.
+        /// What timed out.
         reason: String,
     },
-    /// What may pass did not pass.
+    /// A transient failure persisted.
     #[error("gave up after {attempts} attempts")]
     GaveUp {
-        /// Attempts made.
+        /// The number of attempts.
         attempts: u32,
-        /// What the last one died of.
+        /// The last failure.
         source: Error,
     },
-    /// Another process has the lock of the file, and makes no progress.
+    /// Another process holds the lock of the file and makes no progress.
     #[error(
-        "another process has held the lock {} for {seconds} s without progress; end it, or try again later", .lock.display()
+        "another process has held the lock {} for {seconds} s without progress; stop it or try again later", .lock.display()
     )]
     Busy {
         /// The lock.
@@ -248,47 +257,62 @@ pub enum ErrorKind {
         /// Seconds without progress.
         seconds: u64,
     },
-    /// The certificates that a variable of the environment names cannot be read.
-    #[error("no certificates are found by {variable}: {reason}")]
+    /// The certificates named by an environment variable cannot be read.
+    #[error("no certificates found through {variable}: {reason}")]
     Certificates {
         /// `SSL_CERT_FILE` or `SSL_CERT_DIR`.
         variable: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A proxy variable of the environment is not usable.
-    #[error("the proxy in the variable {variable} is not usable")]
+    /// The proxy in an environment variable is invalid.
+    #[error("the proxy in the variable {variable} is invalid")]
     Proxy {
-        /// Name of the variable.
+        /// The name of the variable.
         variable: &'static str,
     },
-    /// A mirror is not written as `PREFIX=MIRROR`.
+    /// A mirror does not have the form `PREFIX=MIRROR`.
     #[error(
-        "`{pair}` is no mirror: write PREFIX=MIRROR, both beginning with http:// or https://; the mirror may be \
-         file:///FOLDER/, too"
+        "`{pair}` is no mirror: expected PREFIX=MIRROR, both starting with http:// or https://; the mirror may also be \
+         file:///FOLDER/"
     )]
     InvalidMirror {
-        /// The text at fault.
+        /// The invalid text.
         pair: String,
     },
     /// A file or folder cannot be read or written.
     #[error("cannot {action}")]
     Io {
-        /// What was tried, such as `write`.
+        /// The failed action, such as `write`.
         action: &'static str,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 fn nearest_names(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        names => format!("; nearest: {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    if names.is_empty() {
+        return String::new();
     }
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("; nearest: {}", names.join(", "))
+}
+
+/// `http://, https:// and mmcls://`.
+fn list(schemes: &[String]) -> String {
+    let mut text = String::new();
+    for (index, scheme) in schemes.iter().enumerate() {
+        let separator = match index {
+            0 => "",
+            _ if index + 1 == schemes.len() => " and ",
+            _ => ", ",
+        };
+        text.push_str(&format!("{separator}{scheme}://"));
+    }
+    text
 }
 
 fn reason_phrase(status: u16) -> String {
-    let reason = ureq::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    reason.map(|reason| format!(" {reason}")).unwrap_or_default()
+    let Ok(status) = ureq::http::StatusCode::from_u16(status) else { return String::new() };
+    status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default()
 }

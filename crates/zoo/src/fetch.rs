@@ -1,70 +1,75 @@
-//! Fetching and importing: how a file comes into the cache.
+//! Fetching and importing: how a file gets into the cache.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use crate::cache::{self, Cached, Entry};
+use crate::cache::entry::{Cached, Entry};
+use crate::cache::file_lock::Guard;
+use crate::cache::partial::Partial;
 use crate::digest::Digest;
-use crate::download::Download;
 use crate::error::{Error, ErrorKind};
-use crate::guard::Guard;
-use crate::mirrors::Mirror;
+use crate::http::download::Download;
 use crate::options::{FetchOptions, Network, Progress};
-use crate::partial::Partial;
+use crate::redact::redact;
 use crate::resolve::Resolved;
-use crate::source::{SourceUrl, redact};
+use crate::source_url::SourceUrl;
+use crate::tables::mirrors::Mirror;
 use crate::zoo::Zoo;
 
-/// Retries at a mirror: there is another place to ask.
+/// The maximum number of retries at a mirror: there is another place to try.
 const MIRROR_RETRIES: u32 = 1;
 
 impl Zoo {
-    /// Returns the local file of a name or URL, verified; downloads it if it is not in the cache or was changed there.
+    /// Returns the verified local file of a name or URL. It is downloaded if it is not in the cache or was changed there.
     /// Any number of processes download a file once.
     ///
     /// # Errors
-    /// As [`resolve`](Self::resolve); no digest is known (before any request); the download failed; the content is not
-    /// the published one. Nothing is then left under the file's name, unless it is the user's own.
-    pub fn fetch(&self, name: &str, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-        let resolved = self.resolve(name)?;
-        match &resolved {
+    /// Returns an error under the same conditions as [`resolve`](Self::resolve), if no digest is known (before any
+    /// request), if the download fails, or if the content differs from the published file. Nothing is then left under
+    /// the file's name, unless it is a file of the user.
+    pub fn fetch(&self, source: &str, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
+        let resolved = self.resolve(source)?;
+        let fetched = match &resolved {
             Resolved::Url(url) => self.fetch_url(url, options),
-            Resolved::Path(path) => self.verify_local(path, options),
-        }
-        .map_err(|error| error.about(&subject(name, &resolved)))
+            Resolved::Path(path) => self.check_user_file(path, options),
+        };
+        fetched.map_err(|error| error.about(&context(source, &resolved)))
     }
 
-    /// Puts a local copy of a file into the cache, as if it had been downloaded: it is copied and verified.
+    /// Copies a local file into the cache and verifies it, as if it had been downloaded.
     ///
     /// # Errors
-    /// As [`fetch`](Self::fetch), and the name leads to a file of the user.
-    pub fn import(&self, name: &str, file: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-        let resolved = self.resolve(name)?;
-        match &resolved {
+    /// Returns an error under the same conditions as [`fetch`](Self::fetch), and if the name is that of a user's file.
+    pub fn import(&self, source: &str, file: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
+        let resolved = self.resolve(source)?;
+        let imported = match &resolved {
             Resolved::Url(url) => self.import_file(url, file, options),
             Resolved::Path(path) => {
                 let reason = "the table names a local file; copy yours to its place";
                 Err(Error::new("", ErrorKind::NotAFile { file: path.clone(), reason }))
             }
-        }
-        .map_err(|error| error.about(&subject(name, &resolved)))
+        };
+        imported.map_err(|error| error.about(&context(source, &resolved)))
     }
 
     fn fetch_url(&self, url: &SourceUrl, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-        let entry = Entry::new(&self.home, url)?;
+        let entry = self.entry(url)?;
         let expected = expected_digest(&entry, url, options)?;
-        if self.is_good(&entry, expected.as_ref())? {
+        let expected = expected.as_ref();
+        // Checking without the lock also works in a read-only cache.
+        if entry.check(expected)? == Cached::Good {
             return Ok(entry.path);
         }
-        let guard = match entry.lock(&self.network) {
-            Err(_) if self.offline => return Err(offline(&entry)),
-            lock => lock?,
+        let guard = match entry.lock(self.network()) {
+            Ok(guard) => guard,
+            Err(_) if self.is_offline() => return Err(offline(&entry)),
+            Err(error) => return Err(error),
         };
         // Another process may have been faster.
-        match entry.check(expected.as_ref())? {
+        match entry.check(expected)? {
             Cached::Good => return Ok(entry.path),
-            // Where locks keep nobody out, another process may just have replaced it.
-            Cached::Wrong { .. } if !guard.excludes && entry.check(expected.as_ref())? == Cached::Good => {
+            // If locks exclude nobody, another process may just have replaced it.
+            Cached::Wrong { .. } if !guard.excludes && entry.check(expected)? == Cached::Good => {
                 return Ok(entry.path);
             }
             Cached::Wrong { expected, found } => {
@@ -73,7 +78,7 @@ impl Zoo {
             }
             Cached::Missing => {}
         }
-        self.download(url, &entry, &guard, expected.as_ref(), options)?;
+        self.download(url, &entry, &guard, expected, options)?;
         Ok(entry.path)
     }
 
@@ -86,54 +91,48 @@ impl Zoo {
         expected: Option<&Digest>,
         options: &FetchOptions<'_>,
     ) -> Result<(), Error> {
+        let download = Download { network: self.network(), url, entry, guard, expected, progress: options.progress };
+        // Without a digest, a wrong file from a mirror would go unnoticed.
         if expected.is_some() {
-            let hurried = Network { retries: self.network.retries.min(MIRROR_RETRIES), ..self.network.clone() };
+            let network = Network { retries: self.network().retries.min(MIRROR_RETRIES), ..self.network().clone() };
             for mirror in self.mirrors_of(url)? {
-                let tried = match &mirror {
+                let result = match &mirror {
                     Mirror::File(file) => copy(entry, guard, file, expected, options),
-                    Mirror::Url(_) if self.offline => continue,
-                    Mirror::Url(url) => {
-                        Download { network: &hurried, url, entry, guard, expected, progress: options.progress }.run()
-                    }
+                    Mirror::Url(_) if self.is_offline() => continue,
+                    Mirror::Url(url) => Download { network: &network, url, ..download }.run(),
                 };
-                match tried {
+                match result {
                     Ok(()) => return Ok(()),
                     Err(error) => log::warn!("mirror {mirror}: {}", error.report()),
                 }
             }
         }
-        if self.offline {
+        if self.is_offline() {
             return Err(offline(entry));
         }
-        Download { network: &self.network, url, entry, guard, expected, progress: options.progress }.run()
+        download.run()
     }
 
     fn import_file(&self, url: &SourceUrl, file: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-        let entry = Entry::new(&self.home, url)?;
+        let entry = self.entry(url)?;
         let expected = expected_digest(&entry, url, options)?;
-        let guard = entry.lock(&self.network)?;
-        if self.is_good(&entry, expected.as_ref())? {
-            return Ok(entry.path);
+        let guard = entry.lock(self.network())?;
+        if entry.check(expected.as_ref())? != Cached::Good {
+            entry.remove()?;
+            copy(&entry, &guard, file, expected.as_ref(), options)?;
         }
-        entry.remove()?;
-        copy(&entry, &guard, file, expected.as_ref(), options)?;
         Ok(entry.path)
     }
 
-    fn verify_local(&self, path: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
-        let named = path.file_name().and_then(|name| name.to_str()).and_then(Digest::of_file_name);
-        let expected = combine(named, options.sha256.as_ref())?;
-        cache::check_local(&self.home, path, expected.as_ref())?;
-        Ok(path.to_owned())
-    }
-
-    /// A look without the lock, which also serves a cache that cannot be written.
-    fn is_good(&self, entry: &Entry, expected: Option<&Digest>) -> Result<bool, Error> {
-        Ok(entry.check(expected)? == Cached::Good)
+    fn check_user_file(&self, path: &Path, options: &FetchOptions<'_>) -> Result<PathBuf, Error> {
+        let mut entry = self.user_entry(path);
+        entry.digest = merge_digests(entry.digest.take(), options.sha256.clone())?;
+        entry.check_user_file()?;
+        Ok(entry.path)
     }
 }
 
-/// Copies a local file to its place in the cache, verified. `guard` holds the entry's lock, where there are locks.
+/// Copies a local file to its place in the cache and verifies it. `guard` is the entry's lock.
 pub(crate) fn copy(
     entry: &Entry,
     guard: &Guard,
@@ -141,54 +140,54 @@ pub(crate) fn copy(
     expected: Option<&Digest>,
     options: &FetchOptions<'_>,
 ) -> Result<(), Error> {
-    let fail = |error| Error::io("copy", file, error);
-    // Opening something else, such as a pipe, might never end.
-    let metadata = std::fs::metadata(file).map_err(fail)?;
+    let metadata = fs::metadata(file).map_err(|error| Error::io("copy", file, error))?;
+    // Opening a pipe might never end.
     if !metadata.is_file() {
         let reason = "only a regular file can be copied";
         return Err(Error::new("", ErrorKind::NotAFile { file: file.to_owned(), reason }));
     }
-    let mut source = File::open(file).map_err(fail)?;
+    let mut source = File::open(file).map_err(|error| Error::io("copy", file, error))?;
     let mut partial = Partial::open(entry, guard, &format!("file {}", file.display()))?;
     partial.restart(None)?;
-    let report = |received| {
+    let copied = partial.append_all(&mut source, |received| {
         if let Some(progress) = options.progress {
             progress(Progress { received, total: Some(metadata.len()) });
         }
-    };
-    match partial.append_all(&mut source, report) {
+    });
+    match copied {
         Ok(()) => partial.finish(expected),
         Err(error) => {
             partial.discard();
-            Err(fail(error))
+            Err(Error::io("copy", file, error))
         }
     }
 }
 
-/// What an error is about: the name as asked for, and the URL that it stands for.
-pub(crate) fn subject(name: &str, resolved: &Resolved) -> String {
+/// The context of errors: the requested name, and the URL that it stands for.
+pub(crate) fn context(source: &str, resolved: &Resolved) -> String {
     match resolved {
-        Resolved::Url(url) if SourceUrl::parse(name).is_err() => format!("{} ({url})", redact(name)),
-        _ => redact(name),
+        Resolved::Url(url) if SourceUrl::parse(source).is_err() => format!("{} ({url})", redact(source)),
+        _ => redact(source),
     }
 }
 
 /// The digest that the content must have; `None` only if the caller accepts any.
 fn expected_digest(entry: &Entry, url: &SourceUrl, options: &FetchOptions<'_>) -> Result<Option<Digest>, Error> {
-    let expected = combine(entry.digest.clone(), options.sha256.as_ref())?;
+    let expected = merge_digests(entry.digest.clone(), options.sha256.clone())?;
     if expected.is_none() && !options.no_verify {
         return Err(Error::new("", ErrorKind::NoDigest { file_name: url.file_name().to_owned() }));
     }
     Ok(expected)
 }
 
-/// The longer of two digests, of which one must be the beginning of the other.
-fn combine(named: Option<Digest>, given: Option<&Digest>) -> Result<Option<Digest>, Error> {
-    match (named, given.cloned()) {
-        (Some(named), Some(given)) if named.is_prefix_of(given.as_str()) => Ok(Some(given)),
-        (Some(named), Some(given)) if given.is_prefix_of(named.as_str()) => Ok(Some(named)),
+/// The longer of two digests, one of which must be a prefix of the other.
+fn merge_digests(named: Option<Digest>, given: Option<Digest>) -> Result<Option<Digest>, Error> {
+    match (named, given) {
+        (Some(named), Some(given)) if named.is_prefix_of(&given) => Ok(Some(given)),
+        (Some(named), Some(given)) if given.is_prefix_of(&named) => Ok(Some(named)),
         (Some(named), Some(given)) => Err(Error::new("", ErrorKind::DigestConflict { given, named })),
-        (named, given) => Ok(named.or(given)),
+        (Some(digest), None) | (None, Some(digest)) => Ok(Some(digest)),
+        (None, None) => Ok(None),
     }
 }
 

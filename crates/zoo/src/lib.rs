@@ -1,4 +1,4 @@
-//! The model zoo: names to URLs, the cache folder, verified downloads.
+//! The model zoo: model names to URLs, a cache folder, verified downloads.
 //!
 //! ```no_run
 //! use mmcv_zoo::{FetchOptions, Zoo};
@@ -7,50 +7,44 @@
 //! # Ok::<(), mmcv_zoo::Error>(())
 //! ```
 //!
-//! The digest in a published file name (`resnet50-0676ba61.pth`) is the beginning of the file's SHA-256. It is checked
-//! while the file arrives, and the file gets its name in the cache only when it is whole and right. The crate prints
+//! The digest in the name of a published file (`resnet50-0676ba61.pth`) is a prefix of its SHA-256. It is checked while
+//! the file arrives, and the file gets its name in the cache only once it is complete and right. The crate prints
 //! nothing: progress goes to a closure, warnings to the `log` crate.
+//!
+//! [`SCHEMES`] is the table of all schemes; `docs/adding-a-scheme.md` in the repository explains how to add one.
 
 mod bundle;
 mod cache;
-mod certificates;
-mod credentials;
 mod digest;
-mod download;
 mod error;
 mod fetch;
-mod guard;
-mod home;
+mod fs_util;
 mod http;
-mod interim;
-mod json;
-mod known;
-mod lock;
-mod maintain;
-mod mirrors;
+mod locate;
 mod options;
-mod partial;
-mod patience;
-mod proxy;
+mod prune;
+mod redact;
 mod resolve;
-mod retry_after;
-mod settings;
-mod source;
+mod scheme;
+mod source_url;
 mod tables;
-mod whereabouts;
+mod verify;
 mod zoo;
 
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, ErrorKind};
-pub use lock::LockedFile;
-pub use maintain::{PruneOptions, Pruned, Status, Verified};
+pub use locate::Location;
 pub use options::{FetchOptions, Network, Progress};
+pub use prune::{PruneOptions, Pruned};
+pub use redact::{escape, redact};
 pub use resolve::Resolved;
-pub use source::{SourceUrl, escape, redact};
-pub use whereabouts::Whereabouts;
+pub use scheme::{NameTable, SCHEMES, Scheme, is_scheme_name};
+pub use source_url::SourceUrl;
+pub use tables::lockfile::LockedFile;
+pub use verify::{Status, Verified};
 pub use zoo::Zoo;
 
-/// Compiles the examples of the read-me file.
+/// Compiles the examples in README.md.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadMe;

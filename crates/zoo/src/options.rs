@@ -1,49 +1,60 @@
-//! What a caller may choose: how a file is verified, how progress is told, how patient the network code is.
+//! Options of a fetch: verification, progress, time-outs and retries.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::digest::Digest;
 
-/// How one file is fetched; [`Default`] verifies by the digest in the file name and tells no progress.
+/// Options for fetching one file. The [`Default`] verifies the digest in the file name and reports no progress.
 #[derive(Clone, Default)]
 pub struct FetchOptions<'a> {
-    /// The file's SHA-256, for names that carry none; where the name has one too, both must hold. Default: none.
+    /// The file's SHA-256, for names that contain none. If the name has one too, both must match. Default: none.
     pub sha256: Option<Digest>,
-    /// Accept any content where neither the name nor `sha256` tells the digest. A digest that is known is checked all
-    /// the same. Default: false.
+    /// Accept any content if neither the name nor `sha256` provides a digest. A known digest is always checked.
+    /// Default: false.
     pub no_verify: bool,
-    /// Is called while bytes arrive. Default: none.
+    /// Called while bytes arrive. Default: none.
     pub progress: Option<&'a dyn Fn(Progress)>,
 }
 
-/// How far a download is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl fmt::Debug for FetchOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchOptions")
+            .field("sha256", &self.sha256)
+            .field("no_verify", &self.no_verify)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The progress of a download.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Progress {
-    /// Bytes that are on the disk, those of an earlier, interrupted run included.
+    /// Bytes on disk, including those of an earlier, interrupted run.
     pub received: u64,
-    /// Size of the whole file in bytes, where the server tells it.
+    /// Size of the whole file in bytes, if the server announces it.
     pub total: Option<u64>,
 }
 
-/// How patient the network code is. The defaults keep every failure under 60 seconds.
+/// Time-outs and retries. With the defaults, every failure is reported within 60 seconds.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Longest time for a name look-up and for a connection. Default: 10 s.
+    /// Time-out of the name look-up and of the connection. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Longest time without a byte, and for the head of an answer; in twice this time at least 1 kB has to come. Default:
-    /// 30 s.
+    /// Time-out without a byte, and of the response head. At least 1 kB must arrive in twice this time. Default: 30 s.
     pub idle_timeout: Duration,
-    /// Attempts after the first one, for failures that may pass. Default: 4.
+    /// Attempts after the first one, for transient failures. Default: 4.
     pub retries: u32,
-    /// Wait before the first retry; doubles each time. Default: 0.5 s.
+    /// Delay before the first retry; it doubles each time. Default: 0.5 s.
     pub first_delay: Duration,
-    /// Longest wait, also where `Retry-After` asks for more. Default: 15 s.
+    /// Maximum delay, even if `Retry-After` asks for more. Default: 15 s.
     pub longest_delay: Duration,
-    /// No retry begins when the last new byte is so long ago. Default: 45 s.
+    /// No retry starts later than this after the last new byte. Default: 45 s.
     pub patience: Duration,
-    /// Longest wait for another process that fetches the same file and makes no progress. Default: 120 s.
+    /// Maximum wait for another process that fetches the same file without making progress. Default: 120 s.
     pub lock_timeout: Duration,
-    /// Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed. Default: true.
+    /// Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are used. Default: true.
     pub proxy_from_environment: bool,
 }
 

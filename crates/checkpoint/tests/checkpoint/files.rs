@@ -1,4 +1,4 @@
-//! Where the state dict stands in a file, and that its bits arrive as they are.
+//! Where the state dict is in a file, and that its bits are loaded unchanged.
 
 use mmcv_checkpoint::{CheckpointFile, ErrorKind, LoadOptions, load_file};
 use mmcv_layers::ModuleExt;
@@ -27,7 +27,7 @@ fn the_usual_entries_are_found() {
 }
 
 #[test]
-fn another_entry_can_be_asked_for() {
+fn another_entry_can_be_requested() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), &entries(""), Some("ema_state_dict"));
     let entry = |name: &str| LoadOptions { entry: Some(name.to_owned()), ..LoadOptions::default() };
@@ -37,9 +37,9 @@ fn another_entry_can_be_asked_for() {
         error.to_string().contains("no tensors below `state_dict`; there are some below `ema_state_dict`"),
         "{error}"
     );
-    // Without, it is proposed.
+    // Without, it is suggested.
     let error = load_file(&network(), &file, &LoadOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("with entry `ema_state_dict` (--entry, checkpoint.entry) 7 would"), "{error}");
+    assert!(error.contains("with entry `ema_state_dict` 7 would"), "{error}");
 }
 
 #[test]
@@ -153,4 +153,20 @@ fn names_of_classes_are_found_where_training_programs_put_them() {
     let dataset = Item::mapping([("classes", Item::Json(names)), ("palette", palette)]);
     write_pth(&file, &Item::mapping([("meta", Item::mapping([("dataset_meta", dataset)]))])).unwrap();
     assert_eq!(CheckpointFile::open(&file).unwrap().classes().map(|names| names.len()), Some(2));
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_loaded_is_an_error_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors");
+    let entries = entries("");
+    let tensors: Vec<_> = entries.iter().map(|entry| (entry.name.clone(), entry.data())).collect();
+    write_safetensors(&file, &tensors, &[]).unwrap();
+    let opened = CheckpointFile::open(&file).unwrap();
+    // Safetensors have no checksums, so that only reading finds it.
+    let length = std::fs::metadata(&file).unwrap().len();
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(length - 100).unwrap();
+    let error = opened.load_into(&network(), &LoadOptions::default()).unwrap_err();
+    assert!(matches!(*error.kind, ErrorKind::PartlyWritten(_)), "{error}");
+    assert!(std::error::Error::source(&error).is_some() && error.to_string().contains("incomplete"), "{error}");
 }

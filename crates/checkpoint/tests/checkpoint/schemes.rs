@@ -5,7 +5,7 @@ use std::fs;
 use mmcv_checkpoint::{
     CheckpointLoader, ErrorKind, LoadOptions, Located, load_checkpoint, open_checkpoint, register_scheme,
 };
-use mmcv_zoo::{FetchOptions, Zoo};
+use mmcv_zoo::{FetchOptions, NameTable, Scheme, Zoo};
 
 use crate::setup::{LOADED, entries, network, sum, write};
 
@@ -111,9 +111,32 @@ fn mmcls_keeps_what_is_under_the_backbone() {
     let mmcv_zoo::Resolved::Url(url) = zoo.resolve("mmcls://vgg11").unwrap() else { panic!("no URL") };
     let config = format!(r#"{{"digests": {{"{}": "{found}"}}}}"#, url.as_str());
     fs::write(home.path().join("config.json"), config).unwrap();
+    // A zoo reads its settings once.
+    let zoo = Zoo::new(home.path()).unwrap().with_offline(true);
     zoo.import("mmcls://vgg11", &file, &FetchOptions::default()).unwrap();
 
     let (module, loader) = (network(), CheckpointLoader::new().with_zoo(zoo));
     let report = loader.load_checkpoint(&module, "mmcls://vgg11", &LoadOptions::default()).unwrap();
     assert_eq!((report.loaded.len(), report.unexpected.len(), sum(&module)), (7, 0, LOADED));
+}
+
+/// A toy scheme, added by following `docs/adding-a-scheme.md`.
+#[test]
+fn a_scheme_of_the_zoo_is_one_of_the_loader() {
+    static NAMES: NameTable = NameTable::new("toy.json", r#"{"mine": "https://h/weights.pth"}"#);
+    static TOY: Scheme = Scheme::table("toy", &NAMES).with_prefix("backbone.");
+    let home = tempfile::tempdir().unwrap();
+    let mut tensors = entries("backbone.");
+    tensors.extend(entries("head."));
+    let file = write(home.path(), &tensors, Some("state_dict"));
+    let zoo = Zoo::new(home.path()).unwrap().with_offline(true).with_scheme(&TOY).unwrap();
+    let any = FetchOptions { no_verify: true, ..FetchOptions::default() };
+    zoo.import("toy://mine", &file, &any).unwrap();
+
+    let (module, loader) = (network(), CheckpointLoader::new().with_zoo(zoo));
+    let opened = loader.open("toy://mine", &any).unwrap();
+    let report = opened.load_into(&module, &LoadOptions::default()).unwrap();
+    assert_eq!((report.loaded.len(), report.unexpected.len(), sum(&module)), (7, 0, LOADED));
+    let error = loader.open("s3://a", &any).unwrap_err();
+    assert!(error.to_string().contains("`toy`"), "{error}");
 }

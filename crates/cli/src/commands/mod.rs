@@ -5,6 +5,7 @@ mod build;
 mod ckpt;
 mod doctor;
 mod features;
+mod hints;
 mod layers;
 mod predict;
 mod summary;
@@ -75,12 +76,13 @@ impl From<anyhow::Error> for Failure {
             text.push_str(&format!("{lead}{line}"));
             last = line;
         }
+        text.push_str(&hints::of_chain(error.chain()));
         Self(text)
     }
 }
 
 impl From<mmcv_zoo::Error> for Failure {
     fn from(error: mmcv_zoo::Error) -> Self {
-        Self(error.report())
+        Self(format!("{}{}", error.report(), hints::of_zoo(&error)))
     }
 }

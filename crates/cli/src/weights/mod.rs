@@ -9,9 +9,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::DtypePolicy;
 use mmcv_layers::{Module, memory};
-use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entries, zoo_entry};
+use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entry, zoo_entry_of_file};
 use mmcv_registry::Config;
-use mmcv_zoo::Zoo;
 use tch::{Device, Tensor};
 
 use crate::args::{ConfigOptions, DeviceName, UnknownClassesOption, Verification};
@@ -165,21 +164,13 @@ fn known_weights(source: &str) -> Option<ZooEntry> {
         return None;
     }
     let file_name = Path::new(source).file_name()?;
-    let zoo = Zoo::from_env().ok()?;
-    for mut entry in zoo_entries().ok()? {
-        let path = checkpoint_source(&entry.config).and_then(|source| zoo.path(source).ok());
-        if let Some(path) = path
-            && path.file_name() == Some(file_name)
-        {
-            if let Config::Dict(config) = &mut entry.config
-                && let Some(Config::Dict(checkpoint)) = config.get_mut("checkpoint")
-            {
-                checkpoint.insert("source", source);
-            }
-            return Some(entry);
-        }
+    let mut entry = zoo_entry_of_file(file_name).ok()??;
+    if let Config::Dict(config) = &mut entry.config
+        && let Some(Config::Dict(checkpoint)) = config.get_mut("checkpoint")
+    {
+        checkpoint.insert("source", source);
     }
-    None
+    Some(entry)
 }
 
 /// Replaces the preprocessing of a config by that of weights, except for `exif`, which depends on the images.

@@ -220,7 +220,8 @@ fn prefixes_and_entries_are_proposed_and_can_be_given() {
     let below = |prefix: &str| changed(&state, |name, tensor| Some((format!("{prefix}{name}"), tensor.copy())));
     save(&folder, "other", below("encoder.net."));
     let error = predict(&folder, "my.yaml", &["--checkpoint", "other.safetensors"]).failed();
-    assert!(error.contains("with prefix `encoder.net.` (--prefix, checkpoint.prefix)"), "{error}");
+    assert!(error.contains("with prefix `encoder.net.`"), "{error}");
+    assert!(error.contains("`--prefix`, or `checkpoint.prefix` in the config"), "{error}");
     for options in [
         ["--prefix", "encoder.net"],
         ["--entry", "encoder.net"],

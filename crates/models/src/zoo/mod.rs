@@ -4,6 +4,8 @@
 
 mod table;
 
+use std::ffi::OsStr;
+
 use mmcv_checkpoint::{CheckpointLoader, LoadReport};
 use mmcv_layers::Module;
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, config, dict};
@@ -51,9 +53,7 @@ pub enum ZooError {
     #[error(transparent)]
     Zoo(#[from] mmcv_zoo::Error),
     /// The name is known, and its network is not one of those of this crate.
-    #[error(
-        "{name}: there is no network for it here: {what}; the file can be had all the same: `mmcv zoo fetch {name}`"
-    )]
+    #[error("{name}: there is no network for it here: {what}")]
     NoNetwork {
         /// The name.
         name: String,
@@ -98,13 +98,7 @@ pub enum ZooError {
 /// Where there is no such name, or its network is none of this crate's.
 pub fn zoo_entry(name: &str) -> Result<ZooEntry, ZooError> {
     let (zoo, table) = (Zoo::from_env()?, table()?);
-    let key = match name.split_once("://") {
-        None => format!("open-mmlab://{name}"),
-        Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
-            "openmmlab" => format!("open-mmlab://{rest}"),
-            scheme => format!("{scheme}://{rest}"),
-        },
-    };
+    let key = zoo.canonical_name(name);
     if let Some(row) = table.weights.get(&key) {
         return entry(&zoo, table, &key, row);
     }
@@ -129,6 +123,20 @@ pub fn zoo_entry(name: &str) -> Result<ZooEntry, ZooError> {
 pub fn zoo_entries() -> Result<Vec<ZooEntry>, ZooError> {
     let (zoo, table) = (Zoo::from_env()?, table()?);
     table.weights.iter().map(|(name, row)| entry(&zoo, table, name, row)).collect()
+}
+
+/// The name whose file in the cache is called `file_name`, if it has a network here. No file is read but the user's tables.
+///
+/// # Errors
+/// Returns an error if the folder of the zoo is unknown.
+pub fn zoo_entry_of_file(file_name: &OsStr) -> Result<Option<ZooEntry>, ZooError> {
+    let (zoo, table) = (Zoo::from_env()?, table()?);
+    for (name, row) in &table.weights {
+        if zoo.path(name).is_ok_and(|path| path.file_name() == Some(file_name)) {
+            return entry(&zoo, table, name, row).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// Builds the network of a name and loads its weights, which are fetched where they are not cached.
@@ -225,9 +233,10 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
     };
     let network = table.networks.get(&row.network).ok_or_else(|| unknown(name, &row.network))?;
     let preprocess = table.preprocess.get(&row.preprocess).ok_or_else(|| unknown(name, &row.preprocess))?;
-    // The scheme `mmcls://` is the backbone of a file, and here the whole is meant.
-    let source = match (name.starts_with("mmcls://"), zoo.resolve(name)) {
-        (true, Ok(Resolved::Url(url))) => url.as_str().to_owned(),
+    // A scheme with a prefix, such as `mmcls://`, loads a part of the file; the URL loads all of it.
+    let is_part = zoo.scheme(name).is_some_and(|scheme| scheme.prefix().is_some());
+    let source = match zoo.resolve(name) {
+        Ok(Resolved::Url(url)) if is_part => url.as_str().to_owned(),
         _ => name.to_owned(),
     };
     let mut checkpoint = dict! { source: source };

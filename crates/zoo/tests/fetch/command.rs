@@ -1,4 +1,4 @@
-//! The command, through `examples/zoo.rs`: output, exit codes, many processes, `kill -9`.
+//! The command, through `test_command.rs`: output, exit codes, many processes, `kill -9`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use std::sync::mpsc;
 
 use crate::server::{Server, content};
 
-/// The example beside this test's binary.
-pub(crate) fn example() -> PathBuf {
+/// The test command, which cargo builds as an example.
+pub(crate) fn test_command() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples/zoo")
+    test.parent().unwrap().parent().unwrap().join("examples/zoo_test_command")
 }
 
-/// The example, with a clean environment and `home` as cache folder.
+/// The test command, with a clean environment and `home` as cache folder.
 pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
-    let binary = example();
+    let binary = test_command();
     let mut command = Command::new("sh");
     command.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(binary).args(arguments);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("MMCV_HOME", home);

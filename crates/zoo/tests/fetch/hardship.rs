@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::mpsc;
 
-use crate::command::{command, example, partial_length, run, stderr, stdout};
+use crate::command::{command, partial_length, run, stderr, stdout, test_command};
 use crate::server::{Server, content, sha256};
 
 /// A user who owns nothing: root itself may write everywhere, so that the command is run as this one.
@@ -25,7 +25,7 @@ fn run_restricted(home: &Path, arguments: &[&str]) -> Option<Output> {
     let mut command = command(home, arguments);
     if is_root(home) {
         command.uid(NOBODY).gid(NOBODY);
-        let mut probe = Command::new(example());
+        let mut probe = Command::new(test_command());
         probe.uid(NOBODY).gid(NOBODY).output().ok()?;
     }
     Some(command.output().unwrap())
@@ -54,7 +54,7 @@ fn a_read_only_home_is_an_error_for_new_files_only() {
     let new = run_restricted(home.path(), &["fetch", &server.url("model-012345.pth")]);
     set_mode(&[home.path(), &folder], 0o755);
     let (Some(cached), Some(new)) = (cached, new) else {
-        println!("did not run: only root may start {}", example().display());
+        println!("did not run: only root may start {}", test_command().display());
         return;
     };
     assert_eq!(cached.status.code(), Some(0), "{}", stderr(&cached));
@@ -85,7 +85,7 @@ fn a_full_disk_leaves_no_file_and_the_next_run_recovers() {
         answer.file_or_range(request, &body);
     });
     let mut shell = Command::new("unshare");
-    shell.args(["--mount", "--map-root-user", "sh", "-c", FULL_DISK]).arg(example()).arg(server.url(&name));
+    shell.args(["--mount", "--map-root-user", "sh", "-c", FULL_DISK]).arg(test_command()).arg(server.url(&name));
     shell.env_remove("http_proxy").env_remove("HTTP_PROXY").env_remove("all_proxy").env_remove("ALL_PROXY");
     let output = match shell.env("MMCV_HOME", home.path()).output() {
         Ok(output) if output.status.code() != Some(77) && !stderr(&output).contains("unshare") => output,

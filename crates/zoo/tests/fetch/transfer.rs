@@ -265,7 +265,7 @@ fn bodies_without_a_length_are_verified_by_their_digest() {
     assert_eq!(fs::read(setup.fetch(&name).unwrap()).unwrap(), body);
     let any = FetchOptions { no_verify: true, ..FetchOptions::default() };
     let error = setup.zoo.fetch(&setup.server.url("model.pth"), &any).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::BadAnswer { .. }), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::BadResponse { .. }), "{error}");
     let chunked = setup.zoo.fetch(&setup.server.url("chunked"), &any).unwrap();
     assert_eq!(fs::read(chunked).unwrap(), body);
 }

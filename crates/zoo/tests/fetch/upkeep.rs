@@ -70,7 +70,7 @@ fn mirrors_of_the_settings_come_after_those_of_the_environment() {
     assert_eq!(fs::read(fetch(&zoo, &setup.server.url(&name)).unwrap()).unwrap(), body);
     assert_eq!((first.requests().len(), last.requests().len(), setup.request_count()), (2, 1, 0));
     assert_eq!(zoo.mirrors().unwrap().len(), 3);
-    let told = zoo.whereabouts(&setup.server.url(&name)).unwrap();
+    let told = zoo.locate(&setup.server.url(&name)).unwrap();
     assert!(told.cached && told.mirrors.len() == 3 && told.digest.is_some());
 }
 

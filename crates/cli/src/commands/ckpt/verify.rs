@@ -106,7 +106,7 @@ impl Verify {
     }
 
     fn check_digest(&self, expected: &Digest, found: &Digest) -> Result<(), Failure> {
-        if expected.is_prefix_of(found.as_str()) {
+        if expected.is_prefix_of(found) {
             return Ok(());
         }
         let (file, source) = (display(&self.file), self.digest_source());

@@ -42,7 +42,7 @@ struct Location {
 
 impl Location {
     fn new(zoo: &Zoo, name: &str) -> Result<Self, Failure> {
-        let found = zoo.whereabouts(name)?;
+        let found = zoo.locate(name)?;
         Ok(Self {
             name: mmcv_zoo::redact(name),
             url: found.url,
