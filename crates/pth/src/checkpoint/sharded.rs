@@ -1,16 +1,14 @@
 //! [`ShardedCheckpoint`]: a state dict in several files with an index.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, de};
+use serde::Deserialize;
 
 use crate::checkpoint::FileCheckpoint;
 use crate::error::{Error, ErrorKind};
-use crate::format::JsonObject;
-use crate::limits::{MAX_INDEX_BYTES, MAX_SHARDS, MAX_VALUES};
+use crate::format::{JsonObject, StringEntries};
+use crate::limits::{MAX_INDEX_BYTES, MAX_SHARDS};
 use crate::options::OpenOptions;
 use crate::tensor::RawTensor;
 
@@ -141,7 +139,6 @@ fn read(path: &Path) -> Result<Index, ErrorKind> {
         Ok(index) => index,
         Err(error) => return Err(ErrorKind::Index(error.to_string())),
     };
-    ErrorKind::check_limit("tensors of an index", index.weight_map.0.len() as u64, MAX_VALUES)?;
     Ok(index)
 }
 
@@ -153,36 +150,6 @@ fn is_inside_directory(file: &str) -> bool {
 
 #[derive(Debug, Deserialize)]
 struct Index {
-    weight_map: WeightMap,
-}
-
-/// Tensors and their files, in order, each key once.
-#[derive(Debug)]
-struct WeightMap(Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for WeightMap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-
-        impl<'de> Visitor<'de> for Entries {
-            type Value = WeightMap;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object of tensor names and file names")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
-                let (mut entries, mut seen) = (Vec::new(), HashSet::new());
-                while let Some((key, file)) = map.next_entry::<String, String>()? {
-                    if !seen.insert(key.clone()) {
-                        return Err(de::Error::custom(format_args!("the tensor {key:?} is there twice")));
-                    }
-                    entries.push((key, file));
-                }
-                Ok(WeightMap(entries))
-            }
-        }
-
-        deserializer.deserialize_map(Entries)
-    }
+    /// Tensors and their files, in order, each key once.
+    weight_map: StringEntries,
 }

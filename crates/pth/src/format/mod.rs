@@ -17,7 +17,7 @@ use crate::options::OpenOptions;
 use crate::tensor::StorageTable;
 use crate::unpickler::{AllowList, Graph};
 
-pub(crate) use json_object::JsonObject;
+pub(crate) use json_object::{JsonObject, StringEntries};
 pub(crate) use safetensors::METADATA;
 
 /// Bytes at the start of a file from which its format is detected.

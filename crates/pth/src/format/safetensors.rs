@@ -4,7 +4,6 @@
 //! needs the whole file in memory, and it loses the order of the entries and accepts duplicate keys, unknown fields and
 //! shapes of any length, so the header is deserialized here.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use ::safetensors::Dtype as HeaderDtype;
@@ -14,8 +13,9 @@ use serde::de::{Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess
 
 use crate::error::ErrorKind;
 use crate::file::File;
-use crate::format::{Contents, Format, JsonObject};
-use crate::limits::{MAX_HEADER_BYTES, MAX_HEADER_RANK, MAX_TEXT_BYTES, MAX_VALUES};
+use crate::format::json_object::{JsonObject, StringEntries, UniqueKeys};
+use crate::format::{Contents, Format};
+use crate::limits::{MAX_HEADER_BYTES, MAX_HEADER_RANK};
 use crate::tensor::{Dtype, Place, StorageSlice, StorageTable, Strided, TensorDesc, row_major_strides};
 use crate::unpickler::{Graph, Mapping, Node, Value};
 
@@ -150,36 +150,6 @@ fn deserialize_shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u
     deserializer.deserialize_seq(ShapeVisitor)
 }
 
-/// The texts of `__metadata__`, each key once.
-#[derive(Debug)]
-struct Texts(Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
-
-        impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object of strings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-                let mut texts = Vec::new();
-                let mut entries = Entries::default();
-                while let Some((key, text)) = map.next_entry::<String, String>()? {
-                    entries.add::<A::Error>(&key, 1)?;
-                    texts.push((key, text));
-                }
-                Ok(Texts(texts))
-            }
-        }
-
-        deserializer.deserialize_map(TextsVisitor)
-    }
-}
-
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct HeaderVisitor;
@@ -193,16 +163,16 @@ impl<'de> Deserialize<'de> for Header {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let mut header = Header { metadata: None, tensors: Vec::new() };
-                let mut entries = Entries::default();
+                let mut keys = UniqueKeys::default();
                 while let Some(key) = map.next_key::<String>()? {
                     if key == METADATA {
-                        if header.metadata.replace(map.next_value::<Texts>()?.0).is_some() {
+                        if header.metadata.replace(map.next_value::<StringEntries>()?.0).is_some() {
                             return Err(A::Error::custom("two objects `__metadata__`"));
                         }
                         continue;
                     }
                     let JsonObject(StrictInfo { dtype, shape, data_offsets }) = map.next_value()?;
-                    entries.add::<A::Error>(&key, 1 + shape.len())?;
+                    keys.add::<A::Error>(&key, 1 + shape.len())?;
                     header.tensors.push((key, TensorInfo { dtype, shape, data_offsets }));
                 }
                 Ok(header)
@@ -210,28 +180,5 @@ impl<'de> Deserialize<'de> for Header {
         }
 
         deserializer.deserialize_map(HeaderVisitor)
-    }
-}
-
-/// Checks the entries of an object while it is read, before memory is allocated for all of them.
-#[derive(Debug, Default)]
-struct Entries {
-    keys: HashSet<String>,
-    values: u64,
-    text: u64,
-}
-
-impl Entries {
-    /// Returns an error if the key was added before or the limits are exceeded.
-    fn add<E: serde::de::Error>(&mut self, key: &str, values: usize) -> Result<(), E> {
-        self.values += values as u64;
-        self.text += key.len() as u64;
-        if self.values > MAX_VALUES || self.text > MAX_TEXT_BYTES {
-            return Err(E::custom(format!("over {MAX_VALUES} values or {MAX_TEXT_BYTES} bytes of text")));
-        }
-        if !self.keys.insert(key.to_owned()) {
-            return Err(E::custom(format!("two entries are named `{key}`")));
-        }
-        Ok(())
     }
 }

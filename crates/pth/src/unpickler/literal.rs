@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use num_bigint::BigInt;
+
 use crate::error::PickleProblem;
 use crate::limits::MAX_INT_BYTES;
 
@@ -21,74 +23,11 @@ pub(crate) fn long(bytes: &[u8]) -> Result<Integer, PickleProblem> {
     if bytes.len() > MAX_INT_BYTES {
         return Err(PickleProblem::BadLiteral("integer (too long)"));
     }
-    let negative = matches!(bytes.last(), Some(0x80..));
-    let fill = if negative { 0xff } else { 0 };
-    let mut significant = bytes;
-    while let [rest @ .., last] = significant
-        && *last == fill
-    {
-        significant = rest;
+    let value = BigInt::from_signed_bytes_le(bytes);
+    match i64::try_from(&value) {
+        Ok(value) => Ok(Integer::Small(value)),
+        Err(_) => Ok(Integer::Big(value.to_string())),
     }
-    let mut word = [fill; 8];
-    if let Some(target) = word.get_mut(..significant.len()) {
-        target.copy_from_slice(significant);
-        let value = i64::from_le_bytes(word);
-        if significant.len() < 8 || (value < 0) == negative {
-            return Ok(Integer::Small(value));
-        }
-    }
-    Ok(Integer::Big(decimal(bytes, negative)))
-}
-
-/// The decimal digits of a two's complement number of any length.
-fn decimal(bytes: &[u8], negative: bool) -> String {
-    const CHUNK: u64 = 1_000_000_000;
-    let mut limbs = magnitude(bytes, negative);
-    let mut chunks = Vec::new();
-    while !limbs.is_empty() {
-        let mut remainder = 0;
-        for limb in limbs.iter_mut().rev() {
-            let value = (remainder << 32) | u64::from(*limb);
-            // The quotient is below 2^32, because the remainder is below the divisor.
-            *limb = (value / CHUNK) as u32;
-            remainder = value % CHUNK;
-        }
-        chunks.push(remainder);
-        while limbs.last() == Some(&0) {
-            limbs.pop();
-        }
-    }
-    let mut text = String::from(if negative { "-" } else { "" });
-    text.push_str(&chunks.pop().unwrap_or(0).to_string());
-    while let Some(chunk) = chunks.pop() {
-        text.push_str(&format!("{chunk:09}"));
-    }
-    text
-}
-
-/// The absolute value in limbs of 32 bits, least significant first, without leading zeros.
-fn magnitude(bytes: &[u8], negative: bool) -> Vec<u32> {
-    let fill = if negative { 0xff } else { 0 };
-    let mut carry = negative;
-    let mut limbs = Vec::new();
-    for chunk in bytes.chunks(4) {
-        let mut limb = [fill; 4];
-        for (target, &source) in std::iter::zip(&mut limb, chunk) {
-            *target = source;
-        }
-        let mut limb = u32::from_le_bytes(limb);
-        if negative {
-            (limb, carry) = (!limb).overflowing_add(u32::from(carry));
-        }
-        limbs.push(limb);
-    }
-    if carry {
-        limbs.push(1);
-    }
-    while limbs.last() == Some(&0) {
-        limbs.pop();
-    }
-    limbs
 }
 
 /// The operand of INT and LONG: an integer in decimal, possibly with the suffix `L`.
