@@ -30,8 +30,8 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Ended> {
-        let Some(end) = self.position.checked_add(count) else { return Err(Ended) };
-        let Some(bytes) = self.bytes.get(self.position..end) else { return Err(Ended) };
+        let end = self.position.checked_add(count).ok_or(Ended)?;
+        let bytes = self.bytes.get(self.position..end).ok_or(Ended)?;
         self.position = end;
         Ok(bytes)
     }
@@ -61,8 +61,5 @@ pub(crate) fn part(bytes: &[u8], start: u64, length: u64) -> Option<&[u8]> {
 
 /// Whether the `length` bytes from `start` lie within `available` bytes.
 pub(crate) fn is_inside(start: u64, length: u64, available: u64) -> bool {
-    match start.checked_add(length) {
-        Some(end) => end <= available,
-        None => false,
-    }
+    start.checked_add(length).is_some_and(|end| end <= available)
 }

@@ -215,10 +215,7 @@ pub enum ErrorKind {
 }
 
 fn alias(known_as: &Option<String>) -> String {
-    match known_as {
-        Some(name) => format!(" ({name})"),
-        None => String::new(),
-    }
+    known_as.as_ref().map_or_else(String::new, |name| format!(" ({name})"))
 }
 
 fn group_list(groups: &[TensorGroup]) -> String {

@@ -2,7 +2,6 @@
 //! only to lend bytes. This is the only module of the crate with unsafe code.
 
 use std::io;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -110,23 +109,5 @@ impl File {
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&self.file)? };
         Ok(self.map.get_or_init(|| map))
-    }
-
-    /// Tells the operating system that the mapped pages of `range` are not needed for now, so that reading a large file once
-    /// does not keep all of it in memory. Touching the pages again reads them from the file again.
-    pub(crate) fn release(&self, range: Range<u64>) {
-        #[cfg(unix)]
-        if let Some(map) = self.map.get()
-            && let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
-            && start < end
-            && end <= map.len()
-        {
-            // SAFETY: the map is a private, read-only view of a file and is never written to, so dropping its pages loses
-            // nothing. The range was just checked to lie within the map.
-            #[allow(unsafe_code)]
-            let result = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
-            // This is only a hint, so a failure does no harm.
-            let _ = result;
-        }
     }
 }

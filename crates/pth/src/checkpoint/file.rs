@@ -65,11 +65,8 @@ impl FileCheckpoint {
     }
 
     fn check_tensors(&self) -> Result<(), ErrorKind> {
+        let bytes = self.tensors().map(|tensor| tensor.byte_count()).fold(0, u64::saturating_add);
         let mut keys = HashSet::with_capacity(self.tensors.len());
-        let mut bytes = 0_u64;
-        for tensor in self.tensors() {
-            bytes = bytes.saturating_add(tensor.byte_count());
-        }
         for path in &self.tensors {
             if !keys.insert(path.key.as_str()) {
                 return Err(ErrorKind::DuplicateTensor(path.key.clone()));

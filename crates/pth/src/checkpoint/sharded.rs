@@ -28,10 +28,7 @@ pub struct ShardedCheckpoint {
 impl ShardedCheckpoint {
     /// Whether `path` has the name of an index.
     pub fn is_index(path: &Path) -> bool {
-        match path.file_name() {
-            Some(name) => name.to_string_lossy().ends_with(SUFFIX),
-            None => false,
-        }
+        path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
     }
 
     /// Opens an index and its files.

@@ -57,10 +57,7 @@ impl Checkpoint {
     }
 
     fn state_dict<'a>(&'a self, entry: &str, tensors: Vec<RawTensor<'a>>) -> StateDict<'a> {
-        let mut nested = match self.file() {
-            Some(file) => file.groups_below(entry),
-            None => Vec::new(),
-        };
+        let mut nested = self.file().map_or_else(Vec::new, |file| file.groups_below(entry));
         if nested.iter().any(|group| group.entry == entry) {
             nested.clear();
         }

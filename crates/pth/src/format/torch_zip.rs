@@ -52,10 +52,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn entry(&self, index: usize) -> Result<&'a Entry, ErrorKind> {
-        match self.archive.entries.get(index) {
-            Some(entry) => Ok(entry),
-            None => Err(ZipProblem::Broken("entry").into()),
-        }
+        self.archive.entries.get(index).ok_or_else(|| ZipProblem::Broken("entry").into())
     }
 
     /// Checks that an entry is readable and that all entries in use together do not inflate too much. Returns the location

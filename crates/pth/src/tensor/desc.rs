@@ -49,10 +49,7 @@ impl Strided {
         offset: u64,
         slice: Option<StorageSlice>,
     ) -> Option<Self> {
-        let available = match slice {
-            Some(slice) => slice.length,
-            None => 0,
-        };
+        let available = slice.map_or(0, |slice| slice.length);
         if shape.len() != strides.len() || required_bytes(dtype, &shape, &strides, offset)? > available {
             return None;
         }

@@ -70,18 +70,12 @@ impl<'a> RawTensor<'a> {
 
     /// The shape; empty for a scalar or an unsupported tensor.
     pub fn shape(&self) -> &'a [u64] {
-        match self.strided() {
-            Some(strided) => &strided.shape,
-            None => &[],
-        }
+        self.strided().map_or(&[], |strided| &strided.shape)
     }
 
     /// The strides in the file, in elements. [`bytes`](Self::bytes) are row-major regardless of these.
     pub fn strides(&self) -> &'a [u64] {
-        match self.strided() {
-            Some(strided) => &strided.strides,
-            None => &[],
-        }
+        self.strided().map_or(&[], |strided| &strided.strides)
     }
 
     /// The number of the storage that holds the elements. Tensors with the same storage share memory in Python.
@@ -92,18 +86,13 @@ impl<'a> RawTensor<'a> {
     /// The offset of the first element in the storage, in bytes.
     pub fn storage_offset(&self) -> u64 {
         let Some(strided) = self.strided() else { return 0 };
-        match strided.slice {
-            Some(slice) => slice.start.saturating_add(strided.offset_bytes()),
-            None => strided.offset_bytes(),
-        }
+        let start = strided.slice.map_or(0, |slice| slice.start);
+        start.saturating_add(strided.offset_bytes())
     }
 
     /// The number of bytes of all elements.
     pub fn byte_count(&self) -> u64 {
-        match self.strided() {
-            Some(strided) => strided.logical_bytes(),
-            None => 0,
-        }
+        self.strided().map_or(0, Strided::logical_bytes)
     }
 
     /// Reads the elements in row-major order, little-endian. A bool is one byte; the real part of a complex number comes
@@ -193,14 +182,6 @@ impl<'a> RawTensor<'a> {
         match self.storage_slice() {
             Some(slice) => self.storages.verify_storage(slice.storage).map_err(|kind| self.error(kind)),
             None => Ok(()),
-        }
-    }
-
-    /// Tells the operating system that the [mapped](Self::mapped) pages of this tensor's storage are not needed for now.
-    /// This limits the memory of a program that reads a large file once. Using the pages again reads them again.
-    pub fn release(&self) {
-        if let Some(slice) = self.storage_slice() {
-            self.storages.release(slice.storage);
         }
     }
 
@@ -300,11 +281,7 @@ pub(crate) struct WholeStorage<'a> {
 /// The tensors whose keys start with `entry` and a dot, with that prefix removed from their keys.
 pub(crate) fn strip_prefix<'a>(tensors: impl Iterator<Item = RawTensor<'a>>, entry: &str) -> Vec<RawTensor<'a>> {
     let prefix = format!("{entry}.");
-    let mut stripped = Vec::new();
-    for tensor in tensors {
-        stripped.extend(tensor.without_prefix(&prefix));
-    }
-    stripped
+    tensors.filter_map(|tensor| tensor.without_prefix(&prefix)).collect()
 }
 
 /// Passes the bytes of a storage that lie within `range` to `each` in chunks.

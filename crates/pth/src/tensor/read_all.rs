@@ -16,16 +16,9 @@ const MIN_BYTES_FOR_THREADS: u64 = 8 << 20;
 /// As for [`RawTensor::read_into`]. If several tensors fail, one of the errors is returned. The other buffers may or may not
 /// be filled.
 pub fn read_all(tensors: Vec<(RawTensor<'_>, &mut [u8])>) -> Result<(), Error> {
-    let mut bytes = 0_u64;
-    for (tensor, _) in &tensors {
-        bytes = bytes.saturating_add(tensor.byte_count());
-    }
-    let mut threads = 1;
-    if bytes >= MIN_BYTES_FOR_THREADS
-        && let Ok(processors) = thread::available_parallelism()
-    {
-        threads = processors.get().min(tensors.len());
-    }
+    let bytes = tensors.iter().map(|(tensor, _)| tensor.byte_count()).fold(0, u64::saturating_add);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let threads = if bytes < MIN_BYTES_FOR_THREADS { 1 } else { processors.min(tensors.len()) };
     let queue = Mutex::new(tensors);
     thread::scope(|scope| {
         let mut workers = Vec::new();

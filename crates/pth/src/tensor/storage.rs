@@ -138,10 +138,7 @@ impl StorageTable {
 }
 
 fn element_bytes(dtype: Option<Dtype>) -> u64 {
-    match dtype {
-        Some(dtype) => dtype.size() as u64,
-        None => 1,
-    }
+    dtype.map_or(1, |dtype| dtype.size() as u64)
 }
 
 fn storage_error(key: &str, problem: StorageProblem) -> ErrorKind {

@@ -87,11 +87,9 @@ impl StorageReader {
 
     /// The bytes of a slice. The checksum of the storage is verified on first use.
     pub(crate) fn slice(&self, slice: StorageSlice) -> Result<StorageBytes<'_>, ErrorKind> {
+        let (storage, _) = self.storage(slice.storage)?;
         let whole = self.whole(slice.storage)?;
-        match whole.slice(slice.start, slice.length) {
-            Some(bytes) => Ok(bytes),
-            None => Err(self.storage(slice.storage)?.0.error(StorageProblem::Ended)),
-        }
+        whole.slice(slice.start, slice.length).ok_or_else(|| storage.error(StorageProblem::Ended))
     }
 
     /// The bytes of a whole storage. The checksum is verified on first use.
@@ -188,10 +186,7 @@ impl StorageReader {
 
     /// Reads every storage whose checksum was not verified yet.
     pub(crate) fn verify(&self) -> Result<(), ErrorKind> {
-        for id in 0..self.verified.len() {
-            self.verify_storage(id as StorageId)?;
-        }
-        Ok(())
+        (0..self.verified.len()).try_for_each(|id| self.verify_storage(id as StorageId))
     }
 
     /// Reads a storage whose checksum was not verified yet, and compares the checksum if there is one.
@@ -203,13 +198,6 @@ impl StorageReader {
         match self.large(id) {
             Some(large) => large.for_each_chunk(|_| {}),
             None => self.whole(id).map(drop),
-        }
-    }
-
-    pub(crate) fn release(&self, id: StorageId) {
-        let Some(storage) = self.storages.get(id) else { return };
-        if let Ok(Extent::File { start, length, .. }) = self.extent(storage) {
-            self.file.release(start..start.saturating_add(length));
         }
     }
 }
@@ -284,10 +272,7 @@ impl<'a> StorageBytes<'a> {
                 part(bytes, start, length).map(Cow::Borrowed)
             }
         };
-        match bytes {
-            Some(bytes) => Ok(bytes),
-            None => Err(ErrorKind::storage_ended()),
-        }
+        bytes.ok_or_else(ErrorKind::storage_ended)
     }
 
     /// Passes the `length` bytes from `start` to `each` in blocks of [`BLOCK_BYTES`]; the last one may be shorter.
@@ -313,10 +298,7 @@ impl<'a> StorageBytes<'a> {
                 if !is_inside(start, length, *available) {
                     return Err(ErrorKind::storage_ended());
                 }
-                match part(file.mapped()?, first + start, length) {
-                    Some(bytes) => Ok(Some(bytes)),
-                    None => Err(ErrorKind::Shortened),
-                }
+                part(file.mapped()?, first + start, length).map(Some).ok_or(ErrorKind::Shortened)
             }
             Self::Memory(bytes) => Ok(part(bytes, start, length)),
             Self::Inflated(..) => Ok(None),

@@ -148,12 +148,8 @@ pub fn compare(a: &Checkpoint, b: &Checkpoint, options: &CompareOptions<'_>) -> 
     }
     let (left, right) = (tensors(a, options.entry), tensors(b, options.entry));
     let mut by_key: HashMap<&str, &RawTensor<'_>> = right.iter().map(|tensor| (tensor.key(), tensor)).collect();
-    let mut total = 0;
-    for tensor in &left {
-        if by_key.contains_key(tensor.key()) {
-            total += tensor.byte_count();
-        }
-    }
+    let common = left.iter().filter(|tensor| by_key.contains_key(tensor.key()));
+    let total = common.map(RawTensor::byte_count).sum();
     let mut comparison = Comparison::default();
     let mut done = 0;
     for left in &left {

@@ -144,23 +144,15 @@ impl<'a> Part<'a> {
 
     /// The number of tensors that are cast to a different type.
     fn count_cast(&self, options: &ConvertOptions<'_>) -> usize {
-        let mut count = 0;
-        for tensor in &self.tensors {
-            if let Some(from) = tensor.dtype() {
-                count += usize::from(options.cast(from) != from);
-            }
-        }
-        count
+        let types = self.tensors.iter().filter_map(RawTensor::dtype);
+        types.filter(|&from| options.cast(from) != from).count()
     }
 
     fn write_pth(&self, path: &Path, options: &ConvertOptions<'_>) -> Result<ConversionReport, ErrorKind> {
         if let Some((file, root)) = self.tree {
             let tree = Tree { file, root, dtype: options.dtype };
             let left_out = write::write_tree(path, &tree, !options.lossy, options.progress)?;
-            let mut tensors = 0;
-            for tensor in &self.tensors {
-                tensors += usize::from(tensor.unsupported().is_none());
-            }
+            let tensors = self.tensors.iter().filter(|tensor| tensor.unsupported().is_none()).count();
             return Ok(ConversionReport { tensors, left_out, ..ConversionReport::default() });
         }
         let (tensors, mut losses) = self.writable_tensors(options, OutputFormat::Pth)?;

@@ -54,8 +54,7 @@ impl SideData {
     }
 
     fn visit_attributes(&mut self, graph: &Graph, mapping: &Mapping, path: &str) {
-        let Some(attributes) = mapping.attributes else { return };
-        let Some(attributes) = graph.mapping(attributes) else { return };
+        let Some(attributes) = mapping.attributes.and_then(|attributes| graph.mapping(attributes)) else { return };
         for &(key, value) in &attributes.items {
             let name = render_key(graph, key);
             if !is_plain(graph, value) {

@@ -46,10 +46,7 @@ pub(crate) fn check_json(graph: &Graph, value: Value, budget: &mut Budget) -> Re
 }
 
 fn check_items(graph: &Graph, items: &[Value], budget: &mut Budget) -> Result<(), ErrorKind> {
-    for &item in items {
-        check_json(graph, item, budget)?;
-    }
-    Ok(())
+    items.iter().try_for_each(|&item| check_json(graph, item, budget))
 }
 
 fn check_mapping(graph: &Graph, mapping: &Mapping, budget: &mut Budget) -> Result<(), ErrorKind> {

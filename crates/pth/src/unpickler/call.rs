@@ -62,10 +62,7 @@ impl Unpickler<'_> {
                 _ => None,
             },
         };
-        match value {
-            Some(value) => Ok(value),
-            None => Err(self.wrong_arguments(global)),
-        }
+        value.ok_or_else(|| self.wrong_arguments(global))
     }
 
     fn call_torchscript_class(&mut self, arguments: &[Value]) -> Result<Value, Fault> {

@@ -87,10 +87,7 @@ impl<'a> Input<'a> {
         let start = self.at;
         self.advance(count as u64);
         self.allowed -= count as u64;
-        match self.window.get(start..start + count) {
-            Some(bytes) => Ok(bytes),
-            None => Err(Ended.into()),
-        }
+        Ok(self.window.get(start..start + count).ok_or(Ended)?)
     }
 
     /// Skips bytes of the file without reading them.

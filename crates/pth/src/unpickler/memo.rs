@@ -21,10 +21,7 @@ pub(super) struct Memo {
 
 impl Memo {
     pub(super) fn get(&self, index: u32) -> Option<Value> {
-        match self.dense.get(index as usize) {
-            Some(&value) => Some(value),
-            None => self.sparse.get(&index).copied(),
-        }
+        self.dense.get(index as usize).or_else(|| self.sparse.get(&index)).copied()
     }
 
     /// Sets an entry. Returns the number of bytes that this may allocate.

@@ -37,9 +37,7 @@ impl Unpickler<'_> {
             }
             OBJ => {
                 let values = self.stack.pop_mark()?;
-                let Some((&class, arguments)) = values.split_first() else {
-                    return Err(PickleProblem::EmptyStack.into());
-                };
+                let (&class, arguments) = values.split_first().ok_or(PickleProblem::EmptyStack)?;
                 let global = self.callee("OBJ", class)?;
                 let value = self.call(global, arguments)?;
                 self.stack.push(value)
@@ -118,17 +116,12 @@ impl Unpickler<'_> {
         if let Some(&Node::Global(global)) = self.graph.node(value) {
             return Ok(global);
         }
-        match self.opaque_class(value) {
-            Some(class) => Ok(class),
-            None => Err(self.wrong_type(operation, value)),
-        }
+        self.opaque_class(value).ok_or_else(|| self.wrong_type(operation, value))
     }
 
     pub(super) fn arguments(&self, operation: &'static str, value: Value) -> Result<Vec<Value>, Fault> {
-        match self.graph.tuple(value) {
-            Some(items) => Ok(items.to_vec()),
-            None => Err(self.wrong_type(operation, value)),
-        }
+        let items = self.graph.tuple(value).ok_or_else(|| self.wrong_type(operation, value))?;
+        Ok(items.to_vec())
     }
 
     /// Creates an object of the class `global` with keyword arguments.

@@ -50,10 +50,8 @@ impl Unpickler<'_> {
             }
             _ => None,
         };
-        match tensor {
-            Some(tensor) => self.tensor(tensor),
-            None => Err(self.wrong_arguments(global)),
-        }
+        let tensor = tensor.ok_or_else(|| self.wrong_arguments(global))?;
+        self.tensor(tensor)
     }
 
     /// `_rebuild_parameter*(data, requires_grad, hooks[, state])`: returns the tensor itself.
@@ -242,10 +240,7 @@ impl Unpickler<'_> {
             [metadata, ..] => *metadata,
         };
         // Many tensors may share one mapping, and each use takes time.
-        let count = match self.graph.mapping(metadata) {
-            Some(bits) => bits.items.len(),
-            None => return Err(self.wrong_arguments(global)),
-        };
+        let count = self.graph.mapping(metadata).map_or(0, |bits| bits.items.len());
         self.charge(8 * count as u64)?;
         let Some(bits) = self.graph.mapping(metadata) else { return Err(self.wrong_arguments(global)) };
         for &(name, value) in &bits.items {

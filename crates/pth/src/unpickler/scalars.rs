@@ -29,10 +29,8 @@ impl Unpickler<'_> {
             _ => self.memo.next(),
         };
         if matches!(opcode, GET | BINGET | LONG_BINGET) {
-            return match self.memo.get(index) {
-                Some(value) => self.stack.push(value),
-                None => Err(PickleProblem::NoMemo(index).into()),
-            };
+            let value = self.memo.get(index).ok_or(PickleProblem::NoMemo(index))?;
+            return self.stack.push(value);
         }
         let value = self.stack.top()?;
         let bytes = self.memo.set(index, value);

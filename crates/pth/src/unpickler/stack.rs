@@ -60,10 +60,8 @@ impl Stack {
 
     /// Removes the last mark and all values above it.
     pub(crate) fn pop_mark(&mut self) -> Result<Vec<Value>, PickleProblem> {
-        match self.marks.pop() {
-            Some(mark) => Ok(self.values.split_off(mark)),
-            None => Err(PickleProblem::NoMark),
-        }
+        let mark = self.marks.pop().ok_or(PickleProblem::NoMark)?;
+        Ok(self.values.split_off(mark))
     }
 
     /// Removes the last `N` values. The value pushed first comes first.

@@ -114,10 +114,7 @@ impl Graph {
                 (key, cost)
             }
         };
-        match allowed.checked_sub(cost) {
-            Some(rest) => *allowed = rest,
-            None => return Err(TreeProblem::LongKey),
-        }
+        *allowed = allowed.checked_sub(cost).ok_or(TreeProblem::LongKey)?;
         Ok(key)
     }
 

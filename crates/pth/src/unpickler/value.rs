@@ -164,10 +164,7 @@ impl Graph {
             Value::Bool(_) => "a bool",
             Value::Int(_) => "an int",
             Value::Float(_) => "a float",
-            Value::Node(_) => match self.node(value) {
-                Some(node) => node.kind(),
-                None => "nothing",
-            },
+            Value::Node(_) => self.node(value).map_or("nothing", Node::kind),
         }
     }
 
@@ -202,9 +199,6 @@ impl Graph {
     }
 
     pub(crate) fn name(&self, global: Global) -> &str {
-        match self.names.get(global.name as usize) {
-            Some(name) => name,
-            None => "",
-        }
+        self.names.get(global.name as usize).map_or("", |name| name)
     }
 }

@@ -20,10 +20,8 @@ const MAX_LINKS: usize = 40;
 /// circle.
 pub fn resolve_destination(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     let path = path.as_ref();
-    match resolve(path) {
-        Ok((place, _)) => Ok(place),
-        Err(kind) => Err(Error::new(path, kind)),
-    }
+    let (place, _) = resolve(path).map_err(|kind| Error::new(path, kind))?;
+    Ok(place)
 }
 
 /// Writes a file with the callback `write`, which receives a temporary path in the same directory. The file is renamed to

@@ -142,7 +142,6 @@ fn storages_tell_who_shares_and_bytes_are_row_major() {
         let element = |bytes: &[u8], index: usize| bytes[4 * index..4 * index + 4].to_vec();
         let turned = transposed.bytes().unwrap();
         assert_eq!(element(&turned, 1), element(&bytes, 4));
-        weight.release();
         assert_eq!(weight.bytes().unwrap(), bytes);
     }
 }

@@ -128,10 +128,7 @@ fn find_end(tail: &[u8]) -> Result<u64, ZipProblem> {
             return Err(ZipProblem::NoEnd);
         }
     }
-    match found {
-        Some(start) => Ok(start),
-        None => Err(ZipProblem::NoEnd),
-    }
+    found.ok_or(ZipProblem::NoEnd)
 }
 
 /// The fields of an end record after its signature.
