@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mmcv_layers::Module;
-use mmcv_pth::{AnyCheckpoint, Checkpoint, RawTensor, UnknownClasses};
+use mmcv_pth::{Checkpoint, FileCheckpoint, RawTensor, UnknownClasses};
 use serde_json::Value as JsonValue;
 use tch::{Device, Tensor};
 
@@ -28,7 +28,7 @@ const CLASSES: [&[&str]; 4] = [
 pub struct CheckpointFile {
     source: String,
     prefix: String,
-    content: AnyCheckpoint,
+    content: Checkpoint,
 }
 
 impl CheckpointFile {
@@ -56,21 +56,21 @@ impl CheckpointFile {
         prefix: Option<&str>,
         unknown_classes: UnknownClasses,
     ) -> Result<Self, Error> {
-        let options = mmcv_pth::Options::new().unknown_classes(unknown_classes);
-        let content = AnyCheckpoint::open_with(file, &options).map_err(|error| Error::new(source, error))?;
+        let options = mmcv_pth::OpenOptions::new().unknown_classes(unknown_classes);
+        let content = Checkpoint::open_with(file, &options).map_err(|error| Error::new(source, error))?;
         Ok(Self { source: source.to_owned(), prefix: with_dot(prefix), content })
     }
 
     /// The file as the file reader sees it: every tensor, under its path from the root; `None` where there are several.
     #[must_use]
-    pub fn raw(&self) -> Option<&Checkpoint> {
+    pub fn raw(&self) -> Option<&FileCheckpoint> {
         self.content.file()
     }
 
-    /// The top-level entries that hold no tensors, such as `meta`; see [`Checkpoint::meta`].
+    /// The top-level entries that hold no tensors, such as `meta`; see [`FileCheckpoint::meta`].
     #[must_use]
     pub fn meta(&self) -> JsonValue {
-        self.raw().map_or_else(|| JsonValue::Object(serde_json::Map::new()), Checkpoint::meta)
+        self.raw().map_or_else(|| JsonValue::Object(serde_json::Map::new()), FileCheckpoint::meta)
     }
 
     /// The names of the classes that the file was trained for: `meta.dataset_meta.classes`, as mmengine writes it, or
@@ -153,7 +153,7 @@ impl CheckpointFile {
     /// network's.
     fn places(&self, options: &LoadOptions) -> Vec<Place<'_>> {
         let Some(file) = self.raw() else { return Vec::new() };
-        let places = self.content.places().into_iter().map(|place| place.entry);
+        let places = self.content.tensor_groups().into_iter().map(|place| place.entry);
         let other = |entry: &String| {
             // In a flat file a beginning of the keys is a prefix.
             let keys: Vec<&str> = entry.split('.').collect();

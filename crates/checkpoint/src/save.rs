@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use mmcv_layers::{Module, ModuleExt, named_modules};
-use mmcv_pth::{Dtype, Item, TensorData, write_pth};
+use mmcv_pth::{Dtype, PthItem, TensorData, write_pth};
 use serde_json::{Map, Value as JsonValue, json};
 use tch::Tensor;
 
@@ -81,9 +81,9 @@ pub fn save_checkpoint(module: &dyn Module, file: impl AsRef<Path>, options: &Sa
         }
         let weights = state_dict.iter().map(|(name, tensor)| Ok((name.clone(), buffers.item(name, tensor)?)));
         let weights =
-            Item::Mapping { entries: weights.collect::<Result<_, ErrorKind>>()?, metadata: Some(versions(module)) };
+            PthItem::Mapping { entries: weights.collect::<Result<_, ErrorKind>>()?, metadata: Some(versions(module)) };
         let mut root = vec![
-            ("meta".to_owned(), Item::Json(JsonValue::Object(options.meta.clone()))),
+            ("meta".to_owned(), PthItem::Json(JsonValue::Object(options.meta.clone()))),
             ("state_dict".to_owned(), weights),
         ];
         if !others.iter().any(|(key, _)| *key == "message_hub") {
@@ -93,7 +93,7 @@ pub fn save_checkpoint(module: &dyn Module, file: impl AsRef<Path>, options: &Sa
         for (key, state) in &others {
             root.push(((*key).to_owned(), buffers.tree(key, state)?));
         }
-        write_pth(file, &Item::mapping(root)).map_err(ErrorKind::from)
+        write_pth(file, &PthItem::mapping(root)).map_err(ErrorKind::from)
     };
     save().map_err(|kind| Error::new(&file.display().to_string(), kind))
 }
@@ -139,7 +139,7 @@ impl Buffers {
         Ok(())
     }
 
-    fn item(&self, name: &str, tensor: &Tensor) -> Result<Item<'_>, ErrorKind> {
+    fn item(&self, name: &str, tensor: &Tensor) -> Result<PthItem<'_>, ErrorKind> {
         let place = place(name, tensor)?;
         let refuse = |reason: String| ErrorKind::Tensor { name: name.to_owned(), reason };
         let bytes = self.0.get(&place).ok_or_else(|| refuse("it changed while it was saved".to_owned()))?;
@@ -147,17 +147,17 @@ impl Buffers {
         Ok(TensorData::new(place.3, &shape, bytes).map_err(|kind| refuse(kind.to_string()))?.into())
     }
 
-    fn tree(&self, name: &str, state: &State) -> Result<Item<'_>, ErrorKind> {
+    fn tree(&self, name: &str, state: &State) -> Result<PthItem<'_>, ErrorKind> {
         Ok(match state {
             State::Tensor(tensor) => self.item(name, tensor)?,
-            State::Json(value) => Item::Json(value.clone()),
+            State::Json(value) => PthItem::Json(value.clone()),
             State::List(states) => {
-                Item::List(states.iter().map(|state| self.tree(name, state)).collect::<Result<_, _>>()?)
+                PthItem::List(states.iter().map(|state| self.tree(name, state)).collect::<Result<_, _>>()?)
             }
             State::Mapping(entries) => {
                 let item =
                     |(key, state): &(String, State)| Ok((key.clone(), self.tree(&format!("{name}.{key}"), state)?));
-                Item::mapping(entries.iter().map(item).collect::<Result<Vec<_>, ErrorKind>>()?)
+                PthItem::mapping(entries.iter().map(item).collect::<Result<Vec<_>, ErrorKind>>()?)
             }
         })
     }

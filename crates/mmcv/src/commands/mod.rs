@@ -69,6 +69,21 @@ impl fmt::Display for Failure {
     }
 }
 
+/// The arguments that help after an error of the file reader.
+pub(crate) fn reading_hint(kind: &mmcv_pth::ErrorKind) -> &'static str {
+    use mmcv_pth::{ErrorKind, FileSignature};
+    match kind {
+        ErrorKind::ForbiddenGlobal { .. } => {
+            "; `--unknown-classes opaque` keeps the names of unknown classes and reads the tensors"
+        }
+        ErrorKind::Unwritable(_) => "; `--entry ENTRY` converts a part of the file, `--lossy` leaves these values out",
+        ErrorKind::UnknownFormat { found: FileSignature::Pickle } => {
+            "; `mmcv ckpt convert FILE NEW.pth` converts a pickle of NumPy arrays"
+        }
+        _ => "",
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         let mut text = String::new();
@@ -82,8 +97,12 @@ impl From<anyhow::Error> for Failure {
             if depth > 0 && last.contains(&line) {
                 continue;
             }
+            let hint = match cause.downcast_ref::<mmcv_checkpoint::Error>().map(|error| &*error.kind) {
+                Some(mmcv_checkpoint::ErrorKind::File(error)) => reading_hint(&error.kind),
+                _ => "",
+            };
             let lead = if depth == 0 { "" } else { "\n  caused by: " };
-            text.push_str(&format!("{lead}{line}"));
+            text.push_str(&format!("{lead}{line}{hint}"));
             last = line;
         }
         Self(text)

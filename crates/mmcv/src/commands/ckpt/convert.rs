@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use mmcv_pth::{AnyCheckpoint, ConvertOptions, Converted, Dtype, Target};
+use mmcv_pth::{Checkpoint, ConversionReport, ConvertOptions, Dtype, OutputFormat};
 use serde_json::{Map, Value, json};
 
 use super::reading::Reading;
@@ -103,12 +103,12 @@ impl Convert {
                 format!("{file}: its suffix tells no format that is written; add `--to pth` or `--to safetensors`\n");
             clap::Error::raw(ErrorKind::MissingRequiredArgument, message).exit();
         };
-        mmcv_pth::destination(&self.destination)?;
+        mmcv_pth::resolve_destination(&self.destination)?;
         // Also a link that leads nowhere is something that would be replaced.
         if !self.force && self.destination.symlink_metadata().is_ok() {
             return Err(Failure(format!("{file}: there is such a file; `--force` replaces it")));
         }
-        let checkpoint = AnyCheckpoint::open_with(&self.source, &self.reading.options())?;
+        let checkpoint = Checkpoint::open_with(&self.source, &self.reading.options())?;
         let bar = Bytes::of(checkpoint.tensors().map(|raw| raw.byte_count()).sum());
         let progress = |written| bar.at(written);
         let options = ConvertOptions {
@@ -117,7 +117,7 @@ impl Convert {
             lossy: self.lossy,
             progress: Some(&progress),
         };
-        let target = if to == To::Pth { Target::Pth } else { Target::Safetensors };
+        let target = if to == To::Pth { OutputFormat::Pth } else { OutputFormat::Safetensors };
         let converted = mmcv_pth::convert(&checkpoint, &self.destination, target, &options)?;
         drop(bar);
         let bytes = self.destination.metadata().map(|metadata| metadata.len()).unwrap_or_default();
@@ -138,7 +138,7 @@ impl Convert {
         print(&format!("{file}: {}, {}\n{}", plural(converted.tensors, "tensor"), size(bytes), self.notes(&converted)))
     }
 
-    fn notes(&self, converted: &Converted) -> String {
+    fn notes(&self, converted: &ConversionReport) -> String {
         let mut text = String::new();
         if let Some(to) = self.dtype.filter(|_| converted.cast > 0) {
             text.push_str(&format!("{} cast to {}\n", plural(converted.cast, "tensor"), to.dtype()));

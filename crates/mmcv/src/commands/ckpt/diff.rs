@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mmcv_pth::{AnyCheckpoint, CompareOptions, Comparison, Different};
+use mmcv_pth::{Checkpoint, CompareOptions, Comparison, TensorDifference};
 use serde_json::{Map, Value, json};
 
 use super::reading::Reading;
@@ -60,7 +60,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 impl Diff {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let options = self.reading.options();
-        let (a, b) = (AnyCheckpoint::open_with(&self.a, &options)?, AnyCheckpoint::open_with(&self.b, &options)?);
+        let (a, b) = (Checkpoint::open_with(&self.a, &options)?, Checkpoint::open_with(&self.b, &options)?);
         let bar = Bytes::unknown();
         let progress = |done, total| bar.of_total(done, total);
         let options = CompareOptions {
@@ -86,7 +86,7 @@ impl Diff {
         let names = |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>();
         self.group(&mut text, &format!("only in {}", name(&self.a)), &names(&comparison.only_in_a));
         self.group(&mut text, &format!("only in {}", name(&self.b)), &names(&comparison.only_in_b));
-        let group = |which: fn(&Different) -> bool, line: fn(&Different) -> String| -> Vec<String> {
+        let group = |which: fn(&TensorDifference) -> bool, line: fn(&TensorDifference) -> String| -> Vec<String> {
             let chosen = comparison.different.iter().filter(|different| which(different));
             chosen.map(|different| format!("{:?}: {}", different.key, line(different))).collect()
         };
@@ -123,21 +123,21 @@ impl Diff {
     }
 }
 
-fn other_shape(different: &Different) -> bool {
+fn other_shape(different: &TensorDifference) -> bool {
     different.shapes[0] != different.shapes[1]
 }
 
-fn other_type(different: &Different) -> bool {
+fn other_type(different: &TensorDifference) -> bool {
     !other_shape(different) && different.dtypes[0] != different.dtypes[1]
 }
 
-fn other_values(different: &Different) -> bool {
+fn other_values(different: &TensorDifference) -> bool {
     !other_shape(different) && !other_type(different)
 }
 
 /// How far values are apart, in words.
-fn far(values: &mmcv_pth::Values) -> String {
-    let mmcv_pth::Values { elements, of, max_abs, max_rel } = values;
+fn far(values: &mmcv_pth::ValueDifference) -> String {
+    let mmcv_pth::ValueDifference { elements, total: of, max_abs, max_rel } = values;
     match (elements, *max_abs) {
         (0, _) => "same values".to_owned(),
         (_, 0.0) => format!("{elements} of {of} elements differ in their bits alone, such as -0 and 0"),
@@ -157,14 +157,14 @@ fn to_json(comparison: &Comparison) -> Value {
     })
 }
 
-fn one_json(different: &Different) -> Value {
+fn one_json(different: &TensorDifference) -> Value {
     let [dtype_a, dtype_b] = different.dtypes;
     let [shape_a, shape_b] = &different.shapes;
     let number = |value: f64| if value.is_finite() { json!(value) } else { json!({ "$float": "inf" }) };
     let values = different.values.map(|values| {
         json!({
             "elements": values.elements,
-            "of": values.of,
+            "of": values.total,
             "max_abs": number(values.max_abs),
             "max_rel": number(values.max_rel),
         })

@@ -11,9 +11,9 @@ use std::io;
 use clap::Subcommand;
 use mmcv_pth::ErrorKind;
 
-use super::Failure;
+use super::{Failure, reading_hint};
 
-/// Checkpoint files: `.pth` of any age, TorchScript, safetensors, Detectron2's `.pkl`, several with an index. Nothing in
+/// FileCheckpoint files: `.pth` of any age, TorchScript, safetensors, Detectron2's `.pkl`, several with an index. Nothing in
 /// them is executed.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
@@ -43,9 +43,13 @@ impl Ckpt {
 
 impl From<mmcv_pth::Error> for Failure {
     fn from(error: mmcv_pth::Error) -> Self {
-        let is_missing = matches!(error.kind(), ErrorKind::Io(io) if io.kind() == io::ErrorKind::NotFound);
-        let is_name = is_missing && error.path().to_string_lossy().contains("://");
-        let hint = if is_name { "; `mmcv zoo fetch NAME` prints the file of a name or URL" } else { "" };
+        let is_missing = matches!(&*error.kind, ErrorKind::Io(io) if io.kind() == io::ErrorKind::NotFound);
+        let is_name = is_missing && error.path.to_string_lossy().contains("://");
+        let hint = if is_name {
+            "; `mmcv zoo fetch NAME` prints the file of a name or URL"
+        } else {
+            reading_hint(&error.kind)
+        };
         Self(format!("{error}{hint}"))
     }
 }

@@ -1,7 +1,7 @@
 //! How the files of `mmcv ckpt` are read.
 
 use clap::{Args, ValueEnum};
-use mmcv_pth::{Options, UnknownClasses};
+use mmcv_pth::{OpenOptions, UnknownClasses};
 
 /// What happens to classes that are on no list.
 #[derive(Debug, Args)]
@@ -21,8 +21,8 @@ enum Unknown {
 }
 
 impl Reading {
-    pub(super) fn options(&self) -> Options {
-        Options::new().unknown_classes(match self.unknown_classes {
+    pub(super) fn options(&self) -> OpenOptions {
+        OpenOptions::new().unknown_classes(match self.unknown_classes {
             Unknown::Refuse => UnknownClasses::Refuse,
             Unknown::Opaque => UnknownClasses::Opaque,
         })

@@ -5,7 +5,7 @@ use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmcv_pth::{AnyCheckpoint, Checkpoint};
+use mmcv_pth::{Checkpoint, FileCheckpoint};
 use mmcv_zoo::Digest;
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ impl Read {
 impl Verify {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let file = name(&self.file);
-        let checkpoint = AnyCheckpoint::open_with(&self.file, &self.reading.options())?;
+        let checkpoint = Checkpoint::open_with(&self.file, &self.reading.options())?;
         let read = Read::whole(&self.file)?;
         let found = &read.sha256;
         checkpoint.verify()?;
@@ -136,7 +136,7 @@ fn doubt(digest: &Digest) -> String {
     format!("; `{digest}` may be {kind} and no digest: `--no-name-digest` passes it by")
 }
 
-fn shard_json(shard: &Checkpoint, read: &Read) -> Value {
+fn shard_json(shard: &FileCheckpoint, read: &Read) -> Value {
     json!({
         "file": shown(shard.path()),
         "format": shard.format().to_string(),
