@@ -1,4 +1,4 @@
-//! [`Error`]: what is wrong with a file, in one line.
+//! [`Error`]: the problem with a file, in one line.
 
 use std::fmt;
 use std::io;
@@ -294,7 +294,7 @@ impl fmt::Display for FileSignature {
                 "JSON (the index of a sharded checkpoint? Its files are checkpoints, the index itself is not)"
             }
             Self::GitLfs => "a Git LFS pointer",
-            Self::Unknown => "neither of the known signatures",
+            Self::Unknown => "none of the known signatures",
         })
     }
 }
@@ -307,10 +307,10 @@ pub enum ZipProblem {
     #[error("no unambiguous end of central directory (truncated?)")]
     NoEnd,
     /// A record is truncated or has the wrong signature.
-    #[error("no {0} where one should be")]
+    #[error("missing or broken {0}")]
     Broken(&'static str),
     /// Two records contradict each other.
-    #[error("contradicting {0}")]
+    #[error("contradictory {0}")]
     Contradiction(&'static str),
     /// Two entries have the same name, ignoring case.
     #[error("two entries are named `{0}` (ignoring case)")]
@@ -463,13 +463,13 @@ pub enum TreeProblem {
     #[error("nested over {MAX_DEPTH} levels")]
     Depth,
     /// A mapping key or set item is of an unhashable type, which Python would not allow.
-    #[error("{0} as mapping key or set item")]
+    #[error("{0} used as a mapping key or set item")]
     Unhashable(&'static str),
     /// A set holds a tensor, so there is no path to it.
     #[error("a set holds a tensor")]
     TensorInSet,
     /// A tuple used as a key has too many parts, or all keys together are too long.
-    #[error("a mapping key of over {MAX_KEY_PARTS} parts, or too many long keys")]
+    #[error("a mapping key has over {MAX_KEY_PARTS} parts, or too many keys are long")]
     LongKey,
 }
 

@@ -40,7 +40,7 @@ fn is_big_endian(content: &[u8]) -> Result<bool, ZipProblem> {
     }
 }
 
-/// Reads entries, and keeps account of what was read.
+/// Reads entries and tracks which bytes of the file they use.
 struct Reader<'a> {
     file: &'a File,
     archive: &'a Archive,

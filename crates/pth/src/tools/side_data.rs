@@ -6,7 +6,7 @@ use crate::tree::{self, Budget, Holders, Json, render_key};
 use crate::unpickler::{Graph, Mapping, Value};
 use crate::write::{Loss, describe_lossy_object, describe_opaque};
 
-/// Texts by path, and what is lost of the values.
+/// Texts by path, and the values that have no text.
 #[derive(Debug, Default)]
 pub(super) struct SideData {
     pub(super) texts: Vec<(String, String)>,

@@ -3,7 +3,7 @@
 use crate::error::ErrorKind;
 use crate::limits::{MAX_STEPS, MAX_TEXT_BYTES, MAX_VALUES};
 
-/// Counts what becomes part of a result.
+/// The size of a result so far.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     values: u64,

@@ -1,6 +1,7 @@
 //! A restricted unpickler: it builds values, and knows a list of classes and functions by name only. Nothing is imported,
 //! called or executed.
 
+mod array_type;
 mod call;
 mod containers;
 mod fault;

@@ -1,60 +1,19 @@
 //! NumPy arrays as tensors: their types, and the functions with which they are pickled.
 
 use crate::error::PickleProblem;
-use crate::tensor::{Dtype, Place, StorageSlice, Strided, TensorDesc, element_count, row_major_strides};
+use crate::tensor::{Place, StorageSlice, Strided, TensorDesc, element_count, row_major_strides};
 use crate::unpickler::Unpickler;
+use crate::unpickler::array_type::{ArrayType, ArrayTypeKind};
 use crate::unpickler::fault::Fault;
 use crate::unpickler::persistent_id::non_negative;
 use crate::unpickler::value::{Node, Value};
-
-/// A NumPy type.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ArrayType {
-    kind: Kind,
-    big_endian: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Plain(Dtype),
-    /// References to Python objects.
-    Object,
-    /// Strings, dates, records and other types that torch lacks.
-    Other,
-}
-
-impl Kind {
-    /// The type with the name `name`, which lacks the byte order, such as `f4`.
-    fn from_name(name: &str) -> Self {
-        use Dtype as D;
-        Self::Plain(match name {
-            "b1" | "?" => D::Bool,
-            "i1" => D::Int8,
-            "i2" => D::Int16,
-            "i4" => D::Int32,
-            "i8" => D::Int64,
-            "u1" => D::Uint8,
-            "u2" => D::Uint16,
-            "u4" => D::Uint32,
-            "u8" => D::Uint64,
-            "f2" => D::Float16,
-            "f4" => D::Float32,
-            "f8" => D::Float64,
-            "c8" => D::Complex64,
-            "c16" => D::Complex128,
-            _ if name.starts_with('O') => return Self::Object,
-            _ => return Self::Other,
-        })
-    }
-}
 
 impl Unpickler<'_> {
     /// `dtype("f4", align, copy)`. The byte order is part of the name or set by BUILD.
     pub(super) fn array_type(&mut self, arguments: &[Value]) -> Result<Option<Value>, Fault> {
         let (&[name] | &[name, _] | &[name, _, _]) = arguments else { return Ok(None) };
         let Some(name) = self.graph.text(name) else { return Ok(None) };
-        let plain_name = name.trim_start_matches(['<', '>', '|', '=']);
-        let array_type = ArrayType { kind: Kind::from_name(plain_name), big_endian: name.starts_with('>') };
+        let array_type = ArrayType::from_name(name);
         self.node(Node::ArrayType(array_type), 0).map(Some)
     }
 
@@ -118,9 +77,9 @@ impl Unpickler<'_> {
         data: Value,
     ) -> Result<Option<Node>, Fault> {
         let dtype = match array_type.kind {
-            Kind::Plain(dtype) => dtype,
-            Kind::Object => return Err(PickleProblem::ObjectArray.into()),
-            Kind::Other => return Ok(Some(Node::Array)),
+            ArrayTypeKind::Plain(dtype) => dtype,
+            ArrayTypeKind::Object => return Err(PickleProblem::ObjectArray.into()),
+            ArrayTypeKind::Other => return Ok(Some(Node::Array)),
         };
         let Some(sizes) = self.graph.tuple(shape) else { return Ok(None) };
         let mut shape = Vec::with_capacity(sizes.len());

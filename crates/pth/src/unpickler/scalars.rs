@@ -8,7 +8,7 @@ use crate::unpickler::literal::{self, Integer};
 use crate::unpickler::opcode::*;
 use crate::unpickler::value::{Node, Value};
 
-/// Where arrays are read, strings of at least this many bytes stay in the file, because they usually are the elements of an
+/// If arrays are read, strings of at least this many bytes stay in the file, because they usually are the elements of an
 /// array.
 const MIN_FILE_BYTES: u64 = 4096;
 /// Bytes of memory charged per decimal digit, which costs time.

@@ -2,8 +2,8 @@
 //! nothing is ever dropped or compared recursively.
 
 use crate::tensor::{Dtype, StorageSlice, TensorDesc};
+use crate::unpickler::array_type::ArrayType;
 use crate::unpickler::globals::Global;
-use crate::unpickler::numpy::ArrayType;
 
 /// A small value, or a reference to a [`Node`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -182,5 +182,5 @@ fn file_kind(metadata: &fs::Metadata) -> &'static str {
             return "a device";
         }
     }
-    if metadata.is_dir() { "a folder" } else { "no regular file" }
+    if metadata.is_dir() { "a folder" } else { "a special file" }
 }

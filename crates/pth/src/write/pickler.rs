@@ -172,7 +172,7 @@ impl<'a> Pickler<'a> {
             }
         };
         if dtype.storage_class().is_some() && !bytes.is_multiple_of(dtype.size() as u64) {
-            return Err(ErrorKind::Write(format!("a storage of {bytes} bytes holds no whole number of {dtype}")));
+            return Err(ErrorKind::Write(format!("a storage of {bytes} bytes is no whole number of {dtype} elements")));
         }
         self.text(&number.to_string())?;
         self.text("cpu")?;

@@ -77,7 +77,7 @@ impl<'a> TensorData<'a> {
     /// Returns an error if the type is not float16, bfloat16, float32 or float64.
     pub fn cast(mut self, dtype: Dtype) -> Result<Self, ErrorKind> {
         if !is_cast_target(dtype) {
-            return Err(ErrorKind::Write(format!("{dtype} is no type that numbers are cast to")));
+            return Err(ErrorKind::Write(format!("tensors cannot be cast to {dtype}")));
         }
         let changes = is_floating_point(self.view.dtype) && self.view.dtype != dtype;
         self.cast = if changes { Some(dtype) } else { None };

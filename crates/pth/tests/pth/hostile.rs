@@ -402,7 +402,7 @@ fn other_formats_are_refused_in_words() {
         (b"<!DOCTYPE html><html></html>", "HTML"),
         (br#"{"weight_map": {}}"#, "index of a sharded checkpoint"),
         (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "zip"),
-        (b"hello, world", "neither"),
+        (b"hello, world", "none of"),
     ] {
         assert!(forge::error(bytes).contains(word));
     }
