@@ -33,29 +33,25 @@ pub(super) fn header_length(head: &[u8], file_bytes: u64) -> Option<u64> {
 
 /// Reads the tensors and texts of `file`, whose header is `length` bytes long.
 pub(super) fn read(file: &File, length: u64) -> Result<Contents, ErrorKind> {
-    ErrorKind::check_limit("bytes of the safetensors header", length, MAX_HEADER_BYTES)?;
-    let header = file.bytes(LENGTH_BYTES, length)?.unwrap_or_default();
-    let header: Header = match serde_json::from_slice(&header) {
-        Ok(header) => header,
-        Err(error) => return Err(ErrorKind::Safetensors(format!("header: {error}"))),
-    };
+    let header = read_header(file, length)?;
     let data_start = LENGTH_BYTES + length;
-    check_layout(&header, file.length() - data_start)?;
     let mut graph = Graph::new();
     let mut storages = StorageTable::default();
     let mut root = Mapping::default();
     if let Some(metadata) = header.metadata {
         let mut texts = Mapping::default();
         for (key, text) in metadata {
-            texts
-                .items
-                .push((add_node(&mut graph, Node::Text(key.into())), add_node(&mut graph, Node::Text(text.into()))));
+            let key = add_node(&mut graph, Node::Text(key.into()));
+            texts.items.push((key, add_node(&mut graph, Node::Text(text.into()))));
         }
         let key = add_node(&mut graph, Node::Text(METADATA.into()));
         root.items.push((key, add_node(&mut graph, Node::Mapping(Box::new(texts)))));
     }
-    for (key, info) in header.tensors {
-        let Some(tensor) = describe(info, data_start, &mut storages) else {
+    let keys: Vec<String> = header.tensors.iter().map(|(key, _)| key.clone()).collect();
+    let tensors = check_layout(header.tensors, file.length() - data_start)?;
+    for key in keys {
+        let tensor = tensors.info(&key).and_then(|info| describe(info, data_start, &mut storages));
+        let Some(tensor) = tensor else {
             return Err(ErrorKind::Safetensors(format!("tensor `{key}`: its offsets do not match its shape and type")));
         };
         let key = add_node(&mut graph, Node::Text(key.into()));
@@ -63,6 +59,12 @@ pub(super) fn read(file: &File, length: u64) -> Result<Contents, ErrorKind> {
     }
     graph.root = add_node(&mut graph, Node::Mapping(Box::new(root)));
     Ok(Contents::new(Format::Safetensors, graph, storages))
+}
+
+fn read_header(file: &File, length: u64) -> Result<Header, ErrorKind> {
+    ErrorKind::check_limit("bytes of the safetensors header", length, MAX_HEADER_BYTES)?;
+    let bytes = file.bytes(LENGTH_BYTES, length)?.unwrap_or_default();
+    serde_json::from_slice(&bytes).map_err(|error| ErrorKind::Safetensors(format!("header: {error}")))
 }
 
 fn add_node(graph: &mut Graph, node: Node) -> Value {
@@ -73,7 +75,7 @@ fn add_node(graph: &mut Graph, node: Node) -> Value {
 }
 
 /// A tensor of the header, which becomes a storage of its own.
-fn describe(info: TensorInfo, data_start: u64, storages: &mut StorageTable) -> Option<TensorDesc> {
+fn describe(info: &TensorInfo, data_start: u64, storages: &mut StorageTable) -> Option<TensorDesc> {
     let Some(dtype) = Dtype::from_safetensors(info.dtype) else { return Some(TensorDesc::Unsupported("sub_byte")) };
     let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
     let length = end.checked_sub(start)?;
@@ -87,19 +89,15 @@ fn describe(info: TensorInfo, data_start: u64, storages: &mut StorageTable) -> O
 }
 
 /// Checks that each tensor has the bytes that its shape and type need, and that together the tensors cover the data exactly.
-fn check_layout(header: &Header, available: u64) -> Result<(), ErrorKind> {
-    let mut tensors = header.tensors.clone();
+fn check_layout(mut tensors: Vec<(String, TensorInfo)>, available: u64) -> Result<Metadata, ErrorKind> {
     tensors.sort_by_key(|(_, info)| info.data_offsets);
-    let metadata = match Metadata::new(None, tensors) {
-        Ok(metadata) => metadata,
-        Err(error) => return Err(ErrorKind::Safetensors(error.to_string())),
-    };
+    let metadata = Metadata::new(None, tensors).map_err(|error| ErrorKind::Safetensors(format!("header: {error}")))?;
     let covered = metadata.data_len() as u64;
     if covered != available {
         let text = format!("the tensors cover {covered} bytes, the data has {available}");
         return Err(ErrorKind::Safetensors(text));
     }
-    Ok(())
+    Ok(metadata)
 }
 
 #[derive(Debug)]

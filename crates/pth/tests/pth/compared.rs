@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use mmcv_pth::{
-    Checkpoint, CompareOptions, Comparison, ConvertOptions, Dtype, OutputFormat, PthItem, TensorData, ValueDifference,
-    compare, convert, write_pth,
+    Checkpoint, CompareOptions, Comparison, ConversionReport, ConvertOptions, Dtype, OutputFormat, PthItem, TensorData,
+    ValueDifference, compare, convert, write_pth,
 };
+use serde_json::json;
 
 type Tensors<'a> = &'a [(&'a str, Dtype, &'a [u64], Vec<u8>)];
 
@@ -101,4 +102,27 @@ fn formats_and_strides_make_no_difference() {
     for nested in [&a, &b] {
         assert!(compare(nested, &c, &entry).unwrap().is_same());
     }
+}
+
+#[test]
+fn reports_are_serialized() {
+    let a = [("w", Dtype::Float32, &[2][..], floats(&[1.0, 2.0])), ("x", Dtype::Float32, &[1], floats(&[1.0]))];
+    let b = [("w", Dtype::Float32, &[2][..], floats(&[1.0, f32::NAN])), ("y", Dtype::Int64, &[0], Vec::new())];
+    let comparison = compared(&a, &b, &CompareOptions::default());
+    let infinite = json!({"$float": "inf"});
+    let side = json!({"dtype": "float32", "shape": [2]});
+    let expected = json!({
+        "equal": false,
+        "same": 0,
+        "only_in_a": ["x"],
+        "only_in_b": ["y"],
+        "different": {
+            "w": {"a": side, "b": side, "values": {"elements": 1, "of": 2, "max_abs": infinite, "max_rel": infinite}},
+        },
+    });
+    assert_eq!(serde_json::to_value(&comparison).unwrap(), expected);
+    let left_out = vec![("config".to_owned(), "a frozenset".to_owned())];
+    let report = ConversionReport { tensors: 3, cast: 1, unshared: 2, left_out };
+    let expected = json!({"tensors": 3, "cast": 1, "unshared": 2, "left_out": {"config": "a frozenset"}});
+    assert_eq!(serde_json::to_value(&report).unwrap(), expected);
 }
