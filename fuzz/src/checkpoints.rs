@@ -3,30 +3,30 @@
 
 use std::io::Write;
 
-use mmcv_pth::{AnyCheckpoint, Checkpoint, Error, Options, UnknownClasses, inspect};
+use mmcv_pth::{Checkpoint, Error, FileCheckpoint, OpenOptions, UnknownClasses, inspect};
 use tempfile::NamedTempFile;
 
 /// Reads a whole file of any format: structure, digests, JSON, and each tensor.
 pub fn read(bytes: &[u8]) -> Result<(), Error> {
-    read_with(bytes, &Options::default())
+    read_with(bytes, &OpenOptions::default())
 }
 
 /// The same, with unknown classes as opaque records.
 pub fn read_opaque(bytes: &[u8]) -> Result<(), Error> {
-    read_with(bytes, &Options::default().unknown_classes(UnknownClasses::Opaque))
+    read_with(bytes, &OpenOptions::default().unknown_classes(UnknownClasses::Opaque))
 }
 
-fn read_with(bytes: &[u8], options: &Options) -> Result<(), Error> {
+fn read_with(bytes: &[u8], options: &OpenOptions) -> Result<(), Error> {
     let file = file_of(bytes);
     let inspection = inspect(file.path(), options, true)?;
     serde_json::to_vec(&inspection).expect("what was inspected is JSON");
-    read_all(&Checkpoint::open_with(file.path(), options)?.into())
+    read_all(&FileCheckpoint::open_with(file.path(), options)?.into())
 }
 
 /// Reads a plain pickle of numpy arrays.
 pub fn read_arrays(bytes: &[u8]) -> Result<(), Error> {
     let file = file_of(bytes);
-    read_all(&AnyCheckpoint::open(file.path())?)
+    read_all(&Checkpoint::open(file.path())?)
 }
 
 fn file_of(bytes: &[u8]) -> NamedTempFile {
@@ -35,7 +35,7 @@ fn file_of(bytes: &[u8]) -> NamedTempFile {
     file
 }
 
-fn read_all(checkpoint: &AnyCheckpoint) -> Result<(), Error> {
+fn read_all(checkpoint: &Checkpoint) -> Result<(), Error> {
     for tensor in checkpoint.tensors() {
         let mut length = 0;
         // Sparse tensors and the like have no bytes, and say so.

@@ -268,7 +268,7 @@ fn detectron2_has_its_own_names_of_a_resnet() {
 #[test]
 fn a_whole_module_is_read_where_unknown_classes_are_kept_as_records() {
     let text = load("whole", |_| {}).unwrap_err().to_string();
-    assert!(text.contains("state_dict()") && text.contains("--unknown-classes opaque"), "{text}");
+    assert!(text.contains("state_dict()") && text.contains("UnknownClasses::Opaque"), "{text}");
     let (module, _) = load("whole", |options| options.unknown_classes = UnknownClasses::Opaque).unwrap();
     check(&*module, "whole");
 }

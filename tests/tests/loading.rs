@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mmcv::checkpoint::{DtypePolicy, Error, LoadReport, ReviseKeys, load_file};
 use mmcv::prelude::*;
-use mmcv::pth::{Dtype, Item, TensorData, write_pth, write_safetensors};
+use mmcv::pth::{Dtype, PthItem, TensorData, write_pth, write_safetensors};
 use tch::{Device, Kind, Tensor};
 
 /// A tensor of a file.
@@ -46,8 +46,8 @@ fn load(module: &ConvModule, entries: &[Entry], wrappers: &[&str], options: &Loa
 
 fn write(folder: &Path, entries: &[Entry], wrappers: &[&str]) -> PathBuf {
     let file = folder.join("weights.pth");
-    let tensors = entries.iter().map(|entry| (entry.name.clone(), Item::from(entry.data())));
-    let wrapped = wrappers.iter().rev().fold(Item::mapping(tensors), |inner, key| Item::mapping([(*key, inner)]));
+    let tensors = entries.iter().map(|entry| (entry.name.clone(), PthItem::from(entry.data())));
+    let wrapped = wrappers.iter().rev().fold(PthItem::mapping(tensors), |inner, key| PthItem::mapping([(*key, inner)]));
     write_pth(&file, &wrapped).unwrap();
     file
 }

@@ -113,7 +113,7 @@ fn the_command_writes_checkpoint_and_picture() {
     run(&["--epochs", "1"]);
     let checkpoint = folder.path().join("last.pth");
     run(&["--epochs", "2", "--resume", checkpoint.to_str().unwrap()]);
-    let meta = mmcv::pth::Checkpoint::open(&checkpoint).unwrap().meta();
+    let meta = mmcv::pth::FileCheckpoint::open(&checkpoint).unwrap().meta();
     assert_eq!(meta["meta"]["history"].as_array().unwrap().len(), 2);
     let picture = std::fs::read(folder.path().join("training.png")).unwrap();
     assert!(picture.starts_with(b"\x89PNG"));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mmcv_layers::Module;
-use mmcv_pth::{AnyCheckpoint, Checkpoint, RawTensor, UnknownClasses};
+use mmcv_pth::{Checkpoint, FileCheckpoint, RawTensor, UnknownClasses};
 use serde_json::Value as JsonValue;
 use tch::{Device, Tensor};
 
@@ -28,7 +28,7 @@ const CLASSES: [&[&str]; 4] = [
 pub struct CheckpointFile {
     source: String,
     prefix: String,
-    content: AnyCheckpoint,
+    content: Checkpoint,
 }
 
 impl CheckpointFile {
@@ -56,18 +56,18 @@ impl CheckpointFile {
         prefix: Option<&str>,
         unknown_classes: UnknownClasses,
     ) -> Result<Self, Error> {
-        let options = mmcv_pth::Options::new().unknown_classes(unknown_classes);
-        let content = AnyCheckpoint::open_with(file, &options).map_err(|error| Error::new(source, error))?;
+        let options = mmcv_pth::OpenOptions::new().unknown_classes(unknown_classes);
+        let content = Checkpoint::open_with(file, &options).map_err(|error| Error::new(source, error))?;
         Ok(Self { source: source.to_owned(), prefix: with_dot(prefix), content })
     }
 
     /// The file with every tensor under its path from the root; `None` for an index of several files.
     #[must_use]
-    pub fn raw(&self) -> Option<&Checkpoint> {
+    pub fn raw(&self) -> Option<&FileCheckpoint> {
         self.content.file()
     }
 
-    /// The top-level entries without tensors, such as `meta`; see [`Checkpoint::meta`].
+    /// The top-level entries without tensors, such as `meta`; see [`FileCheckpoint::meta`].
     #[must_use]
     pub fn meta(&self) -> JsonValue {
         match self.raw() {
@@ -166,7 +166,7 @@ impl CheckpointFile {
     fn places(&self, options: &LoadOptions) -> Vec<Place<'_>> {
         let mut found = Vec::new();
         let Some(file) = self.raw() else { return found };
-        for place in self.content.places() {
+        for place in self.content.tensor_groups() {
             let entry = place.entry;
             if entry.starts_with("optim") || options.entry.as_ref() == Some(&entry) {
                 continue;

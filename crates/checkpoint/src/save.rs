@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use mmcv_layers::{Module, ModuleExt, named_modules};
-use mmcv_pth::{Dtype, Item, TensorData, write_pth};
+use mmcv_pth::{Dtype, PthItem, TensorData, write_pth};
 use serde_json::{Map, Value as JsonValue, json};
 use tch::Tensor;
 
@@ -92,8 +92,8 @@ fn save(module: &dyn Module, file: &Path, options: &SaveOptions) -> Result<(), E
         weights.push((name.clone(), buffers.item(name, tensor)?));
     }
     let mut root = vec![
-        ("meta".to_owned(), Item::Json(JsonValue::Object(options.meta.clone()))),
-        ("state_dict".to_owned(), Item::Mapping { entries: weights, metadata: Some(versions(module)) }),
+        ("meta".to_owned(), PthItem::Json(JsonValue::Object(options.meta.clone()))),
+        ("state_dict".to_owned(), PthItem::Mapping { entries: weights, metadata: Some(versions(module)) }),
     ];
     if !others.iter().any(|(key, _)| *key == "message_hub") {
         let empty = json!({"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}});
@@ -102,7 +102,7 @@ fn save(module: &dyn Module, file: &Path, options: &SaveOptions) -> Result<(), E
     for (key, state) in others {
         root.push((key.to_owned(), buffers.tree(key, state)?));
     }
-    Ok(write_pth(file, &Item::mapping(root))?)
+    Ok(write_pth(file, &PthItem::mapping(root))?)
 }
 
 /// The `_metadata` of a state dict: the version of each module's format, 2 for those that have `num_batches_tracked`.
@@ -156,7 +156,7 @@ impl Buffers {
         Ok(())
     }
 
-    fn item(&self, name: &str, tensor: &Tensor) -> Result<Item<'_>, ErrorKind> {
+    fn item(&self, name: &str, tensor: &Tensor) -> Result<PthItem<'_>, ErrorKind> {
         let place = place(name, tensor)?;
         let Some(bytes) = self.0.get(&place) else {
             return Err(unsupported(name, "it was changed while it was saved"));
@@ -168,23 +168,23 @@ impl Buffers {
         }
     }
 
-    fn tree(&self, name: &str, state: &State) -> Result<Item<'_>, ErrorKind> {
+    fn tree(&self, name: &str, state: &State) -> Result<PthItem<'_>, ErrorKind> {
         match state {
             State::Tensor(tensor) => self.item(name, tensor),
-            State::Json(value) => Ok(Item::Json(value.clone())),
+            State::Json(value) => Ok(PthItem::Json(value.clone())),
             State::List(states) => {
                 let mut items = Vec::new();
                 for state in states {
                     items.push(self.tree(name, state)?);
                 }
-                Ok(Item::List(items))
+                Ok(PthItem::List(items))
             }
             State::Mapping(entries) => {
                 let mut items = Vec::new();
                 for (key, state) in entries {
                     items.push((key.clone(), self.tree(&format!("{name}.{key}"), state)?));
                 }
-                Ok(Item::mapping(items))
+                Ok(PthItem::mapping(items))
             }
         }
     }

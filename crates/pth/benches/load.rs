@@ -19,7 +19,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use memmap2::Mmap;
-use mmcv_pth::{AnyCheckpoint, Checkpoint, ConvertOptions, Target, convert, read_all};
+use mmcv_pth::{Checkpoint, ConvertOptions, FileCheckpoint, OutputFormat, convert, read_all};
 use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
 use sha2::{Digest as _, Sha256};
@@ -83,7 +83,8 @@ fn make(python: &Path, kind: &str, megabytes: usize, tensors: usize, folder: &Pa
     }
     let twin = file.with_extension("safetensors");
     if !twin.exists() {
-        convert(&AnyCheckpoint::open(&file).unwrap(), &twin, Target::Safetensors, &ConvertOptions::default()).unwrap();
+        convert(&Checkpoint::open(&file).unwrap(), &twin, OutputFormat::Safetensors, &ConvertOptions::default())
+            .unwrap();
     }
     file
 }
@@ -157,7 +158,7 @@ fn measure(reader: &str, what: &str, small: &Path, file: &Path) {
 type Copies = Vec<Vec<u8>>;
 
 fn mmcv_pth(file: &Path, load: bool) -> (usize, Copies) {
-    let checkpoint = Checkpoint::open(file).unwrap();
+    let checkpoint = FileCheckpoint::open(file).unwrap();
     let mut copies = Copies::new();
     for tensor in checkpoint.tensors() {
         black_box((tensor.key(), tensor.dtype(), tensor.shape()));
@@ -209,7 +210,8 @@ fn hashing(file: &Path) {
             assert!(output.is_ok_and(|output| output.status.success()), "openssl is needed");
         }));
         seconds[1].push(timed(|| drop(black_box(sha256(file)))));
-        seconds[2].push(timed(|| drop(black_box(mmcv_pth::inspect(file, &mmcv_pth::Options::new(), true).unwrap()))));
+        seconds[2]
+            .push(timed(|| drop(black_box(mmcv_pth::inspect(file, &mmcv_pth::OpenOptions::new(), true).unwrap()))));
     }
     println!("| SHA-256 of {:.0} MB | MB per second |\n| --- | ---: |", bytes / 1e6);
     let names = [

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "usage: inspect [--json] [--digest] FILE");
         return ExitCode::from(2);
     };
-    let inspection = match mmcv_pth::inspect(file, &mmcv_pth::Options::new(), digest) {
+    let inspection = match mmcv_pth::inspect(file, &mmcv_pth::OpenOptions::new(), digest) {
         Ok(inspection) => inspection,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");

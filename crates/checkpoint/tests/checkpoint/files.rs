@@ -2,7 +2,7 @@
 
 use mmcv_checkpoint::{CheckpointFile, ErrorKind, LoadOptions, load_file};
 use mmcv_layers::ModuleExt;
-use mmcv_pth::{Dtype, Item, TensorData, write_pth, write_safetensors};
+use mmcv_pth::{Dtype, PthItem, TensorData, write_pth, write_safetensors};
 use tch::{Device, Kind};
 
 use crate::setup::{LOADED, entries, network, sum, write};
@@ -89,7 +89,7 @@ fn every_bit_arrives() {
     let empty = TensorData::new(Dtype::Bfloat16, &[0, 3], &[]).unwrap();
     write_pth(
         &file,
-        &Item::mapping([("whole", whole.into()), ("turned", turned.into()), ("empty", Item::from(empty))]),
+        &PthItem::mapping([("whole", whole.into()), ("turned", turned.into()), ("empty", PthItem::from(empty))]),
     )
     .unwrap();
 
@@ -140,8 +140,8 @@ fn names_of_classes_are_found_where_training_programs_put_them() {
     ] {
         let file = folder.path().join("meta.pth");
         let state = entries("");
-        let tensors = Item::mapping(state.iter().map(|entry| (entry.name.clone(), Item::from(entry.data()))));
-        write_pth(&file, &Item::mapping([("meta", Item::Json(meta.clone())), ("state_dict", tensors)])).unwrap();
+        let tensors = PthItem::mapping(state.iter().map(|entry| (entry.name.clone(), PthItem::from(entry.data()))));
+        write_pth(&file, &PthItem::mapping([("meta", PthItem::Json(meta.clone())), ("state_dict", tensors)])).unwrap();
         let expected = expected.then(|| vec!["cat".to_owned(), "dog".to_owned()]);
         assert_eq!(CheckpointFile::open(&file).unwrap().classes(), expected, "{meta}");
         assert_eq!(load_file(&network(), &file, &LoadOptions::default()).unwrap().classes, expected, "{meta}");
@@ -149,9 +149,9 @@ fn names_of_classes_are_found_where_training_programs_put_them() {
     // A tensor beside the names, as a palette may be one.
     let file = folder.path().join("palette.pth");
     let colors = [0; 3];
-    let palette = Item::from(TensorData::new(Dtype::Uint8, &[3], &colors).unwrap());
-    let dataset = Item::mapping([("classes", Item::Json(names)), ("palette", palette)]);
-    write_pth(&file, &Item::mapping([("meta", Item::mapping([("dataset_meta", dataset)]))])).unwrap();
+    let palette = PthItem::from(TensorData::new(Dtype::Uint8, &[3], &colors).unwrap());
+    let dataset = PthItem::mapping([("classes", PthItem::Json(names)), ("palette", palette)]);
+    write_pth(&file, &PthItem::mapping([("meta", PthItem::mapping([("dataset_meta", dataset)]))])).unwrap();
     assert_eq!(CheckpointFile::open(&file).unwrap().classes().map(|names| names.len()), Some(2));
 }
 

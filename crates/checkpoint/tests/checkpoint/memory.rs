@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 
 use mmcv_checkpoint::{LoadOptions, load_file};
 use mmcv_layers::{Module, ModuleExt, build_conv_layer};
-use mmcv_pth::{Dtype, Item, TensorData, write_pth, write_safetensors};
+use mmcv_pth::{Dtype, PthItem, TensorData, write_pth, write_safetensors};
 use mmcv_registry::{Config, dict};
 use tch::Kind;
 
@@ -51,7 +51,7 @@ fn pickle(storage: &[u8]) -> Vec<u8> {
 fn write_files(folder: &Path) {
     let bytes = weight();
     let tensor = TensorData::new(Dtype::Float32, &SHAPE.map(|size| size as u64), &bytes).unwrap();
-    write_pth(folder.join("stored"), &Item::mapping([("weight", tensor.clone().into())])).unwrap();
+    write_pth(folder.join("stored"), &PthItem::mapping([("weight", tensor.clone().into())])).unwrap();
     write_safetensors(folder.join("safetensors"), &[("weight".to_owned(), tensor)], &[]).unwrap();
 
     let count = SHAPE.iter().product();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mmcv_checkpoint::{Error, ErrorKind, LoadReport};
 use mmcv_layers::{Module, ModuleExt, Sequential, build_conv_layer, build_norm_layer};
-use mmcv_pth::{Dtype, Item, TensorData, write_pth};
+use mmcv_pth::{Dtype, PthItem, TensorData, write_pth};
 use mmcv_registry::{Config, config, dict};
 use tch::{Kind, Tensor};
 
@@ -47,9 +47,9 @@ pub(crate) fn entries(prefix: &str) -> Vec<Entry> {
 /// Writes `entries` under a top-level entry, or as the whole file.
 pub(crate) fn write(folder: &Path, entries: &[Entry], wrapper: Option<&str>) -> PathBuf {
     let file = folder.join("weights.pth");
-    let tensors = Item::mapping(entries.iter().map(|entry| (entry.name.clone(), Item::from(entry.data()))));
+    let tensors = PthItem::mapping(entries.iter().map(|entry| (entry.name.clone(), PthItem::from(entry.data()))));
     let root = match wrapper {
-        Some(key) => Item::mapping([("epoch", Item::Json(3.into())), (key, tensors)]),
+        Some(key) => PthItem::mapping([("epoch", PthItem::Json(3.into())), (key, tensors)]),
         None => tensors,
     };
     write_pth(&file, &root).unwrap();

@@ -32,6 +32,21 @@ pub(super) fn of_zoo(error: &mmcv_zoo::Error) -> String {
     }
 }
 
+/// The options that help after an error of the file reader, to follow its text; empty if there are none.
+pub(super) fn of_reading(kind: &mmcv_pth::ErrorKind) -> &'static str {
+    use mmcv_pth::{ErrorKind, FileSignature};
+    match kind {
+        ErrorKind::ForbiddenGlobal { .. } => {
+            "; `--unknown-classes opaque` keeps the names of unknown classes and reads the tensors"
+        }
+        ErrorKind::Unwritable(_) => "; `--entry ENTRY` converts a part of the file, `--lossy` leaves these values out",
+        ErrorKind::UnknownFormat { found: FileSignature::Pickle } => {
+            "; `mmcv ckpt convert FILE NEW.pth` converts a pickle of NumPy arrays"
+        }
+        _ => "",
+    }
+}
+
 fn of_checkpoint(error: &mmcv_checkpoint::Error) -> String {
     match &*error.kind {
         mmcv_checkpoint::ErrorKind::Zoo(error) => of_zoo(error),

@@ -72,8 +72,12 @@ impl From<anyhow::Error> for Failure {
             if depth > 0 && last.contains(&line) {
                 continue;
             }
+            let hint = match cause.downcast_ref::<mmcv_checkpoint::Error>().map(|error| &*error.kind) {
+                Some(mmcv_checkpoint::ErrorKind::File(error)) => hints::of_reading(&error.kind),
+                _ => "",
+            };
             let lead = if depth == 0 { "" } else { "\n  caused by: " };
-            text.push_str(&format!("{lead}{line}"));
+            text.push_str(&format!("{lead}{line}{hint}"));
             last = line;
         }
         text.push_str(&hints::of_chain(error.chain()));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mmcv_pth::{Dtype, Item, TensorData, write_pth};
+use mmcv_pth::{Dtype, PthItem, TensorData, write_pth};
 use serde_json::{Value, json};
 
 use crate::{Said, mmcv};
@@ -17,8 +17,8 @@ fn ckpt<const N: usize>(folder: &Path, arguments: [&str; N]) -> Said {
 fn write(folder: &Path, name: &str, first: f32) {
     let bytes: Vec<u8> = [first, 2.0, 3.0].iter().flat_map(|value| value.to_le_bytes()).collect();
     let tensor = TensorData::new(Dtype::Float32, &[3], &bytes).unwrap();
-    let state = Item::mapping([("weight", Item::from(tensor.clone())), ("tied", tensor.into())]);
-    let root = Item::mapping([("epoch", Item::from(json!(3))), ("state_dict", state)]);
+    let state = PthItem::mapping([("weight", PthItem::from(tensor.clone())), ("tied", tensor.into())]);
+    let root = PthItem::mapping([("epoch", PthItem::from(json!(3))), ("state_dict", state)]);
     write_pth(folder.join(name), &root).unwrap();
 }
 
@@ -263,7 +263,8 @@ fn names_cannot_change_the_terminal() {
     let folder = folder.path();
     let name = "a\u{1b}[31m\u{202e}b.pth";
     let tensor = TensorData::new(Dtype::Float32, &[1], &[0; 4]).unwrap();
-    let root = Item::mapping([("key\u{1b}]0;x\u{7}\n", Item::from(tensor)), ("meta\u{9b}1m", json!("\u{1b}c").into())]);
+    let root =
+        PthItem::mapping([("key\u{1b}]0;x\u{7}\n", PthItem::from(tensor)), ("meta\u{9b}1m", json!("\u{1b}c").into())]);
     write_pth(folder.join(name), &root).unwrap();
     write(folder, "other.pth", 1.0);
     let outputs = [

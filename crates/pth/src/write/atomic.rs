@@ -1,76 +1,74 @@
-//! A file that appears under its name only when it is complete. Everything that is written goes this way.
+//! Atomic replacement: a file gets its name only when it is complete. All writing in this crate goes this way.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind as IoErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use tempfile::{Builder, NamedTempFile, TempPath};
 
 use crate::error::{Error, ErrorKind};
 use crate::write::Progress;
 
-static COUNTER: AtomicU64 = AtomicU64::new(0);
-/// Links that lead to links.
+/// The longest chain of symbolic links.
 const MAX_LINKS: usize = 40;
 
-/// Where a file that is written to `path` comes to lie: what a link leads to, or would lead to.
+/// Returns the path of the file that is created or replaced by writing to `path`: `path` itself, or the target of a symbolic
+/// link.
 ///
 /// # Errors
-/// There is a pipe, a device, a socket or a folder, which no file replaces, or links lead in a circle.
-pub fn destination(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
+/// Returns an error if the destination is a pipe, device, socket or directory, which are never replaced, or if links form a
+/// circle.
+pub fn resolve_destination(path: impl AsRef<Path>) -> Result<PathBuf, Error> {
     let path = path.as_ref();
-    resolve(path).map(|(place, _)| place).map_err(|kind| Error::new(path, kind))
+    let (place, _) = resolve(path).map_err(|kind| Error::new(path, kind))?;
+    Ok(place)
 }
 
-/// Writes a file through `write`, which is handed another name in the same folder: what it wrote there gets the name
-/// `path` when it is complete, and is removed when `write` fails. A link stays, and what it leads to is replaced. Nothing but
-/// a regular file is replaced.
+/// Writes a file with the callback `write`, which receives a temporary path in the same directory. The file is renamed to
+/// `path` when it is complete, and removed if `write` fails. A symbolic link is kept and its target replaced. Only regular
+/// files are replaced.
 ///
 /// # Errors
-/// As [`destination`], the file cannot be written, or `write` fails.
+/// Returns the error of `write`, an error as for [`resolve_destination`], or an error if the file cannot be written.
 pub fn replace_file<T, E: From<Error>>(
     path: impl AsRef<Path>,
     write: impl FnOnce(&Path) -> Result<T, E>,
 ) -> Result<T, E> {
     let path = path.as_ref();
-    let fail = |kind| E::from(Error::new(path, kind));
-    let (pending, file) = Pending::beside(path).map_err(fail)?;
-    drop(file);
-    let made = write(&pending.temporary)?;
-    let finish = || {
-        File::open(&pending.temporary)?.sync_all()?;
-        pending.finish()
-    };
-    finish().map_err(fail)?;
-    Ok(made)
+    let pending = Pending::create(path).map_err(|kind| Error::new(path, kind))?;
+    let (temporary, destination) = pending.close();
+    let result = write(&temporary)?;
+    destination.sync_and_persist(temporary).map_err(|kind| Error::new(path, kind))?;
+    Ok(result)
 }
 
-/// Writes `path` through `write`: to a temporary name in the same folder, which is synced and renamed at the end, and
-/// removed on failure.
+/// Writes `path` with the callback `write`, as [`replace_file`] does.
 pub(super) fn write_file(
     path: &Path,
     progress: Progress<'_>,
     write: impl FnOnce(&mut Writer<'_>) -> Result<(), ErrorKind>,
 ) -> Result<(), ErrorKind> {
-    let (pending, file) = Pending::beside(path)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, Watched { file, written: 0, progress });
+    let mut pending = Pending::create(path)?;
+    let output = ProgressWriter { file: pending.file.as_file_mut(), written: 0, progress };
+    let mut writer = BufWriter::with_capacity(1 << 20, output);
     write(&mut writer)?;
     writer.flush()?;
-    writer.get_ref().file.sync_all()?;
-    pending.finish()
+    drop(writer);
+    let (temporary, destination) = pending.close();
+    destination.sync_and_persist(temporary)
 }
 
-/// What a file is written through.
-pub(super) type Writer<'a> = BufWriter<Watched<'a>>;
+/// The writer of a pending file.
+pub(super) type Writer<'a> = BufWriter<ProgressWriter<'a>>;
 
-/// A file whose growth is told.
-pub(super) struct Watched<'a> {
-    file: File,
+/// A file that reports its growth.
+pub(super) struct ProgressWriter<'a> {
+    file: &'a mut File,
     written: u64,
     progress: Progress<'a>,
 }
 
-impl Write for Watched<'_> {
+impl Write for ProgressWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.written += count as u64;
@@ -85,48 +83,71 @@ impl Write for Watched<'_> {
     }
 }
 
-/// A file under a temporary name, which is removed where it gets no other.
+/// A file with a temporary name. It is removed unless it is persisted.
 struct Pending {
-    temporary: PathBuf,
-    place: PathBuf,
-    /// Those of the file that is replaced.
+    file: NamedTempFile,
+    destination: Destination,
+}
+
+/// The final name of a pending file.
+struct Destination {
+    path: PathBuf,
+    /// The permissions of the file that is replaced.
     permissions: Option<fs::Permissions>,
 }
 
 impl Pending {
-    fn beside(path: &Path) -> Result<(Self, File), ErrorKind> {
-        let (place, replaced) = resolve(path)?;
-        let (temporary, file) = create_beside(&place)?;
-        Ok((Self { temporary, place, permissions: replaced.map(|metadata| metadata.permissions()) }, file))
+    fn create(path: &Path) -> Result<Self, ErrorKind> {
+        let (path, replaced) = resolve(path)?;
+        let Some(name) = path.file_name() else {
+            return Err(io::Error::new(IoErrorKind::InvalidInput, "no file name").into());
+        };
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(name);
+        let mut builder = Builder::new();
+        builder.prefix(&prefix).suffix(".tmp");
+        // Like any new file, and unlike a temporary one, it may be read by others, within the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(directory_of(&path))?;
+        let permissions = replaced.map(|metadata| metadata.permissions());
+        Ok(Self { file, destination: Destination { path, permissions } })
     }
 
-    fn finish(mut self) -> Result<(), ErrorKind> {
-        if let Some(permissions) = self.permissions.take() {
-            fs::set_permissions(&self.temporary, permissions)?;
+    fn close(self) -> (TempPath, Destination) {
+        (self.file.into_temp_path(), self.destination)
+    }
+}
+
+impl Destination {
+    fn sync_and_persist(self, temporary: TempPath) -> Result<(), ErrorKind> {
+        File::open(&temporary)?.sync_all()?;
+        if let Some(permissions) = self.permissions {
+            fs::set_permissions(&temporary, permissions)?;
         }
-        fs::rename(&self.temporary, &self.place)?;
-        sync_folder(&self.place);
-        self.temporary.clear();
+        temporary.persist(&self.path).map_err(|error| error.error)?;
+        // Makes the new name durable, where directories can be synced. The file itself is complete in any case.
+        if let Ok(directory) = File::open(directory_of(&self.path)) {
+            let _ = directory.sync_all();
+        }
         Ok(())
     }
 }
 
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.temporary.as_os_str().is_empty() {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&self.temporary);
-        }
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
     }
 }
 
-/// What links at `path` lead to, and the file that is there.
+/// Follows symbolic links at `path`. Returns the final path, and the metadata of the file there if it exists.
 fn resolve(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>), ErrorKind> {
-    // Links of /proc lead to pipes without names.
+    // Links in /proc may lead to pipes without a name.
     if let Ok(metadata) = fs::metadata(path)
         && !metadata.is_file()
     {
-        return Err(ErrorKind::Destination { found: kind(&metadata) });
+        return Err(ErrorKind::Destination { found: file_kind(&metadata) });
     }
     let mut place = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -135,53 +156,31 @@ fn resolve(path: &Path) -> Result<(PathBuf, Option<fs::Metadata>), ErrorKind> {
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok((place, None)),
             Err(error) => return Err(error.into()),
         };
-        if metadata.is_symlink() {
-            let target = fs::read_link(&place)?;
-            place = place.parent().unwrap_or(Path::new("")).join(target);
-            continue;
+        if metadata.is_file() {
+            return Ok((place, Some(metadata)));
         }
-        let found = kind(&metadata);
-        return if metadata.is_file() { Ok((place, Some(metadata))) } else { Err(ErrorKind::Destination { found }) };
+        if !metadata.is_symlink() {
+            return Err(ErrorKind::Destination { found: file_kind(&metadata) });
+        }
+        let target = fs::read_link(&place)?;
+        place = place.parent().unwrap_or(Path::new("")).join(target);
     }
     Err(ErrorKind::Destination { found: "a circle of links" })
 }
 
-/// What is there that is no regular file, in words.
-fn kind(metadata: &fs::Metadata) -> &'static str {
+/// The kind of a file that is not a regular file.
+fn file_kind(metadata: &fs::Metadata) -> &'static str {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
-        let found = metadata.file_type();
-        if found.is_fifo() {
+        let file_type = metadata.file_type();
+        if file_type.is_fifo() {
             return "a named pipe";
-        } else if found.is_socket() {
+        } else if file_type.is_socket() {
             return "a socket";
-        } else if found.is_char_device() || found.is_block_device() {
+        } else if file_type.is_char_device() || file_type.is_block_device() {
             return "a device";
         }
     }
-    if metadata.is_dir() { "a folder" } else { "no regular file" }
-}
-
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().ok_or_else(|| io::Error::new(IoErrorKind::InvalidInput, "no file name"))?;
-    loop {
-        let mut temporary = OsString::from(".");
-        temporary.push(name);
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        temporary.push(format!(".{}-{number}.tmp", std::process::id()));
-        let temporary = path.with_file_name(temporary);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Ok(file) => return Ok((temporary, file)),
-            // A leftover of a process that had the same number.
-            Err(error) if error.kind() == IoErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Makes the new name durable, where folders can be synced. The file itself is complete either way.
-fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    if metadata.is_dir() { "a folder" } else { "a special file" }
 }

@@ -1,42 +1,45 @@
-//! Writing `.pth` files as `torch.save` does since torch 1.6.
+//! Writing `.pth` files in the format of `torch.save` since torch 1.6.
 
 use std::path::Path;
 
 use serde_json::{Map, Value as JsonValue};
 
 use crate::error::{Error, ErrorKind};
-use crate::raw::RawTensor;
-use crate::write::pickle::{self, Pickled};
-use crate::write::tree::{Loss, Tree, TreePickler};
-use crate::write::zip::ZipWriter;
-use crate::write::{Item, Progress, TensorData, atomic};
+use crate::write::pickler::{self, Pickled};
+use crate::write::tree_pickler::{Loss, Tree, TreePickler};
+use crate::write::zip_writer::ZipWriter;
+use crate::write::{Progress, PthItem, TensorData, atomic};
 
-/// The folder within the archive; any name will do.
+/// The folder in the archive; readers accept any name.
 const FOLDER: &str = "archive";
-/// The version of the format that torch writes since 1.6.
+/// The version of the format written by torch since 1.6.
 const VERSION: &[u8] = b"3\n";
 
-/// Writes `root` as a `.pth` file that `torch.load(weights_only=True)` reads: order, shared storages and `_metadata`
-/// are kept. The file appears under its name only when it is complete.
+/// Writes `root` as a `.pth` file that `torch.load(weights_only=True)` can read. Order, shared storages and `_metadata` are
+/// preserved. The file gets its name only when it is complete.
 ///
 /// # Errors
-/// The file cannot be written, a mapping has a key twice, or nesting is too deep.
-pub fn write_pth(path: impl AsRef<Path>, root: &Item<'_>) -> Result<(), Error> {
+/// Returns an error if the file cannot be written, a mapping has a key twice, or nesting is too deep.
+pub fn write_pth(path: impl AsRef<Path>, root: &PthItem<'_>) -> Result<(), Error> {
     let path = path.as_ref();
-    let write = || write_file(path, &pickle::pickle(|pickler| pickler.item(root, 0))?, None);
-    write().map_err(|kind| Error::new(path, kind))
+    write_item(path, root).map_err(|kind| Error::new(path, kind))
 }
 
-/// Writes a value of an open checkpoint. What the file cannot hold is left out, and returned; where `strict`, it is an
-/// error instead.
-pub(crate) fn write_tree<'a, F: Fn(u32) -> RawTensor<'a>>(
+fn write_item(path: &Path, root: &PthItem<'_>) -> Result<(), ErrorKind> {
+    let pickled = pickler::pickle(|pickler| pickler.item(root, 0))?;
+    write_file(path, &pickled, None)
+}
+
+/// Writes a value of an open checkpoint. Values that the format cannot hold are left out and returned, or with `strict`, are
+/// an error.
+pub(crate) fn write_tree(
     path: &Path,
-    tree: &Tree<'a, F>,
+    tree: &Tree<'_>,
     strict: bool,
     progress: Progress<'_>,
 ) -> Result<Vec<Loss>, ErrorKind> {
     let mut losses = Vec::new();
-    let pickled = pickle::pickle(|pickler| {
+    let pickled = pickler::pickle(|pickler| {
         let mut writer = TreePickler::new(pickler, tree);
         writer.value(tree.root)?;
         losses = writer.losses;
@@ -49,17 +52,15 @@ pub(crate) fn write_tree<'a, F: Fn(u32) -> RawTensor<'a>>(
     Ok(losses)
 }
 
-/// Writes tensors as one mapping that has these Python attributes.
+/// Writes tensors as a single mapping with Python attributes.
 pub(crate) fn write_flat(
     path: &Path,
     tensors: &[(String, TensorData<'_>)],
     attributes: &Map<String, JsonValue>,
     progress: Progress<'_>,
 ) -> Result<(), ErrorKind> {
-    let pickled = pickle::pickle(|pickler| {
-        let tensors = tensors.iter().map(|(key, tensor)| (key, tensor));
-        pickler.mapping(tensors, |pickler, tensor| pickler.tensor(tensor), attributes, 0)
-    })?;
+    let pickled =
+        pickler::pickle(|pickler| pickler.mapping(tensors, |pickler, tensor| pickler.tensor(tensor), attributes, 0))?;
     write_file(path, &pickled, progress)
 }
 
@@ -69,9 +70,10 @@ fn write_file(path: &Path, pickled: &Pickled<'_>, progress: Progress<'_>) -> Res
         zip.entry(&format!("{FOLDER}/data.pkl"), &pickled.pickle)?;
         zip.entry(&format!("{FOLDER}/byteorder"), b"little")?;
         for (number, storage) in pickled.storages.iter().enumerate() {
-            zip.stored(&format!("{FOLDER}/data/{number}"), storage)?;
+            zip.storage(&format!("{FOLDER}/data/{number}"), storage)?;
         }
         zip.entry(&format!("{FOLDER}/version"), VERSION)?;
-        zip.finish().map_err(ErrorKind::from)
+        zip.finish()?;
+        Ok(())
     })
 }

@@ -1,24 +1,27 @@
-//! Writing safetensors.
+//! Writing safetensors, with the header types of the `safetensors` crate. Its own writer needs whole tensors in memory and
+//! sorts the header, so the data is written here.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::path::Path;
 
+use ::safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind};
+use crate::format::METADATA;
 use crate::limits::MAX_HEADER_BYTES;
-use crate::safetensors::METADATA;
 use crate::write::{Progress, TensorData, atomic};
 
-/// The header ends at a multiple of this many bytes.
+/// The alignment of the end of the header.
 const ALIGNMENT: usize = 8;
 
-/// Writes `tensors` and the texts of `metadata` as safetensors. Views are gathered; tensors that share memory are written
-/// once each. The file appears under its name only when it is complete.
+/// Writes `tensors` and the texts of `metadata` as safetensors. Views are copied; of tensors that share memory, each is
+/// written. The file gets its name only when it is complete.
 ///
 /// # Errors
-/// The file cannot be written, a name is there twice, or a type is none of the format.
+/// Returns an error if the file cannot be written, a name occurs twice, or a type is not part of the format.
 pub fn write_safetensors(
     path: impl AsRef<Path>,
     tensors: &[(String, TensorData<'_>)],
@@ -34,22 +37,14 @@ pub(crate) fn write_safetensors_with(
     metadata: &[(String, String)],
     progress: Progress<'_>,
 ) -> Result<(), ErrorKind> {
-    // The largest elements first, so that all are aligned; the header keeps the order.
-    let mut placed: Vec<_> = tensors.iter().map(|(_, tensor)| (tensor, [0, 0])).collect();
-    let mut order: Vec<_> = placed.iter_mut().collect();
-    order.sort_by_key(|(tensor, _)| std::cmp::Reverse(tensor.dtype().size()));
-    let mut end = 0;
-    for (tensor, offsets) in &mut order {
-        let start = end;
-        end += tensor.bytes();
-        *offsets = [start, end];
-    }
-    let ordered: Vec<_> = order.iter().map(|(tensor, _)| *tensor).collect();
-    let header = header(tensors, placed.iter().map(|&(_, offsets)| offsets), metadata)?;
+    // The largest elements come first, so that all are aligned. The header keeps the order of the tensors.
+    let mut placed: Vec<_> = tensors.iter().collect();
+    placed.sort_by_key(|(_, tensor)| Reverse(tensor.dtype().size()));
+    let header = header(tensors, layout(&placed)?, metadata)?;
     atomic::write_file(path, progress, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
-        for tensor in ordered {
+        for (_, tensor) in placed {
             let mut result = Ok(());
             tensor.for_each_chunk(|chunk| {
                 if result.is_ok() {
@@ -62,9 +57,30 @@ pub(crate) fn write_safetensors_with(
     })
 }
 
+/// The header entry of each tensor; the tensors are written in the given order.
+fn layout<'a>(tensors: &[&'a (String, TensorData<'_>)]) -> Result<HashMap<&'a str, TensorInfo>, ErrorKind> {
+    let mut infos = Vec::with_capacity(tensors.len());
+    let mut end = 0;
+    for (name, tensor) in tensors {
+        let Some(dtype) = tensor.dtype().safetensors() else {
+            let text = format!("tensor `{name}`: safetensors has no type {}", tensor.dtype());
+            return Err(ErrorKind::Write(text));
+        };
+        let start = end;
+        end += tensor.bytes() as usize;
+        let shape = tensor.shape().iter().map(|&size| size as usize).collect();
+        infos.push((name.as_str(), TensorInfo { dtype, shape, data_offsets: (start, end) }));
+    }
+    let checked = infos.iter().map(|(name, info)| ((*name).to_owned(), info.clone())).collect();
+    if let Err(error) = Metadata::new(None, checked) {
+        return Err(ErrorKind::Write(error.to_string()));
+    }
+    Ok(infos.into_iter().collect())
+}
+
 fn header(
     tensors: &[(String, TensorData<'_>)],
-    offsets: impl Iterator<Item = [u64; 2]>,
+    infos: HashMap<&str, TensorInfo>,
     metadata: &[(String, String)],
 ) -> Result<Vec<u8>, ErrorKind> {
     let mut header = serde_json::Map::new();
@@ -73,17 +89,14 @@ fn header(
         header.insert(METADATA.to_owned(), texts.into());
     }
     let mut names = HashSet::from([METADATA]);
-    for ((name, tensor), offsets) in tensors.iter().zip(offsets) {
+    for (name, _) in tensors {
         if !names.insert(name) {
             return Err(ErrorKind::DuplicateTensor(name.clone()));
         }
-        let dtype = tensor.dtype();
-        let unknown = || ErrorKind::Write(format!("tensor `{name}`: safetensors has no type {dtype}"));
-        let dtype = dtype.safetensors_name().ok_or_else(unknown)?;
-        header.insert(name.clone(), json!({"dtype": dtype, "shape": tensor.view.shape, "data_offsets": offsets}));
+        header.insert(name.clone(), json!(infos.get(name.as_str())));
     }
     let mut bytes = serde_json::Value::Object(header).to_string().into_bytes();
-    // A larger one is refused by readers.
+    // Readers refuse a larger header.
     ErrorKind::check_limit("bytes of the safetensors header", bytes.len() as u64, MAX_HEADER_BYTES)?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
     Ok(bytes)

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mmcv_pth::{
-    AnyCheckpoint, Checkpoint, CompareOptions, ConvertOptions, Dtype, Error, Options, Target, compare, convert, inspect,
+    Checkpoint, CompareOptions, ConvertOptions, Dtype, Error, ErrorKind, FileCheckpoint, FileSignature, OpenOptions,
+    OutputFormat, compare, convert, inspect,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,7 +30,7 @@ fn arrays_are_read_as_numpy_reads_them() {
     for (name, file) in files() {
         let expected: Value =
             serde_json::from_slice(&fs::read(folder().join(format!("{name}.json"))).unwrap()).unwrap();
-        let checkpoint = AnyCheckpoint::open(&file).unwrap();
+        let checkpoint = Checkpoint::open(&file).unwrap();
         checkpoint.verify().unwrap();
         let expected = expected.as_object().unwrap();
         let keys: Vec<_> = checkpoint.tensors().map(|raw| raw.key().to_owned()).collect();
@@ -52,7 +53,7 @@ fn arrays_are_read_as_numpy_reads_them() {
 #[test]
 fn the_entry_and_what_is_no_array_are_found() {
     for (name, file) in files() {
-        let checkpoint = AnyCheckpoint::open(&file).unwrap();
+        let checkpoint = Checkpoint::open(&file).unwrap();
         let entry = checkpoint.find(None).unwrap().entry;
         let meta = checkpoint.file().unwrap().meta();
         match name.as_str() {
@@ -70,8 +71,10 @@ fn the_entry_and_what_is_no_array_are_found() {
 #[test]
 fn inspecting_one_is_refused_and_the_way_is_named() {
     for (_, file) in files() {
-        for error in [inspect(&file, &Options::new(), true).unwrap_err(), Checkpoint::open(&file).unwrap_err()] {
-            assert!(error.to_string().contains("mmcv ckpt convert"), "{error}");
+        for error in [inspect(&file, &OpenOptions::new(), true).unwrap_err(), FileCheckpoint::open(&file).unwrap_err()]
+        {
+            let is_pickle = matches!(*error.kind, ErrorKind::UnknownFormat { found: FileSignature::Pickle });
+            assert!(is_pickle && error.to_string().contains("`Checkpoint::open`"), "{error}");
         }
     }
 }
@@ -80,23 +83,22 @@ fn inspecting_one_is_refused_and_the_way_is_named() {
 fn a_converted_one_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     for (_, file) in files() {
-        let pickle = AnyCheckpoint::open(&file).unwrap();
+        let pickle = Checkpoint::open(&file).unwrap();
         let lossy = ConvertOptions { lossy: true, ..ConvertOptions::default() };
-        for (name, target) in [("a.pth", Target::Pth), ("a.safetensors", Target::Safetensors)] {
+        for (name, target) in [("a.pth", OutputFormat::Pth), ("a.safetensors", OutputFormat::Safetensors)] {
             let path = folder.path().join(name);
             convert(&pickle, &path, target, &lossy).unwrap();
-            let comparison =
-                compare(&pickle, &AnyCheckpoint::open(&path).unwrap(), &CompareOptions::default()).unwrap();
+            let comparison = compare(&pickle, &Checkpoint::open(&path).unwrap(), &CompareOptions::default()).unwrap();
             assert!(comparison.is_same() && comparison.same > 0, "{}: {comparison:?}", file.display());
         }
     }
 }
 
-fn read(bytes: &[u8]) -> Result<AnyCheckpoint, Error> {
+fn read(bytes: &[u8]) -> Result<Checkpoint, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file.pkl");
     fs::write(&path, bytes).unwrap();
-    AnyCheckpoint::open(&path)
+    Checkpoint::open(&path)
 }
 
 /// A string as Python 2 writes it.

@@ -3,19 +3,20 @@
 use std::path::Path;
 
 use mmcv_pth::{
-    AnyCheckpoint, CompareOptions, Comparison, ConvertOptions, Dtype, Item, Target, TensorData, Values, compare,
-    convert, write_pth,
+    Checkpoint, CompareOptions, Comparison, ConversionReport, ConvertOptions, Dtype, OutputFormat, PthItem, TensorData,
+    ValueDifference, compare, convert, write_pth,
 };
+use serde_json::json;
 
 type Tensors<'a> = &'a [(&'a str, Dtype, &'a [u64], Vec<u8>)];
 
 fn write(file: &Path, tensors: Tensors<'_>, entry: Option<&str>) {
     let items = tensors
         .iter()
-        .map(|(key, dtype, shape, bytes)| (*key, Item::from(TensorData::new(*dtype, shape, bytes).unwrap())));
-    let mapping = Item::mapping(items);
+        .map(|(key, dtype, shape, bytes)| (*key, PthItem::from(TensorData::new(*dtype, shape, bytes).unwrap())));
+    let mapping = PthItem::mapping(items);
     let root = match entry {
-        Some(entry) => Item::mapping([(entry, mapping)]),
+        Some(entry) => PthItem::mapping([(entry, mapping)]),
         None => mapping,
     };
     write_pth(file, &root).unwrap();
@@ -26,7 +27,7 @@ fn compared(a: Tensors<'_>, b: Tensors<'_>, options: &CompareOptions<'_>) -> Com
     let files = ["a.pth", "b.pth"].map(|name| folder.path().join(name));
     write(&files[0], a, None);
     write(&files[1], b, None);
-    compare(&AnyCheckpoint::open(&files[0]).unwrap(), &AnyCheckpoint::open(&files[1]).unwrap(), options).unwrap()
+    compare(&Checkpoint::open(&files[0]).unwrap(), &Checkpoint::open(&files[1]).unwrap(), options).unwrap()
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {
@@ -66,7 +67,7 @@ fn names_shapes_types_and_values_are_told_apart() {
         (1, &["first".into()][..], &["second".into()][..])
     );
     let values = |key: &str| found.different.iter().find(|one| one.key == key).unwrap().values;
-    let of = |elements, of, max_abs, max_rel| Some(Values { elements, of, max_abs, max_rel });
+    let of = |elements, total, max_abs, max_rel| Some(ValueDifference { elements, total, max_abs, max_rel });
     assert_eq!(found.different.len(), 6);
     assert_eq!(values("shape"), None);
     assert_eq!(values("dtype"), of(0, 2, 0.0, 0.0));
@@ -86,19 +87,42 @@ fn formats_and_strides_make_no_difference() {
     let file = |name: &str| folder.path().join(name);
     let bytes = floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let turned = TensorData::view(Dtype::Float32, &[3, 2], &[1, 3], 0, &bytes).unwrap();
-    let inner = Item::mapping([("turned", Item::from(turned))]);
-    write_pth(file("a.pth"), &Item::mapping([("state_dict", inner)])).unwrap();
-    let a = AnyCheckpoint::open(file("a.pth")).unwrap();
-    convert(&a, file("b.safetensors"), Target::Safetensors, &ConvertOptions::default()).unwrap();
-    let b = AnyCheckpoint::open(file("b.safetensors")).unwrap();
+    let inner = PthItem::mapping([("turned", PthItem::from(turned))]);
+    write_pth(file("a.pth"), &PthItem::mapping([("state_dict", inner)])).unwrap();
+    let a = Checkpoint::open(file("a.pth")).unwrap();
+    convert(&a, file("b.safetensors"), OutputFormat::Safetensors, &ConvertOptions::default()).unwrap();
+    let b = Checkpoint::open(file("b.safetensors")).unwrap();
     assert!(compare(&a, &b, &CompareOptions::default()).unwrap().is_same());
 
     let gathered = floats(&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     write(&file("c.pth"), &[("turned", Dtype::Float32, &[3, 2], gathered)], None);
-    let c = AnyCheckpoint::open(file("c.pth")).unwrap();
+    let c = Checkpoint::open(file("c.pth")).unwrap();
     assert_eq!(compare(&a, &c, &CompareOptions::default()).unwrap().same, 0);
     let entry = CompareOptions { entry: Some("state_dict"), ..CompareOptions::default() };
     for nested in [&a, &b] {
         assert!(compare(nested, &c, &entry).unwrap().is_same());
     }
+}
+
+#[test]
+fn reports_are_serialized() {
+    let a = [("w", Dtype::Float32, &[2][..], floats(&[1.0, 2.0])), ("x", Dtype::Float32, &[1], floats(&[1.0]))];
+    let b = [("w", Dtype::Float32, &[2][..], floats(&[1.0, f32::NAN])), ("y", Dtype::Int64, &[0], Vec::new())];
+    let comparison = compared(&a, &b, &CompareOptions::default());
+    let infinite = json!({"$float": "inf"});
+    let side = json!({"dtype": "float32", "shape": [2]});
+    let expected = json!({
+        "equal": false,
+        "same": 0,
+        "only_in_a": ["x"],
+        "only_in_b": ["y"],
+        "different": {
+            "w": {"a": side, "b": side, "values": {"elements": 1, "of": 2, "max_abs": infinite, "max_rel": infinite}},
+        },
+    });
+    assert_eq!(serde_json::to_value(&comparison).unwrap(), expected);
+    let left_out = vec![("config".to_owned(), "a frozenset".to_owned())];
+    let report = ConversionReport { tensors: 3, cast: 1, unshared: 2, left_out };
+    let expected = json!({"tensors": 3, "cast": 1, "unshared": 2, "left_out": {"config": "a frozenset"}});
+    assert_eq!(serde_json::to_value(&report).unwrap(), expected);
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use mmcv_pth::{Error, Options, inspect};
+use mmcv_pth::{Error, OpenOptions, inspect};
 use serde_json::Value;
 
 /// The folder of the files that `make.py` made.
@@ -13,10 +13,10 @@ pub(crate) fn data_folder() -> PathBuf {
 
 /// The JSON of a file of these bytes, with digests.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, Error> {
-    read_with(bytes, &Options::new())
+    read_with(bytes, &OpenOptions::new())
 }
 
-pub(crate) fn read_with(bytes: &[u8], options: &Options) -> Result<Value, Error> {
+pub(crate) fn read_with(bytes: &[u8], options: &OpenOptions) -> Result<Value, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, bytes).unwrap();

@@ -1,7 +1,8 @@
 //! Where in a file the state dict is found.
 
 use mmcv_pth::{
-    AnyCheckpoint, CompareOptions, Dtype, ErrorKind, Item, Place, TensorData, compare, write_pth, write_safetensors,
+    Checkpoint, CompareOptions, Dtype, ErrorKind, PthItem, TensorData, TensorGroup, compare, write_pth,
+    write_safetensors,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,21 +14,21 @@ fn tensor() -> TensorData<'static> {
 }
 
 /// `{"conv.weight": tensor, "conv.bias": tensor}`.
-fn state() -> Item<'static> {
-    Item::mapping([("conv.weight", tensor().into()), ("conv.bias", tensor().into())])
+fn state() -> PthItem<'static> {
+    PthItem::mapping([("conv.weight", tensor().into()), ("conv.bias", tensor().into())])
 }
 
-fn open(folder: &TempDir, root: &Item<'_>) -> AnyCheckpoint {
+fn open(folder: &TempDir, root: &PthItem<'_>) -> Checkpoint {
     let file = folder.path().join("a.pth");
     write_pth(&file, root).unwrap();
-    AnyCheckpoint::open(file).unwrap()
+    Checkpoint::open(file).unwrap()
 }
 
-fn keys(found: &mmcv_pth::Found<'_>) -> Vec<String> {
+fn keys(found: &mmcv_pth::StateDict<'_>) -> Vec<String> {
     found.tensors.iter().map(|raw| raw.key().to_owned()).collect()
 }
 
-fn entries(places: &[Place]) -> Vec<(&str, usize)> {
+fn entries(places: &[TensorGroup]) -> Vec<(&str, usize)> {
     places.iter().map(|place| (place.entry.as_str(), place.tensors)).collect()
 }
 
@@ -36,10 +37,10 @@ fn the_usual_entries_are_found_as_before() {
     let folder = tempfile::tempdir().unwrap();
     for (root, entry) in [
         (state(), ""),
-        (Item::mapping([("state_dict", state()), ("ema", state())]), "state_dict"),
-        (Item::mapping([("epoch", json!(1).into()), ("model", state())]), "model"),
-        (Item::mapping([("ema", state())]), "ema"),
-        (Item::mapping([("blobs", state())]), "blobs"),
+        (PthItem::mapping([("state_dict", state()), ("ema", state())]), "state_dict"),
+        (PthItem::mapping([("epoch", json!(1).into()), ("model", state())]), "model"),
+        (PthItem::mapping([("ema", state())]), "ema"),
+        (PthItem::mapping([("blobs", state())]), "blobs"),
     ] {
         let file = open(&folder, &root);
         let found = file.find(None).unwrap();
@@ -47,17 +48,17 @@ fn the_usual_entries_are_found_as_before() {
             (found.entry.as_str(), keys(&found)),
             (entry, vec!["conv.weight".to_owned(), "conv.bias".to_owned()])
         );
-        assert!(found.deeper.is_empty());
+        assert!(found.nested.is_empty());
     }
     // A tensor that is called like one.
-    let file = open(&folder, &Item::mapping([("model", tensor().into()), ("head", tensor().into())]));
+    let file = open(&folder, &PthItem::mapping([("model", tensor().into()), ("head", tensor().into())]));
     assert_eq!(keys(&file.find(None).unwrap()), ["model", "head"]);
 }
 
 #[test]
 fn a_state_dict_further_down_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let nested = |outer: &str, inner: Item<'static>| Item::mapping([(outer.to_owned(), inner)]);
+    let nested = |outer: &str, inner: PthItem<'static>| PthItem::mapping([(outer.to_owned(), inner)]);
     let optimizer = nested("state", nested("0", nested("step", tensor().into())));
     for (root, entry, deeper) in [
         (nested("net", state()), "", vec![("net", 2)]),
@@ -65,14 +66,18 @@ fn a_state_dict_further_down_is_named() {
         (nested("model_state_dict", state()), "", vec![("model_state_dict", 2)]),
         (nested("state_dict", nested("model", state())), "state_dict", vec![("state_dict.model", 2)]),
         (nested("nets", nested("teacher", state())), "", vec![("nets.teacher", 2)]),
-        (Item::mapping([("optimizer", optimizer), ("net", state())]), "", vec![("net", 2), ("optimizer.state.0", 1)]),
+        (
+            PthItem::mapping([("optimizer", optimizer), ("net", state())]),
+            "",
+            vec![("net", 2), ("optimizer.state.0", 1)],
+        ),
     ] {
         let file = open(&folder, &root);
         let found = file.find(None).unwrap();
-        assert_eq!((found.entry.as_str(), entries(&found.deeper)), (entry, deeper.clone()));
+        assert_eq!((found.entry.as_str(), entries(&found.nested)), (entry, deeper.clone()));
         let place = deeper[0].0;
         let found = file.find(Some(place)).unwrap();
-        assert_eq!((keys(&found), found.deeper.len()), (vec!["conv.weight".to_owned(), "conv.bias".to_owned()], 0));
+        assert_eq!((keys(&found), found.nested.len()), (vec!["conv.weight".to_owned(), "conv.bias".to_owned()], 0));
         let error = file.find(Some("teacher")).unwrap_err();
         assert!(error.to_string().contains(&format!("`{place}` (2 tensors)")), "{error}");
     }
@@ -81,10 +86,10 @@ fn a_state_dict_further_down_is_named() {
 #[test]
 fn files_without_tensors_say_so() {
     let folder = tempfile::tempdir().unwrap();
-    for root in [Item::mapping([("epoch", json!(1).into())]), json!([1]).into(), Item::mapping::<&str>([])] {
+    for root in [PthItem::mapping([("epoch", json!(1).into())]), json!([1]).into(), PthItem::mapping::<&str>([])] {
         for entry in [None, Some("state_dict")] {
             let error = open(&folder, &root).find(entry).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::NoTensors), "{error}");
+            assert!(matches!(*error.kind, ErrorKind::NoTensors), "{error}");
         }
     }
 }
@@ -95,15 +100,15 @@ fn an_entry_is_a_dotted_path_in_any_format() {
     let flat = folder.path().join("a.safetensors");
     let names = ["ema.net.weight", "ema.net.bias", "ema.head", "other"];
     write_safetensors(&flat, &names.map(|name| (name.to_owned(), tensor())), &[]).unwrap();
-    let file = AnyCheckpoint::open(&flat).unwrap();
+    let file = Checkpoint::open(&flat).unwrap();
     assert_eq!(keys(&file.find(Some("ema.net")).unwrap()), ["weight", "bias"]);
     let error = file.find(Some("net")).unwrap_err().to_string();
     assert!(error.contains("`ema` (3 tensors)"), "{error}");
     // Keys with dots, lists, and a path that could be meant in two ways.
-    let list = Item::List(vec![state(), state()]);
-    let file = open(&folder, &Item::mapping([("a.b", Item::mapping([("c", list)])), ("a", json!(1).into())]));
+    let list = PthItem::List(vec![state(), state()]);
+    let file = open(&folder, &PthItem::mapping([("a.b", PthItem::mapping([("c", list)])), ("a", json!(1).into())]));
     assert_eq!(keys(&file.find(Some("a.b.c.1")).unwrap()), ["conv.weight", "conv.bias"]);
     let options = CompareOptions { entry: Some("nothing"), ..CompareOptions::default() };
-    let error = compare(&file, &AnyCheckpoint::open(&flat).unwrap(), &options).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::NoEntry { .. }), "{error}");
+    let error = compare(&file, &Checkpoint::open(&flat).unwrap(), &options).unwrap_err();
+    assert!(matches!(*error.kind, ErrorKind::NoEntry { .. }), "{error}");
 }

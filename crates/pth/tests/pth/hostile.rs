@@ -20,7 +20,7 @@ fn a_file_cut_anywhere_is_refused() {
         let cut = fs::File::options().write(true).open(&path).unwrap();
         for length in (0..bytes.len()).rev() {
             cut.set_len(length as u64).unwrap();
-            let result = mmcv_pth::inspect(&path, &mmcv_pth::Options::new(), true);
+            let result = mmcv_pth::inspect(&path, &mmcv_pth::OpenOptions::new(), true);
             assert!(result.is_err(), "{} cut to {length} bytes", file.display());
         }
     }
@@ -41,7 +41,7 @@ fn a_changed_byte_never_panics() {
         };
         for (index, &byte) in bytes.iter().enumerate() {
             put(index, [byte ^ 1, byte ^ 0x80, 0xff, b'R', b'.'][index % 5]);
-            if let Err(error) = mmcv_pth::inspect(&path, &mmcv_pth::Options::new(), true) {
+            if let Err(error) = mmcv_pth::inspect(&path, &mmcv_pth::OpenOptions::new(), true) {
                 assert!(!error.to_string().contains('\n'));
             }
             put(index, byte);
@@ -402,7 +402,7 @@ fn other_formats_are_refused_in_words() {
         (b"<!DOCTYPE html><html></html>", "HTML"),
         (br#"{"weight_map": {}}"#, "index of a sharded checkpoint"),
         (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "zip"),
-        (b"hello, world", "neither"),
+        (b"hello, world", "none of"),
     ] {
         assert!(forge::error(bytes).contains(word));
     }
@@ -411,19 +411,19 @@ fn other_formats_are_refused_in_words() {
 #[test]
 fn what_is_no_regular_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let error = mmcv_pth::Checkpoint::open(folder.path()).unwrap_err();
-    assert!(matches!(error.kind(), mmcv_pth::ErrorKind::NotRegularFile));
-    let error = mmcv_pth::Checkpoint::open(folder.path().join("missing\n")).unwrap_err();
+    let error = mmcv_pth::FileCheckpoint::open(folder.path()).unwrap_err();
+    assert!(matches!(*error.kind, mmcv_pth::ErrorKind::NotRegularFile));
+    let error = mmcv_pth::FileCheckpoint::open(folder.path().join("missing\n")).unwrap_err();
     assert!(error.to_string().contains("missing\\n: "), "{error}");
     #[cfg(unix)]
-    assert!(mmcv_pth::Checkpoint::open("/dev/zero").is_err());
+    assert!(mmcv_pth::FileCheckpoint::open("/dev/zero").is_err());
 }
 
 #[test]
 fn a_program_can_add_inert_classes() {
     let file = forge::pth(&root(&[global("mine", "Thing"), b")\x81}b".to_vec()].concat()));
     assert!(forge::error(&file).contains("`mine.Thing`"));
-    let options = mmcv_pth::Options::new().allow_inert("mine", "Thing");
+    let options = mmcv_pth::OpenOptions::new().allow_inert("mine", "Thing");
     let found = forge::read_with(&file, &options).unwrap();
     assert_eq!(found["meta"].to_string(), r#"{"w":{"$opaque":"mine.Thing"}}"#);
 }

@@ -167,11 +167,11 @@ fn mapped_in_memory() -> u64 {
 
 /// An open file of these bytes, and how many kilobytes of it are in memory then.
 #[cfg(target_os = "linux")]
-fn opened(bytes: &[u8]) -> (mmcv_pth::Checkpoint, u64) {
+fn opened(bytes: &[u8]) -> (mmcv_pth::FileCheckpoint, u64) {
     let path = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&path, bytes).unwrap();
     let before = mapped_in_memory();
-    let checkpoint = mmcv_pth::Checkpoint::open(&path).unwrap();
+    let checkpoint = mmcv_pth::FileCheckpoint::open(&path).unwrap();
     (checkpoint, mapped_in_memory() - before)
 }
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use mmcv_pth::{AnyCheckpoint, ConvertOptions, Dtype, Error, ErrorKind, Item, Target, TensorData};
-use mmcv_pth::{convert, destination, replace_file, write_pth, write_safetensors};
+use mmcv_pth::{Checkpoint, ConvertOptions, Dtype, Error, ErrorKind, OutputFormat, PthItem, TensorData};
+use mmcv_pth::{convert, replace_file, resolve_destination, write_pth, write_safetensors};
 use serde_json::json;
 
 const BYTES: [u8; 4] = [1, 2, 3, 4];
@@ -19,13 +19,13 @@ type Writer = fn(&Path) -> Result<(), Error>;
 
 /// Everything that writes a file.
 const WRITERS: [Writer; 4] = [
-    |path| write_pth(path, &Item::mapping([("w", tensor().into())])),
+    |path| write_pth(path, &PthItem::mapping([("w", tensor().into())])),
     |path| write_safetensors(path, &[("w".to_owned(), tensor())], &[]),
     |path| {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("a.pth");
-        write_pth(&source, &Item::mapping([("w", tensor().into())])).unwrap();
-        convert(&AnyCheckpoint::open(source).unwrap(), path, Target::Pth, &ConvertOptions::default()).map(drop)
+        write_pth(&source, &PthItem::mapping([("w", tensor().into())])).unwrap();
+        convert(&Checkpoint::open(source).unwrap(), path, OutputFormat::Pth, &ConvertOptions::default()).map(drop)
     },
     |path| replace_file(path, |temporary| fs::write(temporary, "x").map_err(|_| panic!("it can be written"))),
 ];
@@ -57,11 +57,11 @@ fn only_regular_files_are_replaced() {
     ] {
         for write in WRITERS {
             let error = write(&path(name)).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Destination { .. }), "{error}");
+            assert!(matches!(*error.kind, ErrorKind::Destination { .. }), "{error}");
             assert!(error.to_string().contains(&format!("{name}: {found} is there")), "{error}");
         }
     }
-    assert!(destination("/dev/null").is_err() && destination("/dev/stdout").is_err());
+    assert!(resolve_destination("/dev/null").is_err() && resolve_destination("/dev/stdout").is_err());
     assert_eq!(count(folder.path()), before, "nothing was replaced, and nothing is left");
 }
 
@@ -86,7 +86,7 @@ fn a_link_stays_and_what_it_leads_to_is_replaced() {
         assert_eq!(count(&links), 3);
         assert!(count(&files) <= 2, "no temporary file is left");
     }
-    assert_eq!(destination(links.join("again.pth")).unwrap(), links.join("../files/a.pth"));
+    assert_eq!(resolve_destination(links.join("again.pth")).unwrap(), links.join("../files/a.pth"));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_fails_leaves_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pth");
     fs::write(&path, "old").unwrap();
-    let twice = Item::mapping([("a", json!(1).into()), ("a", json!(2).into())]);
+    let twice = PthItem::mapping([("a", json!(1).into()), ("a", json!(2).into())]);
     let failed = replace_file(&path, |temporary| {
         fs::write(temporary, "half").unwrap();
         write_pth(folder.path().join("b.pth"), &twice)

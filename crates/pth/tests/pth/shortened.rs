@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mmcv_pth::{AnyCheckpoint, CompareOptions, ConvertOptions, Dtype, Error, Item, Target, TensorData};
+use mmcv_pth::{Checkpoint, CompareOptions, ConvertOptions, Dtype, Error, OutputFormat, PthItem, TensorData};
 use mmcv_pth::{compare, convert, read_all, write_pth, write_safetensors};
 
 use crate::forge::{self, Entry};
@@ -17,12 +17,12 @@ const TRUNCATIONS: usize = 50;
 #[test]
 fn reader() {
     let Ok(file) = std::env::var(VARIABLE) else { return };
-    let open: Vec<_> = (0..8).map(|_| AnyCheckpoint::open(&file).unwrap()).collect();
+    let open: Vec<_> = (0..8).map(|_| Checkpoint::open(&file).unwrap()).collect();
     println!("open");
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).unwrap();
     let target = format!("{file}.new");
-    let to_memory = |checkpoint: &AnyCheckpoint| {
+    let to_memory = |checkpoint: &Checkpoint| {
         let mut memory: Vec<_> = checkpoint.tensors().map(|raw| vec![0; raw.byte_count() as usize]).collect();
         read_all(checkpoint.tensors().zip(memory.iter_mut().map(Vec::as_mut_slice)).collect())
     };
@@ -31,10 +31,10 @@ fn reader() {
         open[1].tensors().try_for_each(|raw| raw.for_each_chunk(|_| {})),
         to_memory(&open[2]),
         compare(&open[3], &open[4], &CompareOptions::default()).map(drop),
-        convert(&open[5], &target, Target::Pth, &ConvertOptions::default()).map(drop),
-        convert(&open[6], &target, Target::Safetensors, &ConvertOptions::default()).map(drop),
+        convert(&open[5], &target, OutputFormat::Pth, &ConvertOptions::default()).map(drop),
+        convert(&open[6], &target, OutputFormat::Safetensors, &ConvertOptions::default()).map(drop),
         open[7].verify(),
-        AnyCheckpoint::open(&file).and_then(|checkpoint| checkpoint.verify()),
+        Checkpoint::open(&file).and_then(|checkpoint| checkpoint.verify()),
     ];
     for result in results {
         println!("{}", result.map_or_else(|error| error.to_string(), |()| "read".to_owned()));
@@ -65,7 +65,7 @@ fn a_file_that_becomes_shorter_is_an_error() {
     let turned = TensorData::view(Dtype::Float32, &[100, 100], &[1, 100], 0, &bytes).unwrap();
     let tensors = [("a", tensor(50_000)), ("b", turned), ("c", tensor(100_000))];
     let pth = folder.path().join("pth");
-    write_pth(&pth, &Item::mapping(tensors.clone().map(|(name, tensor)| (name, Item::from(tensor))))).unwrap();
+    write_pth(&pth, &PthItem::mapping(tensors.clone().map(|(name, tensor)| (name, PthItem::from(tensor))))).unwrap();
     let safetensors = folder.path().join("safetensors");
     write_safetensors(&safetensors, &tensors.map(|(name, tensor)| (name.to_owned(), tensor)), &[]).unwrap();
     let view = forge::tensor(&forge::storage("FloatStorage", "0", 100_000), 0, &[100_000], &[1]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mmcv_pth::{Options, inspect};
+use mmcv_pth::{OpenOptions, inspect};
 
 use crate::forge::{self, Entry, global, int, root, sizes, storage, tensor, text, unpickle, unpickle_error, zip};
 
@@ -49,7 +49,7 @@ fn damaged_storages_are_found_without_digests() {
     let path = folder.path().join("file");
     let refused = |entries: &[Entry]| {
         fs::write(&path, zip(entries)).unwrap();
-        inspect(&path, &Options::new(), false).expect_err("the storage is damaged").to_string()
+        inspect(&path, &OpenOptions::new(), false).expect_err("the storage is damaged").to_string()
     };
     let pickle = Entry::new("a/data.pkl", &root(&weight()));
     let wrong = Entry { crc: 1, ..Entry::new("a/data/0", &[7; 16]) };
@@ -106,7 +106,7 @@ fn inst_and_obj_call_functions_too() {
 #[test]
 fn a_long_name_of_a_file_leaves_room_for_the_reason() {
     let path = std::path::Path::new("/").join(["x".repeat(100).as_str(); 30].join("/"));
-    let line = format!("error: {}", inspect(&path, &Options::new(), false).expect_err("there is no such file"));
+    let line = format!("error: {}", inspect(&path, &OpenOptions::new(), false).expect_err("there is no such file"));
     assert!(line.chars().count() <= 1000 && line.contains("No such file"), "{line}");
 }
 
@@ -116,6 +116,6 @@ fn the_text_form_shows_the_start_of_long_values() {
     let path = folder.path().join("file");
     let pickle = [b"}".to_vec(), text("k"), text(&"é".repeat(100_000)), b"s.".to_vec()].concat();
     fs::write(&path, forge::pth(&pickle)).unwrap();
-    let shown = inspect(&path, &Options::new(), false).unwrap().to_string();
+    let shown = inspect(&path, &OpenOptions::new(), false).unwrap().to_string();
     assert!(shown.contains("k: \"éééé") && shown.len() < 1000, "{shown}");
 }

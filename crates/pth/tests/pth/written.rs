@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mmcv_pth::{Checkpoint, Dtype, Item, TensorData, write_pth, write_safetensors};
+use mmcv_pth::{Dtype, FileCheckpoint, PthItem, TensorData, write_pth, write_safetensors};
 use serde_json::json;
 
 fn floats(values: &[f32]) -> Vec<u8> {
@@ -17,9 +17,9 @@ fn a_pth_file_is_read_back() {
     let steps = 7_i64.to_le_bytes();
     let codes = [0_u8, 1, 0xff, 0x7f];
     let view = |shape: &[u64], strides: &[u64], offset| {
-        Item::from(TensorData::view(Dtype::Float32, shape, strides, offset, &weight).unwrap())
+        PthItem::from(TensorData::view(Dtype::Float32, shape, strides, offset, &weight).unwrap())
     };
-    let state = Item::Mapping {
+    let state = PthItem::Mapping {
         entries: vec![
             ("z.weight".to_owned(), view(&[2, 3], &[3, 1], 0)),
             ("a.transposed".to_owned(), view(&[3, 2], &[1, 3], 0)),
@@ -32,16 +32,16 @@ fn a_pth_file_is_read_back() {
     };
     let meta =
         json!({"epoch": 3, "names": ["é", null, true, false, -1, 1_u64 << 40, u64::MAX, 0.25, []], "deep": {"": {}}});
-    let root = Item::mapping([
+    let root = PthItem::mapping([
         ("state_dict", state),
         ("meta", meta.clone().into()),
-        ("more", Item::List(vec![json!(1).into()])),
+        ("more", PthItem::List(vec![json!(1).into()])),
     ]);
     fs::write(&path, b"old").unwrap();
     write_pth(&path, &root).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
 
-    let checkpoint = Checkpoint::open(&path).unwrap();
+    let checkpoint = FileCheckpoint::open(&path).unwrap();
     let tensors = checkpoint.tensors_below(&["state_dict"]).unwrap();
     let keys: Vec<_> = tensors.iter().map(|tensor| tensor.key()).collect();
     assert_eq!(keys, ["z.weight", "a.transposed", "a.last", "a.steps", "a.codes", "a.empty"]);
@@ -73,7 +73,7 @@ fn safetensors_are_read_back() {
         ("weight".to_owned(), TensorData::view(Dtype::Float32, &[2, 2], &[1, 2], 0, &weight).unwrap()),
     ];
     write_safetensors(&path, &tensors, &[("format".to_owned(), "pt".to_owned())]).unwrap();
-    let checkpoint = Checkpoint::open(&path).unwrap();
+    let checkpoint = FileCheckpoint::open(&path).unwrap();
     let found: Vec<_> = checkpoint.tensors().map(|tensor| (tensor.key().to_owned(), tensor.bytes().unwrap())).collect();
     let expected = [("flag".to_owned(), vec![1]), ("weight".to_owned(), floats(&[1.0, 3.0, 2.0, 4.0]))];
     assert_eq!(found, expected);
@@ -85,14 +85,14 @@ fn what_cannot_be_written_leaves_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pth");
     fs::write(&path, b"old").unwrap();
-    let twice = Item::mapping([("a", json!(1).into()), ("a", json!(2).into())]);
+    let twice = PthItem::mapping([("a", json!(1).into()), ("a", json!(2).into())]);
     assert!(write_pth(&path, &twice).unwrap_err().to_string().contains("`a`"));
     let complex = [("c".to_owned(), TensorData::new(Dtype::Complex128, &[1], &[0; 16]).unwrap())];
     let error = write_safetensors(&path, &complex, &[]).unwrap_err();
     assert!(error.to_string().contains("complex128"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert!(write_pth(folder.path().join("missing/model.pth"), &Item::mapping::<String>([])).is_err());
+    assert!(write_pth(folder.path().join("missing/model.pth"), &PthItem::mapping::<String>([])).is_err());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
-use mmcv_pth::{AnyCheckpoint, ConvertOptions, Dtype, Options, Target};
+use mmcv_pth::{Checkpoint, ConvertOptions, Dtype, OpenOptions, OutputFormat};
 use serde::Serialize;
 
 use crate::args::UnknownClassesOption;
@@ -93,10 +93,10 @@ impl Format {
         }
     }
 
-    fn target(self) -> Target {
+    fn target(self) -> OutputFormat {
         match self {
-            Self::Pth => Target::Pth,
-            Self::Safetensors => Target::Safetensors,
+            Self::Pth => OutputFormat::Pth,
+            Self::Safetensors => OutputFormat::Safetensors,
         }
     }
 }
@@ -117,7 +117,7 @@ struct Report {
 impl Convert {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let format = self.format();
-        mmcv_pth::destination(&self.destination)?;
+        mmcv_pth::resolve_destination(&self.destination)?;
         // Also true of a dangling symbolic link.
         let exists = self.destination.symlink_metadata().is_ok();
         if exists && !self.force {
@@ -141,8 +141,8 @@ impl Convert {
     }
 
     fn convert(&self, format: Format) -> Result<Report, Failure> {
-        let options = Options::new().unknown_classes(self.unknown_classes.policy());
-        let checkpoint = AnyCheckpoint::open_with(&self.source, &options)?;
+        let options = OpenOptions::new().unknown_classes(self.unknown_classes.policy());
+        let checkpoint = Checkpoint::open_with(&self.source, &options)?;
         let bar = ByteProgress::with_total(checkpoint.tensors().map(|tensor| tensor.byte_count()).sum());
         let progress = |written| bar.set(written);
         let options = ConvertOptions {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mmcv_pth::{AnyCheckpoint, CompareOptions, Comparison, Different, Options, Values};
+use mmcv_pth::{Checkpoint, CompareOptions, Comparison, OpenOptions, TensorDifference, ValueDifference};
 use serde::{Serialize, Serializer};
 
 use crate::args::UnknownClassesOption;
@@ -75,9 +75,9 @@ impl Diff {
     }
 
     fn compare(&self) -> Result<Comparison, Failure> {
-        let options = Options::new().unknown_classes(self.unknown_classes.policy());
-        let a = AnyCheckpoint::open_with(&self.a, &options)?;
-        let b = AnyCheckpoint::open_with(&self.b, &options)?;
+        let options = OpenOptions::new().unknown_classes(self.unknown_classes.policy());
+        let a = Checkpoint::open_with(&self.a, &options)?;
+        let b = Checkpoint::open_with(&self.b, &options)?;
         let bar = ByteProgress::new();
         let progress = |done, total| bar.set_of(done, total);
         let options = CompareOptions {
@@ -140,15 +140,15 @@ fn quoted(names: &[String]) -> Vec<String> {
 }
 
 /// The largest differences as text.
-fn distance(values: &Values) -> String {
-    let Values { elements, of, max_abs, max_rel } = values;
+fn distance(values: &ValueDifference) -> String {
+    let ValueDifference { elements, total, max_abs, max_rel } = values;
     if *elements == 0 {
         return "same values".to_owned();
     }
     if *max_abs == 0.0 {
-        return format!("{elements} of {of} elements differ only in their bits, such as -0 and 0");
+        return format!("{elements} of {total} elements differ only in their bits, such as -0 and 0");
     }
-    format!("{elements} of {of} elements differ, by at most {max_abs:.3e}, relative {max_rel:.3e}")
+    format!("{elements} of {total} elements differ, by at most {max_abs:.3e}, relative {max_rel:.3e}")
 }
 
 #[derive(Serialize)]
@@ -201,12 +201,12 @@ impl<'a> Report<'a> {
 }
 
 impl<'a> DifferenceReport<'a> {
-    fn new(different: &'a Different) -> Self {
+    fn new(different: &'a TensorDifference) -> Self {
         let [dtype_a, dtype_b] = different.dtypes;
         let [shape_a, shape_b] = &different.shapes;
         let values = different.values.as_ref().map(|values| ValuesReport {
             elements: values.elements,
-            of: values.of,
+            of: values.total,
             max_abs: values.max_abs,
             max_rel: values.max_rel,
         });

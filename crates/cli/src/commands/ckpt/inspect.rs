@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mmcv_pth::Options;
+use mmcv_pth::OpenOptions;
 
 use crate::args::UnknownClassesOption;
 use crate::commands::Failure;
@@ -30,7 +30,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let options = Options::new().unknown_classes(self.unknown_classes.policy());
+        let options = OpenOptions::new().unknown_classes(self.unknown_classes.policy());
         let inspection = mmcv_pth::inspect(&self.file, &options, self.digest)?;
         if self.json { stream_json(&inspection) } else { print(&inspection.to_string()) }
     }

@@ -10,7 +10,7 @@ use std::io;
 use clap::Subcommand;
 use mmcv_pth::ErrorKind;
 
-use super::Failure;
+use super::{Failure, hints};
 
 /// Checkpoint files: zip and legacy `.pth`, TorchScript, safetensors, Detectron2's `.pkl`, sharded checkpoints with an index.
 /// Nothing in them is executed.
@@ -42,9 +42,13 @@ impl Ckpt {
 
 impl From<mmcv_pth::Error> for Failure {
     fn from(error: mmcv_pth::Error) -> Self {
-        let is_missing = matches!(error.kind(), ErrorKind::Io(io) if io.kind() == io::ErrorKind::NotFound);
-        let is_name = is_missing && error.path().to_string_lossy().contains("://");
-        let hint = if is_name { "; `mmcv zoo fetch NAME` prints the file of a name or URL" } else { "" };
+        let is_missing = matches!(&*error.kind, ErrorKind::Io(io) if io.kind() == io::ErrorKind::NotFound);
+        let is_name = is_missing && error.path.to_string_lossy().contains("://");
+        let hint = if is_name {
+            "; `mmcv zoo fetch NAME` prints the file of a name or URL"
+        } else {
+            hints::of_reading(&error.kind)
+        };
         Self(format!("{error}{hint}"))
     }
 }

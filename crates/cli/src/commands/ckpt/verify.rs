@@ -5,7 +5,7 @@ use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmcv_pth::{AnyCheckpoint, Checkpoint, Options};
+use mmcv_pth::{Checkpoint, FileCheckpoint, OpenOptions};
 use mmcv_zoo::Digest;
 use serde::Serialize;
 
@@ -66,8 +66,8 @@ struct ShardReport {
 
 impl Verify {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let options = Options::new().unknown_classes(self.unknown_classes.policy());
-        let checkpoint = AnyCheckpoint::open_with(&self.file, &options)?;
+        let options = OpenOptions::new().unknown_classes(self.unknown_classes.policy());
+        let checkpoint = Checkpoint::open_with(&self.file, &options)?;
         let (sha256, bytes) = hash(&self.file)?;
         checkpoint.verify()?;
         let expected = self.expected_digest();
@@ -167,12 +167,12 @@ fn lookalike(digest: &Digest) -> Option<&'static str> {
     None
 }
 
-fn shard_reports(checkpoint: &AnyCheckpoint) -> Result<Vec<ShardReport>, Failure> {
+fn shard_reports(checkpoint: &Checkpoint) -> Result<Vec<ShardReport>, Failure> {
     checkpoint.files().iter().map(ShardReport::new).collect()
 }
 
 impl ShardReport {
-    fn new(shard: &Checkpoint) -> Result<Self, Failure> {
+    fn new(shard: &FileCheckpoint) -> Result<Self, Failure> {
         let (sha256, bytes) = hash(shard.path())?;
         Ok(Self {
             file: lossy(shard.path()),
