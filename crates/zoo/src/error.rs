@@ -120,7 +120,7 @@ pub enum ErrorKind {
     },
     /// The name is deprecated, and its replacement is in no table.
     #[error(
-        "this deprecated name stands for `{target}`, which was never published{}; \
+        "this name is deprecated in favor of `{target}`, which was never published{}; \
          an `open_mmlab.json` in the cache folder may define it", nearest_names(.nearest)
     )]
     DeprecatedTarget {
@@ -178,10 +178,10 @@ pub enum ErrorKind {
         file_name: String,
     },
     /// The digest from the caller contradicts the one in the file name.
-    #[error("the digest {given} contradicts the digest {named} in the file name")]
+    #[error("the digest {requested} contradicts the digest {named} in the file name")]
     DigestConflict {
         /// The digest from the caller.
-        given: Digest,
+        requested: Digest,
         /// The digest in the file name.
         named: Digest,
     },

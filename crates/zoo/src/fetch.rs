@@ -163,7 +163,7 @@ pub(crate) fn copy(
     }
 }
 
-/// The context of errors: the requested name, and the URL that it stands for.
+/// The context of errors: the requested name and its URL.
 pub(crate) fn context(source: &str, resolved: &Resolved) -> String {
     match resolved {
         Resolved::Url(url) if SourceUrl::parse(source).is_err() => format!("{} ({url})", redact(source)),
@@ -181,11 +181,11 @@ fn expected_digest(entry: &Entry, url: &SourceUrl, options: &FetchOptions<'_>) -
 }
 
 /// The longer of two digests, one of which must be a prefix of the other.
-fn merge_digests(named: Option<Digest>, given: Option<Digest>) -> Result<Option<Digest>, Error> {
-    match (named, given) {
-        (Some(named), Some(given)) if named.is_prefix_of(&given) => Ok(Some(given)),
-        (Some(named), Some(given)) if given.is_prefix_of(&named) => Ok(Some(named)),
-        (Some(named), Some(given)) => Err(Error::new("", ErrorKind::DigestConflict { given, named })),
+fn merge_digests(named: Option<Digest>, requested: Option<Digest>) -> Result<Option<Digest>, Error> {
+    match (named, requested) {
+        (Some(named), Some(requested)) if named.is_prefix_of(&requested) => Ok(Some(requested)),
+        (Some(named), Some(requested)) if requested.is_prefix_of(&named) => Ok(Some(named)),
+        (Some(named), Some(requested)) => Err(Error::new("", ErrorKind::DigestConflict { requested, named })),
         (Some(digest), None) | (None, Some(digest)) => Ok(Some(digest)),
         (None, None) => Ok(None),
     }
