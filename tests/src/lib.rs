@@ -10,6 +10,8 @@ use tch::Device;
 mod pages {
     #[doc = include_str!("../../docs/adding-a-layer.md")]
     struct AddingALayer;
+    #[doc = include_str!("../../docs/adding-a-network.md")]
+    struct AddingANetwork;
     #[doc = include_str!("../../docs/checkpoints.md")]
     struct Checkpoints;
     #[doc = include_str!("../../docs/config.md")]
