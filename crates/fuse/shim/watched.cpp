@@ -9,12 +9,14 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/library.h>
 
+namespace mmcv_fuse {
+
 namespace {
 
 // libtorch has this key for tensors that stand for others; its own programs use it in tests only.
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericWrapper;
 
-void note(Question::Kind kind, const at::Tensor& tensor, std::string operation);
+void note(QuestionKind kind, const at::Tensor& tensor, std::string operation);
 
 // Stands for another tensor. Operators get that one, so that only the program around them asks this one.
 class Watched : public c10::TensorImpl {
@@ -33,39 +35,39 @@ public:
         set_storage_offset(inner_.storage_offset());
     }
     c10::IntArrayRef sizes_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sizes();
     }
     c10::IntArrayRef strides_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.strides();
     }
     int64_t numel_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.numel();
     }
     int64_t dim_custom() const override {
-        note(Question::kRank, inner_, "");
+        note(QuestionKind::Rank, inner_, "");
         return inner_.dim();
     }
     int64_t storage_offset_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.storage_offset();
     }
     c10::SymIntArrayRef sym_sizes_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_sizes();
     }
     c10::SymIntArrayRef sym_strides_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_strides();
     }
     c10::SymInt sym_numel_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_numel();
     }
     c10::SymInt sym_storage_offset_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_storage_offset();
     }
     // The order in memory is never told: `contiguous` is then always an operator, which copies only where it has to.
@@ -88,18 +90,18 @@ struct Watching {
     bool paused = false;
     std::vector<Question> questions;
     // What was noted already: a graph's value has one size.
-    std::set<std::pair<Question::Kind, size_t>> known;
+    std::set<std::pair<QuestionKind, size_t>> known;
     std::vector<c10::weak_intrusive_ptr<c10::TensorImpl>> made;
 };
 
 thread_local Watching watching;
 
-void note(Question::Kind kind, const at::Tensor& tensor, std::string operation) {
+void note(QuestionKind kind, const at::Tensor& tensor, std::string operation) {
     if (!watching.active || watching.paused || !torch::jit::tracer::isTracing()) return;
     const auto& state = torch::jit::tracer::getTracingState();
     std::optional<size_t> value;
     if (tensor.defined() && state->hasValue(tensor)) value = state->getValue(tensor)->unique();
-    if (kind < Question::kPart && value && !watching.known.emplace(kind, *value).second) return;
+    if (kind < QuestionKind::Part && value && !watching.known.emplace(kind, *value).second) return;
     auto size = tensor.defined() ? tensor.sizes().vec() : std::vector<int64_t>();
     auto module = state->graph->current_scope()->namesFromRoot();
     watching.questions.push_back({kind, value, std::move(size), std::move(module), std::move(operation)});
@@ -166,14 +168,14 @@ void pass_on(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     } catch (...) {
         // The tracer stops while an operator runs, and goes on only after one that did not fail.
         if (watching.active && state) torch::jit::tracer::setTracingState(state);
-        note(Question::kRefused, example, schema.name());
+        note(QuestionKind::Refused, example, schema.name());
         throw;
     }
     size_t results = stack->size() - schema.returns().size();
     for (size_t index = results; index < stack->size(); ++index) {
         auto& result = (*stack)[index];
         bool tensors = result.isTensor() || result.isTensorList() || result.isNone();
-        if (!tensors && !tells_nothing(schema.name())) note(Question::kValues, example, schema.name());
+        if (!tensors && !tells_nothing(schema.name())) note(QuestionKind::Values, example, schema.name());
         if (found && watching.active) result = watched_value(result);
     }
 }
@@ -210,7 +212,7 @@ void pause_watching(bool paused) {
 
 bool note_part(const at::Tensor& tensor) {
     const auto* found = as_watched(tensor);
-    if (found) note(Question::kPart, found->inner(), "");
+    if (found) note(QuestionKind::Part, found->inner(), "");
     return found && watching.active && !watching.paused;
 }
 
@@ -225,3 +227,5 @@ at::Tensor unwatched(const at::Tensor& tensor) {
     const auto* found = as_watched(tensor);
     return found ? found->inner() : tensor;
 }
+
+} // namespace mmcv_fuse

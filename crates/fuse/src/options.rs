@@ -29,7 +29,8 @@ pub enum Dtype {
     /// 32 bits, as the module's own.
     #[default]
     F32,
-    /// bfloat16: 8 bits of mantissa. Faster on processors that compute with it (AVX-512 BF16, AMX).
+    /// bfloat16: 8 bits of mantissa. Faster on processors that compute with it (AVX-512 BF16, AMX). Without AVX-512, oneDNN has no
+    /// kernels for it: these operators stay in f32, and [`Fused::summary`](crate::Fused::summary) and a warning say so.
     Bf16,
 }
 
@@ -37,12 +38,12 @@ pub enum Dtype {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Backend {
-    /// oneDNN where it can be used, else libtorch.
+    /// oneDNN if it can be used, else libtorch.
     #[default]
     Auto,
     /// libtorch's own operators.
     Libtorch,
-    /// oneDNN directly; an error where it cannot be used.
+    /// oneDNN directly; an error if it cannot be used.
     OneDnn,
 }
 
