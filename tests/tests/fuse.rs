@@ -223,6 +223,10 @@ fn the_libtorch_backend_and_bfloat16() {
         Kind::Float
     );
     assert!(difference(&module, &fused, [1, 4, 9, 9]) < 0.05);
+    // What cannot run in bfloat16 is not silently in 32 bits.
+    let summary = fused.summary();
+    let computed = device().unwrap() != Device::Cpu || summary.contains("oneDNN");
+    assert!(computed || summary.contains("1 of 1 convolutions and linear layers in f32 instead of bf16"), "{summary}");
 }
 
 /// The options of a random ConvModule and the shape of its input.

@@ -13,7 +13,7 @@ namespace mmcv_fuse {
 
 namespace {
 
-// libtorch has this key for tensors that stand for others; its own programs use it in tests only.
+// libtorch has this key for tensors that stand for others; it uses the key in its tests only.
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericWrapper;
 
 void note(QuestionKind kind, const at::Tensor& tensor, std::string operation);
@@ -28,7 +28,7 @@ public:
     const at::Tensor& inner() const {
         return inner_;
     }
-    // Lets programs read the elements, as of any tensor.
+    // Lets programs read the elements, as for any tensor.
     void open() {
         if (!inner_.has_storage()) return;
         set_storage_keep_dtype(inner_.storage());
@@ -70,7 +70,7 @@ public:
         note(QuestionKind::Size, inner_, "");
         return inner_.sym_storage_offset();
     }
-    // The order in memory is never told: `contiguous` is then always an operator, which copies only where it has to.
+    // The order in memory is never revealed: `contiguous` is then always an operator, which copies only if it has to.
     c10::SymBool sym_is_contiguous_custom(at::MemoryFormat) const override {
         return false;
     }
@@ -143,8 +143,8 @@ c10::IValue watched_value(const c10::IValue& value) {
     return value;
 }
 
-// Whether what the operator returns tells of nothing but types and devices.
-bool tells_nothing(const std::string& name) {
+// Whether what the operator returns reveals nothing but types and devices.
+bool reveals_nothing(const std::string& name) {
     static const std::set<std::string> names = {
         "aten::is_floating_point", "aten::is_complex", "aten::is_signed", "aten::is_inference", "aten::is_leaf",
         "aten::is_conj", "aten::is_neg", "aten::is_pinned", "aten::retains_grad", "aten::output_nr", "aten::_version",
@@ -152,7 +152,7 @@ bool tells_nothing(const std::string& name) {
     return names.count(name) > 0;
 }
 
-// Every operator that gets a watched tensor: it is run on the tensors that these stand for.
+// Runs every operator that gets a watched tensor, on the tensors that these stand for.
 void pass_on(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const auto& schema = op.schema();
     size_t first = stack->size() - schema.arguments().size();
@@ -175,7 +175,7 @@ void pass_on(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     for (size_t index = results; index < stack->size(); ++index) {
         auto& result = (*stack)[index];
         bool tensors = result.isTensor() || result.isTensorList() || result.isNone();
-        if (!tensors && !tells_nothing(schema.name())) note(QuestionKind::Values, example, schema.name());
+        if (!tensors && !reveals_nothing(schema.name())) note(QuestionKind::Values, example, schema.name());
         if (found && watching.active) result = watched_value(result);
     }
 }

@@ -17,19 +17,16 @@ pub(crate) struct Call {
 impl Call {
     /// Prepares the call and checks its arguments; a value in `args` is an index into the tensors of [`Self::run`].
     pub(crate) fn new(op: &str, overload: &str, args: &[Arg]) -> Result<Self> {
-        match prepare(op, overload, args) {
-            Ok(call) => Ok(Self { call, operator: op.to_owned() }),
-            Err(error) => Err(Error::native(op, &error)),
-        }
+        let call = prepare(op, overload, args).map_err(|error| Error::native(op, &error))?;
+        Ok(Self { call, operator: op.to_owned() })
     }
 
     /// Calls the operator with these tensors.
     pub(crate) fn run(&self, tensors: &[&Tensor]) -> Result<Vec<Tensor>> {
         let mut results = Tensors::default();
-        match self.call.run(&references(tensors.iter().copied()), &mut results) {
-            Ok(()) => Ok(results.0),
-            Err(error) => Err(Error::native(&self.operator, &error)),
-        }
+        let done = self.call.run(&references(tensors.iter().copied()), &mut results);
+        done.map_err(|error| Error::native(&self.operator, &error))?;
+        Ok(results.0)
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn same_numbers_missing(found: &[Tensor], expected: &[Tensor]) -> Res
         let (found, expected) = (found.f_isfinite()?, expected.f_isfinite()?);
         if !found.f_equal(&expected)? {
             let kind = ErrorKind::Output { expected: finite_numbers(&expected)?, found: finite_numbers(&found)? };
-            return Err(Error::new("", kind));
+            return Err(kind.into());
         }
     }
     Ok(())

@@ -33,8 +33,8 @@ pub fn deviation(reference: &dyn Module, other: &dyn Module, batches: &[Tensor])
     let mut found = Deviation { images: 0, agree: 0, largest: 0.0, mean: 0.0, scale: 0.0 };
     let mut logits = 0;
     for batch in batches {
-        let expected = forward(reference, batch)?;
-        let output = forward(other, batch)?;
+        let expected = reference.forward(batch).map_err(ErrorKind::Module)?;
+        let output = other.forward(batch).map_err(ErrorKind::Module)?;
         if expected.dim() != 2 || expected.size() != output.size() {
             let shapes = format!("{:?} and {:?}", expected.size(), output.size());
             return Err(Error::input("two classifiers that return [N, classes]", shapes));
@@ -50,13 +50,6 @@ pub fn deviation(reference: &dyn Module, other: &dyn Module, batches: &[Tensor])
     }
     found.mean /= logits.max(1) as f64;
     Ok(found)
-}
-
-fn forward(module: &dyn Module, batch: &Tensor) -> Result<Tensor> {
-    match module.forward(batch) {
-        Ok(output) => Ok(output),
-        Err(error) => Err(Error::new("", ErrorKind::Module(error))),
-    }
 }
 
 /// Random square crops of an image, each between half of its shorter side and all of it, resized to `size`: the same ones

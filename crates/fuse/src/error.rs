@@ -112,9 +112,15 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new("", kind)
+    }
+}
+
 impl From<TchError> for Error {
     fn from(error: TchError) -> Self {
-        Self::new("", ErrorKind::Torch(error))
+        ErrorKind::Torch(error).into()
     }
 }
 

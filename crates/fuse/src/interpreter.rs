@@ -215,10 +215,7 @@ impl Step {
             Runner::Call(call) => call.run(&inputs),
             Runner::Region(region) => region.run(&inputs),
         };
-        match results {
-            Ok(results) => self.store(results, values),
-            Err(error) => Err(in_module(error, &self.module)),
-        }
+        self.store(results.map_err(|error| in_module(error, &self.module))?, values)
     }
 
     fn store(&self, results: Vec<Tensor>, values: &mut Values) -> Result<()> {
@@ -279,10 +276,7 @@ fn call(node: &Node) -> Result<Call> {
             other => other.clone(),
         });
     }
-    match Call::new(&node.op, &node.overload, &args) {
-        Ok(call) => Ok(call),
-        Err(error) => Err(in_module(error, &node.module)),
-    }
+    Call::new(&node.op, &node.overload, &args).map_err(|error| in_module(error, &node.module))
 }
 
 fn take(position: &mut usize) -> usize {

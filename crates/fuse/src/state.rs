@@ -157,10 +157,7 @@ impl State {
         for input in inputs {
             samples.push(sample::like(input, 2)?);
         }
-        let (mut program, expected) = match self.make(&samples) {
-            Ok(made) => made,
-            Err(error) => return Err(self.other_channels(shapes, error)),
-        };
+        let (mut program, expected) = self.make(&samples).map_err(|error| self.other_channels(shapes, error))?;
         if self.options.self_check && !self.checked.contains(shapes) {
             let found = program.run(&samples.iter().collect::<Vec<_>>())?;
             self.compare(&found, &expected, &samples)?;
@@ -223,10 +220,7 @@ impl State {
         for example in examples {
             inputs.push(sample::like(example, 3)?);
         }
-        let expected = match call(module, &inputs, arguments) {
-            Ok(expected) => expected,
-            Err(error) => return Err(Error::new("", ErrorKind::Module(error))),
-        };
+        let expected = call(module, &inputs, arguments).map_err(ErrorKind::Module)?;
         let found = self.run(&inputs.iter().collect::<Vec<_>>())?;
         self.compare(&found, &expected, &inputs)?;
         // To look at all numbers of each input would make the CPU wait for the GPU.

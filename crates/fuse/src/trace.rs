@@ -35,10 +35,7 @@ pub(crate) fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) ->
     let (tracing, standing) = Tracing::begin(inputs, &state)?;
     let standing: Vec<&Tensor> = standing.iter().collect();
     let watching = Watch { scope: note_scope, size: unnoted_size, part: note_part };
-    let output = match observe::watch(watching, || module.call(&standing, arguments)) {
-        Ok(output) => output,
-        Err(error) => return Err(Error::new("", ErrorKind::Module(error))),
-    };
+    let output = observe::watch(watching, || module.call(&standing, arguments)).map_err(ErrorKind::Module)?;
     let single = matches!(output, Output::Tensor(_));
     let mut builder = GraphBuilder { parts: PARTS.take().into(), ..GraphBuilder::default() };
     tracing.end(&output.into_vec(), &mut builder)?;
@@ -53,18 +50,13 @@ impl Tracing {
     /// Starts to note what this thread does with `inputs` and `state`. Returns tensors that stand for the inputs.
     fn begin(inputs: &[Tensor], state: &[Tensor]) -> Result<(Self, Vec<Tensor>)> {
         let mut standing = Tensors::default();
-        match bridge::trace_begin(&references(inputs.iter().chain(state)), inputs.len(), &mut standing) {
-            Ok(()) => Ok((Self(()), standing.0)),
-            Err(error) => Err(Error::native("trace", &error)),
-        }
+        bridge::trace_begin(&references(inputs.iter().chain(state)), inputs.len(), &mut standing)?;
+        Ok((Self(()), standing.0))
     }
 
     /// Ends the trace, whose results are `outputs`.
     fn end(self, outputs: &[Tensor], builder: &mut GraphBuilder) -> Result<()> {
-        match bridge::trace_end(&references(outputs), builder) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(Error::native("trace", &error)),
-        }
+        Ok(bridge::trace_end(&references(outputs), builder)?)
     }
 }
 

@@ -97,10 +97,7 @@ pub(crate) fn compile(
         last,
         memory: Vec::new(),
     };
-    match compiler.part(part) {
-        Ok(region) => Ok(region),
-        Err(error) => Err(Refusal { node: compiler.node, error }),
-    }
+    compiler.part(part).map_err(|error| Refusal { node: compiler.node, error })
 }
 
 /// The nodes of `part` alone.
