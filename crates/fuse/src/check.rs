@@ -2,11 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::graph::Graph;
 use crate::interpreter::Interpreter;
 use crate::onednn::Weights;
-use crate::options::{Dtype, FuseOptions};
+use crate::options::{FuseOptions, Precision};
 use crate::program::Program;
 
 /// The difference between outputs.
@@ -45,10 +45,10 @@ impl Comparison {
         let same = found.f_isclose(&expected, 0.0, 0.0, true)?;
         let difference = difference.f_masked_fill(&same, 0.0)?.f_nan_to_num(f64::INFINITY, None, None)?;
         let size = expected.f_abs()?.f_nan_to_num(0.0, 0.0, 0.0)?;
-        let allowed = match options.dtype {
+        let allowed = match options.precision {
             // Sums round by the size of their terms, which the largest output hints at.
-            Dtype::F32 => size.f_add(&size.f_max()?.f_clamp_min(1.0)?)?,
-            Dtype::Bf16 => size.f_max()?.f_add_scalar(f64::MIN_POSITIVE)?,
+            Precision::F32 => size.f_add(&size.f_max()?.f_clamp_min(1.0)?)?,
+            Precision::Bf16 => size.f_max()?.f_add_scalar(f64::MIN_POSITIVE)?,
         };
         let share = difference.f_div(&allowed)?.f_max()?.f_double_value(&[])? / options.allowed();
         self.difference = self.difference.max(difference.f_max()?.f_double_value(&[])?);

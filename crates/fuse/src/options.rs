@@ -3,16 +3,16 @@
 /// How a module is rewritten.
 ///
 /// ```
-/// use mmcv_fuse::{Dtype, FuseOptions};
+/// use mmcv_fuse::{FuseOptions, Precision};
 ///
 /// let mut options = FuseOptions::default();
-/// options.dtype = Dtype::Bf16;
+/// options.precision = Precision::Bf16;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FuseOptions {
     /// The type of weights and activations inside; inputs and outputs stay as they are. F32 by default.
-    pub dtype: Dtype,
+    pub precision: Precision,
     /// How far an output may be from the module's: for F32 this share of itself and of the largest output (of 1 at least), 1e-4
     /// by default; for Bf16 this share of the largest output, 0.1 by default.
     pub tolerance: Option<f64>,
@@ -25,7 +25,7 @@ pub struct FuseOptions {
 /// The type of weights and activations inside the fused form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Dtype {
+pub enum Precision {
     /// 32 bits, as the module's own.
     #[default]
     F32,
@@ -49,16 +49,16 @@ pub enum Backend {
 
 impl Default for FuseOptions {
     fn default() -> Self {
-        Self { dtype: Dtype::F32, tolerance: None, self_check: true, backend: Backend::Auto }
+        Self { precision: Precision::F32, tolerance: None, self_check: true, backend: Backend::Auto }
     }
 }
 
 impl FuseOptions {
     /// The tolerance, or the type's own.
     pub(crate) fn allowed(&self) -> f64 {
-        self.tolerance.unwrap_or(match self.dtype {
-            Dtype::F32 => 1e-4,
-            Dtype::Bf16 => 0.1,
+        self.tolerance.unwrap_or(match self.precision {
+            Precision::F32 => 1e-4,
+            Precision::Bf16 => 0.1,
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Node, Shapes};
 use crate::interpreter::{Interpreter, Timing};
 use crate::onednn::{self, Weights};
-use crate::options::{Backend, Dtype, FuseOptions};
+use crate::options::{Backend, FuseOptions, Precision};
 use crate::rewrite::libtorch;
 use crate::sample;
 
@@ -42,14 +42,14 @@ impl Program {
             notes: Vec::new(),
         };
         if !simplified {
-            program.note_f32(&graph, &graph, options.dtype);
+            program.note_f32(&graph, &graph, options.precision);
             return Ok(program);
         }
         if device == Device::Cpu && options.backend != Backend::Libtorch {
             match why_not_onednn(options.backend)? {
                 None => {
-                    let (rewritten, regions) = onednn::regions(&graph, shapes, options.dtype, weights);
-                    program.note_f32(&graph, &rewritten, options.dtype);
+                    let (rewritten, regions) = onednn::regions(&graph, shapes, options.precision, weights);
+                    program.note_f32(&graph, &rewritten, options.precision);
                     program.interpreter = Interpreter::with_regions(&rewritten, regions)?;
                     return Ok(program);
                 }
@@ -60,7 +60,7 @@ impl Program {
             program.plain = Some(program.interpreter);
         }
         let mut shapes = shapes.clone();
-        if options.dtype == Dtype::Bf16 {
+        if options.precision == Precision::Bf16 {
             libtorch::in_bfloat16(&mut graph, &mut shapes)?;
         }
         libtorch::fuse(&mut graph, &shapes, device)?;
@@ -69,9 +69,9 @@ impl Program {
     }
 
     /// Notes how much of `graph` does not run in bfloat16, though it should: what `rewritten` leaves to libtorch.
-    fn note_f32(&mut self, graph: &Graph, rewritten: &Graph, dtype: Dtype) {
+    fn note_f32(&mut self, graph: &Graph, rewritten: &Graph, precision: Precision) {
         let (left, all) = (heavy_operators(rewritten), heavy_operators(graph));
-        if dtype != Dtype::Bf16 || left == 0 {
+        if precision != Precision::Bf16 || left == 0 {
             return;
         }
         let note = format!(

@@ -14,7 +14,7 @@ use super::weights::{Weights, bytes};
 use crate::bridge::{self, Algorithm, Argument, Op, Role, fix, new_plan};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shapes, ValueId};
-use crate::options::Dtype;
+use crate::options::Precision;
 
 /// A node that oneDNN cannot run after all.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(crate) fn compile(
     graph: &Graph,
     shapes: &Shapes,
     part: &Part,
-    dtype: Dtype,
+    precision: Precision,
     weights: &mut Weights,
 ) -> Result<Region, Refusal> {
     let mut last = HashMap::new();
@@ -86,7 +86,7 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         graph,
         shapes,
-        bf16: dtype == Dtype::Bf16,
+        bf16: precision == Precision::Bf16,
         blocked: part.units.iter().any(|unit| unit.kernel.prefers_blocks()),
         weights,
         arena: Arena::default(),
