@@ -11,7 +11,11 @@ use cxx::UniquePtr;
 use crate::trace::GraphBuilder;
 
 #[cxx::bridge(namespace = "mmcv_fuse")]
-#[allow(unreachable_pub, reason = "cxx makes what it generates public")]
+#[allow(
+    clippy::panic,
+    unreachable_pub,
+    reason = "what cxx generates is public, and panics for a shared type without destructor"
+)]
 mod shim {
     /// A tensor for the time of a call.
     struct TensorRef<'a> {
