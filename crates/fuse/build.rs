@@ -1,25 +1,25 @@
-//! Compiles the C++ shim against the headers of the libtorch that torch-sys found. Binaries and tests of this crate find
-//! libtorch by themselves: see docs/downstream.md.
+//! Compiles the C++ shim and the bridge to it against the headers of the libtorch that torch-sys found. Binaries and tests of
+//! this crate find libtorch by themselves: see docs/downstream.md.
 #![allow(clippy::print_stdout)]
 
 use std::path::Path;
 
 const SOURCES: [&str; 6] =
-    ["shim/plain.cpp", "shim/watched.cpp", "shim/trace.cpp", "shim/call.cpp", "shim/library.cpp", "shim/onednn.cpp"];
+    ["shim/call.cpp", "shim/library.cpp", "shim/onednn.cpp", "shim/tensor.cpp", "shim/trace.cpp", "shim/watched.cpp"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=shim");
+    println!("cargo::rerun-if-changed=src/bridge.rs");
     println!("cargo::rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     if let Ok(argument) = std::env::var("DEP_MMCV_LAYERS_LINK_ARG") {
         println!("cargo::rustc-link-arg={argument}");
     }
-    // torch-sys gives no folder where it links nothing (its feature `doc-only`).
+    // torch-sys gives no folder if it links nothing (its feature `doc-only`).
     let Ok(library) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     let include = Path::new(&library).join("../include");
     let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
-    cc::Build::new()
-        .cpp(true)
+    cxx_build::bridge("src/bridge.rs")
         .std("c++20")
         .warnings(false)
         .include(&include)

@@ -1,6 +1,6 @@
 //! Rewritten modules give the numbers of those that they were made from.
 
-use mmcv::fuse::{Backend, Dtype, FuseOptions, fuse, fuse_call};
+use mmcv::fuse::{Backend, FuseOptions, Precision, fuse, fuse_call};
 use mmcv::layers::{Output, Result};
 use mmcv::prelude::*;
 use mmcv_tests::device;
@@ -194,7 +194,7 @@ fn a_difference_names_the_first_module_that_differs() {
     let module = trained(dict! { norm_cfg: { type: "BN" } });
     let mut options = FuseOptions::default();
     options.tolerance = Some(0.0);
-    options.dtype = Dtype::Bf16;
+    options.precision = Precision::Bf16;
     match fuse(&module, &[1, 4, 9, 9], &options) {
         Err(error) => assert!(error.to_string().starts_with("conv: the fused form differs"), "{error}"),
         Ok(fused) => assert!(!fused.summary().contains("oneDNN"), "bfloat16 cannot give the same numbers"),
@@ -216,13 +216,17 @@ fn the_libtorch_backend_and_bfloat16() {
         assert_eq!(operators, ["aten::contiguous", "mkldnn::_convolution_pointwise"]);
     }
     options = FuseOptions::default();
-    options.dtype = Dtype::Bf16;
+    options.precision = Precision::Bf16;
     let fused = fuse(&module, &[1, 4, 9, 9], &options).unwrap();
     assert_eq!(
         fused.forward(&Tensor::zeros([1, 4, 9, 9], (Kind::Float, device().unwrap()))).unwrap().kind(),
         Kind::Float
     );
     assert!(difference(&module, &fused, [1, 4, 9, 9]) < 0.05);
+    // What cannot run in bfloat16 is not silently in 32 bits.
+    let summary = fused.summary();
+    let computed = device().unwrap() != Device::Cpu || summary.contains("oneDNN");
+    assert!(computed || summary.contains("1 of 1 convolutions and linear layers in f32 instead of bf16"), "{summary}");
 }
 
 /// The options of a random ConvModule and the shape of its input.

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use mmcv::checkpoint::load_file;
-use mmcv::fuse::{Dtype, FuseOptions, deviation, fuse, random_crops};
+use mmcv::fuse::{FuseOptions, Precision, deviation, fuse, random_crops};
 use mmcv::models::Recipe;
 use mmcv::prelude::*;
 use mmcv_tests::device;
@@ -77,7 +77,7 @@ fn bfloat16_names_the_classes_of_float32() {
     let batches = crops.to_device(device().unwrap()).split(8, 0);
     let mut options = FuseOptions::default();
     let exact = fuse(&*network, &[8, 3, 224, 224], &options).unwrap();
-    options.dtype = Dtype::Bf16;
+    options.precision = Precision::Bf16;
     let quick = fuse(&*network, &[8, 3, 224, 224], &options).unwrap();
     let same = deviation(&*network, &exact, &batches[..2]).unwrap();
     assert!(same.agree == 16 && same.largest < 1e-3, "{same:?}");

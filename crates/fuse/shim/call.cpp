@@ -1,51 +1,16 @@
-// Operators by their names, through the dispatcher.
-#include "shim.h"
+#include "call.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/core/ivalue.h>
+
+#include "mmcv-fuse/src/bridge.rs.h"
+
+namespace mmcv_fuse {
 
 namespace {
 
-// A call whose arguments are known but for the tensors.
-struct Call {
-    c10::OperatorHandle op;
-    std::vector<c10::IValue> arguments;
-    // Where a tensor is put: position of the argument, and index of the tensor.
-    std::vector<std::pair<size_t, int64_t>> tensors;
-    // The same for lists of tensors.
-    std::vector<std::pair<size_t, std::vector<int64_t>>> lists;
-};
+using Given = rust::Slice<const TensorRef>;
 
-c10::IValue fixed(const Arg& arg) {
-    const auto* integers = static_cast<const int64_t*>(arg.data);
-    const auto* reals = static_cast<const double*>(arg.data);
-    switch (arg.tag) {
-        case Tag::kInt:
-            return arg.integer;
-        case Tag::kDouble:
-            return arg.real;
-        case Tag::kBool:
-            return arg.integer != 0;
-        case Tag::kString:
-            return std::string(static_cast<const char*>(arg.data), arg.count);
-        case Tag::kInts:
-            return c10::IValue(std::vector<int64_t>(integers, integers + arg.count));
-        case Tag::kDoubles:
-            return c10::IValue(std::vector<double>(reals, reals + arg.count));
-        case Tag::kBools: {
-            c10::List<bool> bools;
-            for (size_t index = 0; index < arg.count; ++index) bools.push_back(integers[index] != 0);
-            return bools;
-        }
-        case Tag::kDevice:
-            return c10::Device(std::string(static_cast<const char*>(arg.data), arg.count));
-        default:
-            return {};
-    }
-}
-
-// An empty list has no type of its own: it takes that of the schema.
+// An empty list has no type: it takes that of the schema.
 c10::IValue typed(c10::IValue value, const c10::Argument& wanted) {
     auto type = wanted.type();
     if (auto optional = type->cast<c10::OptionalType>(); optional && !value.isNone()) type = optional->getElementType();
@@ -65,116 +30,146 @@ c10::IValue typed(c10::IValue value, const c10::Argument& wanted) {
     return value;
 }
 
-// The tensors that are given for one call.
-struct Given {
-    at::Tensor* const* tensors;
-    size_t count;
+const at::Tensor& tensor_at(const Given& tensors, size_t index) {
+    TORCH_CHECK(index < tensors.size(), "there is no tensor ", index, " among ", tensors.size());
+    return tensors[index].tensor;
+}
 
-    const at::Tensor& at(int64_t index) const {
-        TORCH_CHECK(index >= 0 && static_cast<size_t>(index) < count, "there is no tensor ", index, " among ", count);
-        return *tensors[index];
+template <typename Element>
+c10::List<Element> listed(const Given& tensors, const std::vector<int64_t>& indices) {
+    c10::List<Element> list;
+    for (auto index : indices) {
+        list.push_back(index < 0 ? Element() : Element(tensor_at(tensors, static_cast<size_t>(index))));
     }
-};
-
-c10::IValue tensor_list(const c10::Argument& wanted, const std::vector<int64_t>& indices, const Given& given) {
-    auto type = wanted.type()->cast<c10::ListType>();
-    TORCH_CHECK(type, wanted.name(), " is no list");
-    auto element = type->getElementType();
-    if (element->kind() == c10::TypeKind::OptionalType) {
-        c10::List<std::optional<at::Tensor>> list;
-        for (auto index : indices) list.push_back(index < 0 ? std::nullopt : std::make_optional(given.at(index)));
-        return list;
-    }
-    c10::List<at::Tensor> list;
-    for (auto index : indices) list.push_back(index < 0 ? at::Tensor() : given.at(index));
     return list;
 }
 
-std::optional<c10::OperatorHandle> find(const char* name, const char* overload) {
-    return c10::Dispatcher::singleton().findSchema({name, overload});
+c10::IValue tensor_list(const c10::Argument& wanted, const std::vector<int64_t>& indices, const Given& tensors) {
+    auto type = wanted.type()->cast<c10::ListType>();
+    TORCH_CHECK(type, wanted.name(), " is no list");
+    if (type->getElementType()->kind() == c10::TypeKind::OptionalType) {
+        return listed<std::optional<at::Tensor>>(tensors, indices);
+    }
+    return listed<at::Tensor>(tensors, indices);
+}
+
+std::optional<c10::OperatorHandle> find(rust::Str name, rust::Str overload) {
+    return c10::Dispatcher::singleton().findSchema({text(name), text(overload)});
 }
 
 } // namespace
 
-extern "C" {
+Call::Call(c10::OperatorHandle op, size_t count) : op_(std::move(op)) {
+    size_t wanted = op_.schema().arguments().size();
+    TORCH_CHECK(wanted == count, op_.schema().name(), " takes ", wanted, " arguments, not ", count);
+}
 
-// Whether this libtorch has the operator with a kernel for the device: 0 is the CPU, 1 is CUDA.
-bool mf_has_operator(const char* name, const char* overload, int32_t device) {
+const c10::Argument& Call::next() const {
+    const auto& arguments = op_.schema().arguments();
+    TORCH_CHECK(arguments_.size() < arguments.size(), op_.schema().name(), " takes no more arguments");
+    return arguments[arguments_.size()];
+}
+
+void Call::push(c10::IValue value) {
+    const auto& wanted = next();
+    value = typed(std::move(value), wanted);
+    auto type = value.type();
+    TORCH_CHECK(
+        type->isSubtypeOf(*wanted.type()),
+        op_.schema().name(), " takes ", wanted.type()->str(), " as ", wanted.name(), ", not ", type->str());
+    arguments_.push_back(std::move(value));
+}
+
+void Call::push_none() {
+    push({});
+}
+
+void Call::push_int(int64_t value) {
+    push(value);
+}
+
+void Call::push_double(double value) {
+    push(value);
+}
+
+void Call::push_bool(bool value) {
+    push(value);
+}
+
+void Call::push_string(rust::Str value) {
+    push(text(value));
+}
+
+void Call::push_device(rust::Str value) {
+    push(c10::Device(text(value)));
+}
+
+void Call::push_ints(rust::Slice<const int64_t> values) {
+    push(std::vector<int64_t>(values.begin(), values.end()));
+}
+
+void Call::push_doubles(rust::Slice<const double> values) {
+    push(std::vector<double>(values.begin(), values.end()));
+}
+
+void Call::push_bools(rust::Slice<const bool> values) {
+    c10::List<bool> bools;
+    for (bool value : values) bools.push_back(value);
+    push(bools);
+}
+
+void Call::push_tensor(size_t index) {
+    next();
+    tensors_.emplace_back(arguments_.size(), index);
+    arguments_.emplace_back();
+}
+
+void Call::push_tensors(rust::Slice<const int64_t> indices) {
+    next();
+    lists_.emplace_back(arguments_.size(), std::vector<int64_t>(indices.begin(), indices.end()));
+    arguments_.emplace_back();
+}
+
+void Call::run(rust::Slice<const TensorRef> tensors, Tensors& results) const {
+    const auto& schema = op_.schema();
+    TORCH_CHECK(arguments_.size() == schema.arguments().size(), schema.name(), " lacks arguments");
+    at::AutoDispatchBelowADInplaceOrView no_autograd;
+    auto stack = arguments_;
+    for (auto [position, index] : tensors_) stack[position] = tensor_at(tensors, index);
+    for (const auto& [position, indices] : lists_) {
+        stack[position] = tensor_list(schema.arguments()[position], indices, tensors);
+    }
+    op_.callBoxed(stack);
+    for (const auto& result : stack) {
+        if (result.isTensor()) {
+            results.push(std::make_unique<at::Tensor>(result.toTensor()));
+        } else if (result.isTensorList()) {
+            for (const at::Tensor& tensor : result.toTensorVector()) results.push(std::make_unique<at::Tensor>(tensor));
+        } else {
+            TORCH_CHECK(false, schema.name(), " returns something other than tensors");
+        }
+    }
+}
+
+std::unique_ptr<Call> new_call(rust::Str name, rust::Str overload, size_t count) {
     auto op = find(name, overload);
-    auto key = device == 0 ? c10::DispatchKey::CPU : c10::DispatchKey::CUDA;
+    TORCH_CHECK(op, "this libtorch has no operator ", text(name), ".", text(overload));
+    return std::make_unique<Call>(*op, count);
+}
+
+bool has_operator(rust::Str name, rust::Str overload, bool cuda) {
+    auto op = find(name, overload);
+    auto key = cuda ? c10::DispatchKey::CUDA : c10::DispatchKey::CPU;
     return op && (op->hasKernelForDispatchKey(key) || op->hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd));
 }
 
-// Whether this libtorch knows the operator.
-bool mf_has_schema(const char* name, const char* overload) {
+bool has_schema(rust::Str name, rust::Str overload) {
     return find(name, overload).has_value();
 }
 
-// Whether the operator draws random numbers.
-bool mf_is_random(const char* name, const char* overload) {
+bool is_random(rust::Str name, rust::Str overload) {
     auto op = find(name, overload);
     return op && op->hasTag(at::Tag::nondeterministic_seeded);
 }
 
-// The address of the tensor's memory; 0 where it has none.
-size_t mf_storage(const at::Tensor* tensor) {
-    if (!tensor->defined() || !tensor->has_storage()) return 0;
-    return reinterpret_cast<size_t>(tensor->storage().unsafeGetStorageImpl());
-}
-
-// Prepares a call and checks its arguments against the operator's schema.
-Message mf_call_new(const char* name, const char* overload, const Arg* args, size_t count, Call** made) {
-    return guarded([&] {
-        auto op = find(name, overload);
-        TORCH_CHECK(op, "this libtorch has no operator ", name, ".", overload);
-        const auto& wanted = op->schema().arguments();
-        TORCH_CHECK(wanted.size() == count, name, " takes ", wanted.size(), " arguments, not ", count);
-        auto call = std::make_unique<Call>(Call{*op, {}, {}, {}});
-        for (size_t index = 0; index < count; ++index) {
-            const Arg& arg = args[index];
-            call->arguments.push_back(typed(fixed(arg), wanted[index]));
-            if (arg.tag == Tag::kTensor) {
-                call->tensors.emplace_back(index, arg.integer);
-            } else if (arg.tag == Tag::kTensors) {
-                const auto* indices = static_cast<const int64_t*>(arg.data);
-                call->lists.emplace_back(index, std::vector<int64_t>(indices, indices + arg.count));
-            } else {
-                auto type = call->arguments.back().type();
-                TORCH_CHECK(
-                    type->isSubtypeOf(*wanted[index].type()),
-                    name, " takes ", wanted[index].type()->str(), " as ", wanted[index].name(), ", not ", type->str());
-            }
-        }
-        *made = call.release();
-    });
-}
-
-void mf_call_free(Call* call) {
-    delete call;
-}
-
-// Calls the operator without autograd. `push` is given each tensor that results, which it owns.
-Message mf_call_run(
-    const Call* call, at::Tensor* const* tensors, size_t count, void* context, void (*push)(void*, at::Tensor*)) {
-    return guarded([&] {
-        at::AutoDispatchBelowADInplaceOrView no_autograd;
-        Given given{tensors, count};
-        auto stack = call->arguments;
-        for (auto [position, index] : call->tensors) stack[position] = given.at(index);
-        for (const auto& [position, indices] : call->lists) {
-            stack[position] = tensor_list(call->op.schema().arguments()[position], indices, given);
-        }
-        call->op.callBoxed(stack);
-        for (const auto& result : stack) {
-            if (result.isTensor()) {
-                push(context, new at::Tensor(result.toTensor()));
-            } else if (result.isTensorList()) {
-                for (const at::Tensor& tensor : result.toTensorVector()) push(context, new at::Tensor(tensor));
-            } else {
-                TORCH_CHECK(false, call->op.schema().name(), " gives no tensor");
-            }
-        }
-    });
-}
-
-} // extern "C"
+} // namespace mmcv_fuse

@@ -2,7 +2,8 @@
 // it; but the symbol table in its file, which debuggers use, still says where each function is. Using that copy
 // means one thread pool, one set of kernels, and nothing to install.
 #include "library.h"
-#include "shim.h"
+
+#include "onednn.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -22,9 +23,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+namespace mmcv_fuse {
+
 namespace {
 
-// A file that is read where it is asked for: another program may cut it meanwhile, which would end this process if it were mapped.
+// A file, read in pieces on demand: another program may cut it meanwhile, which would end this process if it were mapped.
 class File {
 public:
     explicit File(const std::string& path) : path_(path), file_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
@@ -70,7 +73,7 @@ private:
     struct stat status_ = {};
 };
 
-// The number that the linker gave a library (NT_GNU_BUILD_ID), among these notes; empty where there is none.
+// The number that the linker gave a library (NT_GNU_BUILD_ID), among these notes; empty if there is none.
 std::string build_id(const char* notes, size_t size) {
     while (size >= sizeof(Elf64_Nhdr)) {
         Elf64_Nhdr note;
@@ -145,7 +148,7 @@ bool is_mapped_from(uintptr_t address, const struct stat& status) {
     return false;
 }
 
-// Throws where the file is not the one from which the library was loaded: its addresses would be those of other functions.
+// Throws if the file is not the one from which the library was loaded: its addresses would be those of other functions.
 void check_same(const Loaded& loaded, const File& file, const std::string& path) {
     bool same = loaded.build_id.empty() ? is_mapped_from(loaded.code, file.status()) : build_id(file) == loaded.build_id;
     if (!same) {
@@ -179,8 +182,8 @@ void read_symbols(const Loaded& loaded, const Addresses& wanted) {
     for (const auto& section : sections) {
         if (section.sh_type != SHT_SYMTAB || section.sh_link >= sections.size()) continue;
         const auto& strings = sections[section.sh_link];
-        auto text = file.at<char>(strings.sh_offset, strings.sh_size);
-        auto names = wanted_names(text.data(), text.size(), wanted);
+        auto table = file.at<char>(strings.sh_offset, strings.sh_size);
+        auto names = wanted_names(table.data(), table.size(), wanted);
         for (const auto& symbol : file.at<Elf64_Sym>(section.sh_offset, section.sh_size / sizeof(Elf64_Sym))) {
             if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
             auto entry = names.find(symbol.st_name);
@@ -220,7 +223,8 @@ Library find_library() {
     return library;
 }
 
-// Whether the file at `path` is the one from which libtorch was loaded.
-extern "C" Message mo_check_file(const char* path) {
-    return guarded([&] { check_same(libtorch(), File(path), path); });
+void check_libtorch_file(rust::Str path) {
+    check_same(libtorch(), File(text(path)), text(path));
 }
+
+} // namespace mmcv_fuse

@@ -1,4 +1,4 @@
-// The functions of oneDNN that are used, by their names in its C API (3.x), wherever the library is.
+// The functions of oneDNN that are used, by their names in its C API (3.x).
 #pragma once
 
 #include <oneapi/dnnl/dnnl.h>
@@ -47,6 +47,8 @@
     DO(inner_product_forward_primitive_desc_create) \
     DO(reorder_primitive_desc_create)
 
+namespace mmcv_fuse {
+
 // oneDNN's functions.
 struct Library {
 #define MEMBER(name) decltype(&::dnnl_##name) name = nullptr;
@@ -54,5 +56,7 @@ struct Library {
 #undef MEMBER
 };
 
-// Finds the functions: in the file that the variable MMCV_ONEDNN names, else in libtorch itself. Throws where there are none.
+// Finds the functions: in the file that the variable MMCV_ONEDNN names, else in libtorch itself. Throws if there are none.
 Library find_library();
+
+} // namespace mmcv_fuse

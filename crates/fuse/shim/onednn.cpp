@@ -1,12 +1,12 @@
-// oneDNN's primitives for the Rust side, which plans: descriptions of memory, operators, and plans that run them.
-#include "library.h"
-#include "shim.h"
+#include "onednn.h"
 
 #include <chrono>
-#include <memory>
 #include <stdexcept>
-#include <string>
-#include <vector>
+
+#include "library.h"
+#include "mmcv-fuse/src/bridge.rs.h"
+
+namespace mmcv_fuse {
 
 namespace {
 
@@ -30,38 +30,134 @@ const Runtime& runtime() {
     return *found;
 }
 
-// What is done with the result of an operator before it is written.
-struct Post {
-    enum Kind : int32_t { kEltwise, kSum, kBinary };
-    int32_t kind;
-    int32_t algorithm;
-    float alpha;
-    float beta;
-    const_dnnl_memory_desc_t operand;
-};
+void require(bool holds, const char* message) {
+    if (!holds) throw std::runtime_error(message);
+}
+
+dnnl_alg_kind_t kind(Algorithm algorithm) {
+    switch (algorithm) {
+        case Algorithm::Relu:
+            return dnnl_eltwise_relu;
+        case Algorithm::Tanh:
+            return dnnl_eltwise_tanh;
+        case Algorithm::Elu:
+            return dnnl_eltwise_elu;
+        case Algorithm::Linear:
+            return dnnl_eltwise_linear;
+        case Algorithm::HardSigmoid:
+            return dnnl_eltwise_hardsigmoid;
+        case Algorithm::Logistic:
+            return dnnl_eltwise_logistic;
+        case Algorithm::GeluTanh:
+            return dnnl_eltwise_gelu_tanh;
+        case Algorithm::Swish:
+            return dnnl_eltwise_swish;
+        case Algorithm::Clip:
+            return dnnl_eltwise_clip;
+        case Algorithm::GeluErf:
+            return dnnl_eltwise_gelu_erf;
+        case Algorithm::HardSwish:
+            return dnnl_eltwise_hardswish;
+        case Algorithm::MaxPooling:
+            return dnnl_pooling_max;
+        case Algorithm::AveragePoolingWithPadding:
+            return dnnl_pooling_avg_include_padding;
+        case Algorithm::AveragePooling:
+            return dnnl_pooling_avg_exclude_padding;
+        case Algorithm::Add:
+            return dnnl_binary_add;
+        case Algorithm::Multiply:
+            return dnnl_binary_mul;
+        case Algorithm::Nearest:
+            return dnnl_resampling_nearest;
+        case Algorithm::Bilinear:
+            return dnnl_resampling_linear;
+    }
+    throw std::runtime_error("an unknown algorithm");
+}
+
+int number(Argument argument) {
+    switch (argument.role) {
+        case Role::Source:
+            return DNNL_ARG_SRC;
+        case Role::SecondSource:
+            return DNNL_ARG_SRC_1;
+        case Role::Sources:
+            return DNNL_ARG_MULTIPLE_SRC + argument.index;
+        case Role::Weights:
+            return DNNL_ARG_WEIGHTS;
+        case Role::Bias:
+            return DNNL_ARG_BIAS;
+        case Role::Result:
+            return DNNL_ARG_DST;
+        case Role::Scratchpad:
+            return DNNL_ARG_SCRATCHPAD;
+        case Role::Operand:
+            return DNNL_ARG_ATTR_MULTIPLE_POST_OP(argument.index) | DNNL_ARG_SRC_1;
+    }
+    throw std::runtime_error("an unknown argument");
+}
+
+int rank(const_dnnl_memory_desc_t desc) {
+    int rank = 0;
+    runtime().memory_desc_query(desc, dnnl_query_ndims_s32, &rank);
+    return rank;
+}
+
+// The bytes from the start of the memory to the last element that the description reaches.
+size_t extent(const_dnnl_memory_desc_t desc) {
+    const auto& dnn = runtime();
+    dnnl_dim_t last = 0;
+    dnn.check(dnn.memory_desc_query(desc, dnnl_query_submemory_offset_s64, &last));
+    if (last == 0) return dnn.memory_desc_get_size(desc);
+    const dnnl_dims_t *sizes, *strides, *blocks, *axes;
+    int block_count = 0;
+    dnnl_data_type_t type;
+    dnn.check(dnn.memory_desc_query(desc, dnnl_query_padded_dims, &sizes));
+    dnn.check(dnn.memory_desc_query(desc, dnnl_query_strides, &strides));
+    dnn.check(dnn.memory_desc_query(desc, dnnl_query_inner_nblks_s32, &block_count));
+    dnn.check(dnn.memory_desc_query(desc, dnnl_query_inner_blks, &blocks));
+    dnn.check(dnn.memory_desc_query(desc, dnnl_query_inner_idxs, &axes));
+    dnn.check(dnn.memory_desc_query(desc, dnnl_query_data_type, &type));
+    dnnl_dims_t outer;
+    std::copy_n(*sizes, rank(desc), outer);
+    dnnl_dim_t block = 1;
+    for (int index = 0; index < block_count; ++index) {
+        outer[(*axes)[index]] /= (*blocks)[index];
+        block *= (*blocks)[index];
+    }
+    for (int axis = 0; axis < rank(desc); ++axis) last += (outer[axis] - 1) * (*strides)[axis];
+    return static_cast<size_t>(last + block) * (type == dnnl_bf16 ? 2 : 4);
+}
+
+dnnl_data_type_t type(bool bf16) {
+    return bf16 ? dnnl_bf16 : dnnl_f32;
+}
+
+std::shared_ptr<Desc> tagged_desc(rust::Slice<const int64_t> shape, bool bf16, dnnl_format_tag_t tag) {
+    dnnl_memory_desc_t made = nullptr;
+    int count = static_cast<int>(std::min<size_t>(shape.size(), DNNL_MAX_NDIMS + 1));
+    runtime().check(runtime().memory_desc_create_with_tag(&made, count, shape.data(), type(bf16), tag));
+    return std::make_shared<Desc>(made);
+}
+
+// Every list has an entry for each spatial axis of `source`.
+void check_window(const Window& window, const Desc& source) {
+    size_t axes = std::max(rank(source.get()) - 2, 0);
+    for (const auto* list : {&window.strides, &window.dilations, &window.before, &window.after}) {
+        require(list->size() == axes, "a window has not one entry for each spatial axis");
+    }
+}
 
 class Attributes {
 public:
-    Attributes(const Post* posts, size_t count) {
+    explicit Attributes(const Posts* posts) {
         const auto& dnn = runtime();
         dnn.check(dnn.primitive_attr_create(&attr_));
         dnn.check(dnn.primitive_attr_set_scratchpad_mode(attr_, dnnl_scratchpad_mode_user));
-        dnn.check(dnn.post_ops_create(&posts_));
-        for (size_t index = 0; index < count; ++index) {
-            const Post& post = posts[index];
-            auto algorithm = static_cast<dnnl_alg_kind_t>(post.algorithm);
-            if (post.kind == Post::kSum) {
-                dnn.check(dnn.post_ops_append_sum(posts_, 1.0f, 0, dnnl_data_type_undef));
-            } else if (post.kind == Post::kBinary) {
-                dnn.check(dnn.post_ops_append_binary(posts_, algorithm, post.operand));
-            } else {
-                dnn.check(dnn.post_ops_append_eltwise(posts_, algorithm, post.alpha, post.beta));
-            }
-        }
-        dnn.check(dnn.primitive_attr_set_post_ops(attr_, posts_));
+        if (posts) dnn.check(dnn.primitive_attr_set_post_ops(attr_, posts->get()));
     }
     ~Attributes() {
-        runtime().post_ops_destroy(posts_);
         runtime().primitive_attr_destroy(attr_);
     }
     Attributes(const Attributes&) = delete;
@@ -72,303 +168,267 @@ public:
 
 private:
     dnnl_primitive_attr_t attr_ = nullptr;
-    dnnl_post_ops_t posts_ = nullptr;
 };
 
-// A primitive and its description.
-struct Op {
-    dnnl_primitive_desc_t desc = nullptr;
-    dnnl_primitive_t primitive = nullptr;
-
-    ~Op() {
-        if (primitive) runtime().primitive_destroy(primitive);
-        if (desc) runtime().primitive_desc_destroy(desc);
-    }
-};
-
-// Makes an operator; `describe` gives its description.
-template <typename Describe>
-Message make(Op** made, Describe describe) {
-    return guarded([&] {
-        const auto& dnn = runtime();
-        auto op = std::make_unique<Op>();
-        dnn.check(describe(dnn, &op->desc));
-        dnn.check(dnn.primitive_create(&op->primitive, op->desc));
-        *made = op.release();
-    });
-}
-
-// Where the memory of an argument is.
-struct Place {
-    int32_t argument;
-    // Which of the pointers given for each run; -1 for `fixed`.
-    int32_t slot;
-    void* fixed;
-    const_dnnl_memory_desc_t desc;
-};
-
-struct Step {
-    std::unique_ptr<Op> op;
-    std::vector<dnnl_exec_arg_t> arguments;
-};
-
-struct Plan {
-    std::vector<Step> steps;
-    std::vector<dnnl_memory_t> memories;
-    std::vector<std::pair<dnnl_memory_t, size_t>> slots;
-
-    ~Plan() {
-        for (auto memory : memories) runtime().memory_destroy(memory);
-    }
-};
-
-// dnnl_format_tag_t of [N, C / block, spatial..., block].
-dnnl_format_tag_t blocked(int dimensions) {
-    bool wide = runtime().get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
-    switch (dimensions) {
-        case 3:
-            return wide ? dnnl_nCw16c : dnnl_nCw8c;
-        case 4:
-            return wide ? dnnl_nChw16c : dnnl_nChw8c;
-        default:
-            return wide ? dnnl_nCdhw16c : dnnl_nCdhw8c;
-    }
-}
-
-dnnl_data_type_t type(int32_t bf16) {
-    return bf16 ? dnnl_bf16 : dnnl_f32;
+std::vector<const_dnnl_memory_desc_t> handles(rust::Slice<const DescRef> descs) {
+    std::vector<const_dnnl_memory_desc_t> found;
+    for (const auto& [desc] : descs) found.push_back(desc.get());
+    return found;
 }
 
 } // namespace
 
-extern "C" {
-
-// The version of oneDNN, as major * 10000 + minor * 100 + patch.
-Message mo_version(int32_t* version) {
-    return guarded([&] {
-        const auto* found = runtime().version();
-        *version = found->major * 10000 + found->minor * 100 + found->patch;
-    });
+Desc::~Desc() {
+    runtime().memory_desc_destroy(desc_);
 }
 
-// Memory of this shape in the layout that an operator likes (0), or in blocks of channels (1).
-Message mo_desc(int32_t layout, int32_t count, const int64_t* shape, int32_t bf16, dnnl_memory_desc_t* made) {
-    return guarded([&] {
-        auto tag = layout == 0 ? dnnl_format_tag_any : blocked(count);
-        runtime().check(runtime().memory_desc_create_with_tag(made, count, shape, type(bf16), tag));
-    });
+std::shared_ptr<Desc> Desc::part(rust::Slice<const int64_t> shape, rust::Slice<const int64_t> offsets) const {
+    size_t axes = static_cast<size_t>(rank(desc_));
+    require(shape.size() == axes && offsets.size() == axes, "a part has not one entry for each axis");
+    dnnl_memory_desc_t made = nullptr;
+    runtime().check(runtime().memory_desc_create_submemory(&made, desc_, shape.data(), offsets.data()));
+    return std::make_shared<Desc>(made);
 }
 
-Message mo_desc_strided(
-    int32_t count, const int64_t* shape, const int64_t* strides, int32_t bf16, dnnl_memory_desc_t* made) {
-    return guarded([&] {
-        runtime().check(runtime().memory_desc_create_with_strides(made, count, shape, type(bf16), strides));
-    });
+bool Desc::equals(const Desc& other) const {
+    return runtime().memory_desc_equal(desc_, other.desc_) != 0;
 }
 
-// A part of `whole`, without copying.
-Message mo_desc_part(
-    const_dnnl_memory_desc_t whole, const int64_t* shape, const int64_t* offsets, dnnl_memory_desc_t* made) {
-    return guarded([&] { runtime().check(runtime().memory_desc_create_submemory(made, whole, shape, offsets)); });
+size_t Desc::size() const {
+    return runtime().memory_desc_get_size(desc_);
 }
 
-Message mo_desc_clone(const_dnnl_memory_desc_t desc, dnnl_memory_desc_t* made) {
-    return guarded([&] { runtime().check(runtime().memory_desc_clone(made, desc)); });
+std::shared_ptr<Desc> any_desc(rust::Slice<const int64_t> shape, bool bf16) {
+    return tagged_desc(shape, bf16, dnnl_format_tag_any);
 }
 
-void mo_desc_free(dnnl_memory_desc_t desc) {
-    runtime().memory_desc_destroy(desc);
+std::shared_ptr<Desc> blocked_desc(rust::Slice<const int64_t> shape, bool bf16) {
+    bool wide = runtime().get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+    switch (shape.size()) {
+        case 3:
+            return tagged_desc(shape, bf16, wide ? dnnl_nCw16c : dnnl_nCw8c);
+        case 4:
+            return tagged_desc(shape, bf16, wide ? dnnl_nChw16c : dnnl_nChw8c);
+        default:
+            return tagged_desc(shape, bf16, wide ? dnnl_nCdhw16c : dnnl_nCdhw8c);
+    }
 }
 
-bool mo_desc_equal(const_dnnl_memory_desc_t one, const_dnnl_memory_desc_t other) {
-    return runtime().memory_desc_equal(one, other) != 0;
+std::shared_ptr<Desc> strided_desc(rust::Slice<const int64_t> shape, rust::Slice<const int64_t> strides, bool bf16) {
+    require(shape.size() == strides.size() && shape.size() <= DNNL_MAX_NDIMS, "there is not one stride for each axis");
+    dnnl_memory_desc_t made = nullptr;
+    int count = static_cast<int>(shape.size());
+    runtime().check(runtime().memory_desc_create_with_strides(&made, count, shape.data(), type(bf16), strides.data()));
+    return std::make_shared<Desc>(made);
 }
 
-size_t mo_desc_size(const_dnnl_memory_desc_t desc) {
-    return runtime().memory_desc_get_size(desc);
+Posts::Posts() {
+    runtime().check(runtime().post_ops_create(&posts_));
 }
 
-// The number of axes.
-int32_t mo_desc_rank(const_dnnl_memory_desc_t desc) {
-    int32_t rank = 0;
-    runtime().memory_desc_query(desc, dnnl_query_ndims_s32, &rank);
-    return rank;
+Posts::~Posts() {
+    runtime().post_ops_destroy(posts_);
 }
 
-Message mo_convolution(
-    bool transposed,
-    const_dnnl_memory_desc_t source,
-    const_dnnl_memory_desc_t weights,
-    const_dnnl_memory_desc_t bias,
-    const_dnnl_memory_desc_t result,
-    const int64_t* strides,
-    const int64_t* dilations,
-    const int64_t* before,
-    const int64_t* after,
-    const Post* posts,
-    size_t count,
-    Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(posts, count);
+void Posts::eltwise(Eltwise eltwise) {
+    const auto& dnn = runtime();
+    dnn.check(dnn.post_ops_append_eltwise(posts_, kind(eltwise.algorithm), eltwise.alpha, eltwise.beta));
+}
+
+void Posts::sum() {
+    runtime().check(runtime().post_ops_append_sum(posts_, 1.0f, 0, dnnl_data_type_undef));
+}
+
+void Posts::binary(Algorithm algorithm, const Desc& operand) {
+    runtime().check(runtime().post_ops_append_binary(posts_, kind(algorithm), operand.get()));
+}
+
+std::unique_ptr<Posts> new_posts() {
+    return std::make_unique<Posts>();
+}
+
+Op::~Op() {
+    if (primitive_) runtime().primitive_destroy(primitive_);
+    if (desc_) runtime().primitive_desc_destroy(desc_);
+}
+
+const_dnnl_memory_desc_t Op::memory(Argument argument) const {
+    return runtime().primitive_desc_query_md(desc_, dnnl_query_exec_arg_md, number(argument));
+}
+
+std::shared_ptr<Desc> Op::wants(Argument argument) const {
+    dnnl_memory_desc_t made = nullptr;
+    runtime().check(runtime().memory_desc_clone(&made, memory(argument)));
+    return std::make_shared<Desc>(made);
+}
+
+rust::String Op::kernel() const {
+    const char* name = "";
+    runtime().primitive_desc_query(desc_, dnnl_query_impl_info_str, 0, &name);
+    return rust::String::lossy(name);
+}
+
+// Makes an operator; `describe` fills in its description.
+template <typename Describe>
+std::unique_ptr<Op> make(const char* name, const Posts* posts, Describe describe) {
+    try {
+        const auto& dnn = runtime();
+        Attributes attributes(posts);
+        auto op = std::make_unique<Op>();
+        dnn.check(describe(dnn, &op->desc_, attributes.get()));
+        dnn.check(dnn.primitive_create(&op->primitive_, op->desc_));
+        return op;
+    } catch (const std::exception& error) {
+        throw std::runtime_error(std::string(name) + ": " + error.what());
+    }
+}
+
+using Made = dnnl_primitive_desc_t*;
+using Attr = const_dnnl_primitive_attr_t;
+
+std::unique_ptr<Op> convolution(
+    bool transposed, const Desc& source, const Desc& weights, rust::Slice<const DescRef> bias, const Desc& result,
+    const Window& window, const Posts& posts) {
+    check_window(window, source);
+    return make("convolution", &posts, [&](const Runtime& dnn, Made made, Attr attr) {
         auto create = transposed ? dnn.deconvolution_forward_primitive_desc_create
                                  : dnn.convolution_forward_primitive_desc_create;
         auto algorithm = transposed ? dnnl_deconvolution_direct : dnnl_convolution_direct;
         return create(
-            desc, dnn.engine, dnnl_forward_inference, algorithm, source, weights, bias, result, strides, dilations,
-            before, after, attributes.get());
+            made, dnn.engine, dnnl_forward_inference, algorithm, source.get(), weights.get(),
+            bias.empty() ? nullptr : bias.front().desc.get(), result.get(), window.strides.data(),
+            window.dilations.data(), window.before.data(), window.after.data(), attr);
     });
 }
 
-Message mo_inner_product(
-    const_dnnl_memory_desc_t source,
-    const_dnnl_memory_desc_t weights,
-    const_dnnl_memory_desc_t bias,
-    const_dnnl_memory_desc_t result,
-    const Post* posts,
-    size_t count,
-    Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(posts, count);
+std::unique_ptr<Op> inner_product(
+    const Desc& source, const Desc& weights, rust::Slice<const DescRef> bias, const Desc& result, const Posts& posts) {
+    return make("linear", &posts, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.inner_product_forward_primitive_desc_create(
-            desc, dnn.engine, dnnl_forward_inference, source, weights, bias, result, attributes.get());
+            made, dnn.engine, dnnl_forward_inference, source.get(), weights.get(),
+            bias.empty() ? nullptr : bias.front().desc.get(), result.get(), attr);
     });
 }
 
-Message mo_pooling(
-    int32_t algorithm,
-    const_dnnl_memory_desc_t source,
-    const_dnnl_memory_desc_t result,
-    const int64_t* strides,
-    const int64_t* kernel,
-    const int64_t* dilations,
-    const int64_t* before,
-    const int64_t* after,
-    Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(nullptr, 0);
+std::unique_ptr<Op> pooling(
+    Algorithm algorithm, const Desc& source, const Desc& result, rust::Slice<const int64_t> kernel, const Window& window) {
+    check_window(window, source);
+    require(kernel.size() == window.strides.size(), "a kernel has not one entry for each spatial axis");
+    return make("pooling", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.pooling_forward_primitive_desc_create(
-            desc, dnn.engine, dnnl_forward_inference, static_cast<dnnl_alg_kind_t>(algorithm), source, result, strides,
-            kernel, dilations, before, after, attributes.get());
+            made, dnn.engine, dnnl_forward_inference, kind(algorithm), source.get(), result.get(), window.strides.data(),
+            kernel.data(), window.dilations.data(), window.before.data(), window.after.data(), attr);
     });
 }
 
-Message mo_eltwise(
-    int32_t algorithm, float alpha, float beta, const_dnnl_memory_desc_t source, const_dnnl_memory_desc_t result, Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(nullptr, 0);
+std::unique_ptr<Op> elementwise(Eltwise eltwise, const Desc& source, const Desc& result) {
+    return make("elementwise", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.eltwise_forward_primitive_desc_create(
-            desc, dnn.engine, dnnl_forward_inference, static_cast<dnnl_alg_kind_t>(algorithm), source, result, alpha,
-            beta, attributes.get());
+            made, dnn.engine, dnnl_forward_inference, kind(eltwise.algorithm), source.get(), result.get(), eltwise.alpha,
+            eltwise.beta, attr);
     });
 }
 
-Message mo_binary(
-    int32_t algorithm,
-    const_dnnl_memory_desc_t left,
-    const_dnnl_memory_desc_t right,
-    const_dnnl_memory_desc_t result,
-    const Post* posts,
-    size_t count,
-    Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(posts, count);
+std::unique_ptr<Op> binary(
+    Algorithm algorithm, const Desc& left, const Desc& right, const Desc& result, const Posts& posts) {
+    return make("binary", &posts, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.binary_primitive_desc_create(
-            desc, dnn.engine, static_cast<dnnl_alg_kind_t>(algorithm), left, right, result, attributes.get());
+            made, dnn.engine, kind(algorithm), left.get(), right.get(), result.get(), attr);
     });
 }
 
-Message mo_concat(
-    int32_t axis, const const_dnnl_memory_desc_t* sources, int32_t count, const_dnnl_memory_desc_t result, Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(nullptr, 0);
-        return dnn.concat_primitive_desc_create(desc, dnn.engine, result, count, axis, sources, attributes.get());
+std::unique_ptr<Op> concatenation(int32_t axis, rust::Slice<const DescRef> sources) {
+    auto descs = handles(sources);
+    return make("concatenation", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
+        return dnn.concat_primitive_desc_create(
+            made, dnn.engine, nullptr, static_cast<int>(descs.size()), axis, descs.data(), attr);
     });
 }
 
-Message mo_resampling(
-    int32_t algorithm, const_dnnl_memory_desc_t source, const_dnnl_memory_desc_t result, Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(nullptr, 0);
+std::unique_ptr<Op> resampling(Algorithm algorithm, const Desc& source, const Desc& result) {
+    return make("resampling", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.resampling_forward_primitive_desc_create(
-            desc, dnn.engine, dnnl_forward_inference, static_cast<dnnl_alg_kind_t>(algorithm), nullptr, source, result,
-            attributes.get());
+            made, dnn.engine, dnnl_forward_inference, kind(algorithm), nullptr, source.get(), result.get(), attr);
     });
 }
 
-Message mo_reorder(const_dnnl_memory_desc_t source, const_dnnl_memory_desc_t result, Op** made) {
-    return make(made, [&](const Runtime& dnn, dnnl_primitive_desc_t* desc) {
-        Attributes attributes(nullptr, 0);
-        return dnn.reorder_primitive_desc_create(desc, source, dnn.engine, result, dnn.engine, attributes.get());
+std::unique_ptr<Op> reorder(const Desc& source, const Desc& result) {
+    return make("reorder", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
+        return dnn.reorder_primitive_desc_create(made, source.get(), dnn.engine, result.get(), dnn.engine, attr);
     });
 }
 
-void mo_op_free(Op* op) {
-    delete op;
+Plan::~Plan() {
+    for (auto memory : memories_) runtime().memory_destroy(memory);
 }
 
-// The memory that the operator wants for its source (0), weights (1), result (2) and for itself (3).
-Message mo_op_desc(const Op* op, int32_t which, dnnl_memory_desc_t* made) {
-    static constexpr dnnl_query_t queries[] = {
-        dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md, dnnl_query_scratchpad_md};
-    return guarded([&] {
-        const auto& dnn = runtime();
-        dnn.check(dnn.memory_desc_clone(made, dnn.primitive_desc_query_md(op->desc, queries[which], 0)));
-    });
+void Plan::step(std::unique_ptr<Op> op) {
+    require(op != nullptr, "there is no operator");
+    bool scratchpad = runtime().memory_desc_get_size(op->memory({Role::Scratchpad, 0})) > 0;
+    steps_.push_back({std::move(op), {}, scratchpad});
 }
 
-// The name of its kernel.
-const char* mo_op_kernel(const Op* op) {
-    const char* name = "";
-    runtime().primitive_desc_query(op->desc, dnnl_query_impl_info_str, 0, &name);
-    return name;
+std::pair<dnnl_memory_t, size_t> Plan::add(Argument argument) {
+    require(!steps_.empty(), "there is no operator");
+    const auto& dnn = runtime();
+    Step& step = steps_.back();
+    const auto* desc = step.op->memory(argument);
+    size_t size = extent(desc);
+    require(size > 0, "the operator has no such argument");
+    dnnl_memory_t memory = nullptr;
+    dnn.check(dnn.memory_create(&memory, desc, dnn.engine, nullptr));
+    memories_.push_back(memory);
+    step.arguments.push_back({number(argument), memory});
+    if (argument.role == Role::Scratchpad) step.lacks_scratchpad = false;
+    return {memory, size};
 }
 
-Message mo_plan_new(Plan** made) {
-    return guarded([&] { *made = new Plan(); });
+// The address of the memory, of which `size` bytes are needed from `offset` on.
+static void* address(const at::Tensor& tensor, size_t offset, size_t size) {
+    require(tensor.defined() && tensor.is_cpu() && tensor.is_contiguous() && is_backed(tensor), "a tensor is not in plain memory");
+    require(offset <= tensor.nbytes() && size <= tensor.nbytes() - offset, "a tensor is too small");
+    return static_cast<char*>(tensor.data_ptr()) + offset;
 }
 
-void mo_plan_free(Plan* plan) {
-    delete plan;
+void Plan::fixed(Argument argument, const at::Tensor& memory, size_t offset) {
+    auto [made, size] = add(argument);
+    runtime().check(runtime().memory_set_data_handle(made, address(memory, offset, size)));
+    tensors_.push_back(memory);
 }
 
-// Adds a step; the plan owns the operator from now on.
-Message mo_plan_add(Plan* plan, Op* op, const Place* places, size_t count) {
-    std::unique_ptr<Op> owned(op);
-    return guarded([&] {
-        const auto& dnn = runtime();
-        Step step{std::move(owned), {}};
-        for (size_t index = 0; index < count; ++index) {
-            const Place& place = places[index];
-            dnnl_memory_t memory = nullptr;
-            void* handle = place.slot < 0 ? place.fixed : nullptr;
-            dnn.check(dnn.memory_create(&memory, place.desc, dnn.engine, handle));
-            plan->memories.push_back(memory);
-            if (place.slot >= 0) plan->slots.emplace_back(memory, place.slot);
-            step.arguments.push_back({place.argument, memory});
-        }
-        plan->steps.push_back(std::move(step));
-    });
+void Plan::slot(Argument argument, size_t slot) {
+    auto [made, size] = add(argument);
+    slots_.push_back({made, slot, size});
 }
 
-// Runs the steps, in order, with these pointers; writes the milliseconds that each took to `times` unless that is null.
-Message mo_plan_run(const Plan* plan, void* const* pointers, size_t count, double* times, size_t time_count) {
-    return guarded([&] {
-        const auto& dnn = runtime();
-        if (times && time_count != plan->steps.size()) throw std::runtime_error("there is not one time for each step");
-        for (auto [memory, slot] : plan->slots) {
-            if (slot >= count) throw std::runtime_error("a pointer is missing");
-            dnn.check(dnn.memory_set_data_handle(memory, pointers[slot]));
-        }
-        for (const auto& step : plan->steps) {
-            auto start = std::chrono::steady_clock::now();
-            dnn.check(dnn.primitive_execute(
-                step.op->primitive, dnn.stream, static_cast<int>(step.arguments.size()), step.arguments.data()));
-            if (!times) continue;
-            dnn.check(dnn.stream_wait(dnn.stream));
-            *times++ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-        }
+void Plan::run(rust::Slice<const TensorRef> tensors, rust::Slice<double> times) {
+    const auto& dnn = runtime();
+    bool timed = !times.empty();
+    require(!timed || times.size() == steps_.size(), "there is not one time for each step");
+    for (const auto& [memory, index, size] : slots_) {
+        require(index < tensors.size(), "a tensor is missing");
+        dnn.check(dnn.memory_set_data_handle(memory, address(tensors[index].tensor, 0, size)));
+    }
+    for (size_t index = 0; index < steps_.size(); ++index) {
+        const auto& step = steps_[index];
+        require(!step.lacks_scratchpad, "an operator has no scratchpad");
+        auto start = std::chrono::steady_clock::now();
+        dnn.check(dnn.primitive_execute(
+            step.op->primitive_, dnn.stream, static_cast<int>(step.arguments.size()), step.arguments.data()));
+        if (!timed) continue;
         dnn.check(dnn.stream_wait(dnn.stream));
-    });
+        times[index] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    }
+    dnn.check(dnn.stream_wait(dnn.stream));
 }
 
-} // extern "C"
+std::unique_ptr<Plan> new_plan() {
+    return std::make_unique<Plan>();
+}
+
+uint32_t onednn_version() {
+    const auto* found = runtime().version();
+    return static_cast<uint32_t>(found->major * 10000 + found->minor * 100 + found->patch);
+}
+
+} // namespace mmcv_fuse

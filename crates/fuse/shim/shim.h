@@ -1,65 +1,62 @@
-// What the Rust side of mmcv-fuse calls. Every function that can fail returns nullptr, or a message that the caller gives
-// to mf_free_message; no C++ exception passes this line. Tensors are torch::Tensor*, as tch holds them.
+// What the parts of the shim share. `src/bridge.rs` declares what Rust calls: cxx checks these declarations against it, and turns
+// an exception of a function that is declared with `Result` there into an error. What Rust may call without `unsafe` checks
+// every index, length and size itself.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <exception>
+#include <memory>
+#include <string>
 
 #include <ATen/core/Tensor.h>
 
-using Message = char*;
+#include "rust/cxx.h"
 
-// What an argument is.
-enum class Tag : int32_t {
-    kNone,
-    kInt,
-    kDouble,
-    kBool,
-    kString,
-    kInts,
-    kDoubles,
-    kBools,
-    kDevice,
-    kTensor,
-    // Indices of tensors; -1 stands for none.
-    kTensors,
-};
+namespace rust::behavior {
 
-// One argument of an operator.
-struct Arg {
-    Tag tag;
-    // An integer, a bool, or the index of a tensor that is given for each call.
-    int64_t integer;
-    double real;
-    // int64_t[count], double[count], int64_t[count] as bools, char[count]: as the tag says.
-    const void* data;
-    size_t count;
-};
-
-// Stands for a message that there is no memory for; never freed.
-inline char no_memory_for_message[] = "out of memory";
-
-inline Message message(const char* text) noexcept {
-    Message copy = strdup(text);
-    return copy ? copy : no_memory_for_message;
-}
-
-inline void free_message(Message text) noexcept {
-    if (text != no_memory_for_message) free(text);
-}
-
-// Runs `work` and turns an exception into a message.
-template <typename Work>
-Message guarded(Work work) noexcept {
+// Replaces cxx's own, which lets exceptions that are not a `std::exception` end the process.
+template <typename Try, typename Fail>
+static void trycatch(Try&& work, Fail&& fail) noexcept {
     try {
         work();
-        return nullptr;
     } catch (const std::exception& error) {
-        return message(error.what());
+        fail(error.what());
     } catch (...) {
-        return message("an exception of an unknown type");
+        fail("an exception of an unknown type");
     }
 }
+
+} // namespace rust::behavior
+
+namespace mmcv_fuse {
+
+// Defined by the bridge.
+struct TensorRef;
+struct Tensors;
+
+inline std::string text(rust::Str text) {
+    return {text.data(), text.size()};
+}
+
+inline rust::Str str(const std::string& text) {
+    return {text.data(), text.size()};
+}
+
+// Whether the tensor's elements lie within its memory.
+bool is_backed(const at::Tensor& tensor);
+
+// An identifier of the memory that the tensor shares with its views; 0 if it has none.
+size_t storage(const at::Tensor& tensor);
+
+// Throws if the tensor has no plain memory. Returns a tensor with the same elements in plain memory if its own are not what lies
+// there, as in a conjugate or negative view, else null.
+std::unique_ptr<at::Tensor> plain(const at::Tensor& tensor);
+
+// Whether all elements of a tensor of float32 on the CPU are numbers of less than 2^63; true for any other tensor.
+bool is_moderate(const at::Tensor& tensor);
+
+// The machine's memory in bytes; 0 if unknown.
+uint64_t memory();
+
+} // namespace mmcv_fuse

@@ -9,12 +9,14 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/library.h>
 
+namespace mmcv_fuse {
+
 namespace {
 
-// libtorch has this key for tensors that stand for others; its own programs use it in tests only.
+// libtorch has this key for tensors that stand for others; it uses the key in its tests only.
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericWrapper;
 
-void note(Question::Kind kind, const at::Tensor& tensor, std::string operation);
+void note(QuestionKind kind, const at::Tensor& tensor, std::string operation);
 
 // Stands for another tensor. Operators get that one, so that only the program around them asks this one.
 class Watched : public c10::TensorImpl {
@@ -26,49 +28,49 @@ public:
     const at::Tensor& inner() const {
         return inner_;
     }
-    // Lets programs read the elements, as of any tensor.
+    // Lets programs read the elements, as for any tensor.
     void open() {
         if (!inner_.has_storage()) return;
         set_storage_keep_dtype(inner_.storage());
         set_storage_offset(inner_.storage_offset());
     }
     c10::IntArrayRef sizes_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sizes();
     }
     c10::IntArrayRef strides_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.strides();
     }
     int64_t numel_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.numel();
     }
     int64_t dim_custom() const override {
-        note(Question::kRank, inner_, "");
+        note(QuestionKind::Rank, inner_, "");
         return inner_.dim();
     }
     int64_t storage_offset_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.storage_offset();
     }
     c10::SymIntArrayRef sym_sizes_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_sizes();
     }
     c10::SymIntArrayRef sym_strides_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_strides();
     }
     c10::SymInt sym_numel_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_numel();
     }
     c10::SymInt sym_storage_offset_custom() const override {
-        note(Question::kSize, inner_, "");
+        note(QuestionKind::Size, inner_, "");
         return inner_.sym_storage_offset();
     }
-    // The order in memory is never told: `contiguous` is then always an operator, which copies only where it has to.
+    // The order in memory is never revealed: `contiguous` is then always an operator, which copies only if it has to.
     c10::SymBool sym_is_contiguous_custom(at::MemoryFormat) const override {
         return false;
     }
@@ -88,18 +90,18 @@ struct Watching {
     bool paused = false;
     std::vector<Question> questions;
     // What was noted already: a graph's value has one size.
-    std::set<std::pair<Question::Kind, size_t>> known;
+    std::set<std::pair<QuestionKind, size_t>> known;
     std::vector<c10::weak_intrusive_ptr<c10::TensorImpl>> made;
 };
 
 thread_local Watching watching;
 
-void note(Question::Kind kind, const at::Tensor& tensor, std::string operation) {
+void note(QuestionKind kind, const at::Tensor& tensor, std::string operation) {
     if (!watching.active || watching.paused || !torch::jit::tracer::isTracing()) return;
     const auto& state = torch::jit::tracer::getTracingState();
     std::optional<size_t> value;
     if (tensor.defined() && state->hasValue(tensor)) value = state->getValue(tensor)->unique();
-    if (kind < Question::kPart && value && !watching.known.emplace(kind, *value).second) return;
+    if (kind < QuestionKind::Part && value && !watching.known.emplace(kind, *value).second) return;
     auto size = tensor.defined() ? tensor.sizes().vec() : std::vector<int64_t>();
     auto module = state->graph->current_scope()->namesFromRoot();
     watching.questions.push_back({kind, value, std::move(size), std::move(module), std::move(operation)});
@@ -141,8 +143,8 @@ c10::IValue watched_value(const c10::IValue& value) {
     return value;
 }
 
-// Whether what the operator returns tells of nothing but types and devices.
-bool tells_nothing(const std::string& name) {
+// Whether what the operator returns reveals nothing but types and devices.
+bool reveals_nothing(const std::string& name) {
     static const std::set<std::string> names = {
         "aten::is_floating_point", "aten::is_complex", "aten::is_signed", "aten::is_inference", "aten::is_leaf",
         "aten::is_conj", "aten::is_neg", "aten::is_pinned", "aten::retains_grad", "aten::output_nr", "aten::_version",
@@ -150,7 +152,7 @@ bool tells_nothing(const std::string& name) {
     return names.count(name) > 0;
 }
 
-// Every operator that gets a watched tensor: it is run on the tensors that these stand for.
+// Runs every operator that gets a watched tensor, on the tensors that these stand for.
 void pass_on(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const auto& schema = op.schema();
     size_t first = stack->size() - schema.arguments().size();
@@ -166,14 +168,14 @@ void pass_on(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     } catch (...) {
         // The tracer stops while an operator runs, and goes on only after one that did not fail.
         if (watching.active && state) torch::jit::tracer::setTracingState(state);
-        note(Question::kRefused, example, schema.name());
+        note(QuestionKind::Refused, example, schema.name());
         throw;
     }
     size_t results = stack->size() - schema.returns().size();
     for (size_t index = results; index < stack->size(); ++index) {
         auto& result = (*stack)[index];
         bool tensors = result.isTensor() || result.isTensorList() || result.isNone();
-        if (!tensors && !tells_nothing(schema.name())) note(Question::kValues, example, schema.name());
+        if (!tensors && !reveals_nothing(schema.name())) note(QuestionKind::Values, example, schema.name());
         if (found && watching.active) result = watched_value(result);
     }
 }
@@ -210,7 +212,7 @@ void pause_watching(bool paused) {
 
 bool note_part(const at::Tensor& tensor) {
     const auto* found = as_watched(tensor);
-    if (found) note(Question::kPart, found->inner(), "");
+    if (found) note(QuestionKind::Part, found->inner(), "");
     return found && watching.active && !watching.paused;
 }
 
@@ -225,3 +227,5 @@ at::Tensor unwatched(const at::Tensor& tensor) {
     const auto* found = as_watched(tensor);
     return found ? found->inner() : tensor;
 }
+
+} // namespace mmcv_fuse

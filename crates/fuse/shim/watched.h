@@ -8,27 +8,19 @@
 #include <string>
 #include <vector>
 
+#include "mmcv-fuse/src/bridge.rs.h"
+
+namespace mmcv_fuse {
+
 // What a program asked of a tensor.
 struct Question {
-    enum Kind : int32_t {
-        // How many dimensions it has.
-        kRank,
-        // Its whole size, or what tells of it.
-        kSize,
-        // A part of its size; the Rust side knows which.
-        kPart,
-        // Whether an operator takes it, which one did not.
-        kRefused,
-        // Its values.
-        kValues,
-    };
-    Kind kind;
-    // The tensor in the traced graph; none where the graph does not know it.
+    QuestionKind kind;
+    // The tensor in the traced graph; none if the graph does not know it.
     std::optional<size_t> value;
     std::vector<int64_t> size;
     // The module that asked.
     std::string module;
-    // The operator, of the last two kinds.
+    // The operator, for `Refused` and `Values`.
     std::string operation;
 };
 
@@ -38,10 +30,12 @@ void start_watching();
 std::vector<Question> stop_watching();
 // Whether the next questions are noted.
 void pause_watching(bool paused);
-// Notes that a part of the tensor's size was asked for; returns false where it depends on no input, or nothing is noted.
+// Notes that a part of the tensor's size was asked for; returns false if it depends on no input, or nothing is noted.
 bool note_part(const at::Tensor& tensor);
 
 // The same tensor, which notes what is asked of it.
 at::Tensor watched(const at::Tensor& tensor);
 // The tensor that a watched one stands for; any other itself.
 at::Tensor unwatched(const at::Tensor& tensor);
+
+} // namespace mmcv_fuse

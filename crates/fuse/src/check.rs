@@ -2,11 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::graph::Graph;
 use crate::interpreter::Interpreter;
 use crate::onednn::Weights;
-use crate::options::{Dtype, FuseOptions};
+use crate::options::{FuseOptions, Precision};
 use crate::program::Program;
 
 /// The difference between outputs.
@@ -16,41 +16,44 @@ pub(crate) struct Comparison {
     pub(crate) difference: f64,
     /// The largest difference as a share of what is allowed.
     share: f64,
-    /// What was found and what was expected, where that cannot be compared number by number.
+    /// What was found and what was expected, if that cannot be compared number by number.
     pub(crate) other: Option<(String, String)>,
 }
 
 impl Comparison {
     /// Compares `found` with `expected`.
-    pub(crate) fn of(found: &[Tensor], expected: &[Tensor], options: &FuseOptions) -> Result<Self> {
+    pub(crate) fn new(found: &[Tensor], expected: &[Tensor], options: &FuseOptions) -> Result<Self> {
         let mut comparison = Self { difference: 0.0, share: 0.0, other: None };
         if found.len() != expected.len() {
             comparison.other = Some((format!("{} outputs", found.len()), format!("{}", expected.len())));
         }
         for (found, expected) in found.iter().zip(expected) {
             if found.size() != expected.size() || found.kind() != expected.kind() {
-                comparison.other = Some((like(found), like(expected)));
-                continue;
+                comparison.other = Some((describe(found), describe(expected)));
+            } else if expected.numel() > 0 {
+                comparison.add(found, expected, options)?;
             }
-            if expected.numel() == 0 {
-                continue;
-            }
-            let expected = expected.f_to_kind(Kind::Double)?;
-            let difference = found.f_to_kind(Kind::Double)?.f_sub(&expected)?.f_abs()?;
-            // Where the module gives an infinity or no number, the fused form has to give the same.
-            let same = found.f_to_kind(Kind::Double)?.f_isclose(&expected, 0.0, 0.0, true)?;
-            let difference = difference.f_masked_fill(&same, 0.0)?.f_nan_to_num(f64::INFINITY, None, None)?;
-            let size = expected.f_abs()?.f_nan_to_num(0.0, 0.0, 0.0)?;
-            let allowed = match options.dtype {
-                // Sums round by the size of their terms, of which the largest output tells.
-                Dtype::F32 => size.f_add(&size.f_max()?.f_clamp_min(1.0)?)?,
-                Dtype::Bf16 => size.f_max()?.f_add_scalar(f64::MIN_POSITIVE)?,
-            };
-            let share = difference.f_div(&allowed)?.f_max()?.f_double_value(&[])? / options.allowed();
-            comparison.difference = comparison.difference.max(difference.f_max()?.f_double_value(&[])?);
-            comparison.share = if share.is_nan() { f64::INFINITY } else { comparison.share.max(share) };
         }
         Ok(comparison)
+    }
+
+    fn add(&mut self, found: &Tensor, expected: &Tensor, options: &FuseOptions) -> Result<()> {
+        let expected = expected.f_to_kind(Kind::Double)?;
+        let found = found.f_to_kind(Kind::Double)?;
+        let difference = found.f_sub(&expected)?.f_abs()?;
+        // If the module returns an infinity or no number, the fused form has to return the same.
+        let same = found.f_isclose(&expected, 0.0, 0.0, true)?;
+        let difference = difference.f_masked_fill(&same, 0.0)?.f_nan_to_num(f64::INFINITY, None, None)?;
+        let size = expected.f_abs()?.f_nan_to_num(0.0, 0.0, 0.0)?;
+        let allowed = match options.precision {
+            // Sums round by the size of their terms, which the largest output hints at.
+            Precision::F32 => size.f_add(&size.f_max()?.f_clamp_min(1.0)?)?,
+            Precision::Bf16 => size.f_max()?.f_add_scalar(f64::MIN_POSITIVE)?,
+        };
+        let share = difference.f_div(&allowed)?.f_max()?.f_double_value(&[])? / options.allowed();
+        self.difference = self.difference.max(difference.f_max()?.f_double_value(&[])?);
+        self.share = if share.is_nan() { f64::INFINITY } else { self.share.max(share) };
+        Ok(())
     }
 
     /// Whether the difference is allowed.
@@ -59,25 +62,25 @@ impl Comparison {
     }
 }
 
-fn like(tensor: &Tensor) -> String {
+fn describe(tensor: &Tensor) -> String {
     format!("{:?} of type {:?}", tensor.size(), tensor.kind())
 }
 
-/// Makes sure that both are infinite, or no numbers, in the same places.
+/// Returns an error unless both are infinite, or no numbers, in the same places.
 pub(crate) fn same_numbers_missing(found: &[Tensor], expected: &[Tensor]) -> Result<()> {
     for (found, expected) in found.iter().zip(expected) {
-        let (in_found, in_expected) = (found.f_isfinite()?, expected.f_isfinite()?);
-        if in_found.f_equal(&in_expected)? {
-            continue;
+        let (found, expected) = (found.f_isfinite()?, expected.f_isfinite()?);
+        if !found.f_equal(&expected)? {
+            let kind = ErrorKind::Output { expected: finite_numbers(&expected)?, found: finite_numbers(&found)? };
+            return Err(kind.into());
         }
-        let count = |finite: &Tensor| -> Result<String> {
-            let numbers = finite.f_sum(Kind::Int64)?.f_int64_value(&[])?;
-            Ok(format!("{numbers} of {} numbers, for an input with a NaN and an infinity,", finite.numel()))
-        };
-        let (expected, found) = (count(&in_expected)?, count(&in_found)?);
-        return Err(Error::Output { module: String::new(), expected, found });
     }
     Ok(())
+}
+
+fn finite_numbers(is_finite: &Tensor) -> Result<String> {
+    let numbers = is_finite.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+    Ok(format!("{numbers} of {} numbers, for an input with a NaN and an infinity,", is_finite.numel()))
 }
 
 /// The module after which the fused form first differs from the operators run one by one.
@@ -88,7 +91,10 @@ pub(crate) fn first_difference(
     options: &FuseOptions,
 ) -> Result<String> {
     let references: Vec<&Tensor> = inputs.iter().collect();
-    let device = inputs.first().map_or(Device::Cpu, Tensor::device);
+    let device = match inputs.first() {
+        Some(input) => input.device(),
+        None => Device::Cpu,
+    };
     let (shapes, _) = Interpreter::new(graph)?.shapes(&references)?;
     let values = Interpreter::new(graph)?.run_all(&references)?;
     for node in &graph.nodes {
@@ -96,11 +102,10 @@ pub(crate) fn first_difference(
             let mut part = graph.clone();
             part.outputs = vec![*output];
             part.sweep();
-            let shapes = (&shapes, device);
-            let mut program = Program::new(&part, simplified, shapes, options, &mut Weights::default())?;
+            let mut program = Program::new(&part, simplified, (&shapes, device), options, &mut Weights::default())?;
             let found = program.run(&references)?;
             let expected = values.get(output).map(Tensor::shallow_clone);
-            if !Comparison::of(&found, expected.as_slice(), options)?.fits() {
+            if !Comparison::new(&found, expected.as_slice(), options)?.fits() {
                 return Ok(node.module.clone());
             }
         }

@@ -1,9 +1,9 @@
-//! [`Deviation`]: how far a classifier in bfloat16 is from the one that it was made from.
+//! [`Deviation`]: how far a classifier in bfloat16 is from the original.
 
 use mmcv_layers::Module;
 use tch::{Kind, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sample;
 
 /// How far the outputs of two classifiers are from each other.
@@ -22,25 +22,25 @@ pub struct Deviation {
     pub scale: f64,
 }
 
-/// Compares the logits that two classifiers give for the same images, batch by batch.
+/// Compares the logits of two classifiers for the same images, batch by batch.
 ///
-/// Shapes: both give `[N, classes]`.
+/// Shapes: both return `[N, classes]`.
 ///
 /// # Errors
-/// Where one of them does not run, or gives something else.
+/// Returns an error if one of them does not run, or returns something else.
 pub fn deviation(reference: &dyn Module, other: &dyn Module, batches: &[Tensor]) -> Result<Deviation> {
     let _guard = tch::no_grad_guard();
     let mut found = Deviation { images: 0, agree: 0, largest: 0.0, mean: 0.0, scale: 0.0 };
     let mut logits = 0;
     for batch in batches {
-        let expected = reference.forward(batch).map_err(Error::Module)?;
-        let given = other.forward(batch).map_err(Error::Module)?;
-        if expected.dim() != 2 || expected.size() != given.size() {
-            let shapes = format!("{:?} and {:?}", expected.size(), given.size());
-            return Err(Error::input("two classifiers that give [N, classes]", shapes));
+        let expected = reference.forward(batch).map_err(ErrorKind::Module)?;
+        let output = other.forward(batch).map_err(ErrorKind::Module)?;
+        if expected.dim() != 2 || expected.size() != output.size() {
+            let shapes = format!("{:?} and {:?}", expected.size(), output.size());
+            return Err(Error::input("two classifiers that return [N, classes]", shapes));
         }
-        let same = expected.f_argmax(1, false)?.f_eq_tensor(&given.f_argmax(1, false)?)?;
-        let difference = expected.f_to_kind(Kind::Double)?.f_sub(&given)?.f_abs()?;
+        let same = expected.f_argmax(1, false)?.f_eq_tensor(&output.f_argmax(1, false)?)?;
+        let difference = expected.f_to_kind(Kind::Double)?.f_sub(&output)?.f_abs()?;
         found.images += same.numel();
         found.agree += usize::try_from(same.f_sum(Kind::Int64)?.f_int64_value(&[])?).unwrap_or(0);
         found.largest = found.largest.max(difference.f_max()?.f_double_value(&[])?);
@@ -58,22 +58,26 @@ pub fn deviation(reference: &dyn Module, other: &dyn Module, batches: &[Tensor])
 /// Shapes: `image` `[3, H, W]`, output `[count, 3, size, size]`.
 ///
 /// # Errors
-/// Where the image has another shape.
+/// Returns an error if the image has another shape.
 pub fn random_crops(image: &Tensor, count: usize, size: i64, seed: u64) -> Result<Tensor> {
-    let [_, height, width] = <[i64; 3]>::try_from(image.size())
-        .map_err(|shape| Error::input("an image of shape [3, H, W]", format!("{shape:?}")))?;
-    let mut state = seed;
-    let mut below = |limit: i64| {
-        let limit = u64::try_from(limit).unwrap_or(0) + 1;
-        i64::try_from(sample::splitmix(&mut state) % limit).unwrap_or(0)
+    let shape = image.size();
+    let [_, height, width] = shape.as_slice() else {
+        return Err(Error::input("an image of shape [3, H, W]", format!("{shape:?}")));
     };
-    let shorter = height.min(width);
+    let mut state = seed;
+    let shorter = *height.min(width);
     let mut crops = Vec::with_capacity(count);
     for _ in 0..count {
-        let side = (shorter + 1) / 2 + below(shorter / 2);
-        let (top, left) = (below(height - side), below(width - side));
+        let side = (shorter + 1) / 2 + up_to(&mut state, shorter / 2);
+        let (top, left) = (up_to(&mut state, height - side), up_to(&mut state, width - side));
         let crop = image.f_narrow(1, top, side)?.f_narrow(2, left, side)?.f_unsqueeze(0)?;
         crops.push(crop.f_upsample_bilinear2d([size, size], false, None, None)?);
     }
     Ok(Tensor::f_cat(&crops, 0)?)
+}
+
+/// A random number from 0 to `limit`.
+fn up_to(state: &mut u64, limit: i64) -> i64 {
+    let limit = u64::try_from(limit).unwrap_or(0) + 1;
+    i64::try_from(sample::splitmix(state) % limit).unwrap_or(0)
 }

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use mmcv_layers::observe::SamePart;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use crate::onednn::Shapes;
-
-/// The number of a value: of a tensor that an operator gives.
+/// The number of a value: of a tensor that an operator returns.
 pub(crate) type ValueId = usize;
+
+/// Shapes and types of all values.
+pub(crate) type Shapes = HashMap<ValueId, (Vec<i64>, Kind)>;
 
 /// An argument of an operator.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,12 +40,12 @@ pub(crate) struct Node {
     pub(crate) module: String,
 }
 
-/// What a module asked of the size of a value, or of its rank: what it did after that may depend on the answer.
+/// What a module asked about the size of a value, or about its rank: what it did after that may depend on the answer.
 #[derive(Clone)]
 pub(crate) struct Question {
-    /// The value; `None` where it is not known, so that nothing but the example gives the same answer for sure.
+    /// The value; `None` if it is not known, so that only the example is sure to have the same answer.
     pub(crate) value: Option<ValueId>,
-    /// Whether a value of this size gives the same answer.
+    /// Whether a value of this size has the same answer.
     pub(crate) same: SamePart,
     /// The module that asked.
     pub(crate) module: String,
@@ -64,7 +65,7 @@ pub(crate) struct Graph {
     pub(crate) outputs: Vec<ValueId>,
     /// Values that do not depend on the input.
     pub(crate) constants: HashMap<ValueId, Tensor>,
-    /// What the module asked of sizes meanwhile.
+    /// What the module asked about sizes.
     pub(crate) questions: Vec<Question>,
     /// The lowest number that no value has.
     pub(crate) next: ValueId,
@@ -81,13 +82,15 @@ impl Arg {
         one.into_iter().chain(many.iter().flatten().copied())
     }
 
-    /// The same argument with other values.
+    /// Replaces the value `from` by `to`.
     pub(crate) fn replace(&mut self, from: ValueId, to: ValueId) {
         match self {
             Self::Value(value) if *value == from => *value = to,
             Self::Values(values) => {
-                for value in values.iter_mut().filter(|value| **value == Some(from)) {
-                    *value = Some(to);
+                for value in values {
+                    if *value == Some(from) {
+                        *value = Some(to);
+                    }
                 }
             }
             _ => {}
@@ -96,6 +99,11 @@ impl Arg {
 }
 
 impl Node {
+    /// A node that is part of no module.
+    pub(crate) fn new(op: &str, overload: &str, args: Vec<Arg>, outputs: Vec<ValueId>) -> Self {
+        Self { op: op.to_owned(), overload: overload.to_owned(), args, outputs, module: String::new() }
+    }
+
     pub(crate) fn inputs(&self) -> impl Iterator<Item = ValueId> + '_ {
         self.args.iter().flat_map(Arg::values)
     }
@@ -174,27 +182,33 @@ impl Clone for Graph {
 }
 
 impl Graph {
-    /// The question whose answer is another one for inputs of these sizes.
+    /// The first question about an input that has another answer for inputs of these sizes.
     pub(crate) fn other_answer_of_inputs(&self, inputs: &[Tensor]) -> Option<&Question> {
-        let sizes: HashMap<ValueId, Vec<i64>> =
-            self.inputs.iter().copied().zip(inputs.iter().map(Tensor::size)).collect();
-        let other = |question: &&Question| {
-            let size = question.value.and_then(|value| sizes.get(&value));
-            size.is_some_and(|size| !(question.same)(size))
-        };
-        self.questions.iter().find(other)
+        for question in &self.questions {
+            let position = self.inputs.iter().position(|input| question.value == Some(*input));
+            if let Some(position) = position
+                && let Some(input) = inputs.get(position)
+                && !(question.same)(&input.size())
+            {
+                return Some(question);
+            }
+        }
+        None
     }
 
-    /// The question whose answer is another one for values of these sizes.
+    /// The first question that has another answer, or none that is known, for values of these sizes.
     pub(crate) fn other_answer(&self, shapes: &Shapes) -> Option<&Question> {
-        let other = |question: &&Question| {
-            let shape = question.value.and_then(|value| shapes.get(&value));
-            !shape.is_some_and(|(shape, _)| (question.same)(shape))
-        };
-        self.questions.iter().find(other)
+        for question in &self.questions {
+            let Some(value) = question.value else { return Some(question) };
+            match shapes.get(&value) {
+                Some((shape, _)) if (question.same)(shape) => {}
+                _ => return Some(question),
+            }
+        }
+        None
     }
 
-    /// A value that nothing has yet.
+    /// A new value.
     pub(crate) fn fresh(&mut self) -> ValueId {
         self.next += 1;
         self.next - 1
@@ -207,6 +221,10 @@ impl Graph {
         value
     }
 
+    pub(crate) fn is_constant(&self, value: ValueId) -> bool {
+        self.constants.contains_key(&value)
+    }
+
     /// How often each value is read, by nodes and as an output.
     pub(crate) fn uses(&self) -> HashMap<ValueId, usize> {
         let mut uses = HashMap::new();
@@ -216,10 +234,15 @@ impl Graph {
         uses
     }
 
-    /// Which node gives each value.
+    /// Which node returns each value.
     pub(crate) fn producers(&self) -> HashMap<ValueId, usize> {
-        let numbered = self.nodes.iter().enumerate();
-        numbered.flat_map(|(index, node)| node.outputs.iter().map(move |value| (*value, index))).collect()
+        let mut producers = HashMap::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            for value in &node.outputs {
+                producers.insert(*value, index);
+            }
+        }
+        producers
     }
 
     /// Lets everything that reads `from` read `to`.
@@ -229,19 +252,25 @@ impl Graph {
                 arg.replace(from, to);
             }
         }
-        for output in self.outputs.iter_mut().filter(|output| **output == from) {
-            *output = to;
+        for output in &mut self.outputs {
+            if *output == from {
+                *output = to;
+            }
         }
-        for question in self.questions.iter_mut().filter(|question| question.value == Some(from)) {
-            question.value = Some(to);
+        for question in &mut self.questions {
+            if question.value == Some(from) {
+                question.value = Some(to);
+            }
         }
     }
 
     /// Drops the nodes whose results nothing reads, and constants likewise. Operators that change tensors stay, and what
     /// questions were about.
     pub(crate) fn sweep(&mut self) {
-        let asked = self.questions.iter().filter_map(|question| question.value);
-        let mut read: HashSet<ValueId> = self.outputs.iter().copied().chain(asked).collect();
+        let mut read: HashSet<ValueId> = self.outputs.iter().copied().collect();
+        for question in &self.questions {
+            read.extend(question.value);
+        }
         let mut kept = Vec::new();
         for node in std::mem::take(&mut self.nodes).into_iter().rev() {
             if node.changes() || node.outputs.iter().any(|value| read.contains(value)) {

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use tch::Tensor;
 
-use crate::error::{Error, Result};
-use crate::ffi::{Call, storage};
-use crate::graph::{Arg, Graph, Node, ValueId};
-use crate::onednn::{Region, Shapes, shape_of};
+use crate::bridge::storage;
+use crate::call::Call;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Arg, Graph, Node, Shapes, ValueId};
+use crate::onednn::Region;
 
 /// A graph that is ready to run.
 #[derive(Debug)]
 pub(crate) struct Interpreter {
     steps: Vec<Step>,
-    constants: HashMap<ValueId, Tensor>,
+    constants: Values,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
 }
@@ -45,7 +46,7 @@ pub struct Timing {
     pub module: String,
     /// The operator: `convolution`, or libtorch's name.
     pub operator: String,
-    /// The kernel, where oneDNN runs it: `brgconv:avx512_core`; else empty.
+    /// The kernel, if oneDNN runs it: `brgconv:avx512_core`; else empty.
     pub kernel: String,
     /// The time in milliseconds.
     pub milliseconds: f64,
@@ -62,24 +63,14 @@ impl Interpreter {
 
     /// Prepares the operators of `graph`, some of which are regions.
     pub(crate) fn with_regions(graph: &Graph, mut regions: HashMap<usize, Region>) -> Result<Self> {
-        let mut last = HashMap::new();
+        let mut dead = dead_after(graph);
+        let mut steps = Vec::with_capacity(graph.nodes.len());
         for (index, node) in graph.nodes.iter().enumerate() {
-            last.extend(node.inputs().chain(node.outputs.iter().copied()).map(|value| (value, index)));
-        }
-        for value in &graph.outputs {
-            last.remove(value);
-        }
-        let mut dead: HashMap<usize, Vec<ValueId>> = HashMap::new();
-        for (value, index) in last {
-            dead.entry(index).or_default().push(value);
-        }
-        let steps = graph.nodes.iter().enumerate();
-        let steps = steps.map(|(index, node)| {
             let dead = dead.remove(&index).unwrap_or_default();
-            Step::new(node, regions.remove(&index), dead)
-        });
+            steps.push(Step::new(node, regions.remove(&index), dead)?);
+        }
         Ok(Self {
-            steps: steps.collect::<Result<_>>()?,
+            steps,
             constants: graph.constants.iter().map(|(value, tensor)| (*value, tensor.shallow_clone())).collect(),
             inputs: graph.inputs.clone(),
             outputs: graph.outputs.clone(),
@@ -91,11 +82,9 @@ impl Interpreter {
         let mut values = self.start(inputs);
         for step in &mut self.steps {
             step.run(&mut values, &self.constants)?;
-            for value in &step.dead {
-                values.remove(value);
-            }
+            step.drop_dead(&mut values);
         }
-        self.given(&values)
+        self.results(&values)
     }
 
     /// What each operator took for these inputs.
@@ -111,25 +100,21 @@ impl Interpreter {
     /// All values for these inputs.
     pub(crate) fn run_all(&mut self, inputs: &[&Tensor]) -> Result<Values> {
         let mut values = self.start(inputs);
-        self.steps.iter_mut().try_for_each(|step| step.run(&mut values, &self.constants))?;
+        for step in &mut self.steps {
+            step.run(&mut values, &self.constants)?;
+        }
         Ok(values)
     }
 
-    /// Whether an operator changes memory in which another value lies that is read later, or a constant.
+    /// Whether an operator changes memory that another value shares that is read later, or a constant.
     pub(crate) fn changes_what_is_read(&mut self, inputs: &[&Tensor]) -> Result<bool> {
         let mut values = self.start(inputs);
         for step in &mut self.steps {
-            if let Some(target) = step.inputs.first().filter(|_| step.op.ends_with('_')) {
-                let changed = storage(find(*target, &values, &self.constants)?);
-                let read_later = values.iter().filter(|(value, _)| !step.dead.contains(value));
-                if read_later.chain(&self.constants).any(|(_, tensor)| storage(tensor) == changed) {
-                    return Ok(true);
-                }
+            if step.changes_what_is_read(&values, &self.constants)? {
+                return Ok(true);
             }
             step.run(&mut values, &self.constants)?;
-            for value in &step.dead {
-                values.remove(value);
-            }
+            step.drop_dead(&mut values);
         }
         Ok(false)
     }
@@ -137,49 +122,78 @@ impl Interpreter {
     /// The shapes and types of all values for these inputs, and the outputs.
     pub(crate) fn shapes(&mut self, inputs: &[&Tensor]) -> Result<(Shapes, Vec<Tensor>)> {
         let mut values = self.start(inputs);
-        let mut shapes: Shapes =
-            self.constants.iter().chain(&values).map(|(value, tensor)| (*value, shape_of(tensor))).collect();
+        let mut shapes = Shapes::new();
+        for (value, tensor) in self.constants.iter().chain(&values) {
+            shapes.insert(*value, (tensor.size(), tensor.kind()));
+        }
         for step in &mut self.steps {
             step.run(&mut values, &self.constants)?;
-            let given = step.outputs.iter().filter_map(|value| Some((*value, shape_of(values.get(value)?))));
-            shapes.extend(given);
-            for value in &step.dead {
-                values.remove(value);
+            for value in &step.outputs {
+                if let Some(tensor) = values.get(value) {
+                    shapes.insert(*value, (tensor.size(), tensor.kind()));
+                }
             }
+            step.drop_dead(&mut values);
         }
-        Ok((shapes, self.given(&values)?))
+        Ok((shapes, self.results(&values)?))
     }
 
     /// The outputs among these values.
-    fn given(&self, values: &Values) -> Result<Vec<Tensor>> {
-        self.outputs.iter().map(|value| Ok(find(*value, values, &self.constants)?.shallow_clone())).collect()
+    fn results(&self, values: &Values) -> Result<Vec<Tensor>> {
+        let mut results = Vec::with_capacity(self.outputs.len());
+        for value in &self.outputs {
+            results.push(find(*value, values, &self.constants)?.shallow_clone());
+        }
+        Ok(results)
     }
 
     /// The number of operators of libtorch, and for each region its primitives and the reorders among them.
     pub(crate) fn counts(&self) -> (usize, Vec<(usize, usize)>) {
-        let regions = self.steps.iter().filter_map(|step| match &step.runner {
-            Runner::Call(_) => None,
-            Runner::Region(region) => Some(region.counts()),
-        });
-        let regions: Vec<_> = regions.collect();
+        let mut regions = Vec::new();
+        for step in &self.steps {
+            if let Runner::Region(region) = &step.runner {
+                regions.push(region.counts());
+            }
+        }
         (self.steps.len() - regions.len(), regions)
     }
 
     fn start(&self, inputs: &[&Tensor]) -> Values {
-        self.inputs.iter().copied().zip(inputs.iter().map(|input| input.shallow_clone())).collect()
+        let mut values = Values::with_capacity(inputs.len());
+        for (value, input) in self.inputs.iter().zip(inputs) {
+            values.insert(*value, input.shallow_clone());
+        }
+        values
     }
+}
+
+/// For each node, the values that nothing reads after it.
+fn dead_after(graph: &Graph) -> HashMap<usize, Vec<ValueId>> {
+    let mut last = HashMap::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for value in node.inputs().chain(node.outputs.iter().copied()) {
+            last.insert(value, index);
+        }
+    }
+    for value in &graph.outputs {
+        last.remove(value);
+    }
+    let mut dead: HashMap<usize, Vec<ValueId>> = HashMap::new();
+    for (value, index) in last {
+        dead.entry(index).or_default().push(value);
+    }
+    dead
 }
 
 impl Step {
     fn new(node: &Node, region: Option<Region>, dead: Vec<ValueId>) -> Result<Self> {
-        let inputs: Vec<ValueId> = node.inputs().collect();
         let runner = match region {
             Some(region) => Runner::Region(Box::new(region)),
             None => Runner::Call(call(node)?),
         };
         Ok(Self {
             runner,
-            inputs,
+            inputs: node.inputs().collect(),
             outputs: node.outputs.clone(),
             dead,
             op: node.op.clone(),
@@ -187,34 +201,60 @@ impl Step {
         })
     }
 
+    fn inputs<'a>(&self, values: &'a Values, constants: &'a Values) -> Result<Vec<&'a Tensor>> {
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for value in &self.inputs {
+            inputs.push(find(*value, values, constants)?);
+        }
+        Ok(inputs)
+    }
+
     fn run(&mut self, values: &mut Values, constants: &Values) -> Result<()> {
-        let inputs = self.inputs.iter().map(|value| find(*value, values, constants)).collect::<Result<Vec<_>>>()?;
+        let inputs = self.inputs(values, constants)?;
         let results = match &mut self.runner {
             Runner::Call(call) => call.run(&inputs),
             Runner::Region(region) => region.run(&inputs),
         };
-        let results = results.map_err(|error| in_module(error, &self.module))?;
+        self.store(results.map_err(|error| in_module(error, &self.module))?, values)
+    }
+
+    fn store(&self, results: Vec<Tensor>, values: &mut Values) -> Result<()> {
         if results.len() != self.outputs.len() {
-            return Err(Error::unsupported(&self.module, "it gives lists of different lengths"));
+            return Err(Error::unsupported(&self.module, "it returns lists of different lengths"));
         }
         values.extend(self.outputs.iter().copied().zip(results));
         Ok(())
     }
-}
 
-impl Step {
+    fn drop_dead(&self, values: &mut Values) {
+        for value in &self.dead {
+            values.remove(value);
+        }
+    }
+
+    fn changes_what_is_read(&self, values: &Values, constants: &Values) -> Result<bool> {
+        let Some(target) = self.inputs.first() else { return Ok(false) };
+        if !self.op.ends_with('_') {
+            return Ok(false);
+        }
+        let changed = storage(find(*target, values, constants)?);
+        for (value, tensor) in values {
+            if !self.dead.contains(value) && storage(tensor) == changed {
+                return Ok(true);
+            }
+        }
+        Ok(constants.values().any(|tensor| storage(tensor) == changed))
+    }
+
     fn profile(&mut self, values: &mut Values, constants: &Values, timings: &mut Vec<Timing>) -> Result<()> {
+        let inputs = self.inputs(values, constants)?;
         if let Runner::Region(region) = &mut self.runner {
-            let inputs = self.inputs.iter().map(|value| find(*value, values, constants)).collect::<Result<Vec<_>>>()?;
             let (results, steps) = region.profile(&inputs)?;
-            timings.extend(steps.into_iter().map(|(label, milliseconds)| Timing {
-                module: label.module,
-                operator: label.operator.to_owned(),
-                kernel: label.kernel,
-                milliseconds,
-            }));
-            values.extend(self.outputs.iter().copied().zip(results));
-            return Ok(());
+            for (label, milliseconds) in steps {
+                let operator = label.operator.to_owned();
+                timings.push(Timing { module: label.module, operator, kernel: label.kernel, milliseconds });
+            }
+            return self.store(results, values);
         }
         let start = std::time::Instant::now();
         self.run(values, constants)?;
@@ -225,50 +265,51 @@ impl Step {
     }
 }
 
-/// The call that the node is.
+/// The call that the node stands for: its arguments refer to the tensors of the call by their position.
 fn call(node: &Node) -> Result<Call> {
-    // The arguments refer to the tensors of the call by their position.
     let mut position = 0;
-    let mut next = || {
-        position += 1;
-        position - 1
-    };
-    let args: Vec<Arg> = node
-        .args
-        .iter()
-        .map(|arg| match arg {
-            Arg::Value(_) => Arg::Value(next()),
-            Arg::Values(values) => Arg::Values(values.iter().map(|value| value.map(|_| next())).collect()),
+    let mut args = Vec::with_capacity(node.args.len());
+    for arg in &node.args {
+        args.push(match arg {
+            Arg::Value(_) => Arg::Value(take(&mut position)),
+            Arg::Values(values) => Arg::Values(values.iter().map(|value| value.map(|_| take(&mut position))).collect()),
             other => other.clone(),
-        })
-        .collect();
+        });
+    }
     Call::new(&node.op, &node.overload, &args).map_err(|error| in_module(error, &node.module))
 }
 
-fn in_module(error: Error, module: &str) -> Error {
-    match error {
-        Error::Native { operator, message } if !module.is_empty() => {
-            Error::Native { operator: format!("{module}: {operator}"), message }
-        }
-        other => other,
+fn take(position: &mut usize) -> usize {
+    *position += 1;
+    *position - 1
+}
+
+/// The error of an operator of this module.
+fn in_module(mut error: Error, module: &str) -> Error {
+    if matches!(*error.kind, ErrorKind::Native { .. }) {
+        module.clone_into(&mut error.module);
     }
+    error
 }
 
 fn find<'a>(value: ValueId, values: &'a Values, constants: &'a Values) -> Result<&'a Tensor> {
-    let found = values.get(&value).or_else(|| constants.get(&value));
-    found.ok_or_else(|| Error::unsupported("", format!("value {value} of the graph is missing")))
+    if let Some(tensor) = values.get(&value) {
+        return Ok(tensor);
+    }
+    match constants.get(&value) {
+        Some(tensor) => Ok(tensor),
+        None => Err(Error::unsupported("", format!("value {value} of the graph is missing"))),
+    }
 }
 
-/// What the node gives, all of whose inputs are constants of `graph`.
+/// What the node returns, all of whose inputs are constants of `graph`.
 pub(crate) fn evaluate(graph: &Graph, node: &Node) -> Result<Vec<Tensor>> {
-    let constants = node.inputs().filter_map(|value| Some((value, graph.constants.get(&value)?.shallow_clone())));
-    let one = Graph {
-        nodes: vec![node.clone()],
-        inputs: Vec::new(),
-        outputs: node.outputs.clone(),
-        constants: constants.collect(),
-        questions: Vec::new(),
-        next: graph.next,
-    };
+    let mut one =
+        Graph { nodes: vec![node.clone()], outputs: node.outputs.clone(), next: graph.next, ..Graph::default() };
+    for value in node.inputs() {
+        if let Some(constant) = graph.constants.get(&value) {
+            one.constants.insert(value, constant.shallow_clone());
+        }
+    }
     Interpreter::new(&one)?.run(&[])
 }

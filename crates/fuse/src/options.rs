@@ -3,16 +3,16 @@
 /// How a module is rewritten.
 ///
 /// ```
-/// use mmcv_fuse::{Dtype, FuseOptions};
+/// use mmcv_fuse::{FuseOptions, Precision};
 ///
 /// let mut options = FuseOptions::default();
-/// options.dtype = Dtype::Bf16;
+/// options.precision = Precision::Bf16;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FuseOptions {
     /// The type of weights and activations inside; inputs and outputs stay as they are. F32 by default.
-    pub dtype: Dtype,
+    pub precision: Precision,
     /// How far an output may be from the module's: for F32 this share of itself and of the largest output (of 1 at least), 1e-4
     /// by default; for Bf16 this share of the largest output, 0.1 by default.
     pub tolerance: Option<f64>,
@@ -25,11 +25,12 @@ pub struct FuseOptions {
 /// The type of weights and activations inside the fused form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Dtype {
+pub enum Precision {
     /// 32 bits, as the module's own.
     #[default]
     F32,
-    /// bfloat16: 8 bits of mantissa. Faster on processors that compute with it (AVX-512 BF16, AMX).
+    /// bfloat16: 8 bits of mantissa. Faster on processors that compute with it (AVX-512 BF16, AMX). Without AVX-512, oneDNN has no
+    /// kernels for it: these operators stay in f32, and [`Fused::summary`](crate::Fused::summary) and a warning say so.
     Bf16,
 }
 
@@ -37,27 +38,27 @@ pub enum Dtype {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Backend {
-    /// oneDNN where it can be used, else libtorch.
+    /// oneDNN if it can be used, else libtorch.
     #[default]
     Auto,
     /// libtorch's own operators.
     Libtorch,
-    /// oneDNN directly; an error where it cannot be used.
+    /// oneDNN directly; an error if it cannot be used.
     OneDnn,
 }
 
 impl Default for FuseOptions {
     fn default() -> Self {
-        Self { dtype: Dtype::F32, tolerance: None, self_check: true, backend: Backend::Auto }
+        Self { precision: Precision::F32, tolerance: None, self_check: true, backend: Backend::Auto }
     }
 }
 
 impl FuseOptions {
     /// The tolerance, or the type's own.
     pub(crate) fn allowed(&self) -> f64 {
-        self.tolerance.unwrap_or(match self.dtype {
-            Dtype::F32 => 1e-4,
-            Dtype::Bf16 => 0.1,
+        self.tolerance.unwrap_or(match self.precision {
+            Precision::F32 => 1e-4,
+            Precision::Bf16 => 0.1,
         })
     }
 }

@@ -1,31 +1,30 @@
-//! [`Program`]: a graph prepared for inputs of given shapes.
+//! [`Program`]: a graph prepared for inputs of fixed shapes.
 
 use tch::{Device, Tensor};
 
+use crate::bridge::is_moderate;
 use crate::error::Result;
-use crate::ffi::is_moderate;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node, Shapes};
 use crate::interpreter::{Interpreter, Timing};
-use crate::onednn::{self, Shapes, Weights};
-use crate::options::{Backend, Dtype, FuseOptions};
+use crate::onednn::{self, Weights};
+use crate::options::{Backend, FuseOptions, Precision};
 use crate::rewrite::libtorch;
 use crate::sample;
 
-/// A graph prepared for inputs of given shapes.
+/// A graph prepared for inputs of fixed shapes.
 #[derive(Debug)]
 pub(crate) struct Program {
     interpreter: Interpreter,
-    /// The operators as they were, for inputs that the fused ones of libtorch do not compute as they do.
+    /// The operators as they were, for inputs for which the fused ones of libtorch return other numbers.
     plain: Option<Interpreter>,
     /// Whether the operators change their inputs, which are then copied.
     changes_inputs: bool,
-    /// Why oneDNN is not used.
-    without: Option<String>,
+    /// What is not as the options say, for the summary.
+    notes: Vec<String>,
 }
 
 impl Program {
-    /// Prepares `graph` for inputs for which its values have the given shapes. Where it was not `simplified`, it is run as it
-    /// is.
+    /// Prepares `graph` for inputs for which its values have these shapes. A graph that is not `simplified` is run as it is.
     pub(crate) fn new(
         graph: &Graph,
         simplified: bool,
@@ -36,24 +35,32 @@ impl Program {
         let mut graph = graph.clone();
         graph.questions.clear();
         graph.sweep();
-        let mut program =
-            Self { interpreter: Interpreter::new(&graph)?, plain: None, changes_inputs: !simplified, without: None };
+        let mut program = Self {
+            interpreter: Interpreter::new(&graph)?,
+            plain: None,
+            changes_inputs: !simplified,
+            notes: Vec::new(),
+        };
         if !simplified {
+            program.note_f32(&graph, &graph, options.precision);
             return Ok(program);
         }
         if device == Device::Cpu && options.backend != Backend::Libtorch {
-            program.without = why_not(options.backend)?;
-            if program.without.is_none() {
-                let (graph, regions) = onednn::regions(&graph, shapes, options.dtype, weights)?;
-                program.interpreter = Interpreter::with_regions(&graph, regions)?;
-                return Ok(program);
+            match why_not_onednn(options.backend)? {
+                None => {
+                    let (rewritten, regions) = onednn::regions(&graph, shapes, options.precision, weights);
+                    program.note_f32(&graph, &rewritten, options.precision);
+                    program.interpreter = Interpreter::with_regions(&rewritten, regions)?;
+                    return Ok(program);
+                }
+                Some(why) => program.notes.push(format!("without oneDNN, whose functions cannot be found: {why}")),
             }
         }
         if device == Device::Cpu {
             program.plain = Some(program.interpreter);
         }
         let mut shapes = shapes.clone();
-        if options.dtype == Dtype::Bf16 {
+        if options.precision == Precision::Bf16 {
             libtorch::in_bfloat16(&mut graph, &mut shapes)?;
         }
         libtorch::fuse(&mut graph, &shapes, device)?;
@@ -61,9 +68,24 @@ impl Program {
         Ok(program)
     }
 
+    /// Notes how much of `graph` does not run in bfloat16, though it should: what `rewritten` leaves to libtorch.
+    fn note_f32(&mut self, graph: &Graph, rewritten: &Graph, precision: Precision) {
+        let (left, all) = (heavy_operators(rewritten), heavy_operators(graph));
+        if precision != Precision::Bf16 || left == 0 {
+            return;
+        }
+        let note = format!(
+            "{left} of {all} convolutions and linear layers in f32 instead of bf16: there are no bf16 kernels for them on this CPU"
+        );
+        self.notes.push(note);
+    }
+
     pub(crate) fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         if self.changes_inputs {
-            let copies: Vec<Tensor> = inputs.iter().map(|input| sample::copy(input)).collect::<Result<_, _>>()?;
+            let mut copies = Vec::with_capacity(inputs.len());
+            for input in inputs {
+                copies.push(sample::copy(input)?);
+            }
             return self.interpreter.run(&copies.iter().collect::<Vec<_>>());
         }
         if let Some(plain) = &mut self.plain {
@@ -80,22 +102,44 @@ impl Program {
         self.interpreter.profile(inputs)
     }
 
+    /// What is not as the options say.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What runs the operators, and the notes.
     pub(crate) fn summary(&self) -> String {
         let (operators, regions) = self.interpreter.counts();
-        let regions = regions.iter().map(|(steps, reorders)| format!("{steps} steps of oneDNN ({reorders} reorders)"));
-        let operators = Some(format!("{operators} operators of libtorch")).filter(|_| operators > 0);
-        let without = self.without.as_ref().map(|why| format!("without oneDNN: {why}"));
-        regions.chain(operators).chain(without).collect::<Vec<_>>().join(", ")
+        let mut parts = Vec::new();
+        for (steps, reorders) in regions {
+            parts.push(format!("{steps} steps of oneDNN ({reorders} reorders)"));
+        }
+        if operators > 0 {
+            parts.push(format!("{operators} operators of libtorch"));
+        }
+        parts.extend_from_slice(&self.notes);
+        parts.join(", ")
     }
 }
 
-/// Why oneDNN cannot be used, if it cannot; an error where it has to be: the user asks for it, or names a library.
-fn why_not(backend: Backend) -> Result<Option<String>> {
+/// The number of convolutions and linear layers, which take most of the time.
+fn heavy_operators(graph: &Graph) -> usize {
+    graph.nodes.iter().map(|node| usize::from(is_heavy(node))).sum()
+}
+
+fn is_heavy(node: &Node) -> bool {
+    matches!(node.name(), "_convolution" | "convolution" | "linear")
+}
+
+/// Why oneDNN cannot be used, if it cannot; an error if it has to be: the user asks for it, or names a library.
+fn why_not_onednn(backend: Backend) -> Result<Option<String>> {
     let Err(error) = onednn::onednn_version() else { return Ok(None) };
-    let named = std::env::var_os("MMCV_ONEDNN").is_some_and(|name| !name.is_empty());
-    if backend == Backend::OneDnn || named {
+    let is_named = match std::env::var_os("MMCV_ONEDNN") {
+        Some(name) => !name.is_empty(),
+        None => false,
+    };
+    if backend == Backend::OneDnn || is_named {
         return Err(error);
     }
-    log::warn!("libtorch's own operators are used, since oneDNN's functions cannot be found: {error}");
     Ok(Some(error.to_string()))
 }

@@ -2,23 +2,34 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::bridge::memory;
 use crate::error::{Error, Result};
-use crate::ffi::memory;
 
-/// A tensor of the given shape, the same for the same `seed`.
+/// A tensor of this shape, the same for the same `seed`.
 pub(crate) fn normal(shape: &[i64], seed: u64, kind: Kind, device: Device) -> Result<Tensor> {
     check_size(shape, 0)?;
     let count = shape.iter().product::<i64>();
+    let mut numbers: Vec<f32> = Vec::new();
     let mut state = seed;
-    let numbers: Vec<f32> = (0..count)
-        .map(|_| {
-            // Four 16-bit uniform numbers, whose sum is nearly normal; their variance is 1/12 each.
-            let bits = splitmix(&mut state);
-            let sum: f32 = (0..4).map(|part| ((bits >> (16 * part)) & 0xffff) as f32 / 65536.0 - 0.5).sum();
-            sum * 3f32.sqrt()
-        })
-        .collect();
+    for _ in 0..count {
+        // Four 16-bit uniform numbers, whose sum is nearly normal; their variance is 1/12 each.
+        let bits = splitmix(&mut state);
+        let sum: f32 = (0..4).map(|part| ((bits >> (16 * part)) & 0xffff) as f32 / 65536.0 - 0.5).sum();
+        numbers.push(sum * 3f32.sqrt());
+    }
     Ok(Tensor::f_from_slice(&numbers)?.f_reshape(shape)?.f_to_kind(kind)?.f_to_device(device)?)
+}
+
+/// Other numbers in the shape of `tensor`, if it has numbers that do not count something; else a copy.
+pub(crate) fn like(tensor: &Tensor, seed: u64) -> Result<Tensor> {
+    if is_float(tensor) {
+        return normal(&tensor.size(), seed, tensor.kind(), tensor.device());
+    }
+    Ok(copy(tensor)?)
+}
+
+pub(crate) fn is_float(tensor: &Tensor) -> bool {
+    matches!(tensor.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16)
 }
 
 /// A copy of the tensor.
@@ -26,6 +37,11 @@ pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     let mut copy = tensor.f_zeros_like()?;
     copy.f_copy_(tensor)?;
     Ok(copy)
+}
+
+/// Copies of the tensors.
+pub(crate) fn copies(tensors: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
+    tensors.iter().map(copy).collect()
 }
 
 /// A copy of the tensor in which the first element is no number and the last one is infinite.
@@ -41,18 +57,28 @@ pub(crate) fn broken(tensor: &Tensor) -> Result<Tensor> {
     Ok(copy)
 }
 
-/// Makes sure that there can be a tensor of this shape: no size is less than `least`, and the machine has memory for it.
+/// Returns an error unless there can be a tensor of this shape: no size is less than `least`, and the machine has memory for it.
 pub(crate) fn check_size(shape: &[i64], least: i64) -> Result<()> {
     if shape.iter().any(|size| *size < least) {
         return Err(Error::input(format!("an input whose sizes are all at least {least}"), format!("shape {shape:?}")));
     }
-    let bytes = shape.iter().try_fold(4u64, |bytes, size| bytes.checked_mul(size.unsigned_abs()));
     let most = memory().unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs());
-    if bytes.is_some_and(|bytes| bytes <= most) {
+    if let Some(bytes) = bytes_of(shape)
+        && bytes <= most
+    {
         return Ok(());
     }
     let expected = format!("an input that fits into the memory of {most} bytes");
     Err(Error::input(expected, format!("shape {shape:?}, at 4 bytes for each element")))
+}
+
+/// The bytes of a tensor of this shape, at 4 for each element; `None` if that is no number of 64 bits.
+fn bytes_of(shape: &[i64]) -> Option<u64> {
+    let mut bytes: u64 = 4;
+    for size in shape {
+        bytes = bytes.checked_mul(size.unsigned_abs())?;
+    }
+    Some(bytes)
 }
 
 /// Steele et al., Fast Splittable Pseudorandom Number Generators (2014).

@@ -1,6 +1,8 @@
 //! [`Arena`]: one piece of memory for all intermediate results, in which buffers that do not live at the same time share
 //! their place.
 
+use std::cmp::Reverse;
+
 /// A buffer of an [`Arena`].
 pub(super) type BufferId = usize;
 
@@ -10,7 +12,7 @@ pub(super) struct Arena {
     buffers: Vec<Buffer>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Buffer {
     size: usize,
     first: usize,
@@ -18,7 +20,7 @@ struct Buffer {
     offset: usize,
 }
 
-/// Of every buffer: a cache line, and what the widest loads like.
+/// The alignment of every buffer: a cache line, and what the widest loads like.
 const ALIGNMENT: usize = 64;
 
 impl Arena {
@@ -37,39 +39,49 @@ impl Arena {
 
     /// Gives each buffer its place, the largest first, each as low as it can; returns the size of all.
     pub(super) fn arrange(&mut self) -> usize {
-        let mut order: Vec<usize> = (0..self.buffers.len()).collect();
-        order.sort_by_key(|index| std::cmp::Reverse(self.buffers.get(*index).map_or(0, |buffer| buffer.size)));
-        let mut placed: Vec<usize> = Vec::new();
+        let mut order: Vec<(Reverse<usize>, BufferId)> = Vec::with_capacity(self.buffers.len());
+        for (index, buffer) in self.buffers.iter().enumerate() {
+            order.push((Reverse(buffer.size), index));
+        }
+        order.sort_unstable();
+        let mut placed: Vec<Buffer> = Vec::with_capacity(order.len());
         let mut total = 0;
-        for index in order {
-            let Some(Buffer { size, first, last, .. }) = self.buffers.get(index) else { continue };
-            let (size, first, last) = (*size, *first, *last);
-            let mut taken: Vec<(usize, usize)> = placed
-                .iter()
-                .filter_map(|other| self.buffers.get(*other))
-                .filter(|other| other.first <= last && first <= other.last)
-                .map(|other| (other.offset, other.offset + other.size))
-                .collect();
-            taken.sort_unstable();
-            let mut offset = 0;
-            for (start, end) in taken {
-                if offset + size <= start {
-                    break;
-                }
-                offset = offset.max(end);
-            }
-            if let Some(buffer) = self.buffers.get_mut(index) {
-                buffer.offset = offset;
-            }
-            total = total.max(offset + size);
-            placed.push(index);
+        for (_, index) in order {
+            let Some(buffer) = self.buffers.get_mut(index) else { continue };
+            buffer.offset = buffer.lowest_offset(&placed);
+            total = total.max(buffer.offset + buffer.size);
+            placed.push(*buffer);
         }
         total
     }
 
     /// Where the buffer starts; known after [`Self::arrange`].
     pub(super) fn offset(&self, buffer: BufferId) -> usize {
-        self.buffers.get(buffer).map_or(0, |buffer| buffer.offset)
+        match self.buffers.get(buffer) {
+            Some(buffer) => buffer.offset,
+            None => 0,
+        }
+    }
+}
+
+impl Buffer {
+    /// The lowest place apart from the buffers that live at the same time.
+    fn lowest_offset(&self, placed: &[Self]) -> usize {
+        let mut taken: Vec<(usize, usize)> = Vec::new();
+        for other in placed {
+            if other.first <= self.last && self.first <= other.last {
+                taken.push((other.offset, other.offset + other.size));
+            }
+        }
+        taken.sort_unstable();
+        let mut offset = 0;
+        for (start, end) in taken {
+            if offset + self.size <= start {
+                break;
+            }
+            offset = offset.max(end);
+        }
+        offset
     }
 }
 

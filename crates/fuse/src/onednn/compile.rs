@@ -1,119 +1,114 @@
 //! [`compile`]: layouts and memory for the units of a region.
-#![allow(unsafe_code)]
 
 use std::collections::HashMap;
-use std::ffi::c_void;
 
+use cxx::UniquePtr;
 use tch::Tensor;
 
 use super::arena::{Arena, BufferId};
-use super::argument;
-use super::ffi::{Address, Desc, Op, Plan, Role};
-use super::program::{Label, REORDER, Region, Weights, bytes, pointer};
-use super::region::Part;
-use super::unit::{Kernel, Shapes, Unit};
+use super::desc::{self, Desc};
+use super::partition::Part;
+use super::region::{Label, REORDER, Region};
+use super::unit::{After, Operand, Unit};
+use super::weights::{Weights, bytes};
+use crate::bridge::{self, Algorithm, Argument, Op, Role, fix, new_plan};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, ValueId};
-use crate::options::Dtype;
+use crate::graph::{Graph, Shapes, ValueId};
+use crate::options::Precision;
 
 /// A node that oneDNN cannot run after all.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) node: usize,
-    pub(super) error: Error,
+pub(crate) struct Refusal {
+    pub(crate) node: usize,
+    pub(crate) error: Error,
 }
+
 /// Where memory is, before the arena is arranged.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
     Buffer(BufferId),
+    /// One of the inputs and outputs of the region.
     Slot(usize),
-    Fixed(*mut c_void),
+    /// One of [`Compiler::memory`].
+    Memory(usize),
 }
 
 /// A value in one layout.
-#[derive(Debug)]
-pub(super) struct Stored {
-    desc: Desc,
-    pub(super) place: Place,
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) desc: Desc,
+    pub(crate) place: Place,
 }
 
 /// A primitive with the memory of its arguments.
-pub(super) struct Step {
-    op: Op,
+struct Step {
+    op: UniquePtr<Op>,
     label: Label,
-    arguments: Vec<(i32, Desc, Place)>,
+    arguments: Vec<(Argument, Place)>,
 }
 
-pub(super) struct Compiler<'a> {
-    pub(super) graph: &'a Graph,
+/// Makes the steps of a region.
+pub(crate) struct Compiler<'a> {
+    graph: &'a Graph,
     shapes: &'a Shapes,
-    pub(super) bf16: bool,
-    pub(super) blocked: bool,
-    pub(super) weights: &'a mut Weights,
+    pub(crate) bf16: bool,
+    blocked: bool,
+    weights: &'a mut Weights,
     arena: Arena,
     steps: Vec<Step>,
+    /// The node that is being prepared.
+    node: usize,
     /// The module of the unit that is being prepared.
-    pub(super) module: String,
-    pub(super) values: HashMap<ValueId, Vec<Stored>>,
-    /// The unit that reads a value last; `usize::MAX` for outputs.
-    pub(super) last: HashMap<ValueId, usize>,
-    pub(super) memory: Vec<Tensor>,
+    module: String,
+    values: HashMap<ValueId, Vec<Stored>>,
+    /// The node of the unit that reads a value last; `usize::MAX` for outputs.
+    last: HashMap<ValueId, usize>,
+    memory: Vec<Tensor>,
 }
 
 /// Prepares the units of `part`.
-pub(super) fn compile(
+pub(crate) fn compile(
     graph: &Graph,
     shapes: &Shapes,
     part: &Part,
-    dtype: Dtype,
+    precision: Precision,
     weights: &mut Weights,
 ) -> Result<Region, Refusal> {
-    let grouped = |unit: &Unit| matches!(&unit.kernel, Kernel::Convolution(convolution) if convolution.groups > 1);
     let mut last = HashMap::new();
-    for (index, unit) in part.units.iter().enumerate() {
-        last.extend(unit.inputs().into_iter().map(|value| (value, index)));
+    for unit in &part.units {
+        for value in unit.inputs() {
+            last.insert(value, unit.node);
+        }
     }
-    last.extend(part.outputs.iter().map(|value| (*value, usize::MAX)));
+    for value in &part.outputs {
+        last.insert(*value, usize::MAX);
+    }
     let mut compiler = Compiler {
         graph,
         shapes,
-        bf16: dtype == Dtype::Bf16,
-        blocked: part.units.iter().any(grouped),
+        bf16: precision == Precision::Bf16,
+        blocked: part.units.iter().any(|unit| unit.kernel.prefers_blocks()),
         weights,
         arena: Arena::default(),
         steps: Vec::new(),
+        node: part.nodes.start,
         module: String::new(),
         values: HashMap::new(),
         last,
         memory: Vec::new(),
     };
-    let refused = |node: usize| move |error: Error| Refusal { node, error };
-    let first = part.nodes.start;
-    for (slot, value) in part.inputs.iter().enumerate() {
-        compiler.input(*value, slot).map_err(refused(first))?;
-    }
-    for (index, unit) in part.units.iter().enumerate() {
-        compiler.unit(index, unit).map_err(refused(unit.node))?;
-    }
-    let slots = part.inputs.len()..;
-    for (slot, value) in slots.zip(&part.outputs) {
-        compiler.output(*value, slot).map_err(refused(first))?;
-    }
-    let outputs =
-        part.outputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
-    let inputs =
-        part.inputs.iter().map(|value| compiler.shape(*value)).collect::<Result<_>>().map_err(refused(first))?;
-    let plain = plain(graph, part);
-    compiler.finish(inputs, outputs, plain).map_err(refused(first))
+    compiler.part(part).map_err(|error| Refusal { node: compiler.node, error })
 }
 
 /// The nodes of `part` alone.
-fn plain(graph: &Graph, part: &Part) -> Graph {
-    let nodes: Vec<Node> = graph.nodes.get(part.nodes.clone()).unwrap_or_default().to_vec();
+fn plain_graph(graph: &Graph, part: &Part) -> Graph {
+    let nodes = graph.nodes.get(part.nodes.clone()).unwrap_or_default().to_vec();
     let mut constants = HashMap::new();
-    for value in nodes.iter().flat_map(Node::inputs) {
-        if let Some(constant) = graph.constants.get(&value) {
-            constants.insert(value, constant.shallow_clone());
+    for node in &nodes {
+        for value in node.inputs() {
+            if let Some(constant) = graph.constants.get(&value) {
+                constants.insert(value, constant.shallow_clone());
+            }
         }
     }
     let (inputs, outputs) = (part.inputs.clone(), part.outputs.clone());
@@ -121,87 +116,174 @@ fn plain(graph: &Graph, part: &Part) -> Graph {
 }
 
 impl Compiler<'_> {
-    pub(super) fn shape(&self, value: ValueId) -> Result<Vec<i64>> {
-        let shape = self.shapes.get(&value).map(|(shape, _)| shape.clone());
-        shape.ok_or_else(|| Error::unsupported("", format!("the shape of value {value} is not known")))
+    fn part(&mut self, part: &Part) -> Result<Region> {
+        for (slot, value) in part.inputs.iter().enumerate() {
+            let desc = desc::plain(&self.shape(*value)?, false)?;
+            self.store(*value, Stored { desc, place: Place::Slot(slot) });
+        }
+        for unit in &part.units {
+            self.node = unit.node;
+            if let Some(node) = self.graph.nodes.get(unit.first) {
+                node.module.clone_into(&mut self.module);
+            }
+            let stored = unit.kernel.lower(self, unit)?;
+            self.store(unit.output, stored);
+        }
+        self.node = part.nodes.start;
+        for (index, value) in part.outputs.iter().enumerate() {
+            let plain = desc::plain(&self.shape(*value)?, false)?;
+            let native = self.native(*value)?;
+            self.reorder(native, &plain, Place::Slot(part.inputs.len() + index))?;
+        }
+        self.finish(part)
+    }
+
+    pub(crate) fn shape(&self, value: ValueId) -> Result<Vec<i64>> {
+        match self.shapes.get(&value) {
+            Some((shape, _)) => Ok(shape.clone()),
+            None => Err(Error::unsupported("", format!("the shape of value {value} is not known"))),
+        }
     }
 
     /// The layout of activations that an operator is asked for: blocks of channels or what it likes.
-    pub(super) fn preferred(&self, shape: &[i64]) -> Result<Desc> {
-        if self.blocked && shape.len() > 2 { Desc::blocked(shape, self.bf16) } else { Desc::any(shape, self.bf16) }
+    pub(crate) fn preferred(&self, shape: &[i64]) -> Result<Desc> {
+        if self.blocked && shape.len() > 2 { desc::blocked(shape, self.bf16) } else { desc::any(shape, self.bf16) }
     }
 
     /// A layout in which the channels of an element lie side by side: in blocks, or all.
-    pub(super) fn interleaved(&self, shape: &[i64]) -> Result<Desc> {
-        if self.blocked { Desc::blocked(shape, self.bf16) } else { Desc::channels_last(shape, self.bf16) }
+    pub(crate) fn interleaved(&self, shape: &[i64]) -> Result<Desc> {
+        if self.blocked { desc::blocked(shape, self.bf16) } else { desc::channels_last(shape, self.bf16) }
     }
 
-    pub(super) fn store(&mut self, value: ValueId, desc: Desc, place: Place) {
-        self.values.entry(value).or_default().push(Stored { desc, place });
+    fn store(&mut self, value: ValueId, stored: Stored) {
+        self.values.entry(value).or_default().push(stored);
     }
 
-    fn input(&mut self, value: ValueId, slot: usize) -> Result<()> {
-        let desc = Desc::plain(&self.shape(value)?, false)?;
-        self.store(value, desc, Place::Slot(slot));
-        Ok(())
-    }
-
-    fn output(&mut self, value: ValueId, slot: usize) -> Result<()> {
-        let plain = Desc::plain(&self.shape(value)?, false)?;
-        let (desc, place) = self.native(value)?;
-        self.reorder((desc, place), plain, Place::Slot(slot))
-    }
-
-    /// The value as the operator gave it that makes it.
-    pub(super) fn native(&mut self, value: ValueId) -> Result<(Desc, Place)> {
-        if let Some(stored) = self.values.get(&value).and_then(|layouts| layouts.first()) {
-            return Ok((stored.desc.copy()?, stored.place));
+    /// The value in the layout that it was made in.
+    pub(crate) fn native(&mut self, value: ValueId) -> Result<Stored> {
+        if let Some(layouts) = self.values.get(&value)
+            && let Some(stored) = layouts.first()
+        {
+            return Ok(stored.clone());
         }
-        let constant = self.graph.constants.get(&value);
-        let constant = constant.ok_or_else(|| Error::unsupported("", format!("value {value} is not there yet")))?;
-        let desc = Desc::plain(&constant.size(), false)?;
-        let place = Place::Fixed(pointer(constant));
-        self.memory.push(constant.shallow_clone());
-        self.store(value, desc.copy()?, place);
-        Ok((desc, place))
+        let Some(constant) = self.graph.constants.get(&value) else {
+            return Err(Error::unsupported("", format!("value {value} is not there yet")));
+        };
+        let desc = desc::plain(&constant.size(), false)?;
+        let stored = Stored { desc, place: self.keep(constant.shallow_clone()) };
+        self.store(value, stored.clone());
+        Ok(stored)
     }
 
-    /// The value in the given layout, reordered where it is not there yet.
-    pub(super) fn layout(&mut self, value: ValueId, wanted: Desc) -> Result<(Desc, Place)> {
+    /// [`Self::native`] in the type of activations: inputs and constants have 32 bits.
+    pub(crate) fn typed(&mut self, value: ValueId) -> Result<Stored> {
         let native = self.native(value)?;
-        let layouts = self.values.get(&value).map(Vec::as_slice).unwrap_or_default();
-        if let Some(stored) = layouts.iter().find(|stored| stored.desc == wanted) {
-            return Ok((wanted, stored.place));
+        if self.bf16 && !matches!(native.place, Place::Buffer(_)) {
+            return self.layout(value, desc::plain(&self.shape(value)?, true)?);
         }
-        let place = self.buffer(&wanted);
-        self.reorder(native, wanted.copy()?, place)?;
-        self.store(value, wanted.copy()?, place);
-        Ok((wanted, place))
+        Ok(native)
     }
 
-    pub(super) fn buffer(&mut self, desc: &Desc) -> Place {
+    /// The value in this layout, into which it is reordered unless it exists.
+    pub(crate) fn layout(&mut self, value: ValueId, desc: Desc) -> Result<Stored> {
+        let native = self.native(value)?;
+        if let Some(layouts) = self.values.get(&value)
+            && let Some(stored) = layouts.iter().find(|stored| stored.desc == desc)
+        {
+            return Ok(Stored { desc, place: stored.place });
+        }
+        let stored = Stored { place: self.buffer(&desc), desc };
+        self.reorder(native, &stored.desc, stored.place)?;
+        self.store(value, stored.clone());
+        Ok(stored)
+    }
+
+    /// The constant `weight`, whose memory `user` describes, in the layout `wanted`.
+    pub(crate) fn prepacked(&mut self, weight: ValueId, user: &Desc, wanted: &Desc) -> Result<Place> {
+        let Some(plain) = self.graph.constants.get(&weight) else {
+            return Err(Error::unsupported("", "a weight is not constant"));
+        };
+        let packed = self.weights.packed(weight, plain, user, wanted)?;
+        Ok(self.keep(packed))
+    }
+
+    fn keep(&mut self, tensor: Tensor) -> Place {
+        self.memory.push(tensor);
+        Place::Memory(self.memory.len() - 1)
+    }
+
+    pub(crate) fn buffer(&mut self, desc: &Desc) -> Place {
         Place::Buffer(self.arena.add(desc.size(), self.steps.len()))
     }
 
-    pub(super) fn reorder(&mut self, (from, source): (Desc, Place), to: Desc, result: Place) -> Result<()> {
-        let op = Op::reorder([&from, &to])?;
-        self.step(REORDER, op, vec![(argument::SOURCE, from, source), (argument::RESULT, to, result)])
+    /// The other operands of what is done after a unit.
+    pub(crate) fn operands(&mut self, unit: &Unit) -> Result<Vec<Operand>> {
+        let mut operands = Vec::new();
+        let output = self.shape(unit.output)?;
+        for after in &unit.after {
+            let After::Binary(algorithm, value) = after else { continue };
+            let Stored { desc, place } = self.typed(*value)?;
+            let shape = self.shape(*value)?;
+            let dies = self.last.get(value) == Some(&unit.node) && !unit.kernel.inputs().contains(value);
+            let owned = matches!(place, Place::Buffer(_)) && !self.shares(*value, place);
+            let in_place = *algorithm == Algorithm::Add && shape == output && dies && owned;
+            let desc = if shape.len() == output.len() {
+                desc
+            } else {
+                desc::plain(&with_axes(&shape, output.len()), self.bf16)?
+            };
+            operands.push(Operand { algorithm: *algorithm, desc, place, in_place });
+        }
+        Ok(operands)
+    }
+
+    /// Whether another value has the same buffer: the one that a reshape made from it.
+    fn shares(&self, value: ValueId, place: Place) -> bool {
+        for (other, layouts) in &self.values {
+            if *other != value && layouts.iter().any(|stored| stored.place == place) {
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(crate) fn reorder(&mut self, from: Stored, to: &Desc, result: Place) -> Result<()> {
+        let op = bridge::reorder(&from.desc, to)?;
+        self.step(REORDER, op, vec![(Role::Source.into(), from.place), (Role::Result.into(), result)])
+    }
+
+    /// Adds an operator with one input; returns its result.
+    pub(crate) fn simple(&mut self, operator: &'static str, op: UniquePtr<Op>, source: Place) -> Result<Stored> {
+        self.result(operator, op, vec![(Role::Source.into(), source)])
+    }
+
+    /// Adds an operator whose result is put into a new buffer; returns it.
+    pub(crate) fn result(
+        &mut self,
+        operator: &'static str,
+        op: UniquePtr<Op>,
+        mut arguments: Vec<(Argument, Place)>,
+    ) -> Result<Stored> {
+        let desc = op.wants(Role::Result.into())?;
+        let place = self.buffer(&desc);
+        arguments.push((Role::Result.into(), place));
+        self.step(operator, op, arguments)?;
+        Ok(Stored { desc, place })
     }
 
     /// Adds a step, whose buffers live until it at least.
-    pub(super) fn step(
+    pub(crate) fn step(
         &mut self,
         operator: &'static str,
-        op: Op,
-        mut arguments: Vec<(i32, Desc, Place)>,
+        op: UniquePtr<Op>,
+        mut arguments: Vec<(Argument, Place)>,
     ) -> Result<()> {
-        let scratchpad = op.wants(Role::Scratchpad)?;
+        let scratchpad = op.wants(Role::Scratchpad.into())?;
         if scratchpad.size() > 0 {
-            let place = self.buffer(&scratchpad);
-            arguments.push((argument::SCRATCHPAD, scratchpad, place));
+            arguments.push((Role::Scratchpad.into(), self.buffer(&scratchpad)));
         }
         let step = self.steps.len();
-        for (_, _, place) in &arguments {
+        for (_, place) in &arguments {
             if let Place::Buffer(buffer) = place {
                 self.arena.keep(*buffer, step);
             }
@@ -210,31 +292,37 @@ impl Compiler<'_> {
         self.steps.push(Step { op, label, arguments });
         Ok(())
     }
+
     /// Arranges the memory and makes the plan.
-    fn finish(mut self, inputs: Vec<Vec<i64>>, outputs: Vec<Vec<i64>>, plain: Graph) -> Result<Region> {
+    fn finish(&mut self, part: &Part) -> Result<Region> {
+        let inputs = part.inputs.iter().map(|value| self.shape(*value)).collect::<Result<_>>()?;
+        let outputs = part.outputs.iter().map(|value| self.shape(*value)).collect::<Result<_>>()?;
+        let plain = plain_graph(self.graph, part);
         let broken = self.weights.broken(&plain);
         let arena = bytes(self.arena.arrange().max(1))?;
-        let base = pointer(&arena).cast::<u8>();
-        let mut plan = Plan::new()?;
-        let mut labels = Vec::new();
-        for Step { op, label, arguments } in self.steps {
+        let mut plan = new_plan()?;
+        let mut labels = Vec::with_capacity(self.steps.len());
+        for Step { op, label, arguments } in std::mem::take(&mut self.steps) {
             labels.push(label);
-            let arguments: Vec<(i32, &Desc, Address)> = arguments
-                .iter()
-                .map(|(argument, desc, place)| {
-                    let address = match place {
-                        Place::Buffer(buffer) => Address::Fixed(base.wrapping_add(self.arena.offset(*buffer)).cast()),
-                        Place::Slot(slot) => Address::Slot(*slot),
-                        Place::Fixed(pointer) => Address::Fixed(*pointer),
-                    };
-                    (*argument, desc, address)
-                })
-                .collect();
-            // SAFETY: buffers lie in the arena, each as large as its description and apart from those that live at the same
-            // time; other pointers are to constants and weights. The region keeps all of them.
-            unsafe { plan.add(op, &arguments)? };
+            plan.pin_mut().step(op)?;
+            for (argument, place) in arguments {
+                match place {
+                    Place::Buffer(buffer) => fix(&mut plan, argument, &arena, self.arena.offset(buffer))?,
+                    Place::Slot(slot) => plan.pin_mut().slot(argument, slot)?,
+                    Place::Memory(index) => match self.memory.get(index) {
+                        Some(memory) => fix(&mut plan, argument, memory, 0)?,
+                        None => return Err(Error::unsupported("", "a constant is missing")),
+                    },
+                }
+            }
         }
-        self.memory.push(arena);
-        Ok(Region { plan, inputs, outputs, labels, plain, broken, _memory: self.memory })
+        Ok(Region { plan, inputs, outputs, labels, plain, broken })
     }
+}
+
+/// The shape with ones in front, so that it has this many axes.
+pub(crate) fn with_axes(shape: &[i64], axes: usize) -> Vec<i64> {
+    let mut full = vec![1; axes.saturating_sub(shape.len())];
+    full.extend_from_slice(shape);
+    full
 }

@@ -3,33 +3,25 @@
 
 mod arena;
 mod compile;
-mod ffi;
-mod lower;
-mod program;
+mod desc;
+mod ops;
+mod partition;
 mod region;
 mod unit;
+mod weights;
 
 use std::collections::{HashMap, HashSet};
 
+use crate::bridge;
 use crate::error::Result;
-use crate::graph::{Arg, Graph, Node};
-use crate::options::Dtype;
+use crate::graph::{Arg, Graph, Node, Shapes};
+use crate::options::Precision;
 
-pub(crate) use ffi::Eltwise;
-pub(crate) use program::{Region, Weights};
-pub(crate) use unit::{Shapes, algorithm, eltwise, shape_of};
+pub(crate) use ops::elementwise::eltwise;
+pub(crate) use region::Region;
+pub(crate) use weights::Weights;
 
-/// `DNNL_ARG_*`.
-mod argument {
-    pub(super) const SOURCE: i32 = 1;
-    pub(super) const SOURCE_1: i32 = 2;
-    pub(super) const RESULT: i32 = 17;
-    pub(super) const WEIGHTS: i32 = 33;
-    pub(super) const BIAS: i32 = 41;
-    pub(super) const SCRATCHPAD: i32 = 80;
-    pub(super) const MULTIPLE_SOURCE: i32 = 1024;
-    pub(super) const POST_OP: i32 = 32768;
-}
+use ops::{OPERATORS, Operator};
 
 /// The operator that stands in a graph for a region.
 pub(crate) const REGION: &str = "mmcv::onednn";
@@ -37,25 +29,36 @@ pub(crate) const REGION: &str = "mmcv::onednn";
 /// The version of the oneDNN that can be used; the error says why there is none.
 ///
 /// # Errors
-/// Where this libtorch has none whose functions can be found.
+/// Returns an error if the functions of oneDNN cannot be found in this libtorch.
 pub fn onednn_version() -> Result<String> {
-    let version = ffi::version()?;
+    let version = bridge::onednn_version()?;
     Ok(format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100))
 }
 
-/// The graph with regions in place of the nodes that oneDNN runs, and the regions by the values that they give first.
+/// The graph with regions in place of the nodes that oneDNN runs, and the regions by the position of their nodes.
 pub(crate) fn regions(
     graph: &Graph,
     shapes: &Shapes,
-    dtype: Dtype,
+    precision: Precision,
     weights: &mut Weights,
-) -> Result<(Graph, HashMap<usize, Region>)> {
+) -> (Graph, HashMap<usize, Region>) {
+    regions_of(OPERATORS, graph, shapes, precision, weights)
+}
+
+/// [`regions`] with these operators.
+fn regions_of(
+    operators: &[Operator],
+    graph: &Graph,
+    shapes: &Shapes,
+    precision: Precision,
+    weights: &mut Weights,
+) -> (Graph, HashMap<usize, Region>) {
     let mut refused = HashSet::new();
     'again: loop {
-        let parts = region::parts(graph, shapes, &refused);
-        let mut compiled = Vec::new();
+        let parts = partition::parts(operators, graph, shapes, &refused);
+        let mut compiled = Vec::with_capacity(parts.len());
         for part in parts {
-            match compile::compile(graph, shapes, &part, dtype, weights) {
+            match compile::compile(graph, shapes, &part, precision, weights) {
                 Ok(region) => compiled.push((part, region)),
                 Err(refusal) => {
                     log::debug!("oneDNN: node {}: {}", refusal.node, refusal.error);
@@ -64,27 +67,22 @@ pub(crate) fn regions(
                 }
             }
         }
-        return Ok(replace(graph, compiled));
+        return replace(graph, compiled);
     }
 }
 
-fn replace(graph: &Graph, compiled: Vec<(region::Part, Region)>) -> (Graph, HashMap<usize, Region>) {
+fn replace(graph: &Graph, compiled: Vec<(partition::Part, Region)>) -> (Graph, HashMap<usize, Region>) {
     let mut replaced = graph.clone();
     replaced.nodes = Vec::new();
     let mut regions = HashMap::new();
     let mut next = 0;
     for (part, region) in compiled {
-        replaced.nodes.extend(graph.nodes.get(next..part.nodes.start).into_iter().flatten().cloned());
+        replaced.nodes.extend_from_slice(graph.nodes.get(next..part.nodes.start).unwrap_or_default());
         next = part.nodes.end;
         regions.insert(replaced.nodes.len(), region);
-        replaced.nodes.push(Node {
-            op: REGION.to_owned(),
-            overload: String::new(),
-            args: part.inputs.iter().map(|value| Arg::Value(*value)).collect(),
-            outputs: part.outputs.clone(),
-            module: String::new(),
-        });
+        let args = part.inputs.iter().map(|value| Arg::Value(*value)).collect();
+        replaced.nodes.push(Node::new(REGION, "", args, part.outputs));
     }
-    replaced.nodes.extend(graph.nodes.get(next..).into_iter().flatten().cloned());
+    replaced.nodes.extend_from_slice(graph.nodes.get(next..).unwrap_or_default());
     (replaced, regions)
 }

@@ -1,109 +1,109 @@
-//! Which nodes of a graph oneDNN runs together: as many in a row as it can, activations and additions as parts of others.
+//! [`Region`]: what oneDNN runs in one call.
 
-use std::collections::{HashMap, HashSet};
+use cxx::UniquePtr;
+use tch::{Device, Kind, Tensor};
 
-use super::unit::{self, After, Kernel, Shapes, Unit};
-use crate::graph::{Graph, ValueId};
+use crate::bridge::{Plan, is_moderate, references, storage};
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::interpreter::Interpreter;
 
-/// Nodes that follow each other.
+/// Nodes that oneDNN runs, prepared for inputs of fixed shapes.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) nodes: std::ops::Range<usize>,
-    pub(super) units: Vec<Unit>,
-    /// What the nodes read of what others give.
-    pub(super) inputs: Vec<ValueId>,
-    /// What others read of what the nodes give.
-    pub(super) outputs: Vec<ValueId>,
+pub(crate) struct Region {
+    pub(super) plan: UniquePtr<Plan>,
+    pub(super) inputs: Vec<Vec<i64>>,
+    pub(super) outputs: Vec<Vec<i64>>,
+    /// What each step is.
+    pub(super) labels: Vec<Label>,
+    /// The same as operators of libtorch.
+    pub(super) plain: Graph,
+    /// Whether there are weights that oneDNN treats otherwise than libtorch: infinite, or no numbers.
+    pub(super) broken: bool,
 }
 
-/// The parts of the graph for oneDNN, without the nodes in `refused`.
-pub(super) fn parts(graph: &Graph, shapes: &Shapes, refused: &HashSet<usize>) -> Vec<Part> {
-    let uses = graph.uses();
-    let mut parts = Vec::new();
-    let mut start = 0;
-    while start < graph.nodes.len() {
-        let mut kernels = Vec::new();
-        for (index, node) in graph.nodes.iter().enumerate().skip(start) {
-            let found = if refused.contains(&index) { None } else { unit::kernels(graph, node, shapes) };
-            let Some(found) = found else { break };
-            kernels.extend(found.into_iter().map(|(kernel, output)| (kernel, output, index)));
-        }
-        let end = kernels.last().map_or(start, |(.., index)| index + 1);
-        // Layouts are changed at the borders, which only heavy operators pay for.
-        let heavy = kernels.iter().any(|(kernel, ..)| matches!(kernel, Kernel::Convolution(_) | Kernel::Linear(..)));
-        if heavy {
-            parts.push(part(graph, start..end, kernels, &uses, shapes));
-        }
-        start = end.max(start + 1);
+/// What a step is, for people.
+#[derive(Debug, Clone)]
+pub(crate) struct Label {
+    pub(crate) operator: &'static str,
+    /// oneDNN's name of it.
+    pub(crate) kernel: String,
+    /// The module whose forward pass it is part of.
+    pub(crate) module: String,
+}
+
+/// A step with the milliseconds that it took.
+pub(crate) type Timed = (Label, f64);
+
+/// The operator of a step that changes a layout.
+pub(crate) const REORDER: &str = "reorder";
+
+impl Region {
+    /// The outputs for these inputs.
+    pub(crate) fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        self.run_timed(inputs, &mut [])
     }
-    parts
-}
 
-fn part(
-    graph: &Graph,
-    nodes: std::ops::Range<usize>,
-    kernels: Vec<(Kernel, ValueId, usize)>,
-    uses: &HashMap<ValueId, usize>,
-    shapes: &Shapes,
-) -> Part {
-    let units = merge(kernels, uses, shapes);
-    let given: HashSet<ValueId> = units.iter().map(|unit| unit.output).collect();
-    let mut inputs = Vec::new();
-    for value in units.iter().flat_map(Unit::inputs) {
-        if !given.contains(&value) && !graph.constants.contains_key(&value) && !inputs.contains(&value) {
-            inputs.push(value);
-        }
+    /// The outputs for these inputs, and what the steps are with the milliseconds that each took.
+    pub(crate) fn profile(&mut self, inputs: &[&Tensor]) -> Result<(Vec<Tensor>, Vec<Timed>)> {
+        let mut times = vec![0.0; self.labels.len()];
+        let outputs = self.run_timed(inputs, &mut times)?;
+        Ok((outputs, self.labels.iter().cloned().zip(times).collect()))
     }
-    let others = graph.nodes.iter().enumerate().filter(|(index, _)| !nodes.contains(index));
-    let read: HashSet<ValueId> =
-        others.flat_map(|(_, node)| node.inputs()).chain(graph.outputs.iter().copied()).collect();
-    let outputs = units.iter().map(|unit| unit.output).filter(|value| read.contains(value)).collect();
-    Part { nodes, units, inputs, outputs }
-}
 
-/// Lets convolutions and the like do what is done with their results alone; they then run where that stood.
-fn merge(kernels: Vec<(Kernel, ValueId, usize)>, uses: &HashMap<ValueId, usize>, shapes: &Shapes) -> Vec<Unit> {
-    let as_large = |one: ValueId, other: ValueId| shapes.get(&one).is_some() && shapes.get(&one) == shapes.get(&other);
-    let mut units: Vec<Unit> = Vec::new();
-    for (kernel, output, node) in kernels {
-        let absorbed = units.iter_mut().rev().find_map(|unit| {
-            // The smaller operand of a sum cannot take it.
-            let alone = unit.kernel.takes_more() && uses.get(&unit.output) == Some(&1) && as_large(unit.output, output);
-            let after = after(&kernel, unit.output).filter(|_| alone)?;
-            room_for(unit, &after).then_some((unit, after))
-        });
-        match absorbed {
-            Some((unit, after)) => {
-                unit.after.push(after);
-                unit.output = output;
-                unit.node = node;
+    /// `times` is empty, or has one entry for each step.
+    fn run_timed(&mut self, inputs: &[&Tensor], times: &mut [f64]) -> Result<Vec<Tensor>> {
+        self.check(inputs)?;
+        let mut contiguous = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            contiguous.push(input.f_contiguous()?);
+        }
+        // oneDNN's activations and pooling make numbers from what is none: ReLU returns 0 for NaN.
+        if self.broken || !contiguous.iter().all(is_moderate) {
+            return self.run_plain(&contiguous);
+        }
+        let mut outputs = Vec::with_capacity(self.outputs.len());
+        for shape in &self.outputs {
+            outputs.push(Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?);
+        }
+        self.plan.pin_mut().run(&references(contiguous.iter().chain(&outputs)), times)?;
+        Ok(outputs)
+    }
+
+    /// Returns an error unless the inputs are dense, on the CPU, of 32 bits, and of the shapes of the region.
+    fn check(&self, inputs: &[&Tensor]) -> Result<()> {
+        let mut fit = inputs.len() == self.inputs.len();
+        for (input, shape) in inputs.iter().zip(&self.inputs) {
+            fit = fit
+                && input.kind() == Kind::Float
+                && input.device() == Device::Cpu
+                && input.size() == *shape
+                && storage(input) != 0;
+        }
+        if fit {
+            return Ok(());
+        }
+        let found: Vec<_> = inputs.iter().map(|input| (input.kind(), input.device(), input.size())).collect();
+        Err(Error::input(format!("dense tensors of 32 bits on the CPU, {:?}", self.inputs), format!("{found:?}")))
+    }
+
+    /// The outputs of libtorch's operators.
+    fn run_plain(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut outputs = Interpreter::new(&self.plain)?.run(&inputs.iter().collect::<Vec<_>>())?;
+        for output in &mut outputs {
+            *output = output.f_contiguous()?;
+        }
+        Ok(outputs)
+    }
+
+    /// The numbers of primitives and of reorders among them.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let mut reorders = 0;
+        for label in &self.labels {
+            if label.operator == REORDER {
+                reorders += 1;
             }
-            None => units.push(Unit { kernel, after: Vec::new(), output, first: node, node }),
         }
-    }
-    units.sort_by_key(|unit| unit.node);
-    units
-}
-
-/// What `kernel` does with `value`, where that can be part of the operator that gives it.
-fn after(kernel: &Kernel, value: ValueId) -> Option<After> {
-    match kernel {
-        Kernel::Eltwise(input, eltwise) if *input == value => Some(After::Eltwise(*eltwise)),
-        Kernel::Binary(algorithm, left, right) if *left == value && *right != value => {
-            Some(After::Binary(*algorithm, *right))
-        }
-        Kernel::Binary(algorithm, left, right) if *right == value && *left != value => {
-            Some(After::Binary(*algorithm, *left))
-        }
-        _ => None,
-    }
-}
-
-/// At most one other operand and two operations on each element: what all kernels can do.
-fn room_for(unit: &Unit, after: &After) -> bool {
-    let binaries = unit.after.iter().filter(|after| matches!(after, After::Binary(..))).count();
-    match after {
-        After::Binary(..) => binaries == 0 && !matches!(unit.kernel, Kernel::Binary(..) | Kernel::Linear(..)),
-        After::Eltwise(_) => unit.after.len() - binaries < 2,
+        (self.labels.len(), reorders)
     }
 }

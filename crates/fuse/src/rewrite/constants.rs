@@ -1,19 +1,22 @@
-//! What depends on parameters alone is computed once: standardised weights, spectral norms, masks.
+//! What depends on parameters alone is computed once: standardized weights, spectral norms, masks.
 
+use tch::Tensor;
+
+use super::{Outcome, Pass};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::interpreter::evaluate;
 
-pub(crate) fn fold(graph: &mut Graph) -> Result<()> {
-    let nodes = std::mem::take(&mut graph.nodes);
-    for node in nodes {
-        let constant = node.inputs().all(|value| graph.constants.contains_key(&value));
-        if constant && !node.changes() {
+pub(crate) const PASS: Pass = Pass { name: "constants", run: fold };
+
+fn fold(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+    for node in std::mem::take(&mut graph.nodes) {
+        if !node.changes() && node.inputs().all(|value| graph.is_constant(value)) {
             let results = evaluate(graph, &node)?;
             graph.constants.extend(node.outputs.iter().copied().zip(results));
         } else {
             graph.nodes.push(node);
         }
     }
-    Ok(())
+    Ok(Outcome::Continue)
 }

@@ -1,26 +1,40 @@
-//! Operators that give what they take are removed.
+//! Operators that return their input are removed.
 
+use tch::Tensor;
+
+use super::{Outcome, Pass};
+use crate::error::Result;
 use crate::graph::{Graph, Node, ValueId};
 
-/// Removes dropout, which in evaluation mode gives the very tensor that it takes.
-pub(crate) fn remove_dropout(graph: &mut Graph) {
-    remove_where(graph, |node| {
-        matches!(node.name(), "dropout" | "feature_dropout" | "alpha_dropout") && node.bool(2) == Some(false)
-    });
-}
+/// Removes dropout, which in evaluation mode returns the very tensor that it takes.
+pub(crate) const DROPOUT: Pass = Pass { name: "dropout", run: remove_dropout };
 
 /// Removes what only makes another handle.
-pub(crate) fn remove(graph: &mut Graph) {
-    remove_where(graph, |node| matches!(node.name(), "detach" | "alias"));
+pub(crate) const HANDLES: Pass = Pass { name: "handles", run: remove_handles };
+
+fn remove_dropout(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+    remove(graph, is_idle_dropout);
+    Ok(Outcome::Continue)
 }
 
-fn remove_where(graph: &mut Graph, gives_its_input: impl Fn(&Node) -> bool) {
+fn is_idle_dropout(node: &Node) -> bool {
+    matches!(node.name(), "dropout" | "feature_dropout" | "alpha_dropout") && node.bool(2) == Some(false)
+}
+
+fn remove_handles(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+    remove(graph, |node| matches!(node.name(), "detach" | "alias"));
+    Ok(Outcome::Continue)
+}
+
+fn remove(graph: &mut Graph, returns_its_input: fn(&Node) -> bool) {
     let mut replaced: Vec<(ValueId, ValueId)> = Vec::new();
     for mut node in std::mem::take(&mut graph.nodes) {
         for (from, to) in &replaced {
-            node.args.iter_mut().for_each(|arg| arg.replace(*from, *to));
+            for arg in &mut node.args {
+                arg.replace(*from, *to);
+            }
         }
-        match (gives_its_input(&node), node.value(0), node.output()) {
+        match (returns_its_input(&node), node.value(0), node.output()) {
             (true, Some(input), Some(output)) => replaced.push((output, input)),
             _ => graph.nodes.push(node),
         }

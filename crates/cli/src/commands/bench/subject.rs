@@ -188,9 +188,9 @@ fn initialized(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
 
 fn fuse_options(dtype: Dtype) -> FuseOptions {
     let mut options = FuseOptions::default();
-    options.dtype = match dtype {
-        Dtype::F32 => mmcv_fuse::Dtype::F32,
-        Dtype::Bf16 => mmcv_fuse::Dtype::Bf16,
+    options.precision = match dtype {
+        Dtype::F32 => mmcv_fuse::Precision::F32,
+        Dtype::Bf16 => mmcv_fuse::Precision::Bf16,
     };
     options
 }

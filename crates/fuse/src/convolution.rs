@@ -1,4 +1,4 @@
-//! What the nodes of a graph mean, where a rewrite has to know it.
+//! [`Convolution`]: the nodes of a graph that are convolutions.
 
 use crate::graph::{Arg, Node, ValueId};
 
@@ -17,8 +17,8 @@ pub(crate) struct Convolution {
 }
 
 impl Convolution {
-    /// The convolution that the node is.
-    pub(crate) fn of(node: &Node) -> Option<Self> {
+    /// The node as a convolution, if it is one.
+    pub(crate) fn from_node(node: &Node) -> Option<Self> {
         if !matches!(node.name(), "_convolution" | "convolution") {
             return None;
         }
@@ -42,5 +42,10 @@ impl Convolution {
                 *arg = Arg::Value(value);
             }
         }
+    }
+
+    /// The lists with an entry for each spatial axis.
+    pub(crate) fn window_lists(&mut self) -> [&mut Vec<i64>; 4] {
+        [&mut self.stride, &mut self.padding, &mut self.dilation, &mut self.output_padding]
     }
 }

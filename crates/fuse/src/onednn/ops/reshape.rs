@@ -1,0 +1,52 @@
+//! Other shapes of the same elements, for which nothing runs.
+
+use super::{Candidate, Kernel, Kernels, Operator};
+use crate::error::Result;
+use crate::graph::ValueId;
+use crate::onednn::compile::{Compiler, Stored};
+use crate::onednn::desc;
+use crate::onednn::unit::Unit;
+
+pub(crate) const OPERATOR: Operator = Operator { name: "reshape", recognize };
+
+/// The same elements in the same order under another shape.
+#[derive(Debug)]
+pub(crate) struct Reshape {
+    pub(crate) input: ValueId,
+}
+
+/// The same elements under the same shape.
+#[derive(Debug)]
+struct Same {
+    input: ValueId,
+}
+
+fn recognize(candidate: &Candidate<'_>) -> Option<Kernels> {
+    let input = candidate.node.value(0)?;
+    match candidate.node.name() {
+        "flatten" | "view" | "reshape" | "squeeze" | "unsqueeze" => candidate.one(Reshape { input }),
+        "contiguous" => candidate.one(Same { input }),
+        _ => None,
+    }
+}
+
+impl Kernel for Reshape {
+    fn inputs(&self) -> Vec<ValueId> {
+        vec![self.input]
+    }
+
+    fn lower(&self, compiler: &mut Compiler<'_>, unit: &Unit) -> Result<Stored> {
+        let source = compiler.layout(self.input, desc::plain(&compiler.shape(self.input)?, compiler.bf16)?)?;
+        Ok(Stored { desc: desc::plain(&compiler.shape(unit.output)?, compiler.bf16)?, place: source.place })
+    }
+}
+
+impl Kernel for Same {
+    fn inputs(&self) -> Vec<ValueId> {
+        vec![self.input]
+    }
+
+    fn lower(&self, compiler: &mut Compiler<'_>, _: &Unit) -> Result<Stored> {
+        compiler.native(self.input)
+    }
+}

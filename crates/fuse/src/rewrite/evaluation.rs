@@ -1,0 +1,30 @@
+//! Refuses what only training does: dropout, updates of running statistics, random numbers.
+
+use tch::Tensor;
+
+use super::{Outcome, Pass};
+use crate::bridge::is_random;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node};
+
+pub(crate) const PASS: Pass = Pass { name: "evaluation", run: check };
+
+fn check(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+    for node in &graph.nodes {
+        if trains(node) {
+            return Err(Error::unsupported(&node.module, "it is in training mode; call train(false) before"));
+        }
+        if !node.name().contains("dropout") && is_random(&node.op, &node.overload) {
+            return Err(Error::unsupported(&node.module, format!("it draws random numbers ({})", node.op)));
+        }
+    }
+    Ok(Outcome::Continue)
+}
+
+fn trains(node: &Node) -> bool {
+    match node.name() {
+        "batch_norm" => node.value(3).is_some() && node.bool(5) == Some(true),
+        "dropout" | "feature_dropout" | "alpha_dropout" => node.bool(2) == Some(true),
+        _ => false,
+    }
+}
