@@ -19,22 +19,22 @@ use crate::training_part::TrainingPart;
 pub struct ImageClassifierConfig {
     /// The backbone.
     pub backbone: Dict,
-    /// What reduces the backbone's stages to one vector per image, or a list of such steps; null for none.
+    /// The layer that reduces the backbone's stages to one vector per image, or a list of layers; null for none.
     #[config(default = Config::Null)]
     pub neck: Config,
-    /// What turns the vector into a score for each class; null to give the features.
+    /// The layer that turns the vector into a score for each class; null to output the features.
     #[config(default = None)]
     pub head: Option<Dict>,
-    /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`.
+    /// The checkpoint that `init_weights` loads instead of applying the rules of `init_cfg`.
     #[config(default = None)]
     pub pretrained: Option<String>,
-    /// Accepted for the reference's configs; it concerns training alone.
+    /// Accepted for the reference's configs; it affects training only.
     #[config(default = Config::Null)]
     pub train_cfg: Config,
-    /// Accepted for the reference's configs; pictures are prepared by [`Preprocess`](crate::Preprocess).
+    /// Accepted for the reference's configs; [`Preprocess`](crate::Preprocess) prepares images.
     #[config(default = Config::Null)]
     pub data_preprocessor: Config,
-    /// Rules of initialisation.
+    /// Rules of initialization.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }
@@ -42,6 +42,20 @@ pub struct ImageClassifierConfig {
 /// A backbone, a neck and a head.
 ///
 /// Shapes: input `[N, 3, H, W]`, output `[N, num_classes]`: scores before softmax. State: `backbone.*`, `head.*`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::{GlobalAveragePoolingConfig, ImageClassifierConfig, LinearClsHeadConfig, MobileNetV2Config};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let classifier = ImageClassifierConfig::new(MobileNetV2Config::new().with_widen_factor(0.25))
+///     .with_neck(GlobalAveragePoolingConfig::new())
+///     .with_head(LinearClsHeadConfig::new(10, 1280))
+///     .build()?;
+/// let scores = classifier.forward(&Tensor::zeros([2, 3, 64, 64], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(scores.size(), [2, 10]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ImageClassifier {
     data_preprocessor: Option<TrainingPart>,
@@ -52,22 +66,29 @@ pub struct ImageClassifier {
 }
 
 impl ImageClassifier {
-    /// Builds the parts; `builder`'s path is where the config stands.
+    /// Builds the parts.
     ///
     /// # Errors
-    /// Where a part cannot be built.
+    /// Returns an error if a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &ImageClassifierConfig) -> Result<Self> {
-        let built = |key: &str, cfg: &Config| builder.at(|path| path.key(key)).model(cfg);
-        let part = |key: &str, cfg: &Dict| built(key, &Config::Dict(cfg.clone()));
+        let backbone = builder.key("backbone").model(&Config::Dict(config.backbone.clone()))?;
+        let mut neck = None;
+        if !config.neck.is_null() {
+            neck = Some(builder.key("neck").model(&config.neck)?);
+        }
+        let mut head = None;
+        if let Some(cfg) = &config.head {
+            head = Some(builder.key("head").model(&Config::Dict(cfg.clone()))?);
+        }
         let rules = match &config.pretrained {
             Some(checkpoint) => config! { type: "Pretrained", checkpoint: checkpoint.as_str() },
             None => config.init_cfg.clone(),
         };
         Ok(Self {
             data_preprocessor: TrainingPart::data_preprocessor(&config.data_preprocessor),
-            backbone: part("backbone", &config.backbone)?,
-            neck: if config.neck.is_null() { None } else { Some(built("neck", &config.neck)?) },
-            head: config.head.as_ref().map(|cfg| part("head", cfg)).transpose()?,
+            backbone,
+            neck,
+            head,
             init_cfg: InitCfg::decode(&rules, &builder.path.key("init_cfg"))?,
         })
     }
@@ -94,7 +115,10 @@ impl Module for ImageClassifier {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = self.call(&[input], &Dict::new())?;
-        output.into_vec().pop().ok_or_else(|| Error::unsupported("the backbone gives no stage: set its out_indices"))
+        match output.into_vec().pop() {
+            Some(last) => Ok(last),
+            None => Err(Error::unsupported("the backbone returns no stage: set its out_indices")),
+        }
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
@@ -105,7 +129,10 @@ impl Module for ImageClassifier {
                 let tensors = output.into_vec();
                 let references: Vec<&Tensor> = tensors.iter().collect();
                 output = call_child(name, &**part, &references, &Dict::new())?;
-                if let (true, "neck", Output::Tensor(single)) = (several, name, &output) {
+                if several
+                    && name == "neck"
+                    && let Output::Tensor(single) = &output
+                {
                     output = Output::Tensors(vec![single.shallow_clone()]);
                 }
             }
@@ -126,12 +153,17 @@ impl Module for ImageClassifier {
         }
     }
 
-    /// Those of the backbone, whose classifier is the head here; and a backbone alone.
+    /// The mappings of the backbone, whose classifier is the head here, and that of a file with the backbone only.
     fn key_dialects(&self) -> Vec<KeyDialect> {
-        let linear = self.head.as_ref().is_some_and(|head| (&**head as &dyn Any).is::<LinearClsHead>());
-        let head = linear.then_some("head.fc.");
-        let dialects = std::iter::once(KeyDialect::new("backbone")).chain(self.backbone.key_dialects());
-        dialects.map(|dialect| dialect.of_classifier("backbone.", head)).collect()
+        let head = match &self.head {
+            Some(head) if (&**head as &dyn Any).is::<LinearClsHead>() => Some("head.fc."),
+            _ => None,
+        };
+        let mut mappings = vec![KeyDialect::new("backbone").of_classifier("backbone.", head)];
+        for mapping in self.backbone.key_dialects() {
+            mappings.push(mapping.of_classifier("backbone.", head));
+        }
+        mappings
     }
 }
 
@@ -144,19 +176,30 @@ pub struct GlobalAveragePoolingConfig {
     pub dim: i64,
 }
 
-/// The mean over all pixels, for one or several stages.
+/// The mean over all pixels, of one or several stages.
 ///
 /// Shapes: input `[N, C, *]`, output `[N, C]`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::GlobalAveragePoolingConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let pooling = GlobalAveragePoolingConfig::new().build()?;
+/// let output = pooling.forward(&Tensor::zeros([2, 16, 7, 7], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [2, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GlobalAveragePooling {
     gap: AdaptiveAvgPool,
 }
 
 impl GlobalAveragePooling {
-    /// A pooling over `dim` dimensions.
+    /// Creates a pooling over `dim` dimensions.
     ///
     /// # Errors
-    /// Where `dim` is not 1, 2 or 3.
+    /// Returns an error if `dim` is not 1, 2 or 3.
     pub fn new(config: &GlobalAveragePoolingConfig) -> Result<Self> {
         let gap = match config.dim {
             1 => AdaptiveAvgPool::new(1, Size::All(1))?,
@@ -208,7 +251,7 @@ impl Module for GlobalAveragePooling {
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "ClsHead", layer = ClsHead)]
 pub struct ClsHeadConfig {
-    /// Accepted for the reference's configs; the forward pass gives scores.
+    /// Accepted for the reference's configs; the forward pass returns scores.
     #[config(default = config! { type: "CrossEntropyLoss", loss_weight: 1.0 })]
     pub loss: Config,
     /// Accepted for the reference's configs.
@@ -217,14 +260,25 @@ pub struct ClsHeadConfig {
     /// Accepted for the reference's configs.
     #[config(default = false)]
     pub cal_acc: bool,
-    /// Rules of initialisation.
+    /// Rules of initialization.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }
 
-/// The last of what it is given: for backbones that give scores themselves, such as `VGG` with `num_classes`.
+/// Returns its last input: for backbones that output scores, such as `VGG` with `num_classes`.
 ///
-/// Shapes: any input, and the output as the last input.
+/// Shapes: any inputs, output the same as the last input.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::ClsHeadConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let head = ClsHeadConfig::new().build()?;
+/// let scores = head.forward(&Tensor::zeros([2, 10], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(scores.size(), [2, 10]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ClsHead {
     loss_module: Option<TrainingPart>,
@@ -232,10 +286,10 @@ pub struct ClsHead {
 }
 
 impl ClsHead {
-    /// A head without weights.
+    /// Creates a head without weights.
     ///
     /// # Errors
-    /// Where a rule of `init_cfg` or the loss is wrong.
+    /// Returns an error if a rule of `init_cfg` or the loss is invalid.
     pub fn new(config: &ClsHeadConfig) -> Result<Self> {
         Ok(Self {
             loss_module: TrainingPart::loss(&config.loss)?,
@@ -264,7 +318,7 @@ impl Module for ClsHead {
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
-        last_input(inputs).and_then(|last| self.forward(last)).map(Output::Tensor)
+        self.forward(last_input(inputs)?).map(Output::Tensor)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -275,9 +329,12 @@ impl Module for ClsHead {
     }
 }
 
-/// The last of the stages that a head is given.
+/// The last of the stages that are passed to a head.
 fn last_input<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor> {
-    inputs.last().copied().ok_or_else(|| Error::input("at least one input", "none"))
+    match inputs.last() {
+        Some(last) => Ok(last),
+        None => Err(Error::input("at least one input", "none")),
+    }
 }
 
 /// Arguments of `LinearClsHead`.
@@ -286,12 +343,12 @@ fn last_input<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor> {
 pub struct LinearClsHeadConfig {
     /// Number of classes.
     pub num_classes: i64,
-    /// Size of the vector that the neck gives.
+    /// Length of the vector that the neck outputs.
     pub in_channels: i64,
-    /// Rules of initialisation.
+    /// Rules of initialization.
     #[config(default = config! { type: "Normal", layer: "Linear", std: 0.01 })]
     pub init_cfg: Config,
-    /// Accepted for the reference's configs; the forward pass gives scores.
+    /// Accepted for the reference's configs; the forward pass returns scores.
     #[config(default = config! { type: "CrossEntropyLoss", loss_weight: 1.0 })]
     pub loss: Config,
     /// Accepted for the reference's configs.
@@ -308,9 +365,9 @@ pub struct LinearClsHeadConfig {
 pub struct MultiLabelLinearClsHeadConfig {
     /// Number of classes.
     pub num_classes: i64,
-    /// Size of the vector that the neck gives.
+    /// Length of the vector that the neck outputs.
     pub in_channels: i64,
-    /// Accepted for the reference's configs; the forward pass gives scores.
+    /// Accepted for the reference's configs; the forward pass returns scores.
     #[config(default = config! { type: "CrossEntropyLoss", use_sigmoid: true })]
     pub loss: Config,
     /// Accepted for the reference's configs: the score from which a class is predicted.
@@ -319,15 +376,26 @@ pub struct MultiLabelLinearClsHeadConfig {
     /// Accepted for the reference's configs: the number of classes that are predicted.
     #[config(default = None)]
     pub topk: Option<i64>,
-    /// Rules of initialisation.
+    /// Rules of initialization.
     #[config(default = config! { type: "Normal", layer: "Linear", std: 0.01 })]
     pub init_cfg: Config,
 }
 
-/// A linear layer on the last of the vectors that it is given: `LinearClsHead`, and `MultiLabelLinearClsHead`, which
-/// differs in training alone.
+/// A linear layer applied to its last input: `LinearClsHead`, and `MultiLabelLinearClsHead`, which differs in training
+/// only.
 ///
 /// Shapes: input `[N, in_channels]`, output `[N, num_classes]`. State: `fc.weight`, `fc.bias`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::LinearClsHeadConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let head = LinearClsHeadConfig::new(10, 64).build()?;
+/// let scores = head.forward(&Tensor::zeros([2, 64], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(scores.size(), [2, 10]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LinearClsHead {
     class: &'static [&'static str],
@@ -337,19 +405,20 @@ pub struct LinearClsHead {
 }
 
 impl LinearClsHead {
-    /// A head with PyTorch's initial values.
+    /// Creates a head with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where the number of classes is not positive, `in_channels` is negative, or a rule of `init_cfg` or the loss is wrong.
+    /// Returns an error if `num_classes` is not positive, `in_channels` is negative, or a rule of `init_cfg` or the loss
+    /// is invalid.
     pub fn new(config: &LinearClsHeadConfig) -> Result<Self> {
         let LinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
         Self::of_class(&["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
     }
 
-    /// The head of a classifier whose images may have several classes.
+    /// Creates the head of a classifier whose images may have several classes.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// Returns an error if [`Self::new`] does.
     pub fn new_multi_label(config: &MultiLabelLinearClsHeadConfig) -> Result<Self> {
         let MultiLabelLinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
         let class = &["MultiLabelLinearClsHead", "MultiLabelClsHead"];
@@ -412,7 +481,7 @@ impl Module for LinearClsHead {
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
-        last_input(inputs).and_then(|last| self.forward(last)).map(Output::Tensor)
+        self.forward(last_input(inputs)?).map(Output::Tensor)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
