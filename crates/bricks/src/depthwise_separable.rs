@@ -17,13 +17,13 @@ pub struct DepthwiseSeparableConvModuleConfig {
     pub out_channels: i64,
     /// Size of the depthwise kernel in pixels.
     pub kernel_size: Size,
-    /// Step of the depthwise kernel in pixels.
+    /// Stride of the depthwise convolution in pixels.
     #[config(default = Size::All(1))]
     pub stride: Size,
     /// Padding of the depthwise convolution, as in `ConvModule`.
     #[config(default = Padding::Size(Size::All(0)))]
     pub padding: Padding,
-    /// Distance of the depthwise kernel's elements in pixels.
+    /// Spacing between the elements of the depthwise kernel in pixels.
     #[config(default = Size::All(1))]
     pub dilation: Size,
     /// The normalization of both convolutions; null for none.

@@ -28,10 +28,10 @@ pub struct GeneralizedAttentionConfig {
     /// Factor applied to the distances.
     #[config(default = 1.0)]
     pub position_magnitude: f64,
-    /// Step in pixels of the keys and values.
+    /// Stride in pixels of the keys and values.
     #[config(default = 2)]
     pub kv_stride: i64,
-    /// Step in pixels of the queries.
+    /// Stride in pixels of the queries.
     #[config(default = 1)]
     pub q_stride: i64,
     /// Four digits, 1 for each term to use: query and key, query and position, key, position.
@@ -39,7 +39,7 @@ pub struct GeneralizedAttentionConfig {
     pub attention_type: AttentionType,
 }
 
-/// Which of the four terms of the attention are used: query and key, query and position, key alone, position alone.
+/// The terms of the attention in use: query and key, query and position, key alone, position alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttentionType(pub [bool; 4]);
 
@@ -122,7 +122,7 @@ impl GeneralizedAttention {
         let bound = 1.0 / ((head_channels * 2) as f64).sqrt();
         let fc = LinearConfig { bias: false, ..LinearConfig::new(embedding_dim / 2, channels) };
         let embeds_position = query_position || position;
-        // The order is that of the reference, which draws the initial values.
+        // In the reference's order, on which the initial values depend.
         let query_conv =
             if query_key || query_position { Some(pointwise(in_channels, channels, false)?) } else { None };
         let key_conv = if query_key || key { Some(pointwise(in_channels, channels, false)?) } else { None };

@@ -19,7 +19,7 @@ pub struct NonLocalConfig {
     /// Whether keys and values are max-pooled in windows of 2 pixels.
     #[config(default = false)]
     pub sub_sample: bool,
-    /// The type of the convolutions; `default` for `Conv1d`, `Conv2d` or `Conv3d`, as the block has dimensions.
+    /// The type of the convolutions; `default` for the one with the dimensions of the block.
     #[config(default = "default".into())]
     pub conv_cfg: Config,
     /// Ratio of `in_channels` to the channels of the inner convolutions.
@@ -31,18 +31,18 @@ pub struct NonLocalConfig {
     /// The normalization of the last convolution; null for none.
     #[config(default = None)]
     pub norm_cfg: Option<Dict>,
-    /// How two pixels are compared.
+    /// The measure of similarity between two pixels.
     #[config(default = NonLocalMode::EmbeddedGaussian)]
     pub mode: NonLocalMode,
     /// Standard deviation of the initial weights.
     #[config(default = 0.01)]
     pub std: f64,
-    /// Whether the last layer is 0 at first, so that the block changes nothing.
+    /// Whether the last layer is initialized to 0, so that the block changes nothing at first.
     #[config(default = true)]
     pub zeros_init: bool,
 }
 
-/// How two pixels are compared.
+/// The measure of similarity between two pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum NonLocalMode {
     /// Softmax of the product of the pixels.
@@ -178,7 +178,7 @@ impl NonLocal {
     }
 }
 
-/// The type `NonLocal1d`.
+/// The type `NonLocal1d`: a [`NonLocal`] over 1 dimension.
 #[derive(Debug)]
 pub enum NonLocal1d {}
 
@@ -196,7 +196,7 @@ impl Layer for NonLocal1d {
     }
 }
 
-/// The type `NonLocal2d`.
+/// The type `NonLocal2d`: a [`NonLocal`] over 2 dimensions.
 #[derive(Debug)]
 pub enum NonLocal2d {}
 
@@ -214,7 +214,7 @@ impl Layer for NonLocal2d {
     }
 }
 
-/// The type `NonLocal3d`.
+/// The type `NonLocal3d`: a [`NonLocal`] over 3 dimensions.
 #[derive(Debug)]
 pub enum NonLocal3d {}
 

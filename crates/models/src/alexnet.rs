@@ -30,7 +30,7 @@ const HIDDEN: i64 = 4096;
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "AlexNet", layer = AlexNet)]
 pub struct AlexNetConfig {
-    /// Number of classes; -1 for a network without a classifier.
+    /// Number of classes; the network has no classifier if this is not positive.
     #[config(default = -1)]
     pub num_classes: i64,
 }

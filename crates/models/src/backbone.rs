@@ -54,7 +54,7 @@ pub(crate) fn check_frozen_stages(frozen_stages: i64, most: i64) -> Result<()> {
 pub(crate) fn rules(init_cfg: &Config, default: &Config, pretrained: Option<&str>) -> Result<Config> {
     let Some(checkpoint) = pretrained else { return Ok(init_cfg.clone()) };
     if !init_cfg.is_null() && init_cfg != default {
-        let reason = "cannot be given with an init_cfg: expected one of both";
+        let reason = "cannot be combined with an init_cfg: expected one of the two";
         return Err(Error::conflict("pretrained", format!("{checkpoint:?}"), reason));
     }
     Ok(config! { type: "Pretrained", checkpoint: checkpoint })

@@ -3,7 +3,9 @@
 mod alexnet;
 mod backbone;
 mod classifier;
+mod gap;
 mod gem;
+mod heads;
 mod hrnet;
 mod mobilenet_v2;
 mod preprocess;
@@ -23,22 +25,23 @@ use once_cell::sync::Lazy;
 
 pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::Backbone;
-pub use classifier::{
-    ClsHead, ClsHeadConfig, GlobalAveragePooling, GlobalAveragePoolingConfig, ImageClassifier, ImageClassifierConfig,
-    LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHead, MultiLabelLinearClsHeadConfig,
-};
+pub use classifier::{ImageClassifier, ImageClassifierConfig};
+pub use gap::{GlobalAveragePooling, GlobalAveragePoolingConfig};
 pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
+pub use heads::{
+    ClsHead, ClsHeadConfig, LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHead, MultiLabelLinearClsHeadConfig,
+};
 pub use hrnet::{HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use preprocess::{ChannelOrder, ExifOrientation, Preprocess};
 pub use recipe::{CheckpointConfig, ClassNames, Recipe, ReviseKeysConfig};
-pub use regnet::{RegNet, RegNetArch, RegNetConfig, RegNetParams, regnet};
-pub use res2net::{Res2Net, Res2NetConfig, res2net};
+pub use regnet::{RegNet, RegNetArch, RegNetConfig, RegNetParams};
+pub use res2net::{Res2Net, Res2NetConfig};
 pub use resnet::{
     PluginConfig, PluginPosition, ResNet, ResNetConfig, ResNetOptions, ResNetStyle, ResNetV1c, ResNetV1cConfig,
     ResNetV1d, ResNetV1dConfig,
 };
-pub use resnext::{ResNeXt, ResNeXtConfig, resnext};
+pub use resnext::{ResNeXt, ResNeXtConfig};
 pub use vgg::{VGG, VGGConfig};
 pub use zoo::{Pretrained, PublishedFigures, ZooEntry, ZooError, from_zoo, zoo_entries, zoo_entry};
 

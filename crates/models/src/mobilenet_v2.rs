@@ -49,7 +49,7 @@ pub struct MobileNetV2Config {
     /// same.
     #[config(default = false)]
     pub with_cp: bool,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },

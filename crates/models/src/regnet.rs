@@ -176,36 +176,56 @@ impl RegNetParams {
     }
 }
 
-/// Builds `RegNet`.
+/// The type `RegNet`: a [`ResNet`] whose widths grow linearly.
 ///
-/// # Errors
-/// Returns an error if the parameters are out of range or lead to more than 4 stages, or [`ResNet::new`] would return
-/// one for the options.
-pub fn regnet(builder: &Builder<'_>, config: &RegNetConfig) -> Result<ResNet> {
-    let RegNetConfig { arch, options } = config;
-    let path = KeyPath::root().key("arch");
-    let stages = arch.parameters()?.stages().map_err(|error| error.below(&path))?;
-    if stages.len() > MOST_STAGES {
-        let widths: Vec<i64> = stages.iter().map(|stage| stage.width).collect();
-        let reason = format!("expected parameters that lead to at most {MOST_STAGES} stages");
-        return Err(ConfigError::invalid(&path, format!("stages of widths {widths:?}"), reason).into());
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::{RegNetArch, RegNetConfig};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = RegNetConfig::new(RegNetArch::Named("regnetx_400mf")).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 384, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
+#[derive(Debug)]
+pub enum RegNet {}
+
+impl Layer for RegNet {
+    const NAME: &'static str = "RegNet";
+    type Config = RegNetConfig;
+    type Module = ResNet;
+
+    fn build(config: &RegNetConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        let RegNetConfig { arch, options } = config;
+        let path = KeyPath::root().key("arch");
+        let stages = arch.parameters()?.stages().map_err(|error| error.below(&path))?;
+        if stages.len() > MOST_STAGES {
+            let widths: Vec<i64> = stages.iter().map(|stage| stage.width).collect();
+            let reason = format!("expected parameters that lead to at most {MOST_STAGES} stages");
+            return Err(ConfigError::invalid(&path, format!("stages of widths {widths:?}"), reason).into());
+        }
+        if options.deep_stem {
+            return Err(Error::argument("deep_stem", "true", "RegNet has no deep stem: expected false"));
+        }
+        let blocks: Vec<usize> = stages.iter().map(|stage| stage.blocks).collect();
+        let options = ResNetOptions { num_stages: i64::try_from(stages.len()).unwrap_or(i64::MAX), ..options.clone() };
+        let plan = Plan {
+            class: &["RegNet", "ResNet"],
+            stage_class: None,
+            options: &options,
+            stem: StemKind::Three,
+            avg_down: if options.avg_down { AvgDown::WithStride } else { AvgDown::No },
+            stages: stages.into_iter().map(StagePlan::from).collect(),
+        };
+        let mut network = ResNet::assemble(builder, &plan)?;
+        network.key_dialects.push(torchvision(&blocks));
+        Ok(network)
     }
-    if options.deep_stem {
-        return Err(Error::argument("deep_stem", "true", "RegNet has no deep stem: expected false"));
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
     }
-    let blocks: Vec<usize> = stages.iter().map(|stage| stage.blocks).collect();
-    let options = ResNetOptions { num_stages: i64::try_from(stages.len()).unwrap_or(i64::MAX), ..options.clone() };
-    let plan = Plan {
-        class: &["RegNet", "ResNet"],
-        stage_class: None,
-        options: &options,
-        stem: StemKind::Three,
-        avg_down: if options.avg_down { AvgDown::WithStride } else { AvgDown::No },
-        stages: stages.into_iter().map(StagePlan::from).collect(),
-    };
-    let mut network = ResNet::assemble(builder, &plan)?;
-    network.key_dialects.push(torchvision(&blocks));
-    Ok(network)
 }
 
 /// torchvision's names: a block of stage 1 is `trunk_output.block1.block1-0`, and its convolutions with their norms are
@@ -255,23 +275,5 @@ mod tests {
         for arch in ARCHS {
             assert_eq!(stages(arch.0).iter().map(|(blocks, _)| *blocks as i64).sum::<i64>(), arch.5, "{}", arch.0);
         }
-    }
-}
-
-/// The type `RegNet`.
-#[derive(Debug)]
-pub enum RegNet {}
-
-impl Layer for RegNet {
-    const NAME: &'static str = "RegNet";
-    type Config = RegNetConfig;
-    type Module = ResNet;
-
-    fn build(config: &RegNetConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        regnet(builder, config)
-    }
-
-    fn registry() -> &'static Registry {
-        &crate::MODELS
     }
 }

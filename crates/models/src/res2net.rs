@@ -154,33 +154,18 @@ impl Module for Bottle2neck {
     }
 }
 
-/// Builds `Res2Net`.
+/// The type `Res2Net`: a [`ResNet`] with a hierarchy of convolutions inside its bottlenecks.
 ///
-/// # Errors
-/// Returns an error if there are fewer than 2 scales or any plugins, or [`ResNet::new`] would return one for the options.
-pub fn res2net(builder: &Builder<'_>, config: &Res2NetConfig) -> Result<ResNet> {
-    let Res2NetConfig { depth, scales, base_width, options } = config;
-    let scales = match usize::try_from(*scales) {
-        Ok(scales @ 2..) => scales,
-        _ => return Err(Error::argument("scales", scales, "expected at least 2: one scale is a ResNet")),
-    };
-    for (name, value) in [("base_width", *base_width), ("base_channels", options.base_channels)] {
-        at_least_one(&KeyPath::root().key(name), value)?;
-    }
-    if options.plugins.is_some() {
-        return Err(Error::argument("plugins", "some", "Res2Net has no plugins: expected null"));
-    }
-    let kind = Bottle2neckKind { scales, base_width: *base_width, base_channels: options.base_channels };
-    let blocks = blocks(*depth, LEAST_DEPTH)?;
-    let mut plan = Plan::new(&["Res2Net", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION);
-    plan.stage_class = Some(&["Res2Layer", "Sequential"]);
-    if options.avg_down {
-        plan.avg_down = AvgDown::Always;
-    }
-    ResNet::assemble(builder, &plan)
-}
-
-/// The type `Res2Net`.
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::Res2NetConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = Res2NetConfig::new(50).with_scales(4).with_base_width(26).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum Res2Net {}
 
@@ -190,7 +175,25 @@ impl Layer for Res2Net {
     type Module = ResNet;
 
     fn build(config: &Res2NetConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        res2net(builder, config)
+        let Res2NetConfig { depth, scales, base_width, options } = config;
+        let scales = match usize::try_from(*scales) {
+            Ok(scales @ 2..) => scales,
+            _ => return Err(Error::argument("scales", scales, "expected at least 2: one scale is a ResNet")),
+        };
+        for (name, value) in [("base_width", *base_width), ("base_channels", options.base_channels)] {
+            at_least_one(&KeyPath::root().key(name), value)?;
+        }
+        if options.plugins.is_some() {
+            return Err(Error::argument("plugins", "some", "Res2Net has no plugins: expected null"));
+        }
+        let kind = Bottle2neckKind { scales, base_width: *base_width, base_channels: options.base_channels };
+        let blocks = blocks(*depth, LEAST_DEPTH)?;
+        let mut plan = Plan::new(&["Res2Net", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION);
+        plan.stage_class = Some(&["Res2Layer", "Sequential"]);
+        if options.avg_down {
+            plan.avg_down = AvgDown::Always;
+        }
+        ResNet::assemble(builder, &plan)
     }
 
     fn registry() -> &'static Registry {

@@ -72,31 +72,18 @@ impl BlockKind for GroupedBottleneck {
     }
 }
 
-/// Builds `ResNeXt`.
+/// The type `ResNeXt`: a [`ResNet`] with grouped convolutions in its bottlenecks.
 ///
-/// # Errors
-/// Returns an error if `groups` or a width is not positive, or [`ResNet::new`] would return one for the options.
-pub fn resnext(builder: &Builder<'_>, config: &ResNeXtConfig) -> Result<ResNet> {
-    let ResNeXtConfig { depth, groups, width_per_group, base_width, options } = config;
-    for (name, value) in [("groups", *groups), ("width_per_group", *width_per_group)] {
-        at_least_one(&KeyPath::root().key(name), value)?;
-    }
-    let width_per_group = match base_width {
-        Some(width) if *width_per_group != ResNeXtConfig::new(*depth).width_per_group => {
-            let reason = "is mmdetection's name of width_per_group: expected one of both";
-            return Err(Error::conflict("base_width", width, reason));
-        }
-        Some(width) => *width,
-        None => *width_per_group,
-    };
-    at_least_one(&KeyPath::root().key("base_width"), width_per_group)?;
-    at_least_one(&KeyPath::root().key("base_channels"), options.base_channels)?;
-    let kind = GroupedBottleneck { groups: *groups, width_per_group, base_channels: options.base_channels };
-    let blocks = blocks(*depth, LEAST_DEPTH)?;
-    ResNet::assemble(builder, &Plan::new(&["ResNeXt", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION))
-}
-
-/// The type `ResNeXt`.
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::ResNeXtConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = ResNeXtConfig::new(50).with_groups(32).with_width_per_group(4).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum ResNeXt {}
 
@@ -106,7 +93,23 @@ impl Layer for ResNeXt {
     type Module = ResNet;
 
     fn build(config: &ResNeXtConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        resnext(builder, config)
+        let ResNeXtConfig { depth, groups, width_per_group, base_width, options } = config;
+        for (name, value) in [("groups", *groups), ("width_per_group", *width_per_group)] {
+            at_least_one(&KeyPath::root().key(name), value)?;
+        }
+        let width_per_group = match base_width {
+            Some(width) if *width_per_group != ResNeXtConfig::new(*depth).width_per_group => {
+                let reason = "is mmdetection's name of width_per_group: expected one of the two";
+                return Err(Error::conflict("base_width", width, reason));
+            }
+            Some(width) => *width,
+            None => *width_per_group,
+        };
+        at_least_one(&KeyPath::root().key("base_width"), width_per_group)?;
+        at_least_one(&KeyPath::root().key("base_channels"), options.base_channels)?;
+        let kind = GroupedBottleneck { groups: *groups, width_per_group, base_channels: options.base_channels };
+        let blocks = blocks(*depth, LEAST_DEPTH)?;
+        ResNet::assemble(builder, &Plan::new(&["ResNeXt", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION))
     }
 
     fn registry() -> &'static Registry {

@@ -32,13 +32,13 @@ const HIDDEN: i64 = 4096;
 pub struct VGGConfig {
     /// Number of layers with weights: 11, 13, 16 or 19.
     pub depth: i64,
-    /// Number of classes; -1 for a network without a classifier.
+    /// Number of classes; the network has no classifier if this is not positive.
     #[config(default = -1)]
     pub num_classes: i64,
     /// Number of stages, 1 to 5.
     #[config(default = 5)]
     pub num_stages: i64,
-    /// Distance of the kernels' elements in each stage, in pixels.
+    /// Dilation of the convolutions of each stage, in pixels.
     #[config(default = vec![1, 1, 1, 1, 1])]
     pub dilations: Vec<i64>,
     /// The stages to return, from 0; null for the last one, or for the scores alone if there is a classifier.
@@ -65,7 +65,7 @@ pub struct VGGConfig {
     /// Whether the last stage ends with pooling.
     #[config(default = true)]
     pub with_last_pool: bool,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1.0, layer: ["_BatchNorm"] },

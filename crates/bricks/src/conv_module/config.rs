@@ -14,13 +14,13 @@ pub struct ConvModuleConfig {
     pub out_channels: i64,
     /// Size of the kernel in pixels.
     pub kernel_size: Size,
-    /// Step of the kernel in pixels.
+    /// Stride in pixels.
     #[config(default = Size::All(1))]
     pub stride: Size,
     /// Pixels added at both ends of each dimension; or `same` or `valid`, if the convolution takes them.
     #[config(default = Padding::Size(Size::All(0)))]
     pub padding: Padding,
-    /// Distance of the kernel's elements in pixels.
+    /// Spacing between the elements of the kernel in pixels.
     #[config(default = Size::All(1))]
     pub dilation: Size,
     /// Number of groups of channels; each output channel sees the input channels of its group only.

@@ -100,7 +100,7 @@ impl ConvModule {
         self.run(input, activate, norm, folded.as_ref())
     }
 
-    /// The weight and bias with which the convolution replaces itself and its batch norm; `None` unless
+    /// The weight and bias that make the convolution do the work of its batch norm, too; `None` unless
     /// `efficient_conv_bn_eval` is set and a batch norm in evaluation mode directly follows the convolution.
     ///
     /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
@@ -357,7 +357,7 @@ fn build_activation(builder: &Builder<'_>, cfg: &Dict, inplace: bool) -> Result<
     builder.activation(&cfg.into())
 }
 
-/// The gain of the activation after the convolution: only `LeakyReLU` has another one than `ReLU`.
+/// The activation whose gain scales the initial weights: `LeakyReLU`, or `ReLU` for all others.
 fn nonlinearity(act_cfg: Option<&Dict>, path: &KeyPath) -> Result<Nonlinearity> {
     let Some(cfg) = act_cfg else { return Ok(Nonlinearity::Relu) };
     if cfg.get("type") != Some(&"LeakyReLU".into()) {

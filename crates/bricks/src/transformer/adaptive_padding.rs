@@ -12,10 +12,10 @@ pub struct AdaptivePaddingConfig {
     /// Size of the windows in pixels.
     #[config(default = Size::All(1))]
     pub kernel_size: Size,
-    /// Step of the windows in pixels.
+    /// Stride of the windows in pixels.
     #[config(default = Size::All(1))]
     pub stride: Size,
-    /// Distance of the windows' elements in pixels.
+    /// Spacing between the elements of the windows in pixels.
     #[config(default = Size::All(1))]
     pub dilation: Size,
     /// The sides on which pixels are added: `corner` (right and bottom) or `same` (all sides).

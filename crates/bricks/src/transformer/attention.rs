@@ -18,16 +18,16 @@ pub struct MultiheadAttentionConfig {
     pub embed_dims: i64,
     /// Number of heads.
     pub num_heads: i64,
-    /// Probability with which an attention weight becomes 0 in training.
+    /// Probability that an attention weight becomes 0 in training.
     #[config(default = 0.0)]
     pub attn_drop: f64,
-    /// Probability with which an element of the output becomes 0 in training.
+    /// Probability that an element of the output becomes 0 in training.
     #[config(default = 0.0)]
     pub proj_drop: f64,
     /// The dropout before the shortcut is added; null for none.
     #[config(default = Some(dict! { type: "Dropout", drop_prob: 0.0 }))]
     pub dropout_layer: Option<Dict>,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
     /// Whether inputs are `[N, L, E]` rather than `[L, N, E]`.

@@ -28,7 +28,7 @@ pub struct FFNConfig {
     /// The activation after each linear layer but the last.
     #[config(default = dict! { type: "ReLU", inplace: true })]
     pub act_cfg: Dict,
-    /// Probability with which an element becomes 0 in training, after each linear layer.
+    /// Probability that an element becomes 0 in training, after each linear layer.
     #[config(default = 0.0)]
     pub ffn_drop: f64,
     /// The dropout before the shortcut is added; null for none.
@@ -37,7 +37,7 @@ pub struct FFNConfig {
     /// Whether the input is added to the output.
     #[config(default = true)]
     pub add_identity: bool,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
     /// Initial value of the learned factor of each output channel; 0 for no factors.

@@ -29,7 +29,7 @@ pub struct BaseTransformerLayerConfig {
     /// The normalizations.
     #[config(default = dict! { type: "LN" })]
     pub norm_cfg: Dict,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
     /// Whether inputs are `[N, L, E]` rather than `[L, N, E]`.
@@ -45,7 +45,7 @@ pub struct TransformerLayerSequenceConfig {
     pub transformerlayers: Config,
     /// Number of layers.
     pub num_layers: i64,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }

@@ -183,7 +183,7 @@ impl Multihead {
         Ok(input.f_linear(&weight, bias.as_ref())?.f_chunk(count, -1)?)
     }
 
-    /// The number of keys, which has to be that of the values.    /// The number of keys, of which there have to be as many as values.
+    /// The number of keys, which has to be that of the values.
     fn check_keys(&self, key: &Tensor, value: &Tensor, samples: i64) -> Result<i64> {
         let (keys, key_samples, _) = key.size3()?;
         let (values, value_samples, _) = value.size3()?;

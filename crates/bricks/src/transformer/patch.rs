@@ -25,13 +25,13 @@ pub struct PatchEmbedConfig {
     /// Size of a patch in pixels.
     #[config(default = Size::All(16))]
     pub kernel_size: Size,
-    /// Step between patches in pixels; null for the size of a patch.
+    /// Stride between patches in pixels; null for the size of a patch.
     #[config(default = Some(Size::All(16)))]
     pub stride: Option<Size>,
     /// `corner` or `same`, as in `AdaptivePadding`, or pixels on both ends of each dimension.
     #[config(default = PatchPadding::Adaptive(PadMode::Corner))]
     pub padding: PatchPadding,
-    /// Distance of a patch's pixels.
+    /// Spacing between the pixels of a patch.
     #[config(default = Size::All(1))]
     pub dilation: Size,
     /// Whether the convolution has a bias.
@@ -43,7 +43,7 @@ pub struct PatchEmbedConfig {
     /// Height and width of the images; accepted for the reference's configs.
     #[config(default = None)]
     pub input_size: Option<Size>,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }
@@ -59,13 +59,13 @@ pub struct PatchMergingConfig {
     /// Number of patches to merge in each dimension.
     #[config(default = Size::All(2))]
     pub kernel_size: Size,
-    /// Step in patches; null for the number of merged patches.
+    /// Stride in patches; null for the number of merged patches.
     #[config(default = None)]
     pub stride: Option<Size>,
     /// `corner` or `same`, as in `AdaptivePadding`, or patches on both ends of each dimension.
     #[config(default = PatchPadding::Adaptive(PadMode::Corner))]
     pub padding: PatchPadding,
-    /// Distance of merged patches.
+    /// Spacing between merged patches.
     #[config(default = Size::All(1))]
     pub dilation: Size,
     /// Whether the linear layer has a bias.
@@ -74,7 +74,7 @@ pub struct PatchMergingConfig {
     /// The normalization; null for none.
     #[config(default = Some(dict! { type: "LN" }))]
     pub norm_cfg: Option<Dict>,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }

@@ -88,7 +88,7 @@ pub struct HRNetConfig {
     /// Whether to output all branches rather than only the one with the highest resolution.
     #[config(default = true)]
     pub multiscale_output: bool,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: "Conv2d" },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },

@@ -27,7 +27,7 @@ pub struct HRFuseScalesConfig {
     /// The normalizations after the downsampling convolutions, and after the last one.
     #[config(default = dict! { type: "BN", momentum: 0.1 })]
     pub norm_cfg: Dict,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = config! { type: "Normal", layer: "Linear", std: 0.01 })]
     pub init_cfg: Config,
 }

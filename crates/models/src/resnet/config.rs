@@ -59,7 +59,7 @@ pub struct ResNetOptions {
     /// Stride of the first block of each stage.
     #[config(default = vec![1, 2, 2, 2])]
     pub strides: Vec<i64>,
-    /// Distance of the elements of the 3x3 kernels of each stage, in pixels.
+    /// Dilation of the 3x3 convolutions of each stage, in pixels.
     #[config(default = vec![1, 1, 1, 1])]
     pub dilations: Vec<i64>,
     /// Whether the first block of a stage with dilation has half the dilation, as in mmsegmentation.
@@ -100,7 +100,7 @@ pub struct ResNetOptions {
     /// Whether `init_weights` sets the last norm of each block to 0, so that the block changes nothing at first.
     #[config(default = true)]
     pub zero_init_residual: bool,
-    /// Rules of initialization.
+    /// Initialization rules.
     #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },

@@ -144,22 +144,6 @@ impl ResNet {
         Self::of_class(&["ResNet", "BaseBackbone"], builder, config.depth, &config.options)
     }
 
-    /// Builds `ResNetV1c`: the stem has three 3x3 convolutions.
-    ///
-    /// # Errors
-    /// Returns an error if [`Self::new`] would.
-    pub fn new_v1c(builder: &Builder<'_>, config: &ResNetV1cConfig) -> Result<Self> {
-        Self::of_class(&["ResNetV1c", "ResNet"], builder, config.depth, &config.options)
-    }
-
-    /// Builds `ResNetV1d`: the stem has three 3x3 convolutions, and shortcuts are downsampled by pooling.
-    ///
-    /// # Errors
-    /// Returns an error if [`Self::new`] would.
-    pub fn new_v1d(builder: &Builder<'_>, config: &ResNetV1dConfig) -> Result<Self> {
-        Self::of_class(&["ResNetV1d", "ResNet"], builder, config.depth, &config.options)
-    }
-
     fn of_class(
         class: &'static [&'static str],
         builder: &Builder<'_>,
@@ -236,7 +220,7 @@ impl ResNet {
     }
 }
 
-/// Builds `num_stages` stages of a plan, whose arguments are checked.
+/// Builds the stages of a plan, as many as there are lists of plugins.
 fn build_stages(builder: &Builder<'_>, plan: &Plan<'_>, plugins: Vec<Vec<Plugin>>) -> Result<Vec<ResLayer>> {
     let options = plan.options;
     let num_stages = plugins.len();
@@ -280,7 +264,18 @@ impl Layer for ResNet {
     }
 }
 
-/// The type `ResNetV1c`.
+/// The type `ResNetV1c`: a [`ResNet`] whose stem has three 3x3 convolutions.
+///
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::ResNetV1cConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = ResNetV1cConfig::new(50).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum ResNetV1c {}
 
@@ -290,7 +285,7 @@ impl Layer for ResNetV1c {
     type Module = ResNet;
 
     fn build(config: &ResNetV1cConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        ResNet::new_v1c(builder, config)
+        ResNet::of_class(&["ResNetV1c", "ResNet"], builder, config.depth, &config.options)
     }
 
     fn registry() -> &'static Registry {
@@ -298,7 +293,18 @@ impl Layer for ResNetV1c {
     }
 }
 
-/// The type `ResNetV1d`.
+/// The type `ResNetV1d`: a `ResNetV1c` whose shortcuts are downsampled by pooling.
+///
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::ResNetV1dConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = ResNetV1dConfig::new(50).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum ResNetV1d {}
 
@@ -308,7 +314,7 @@ impl Layer for ResNetV1d {
     type Module = ResNet;
 
     fn build(config: &ResNetV1dConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        ResNet::new_v1d(builder, config)
+        ResNet::of_class(&["ResNetV1d", "ResNet"], builder, config.depth, &config.options)
     }
 
     fn registry() -> &'static Registry {
