@@ -19,7 +19,7 @@ const CHANNELS: [i64; 4] = [128, 256, 512, 1024];
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "HRFuseScales", layer = HRFuseScales)]
 pub struct HRFuseScalesConfig {
-    /// Channels of each branch, for 1 to 4 branches.
+    /// Channels of each branch, for 1 to 4 branches; as in the reference, the last layer takes those of a fourth branch.
     pub in_channels: Vec<i64>,
     /// Channels of the output.
     #[config(default = 2048)]
@@ -43,11 +43,15 @@ pub struct HRFuseScalesConfig {
 /// use mmcv_registry::Dict;
 /// use tch::{Device, Kind, Tensor};
 ///
-/// let neck = HRFuseScalesConfig::new(vec![18, 36]).with_out_channels(64).build()?;
-/// let high = Tensor::zeros([1, 18, 16, 16], (Kind::Float, Device::Cpu));
-/// let low = Tensor::zeros([1, 36, 8, 8], (Kind::Float, Device::Cpu));
-/// let fused = neck.call(&[&high, &low], &Dict::new())?.single()?;
-/// assert_eq!(fused.size(), [1, 64, 8, 8]);
+/// let channels = [18, 36, 72, 144];
+/// let neck = HRFuseScalesConfig::new(channels.to_vec()).build()?;
+/// let mut branches = Vec::new();
+/// for (channels, size) in channels.into_iter().zip([16, 8, 4, 2]) {
+///     branches.push(Tensor::zeros([1, channels, size, size], (Kind::Float, Device::Cpu)));
+/// }
+/// let branches: Vec<&Tensor> = branches.iter().collect();
+/// let fused = neck.call(&branches, &Dict::new())?.single()?;
+/// assert_eq!(fused.size(), [1, 2048, 2, 2]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
 #[derive(Debug)]
