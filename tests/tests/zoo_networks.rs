@@ -72,14 +72,14 @@ fn pictures_are_prepared_as_the_weights_want_them() {
             vec![57.375, 57.12, 58.395],
             256,
         ),
-        ("open-mmlab://regnetx_3.2gf", None, "bgr", &swapped, vec![57.375, 57.12, 58.395], 256),
+        ("open-mmlab://regnetx_3.2gf", Some("pytorch"), "bgr", &swapped, vec![57.375, 57.12, 58.395], 256),
         ("open-mmlab://vgg16_caffe", None, "rgb", &imagenet, vec![1.0; 3], 256),
         ("open-mmlab://jhu/resnet50_gn_ws", Some("pytorch"), "rgb", &imagenet, vec![58.395, 57.12, 57.375], 256),
         ("torchvision://resnet50.default", Some("pytorch"), "rgb", &imagenet, vec![58.395, 57.12, 57.375], 232),
     ] {
         let entry = zoo_entry(name).unwrap();
         let recipe = Recipe::read(&entry.config).unwrap();
-        assert_eq!(entry.style(), style, "{name}");
+        assert_eq!(entry.style().as_deref(), style, "{name}");
         assert_eq!(recipe.preprocess.channel_order.to_config(), order.into(), "{name}");
         assert_eq!((&recipe.preprocess.mean, &recipe.preprocess.std), (mean, &std), "{name}");
         assert_eq!(recipe.preprocess.resize_edge, Some(edge), "{name}");

@@ -2,8 +2,8 @@
 
     python abstraction.py STACKS
 
-STACKS is a JSON list of lists of [in_channels, out_channels, kernel_size, stride]. For each line of stdin the seconds of
-what it says are printed: `build N` builds a stack, `train 0` is a forward and a backward pass of modules with batch norm in
+STACKS is a JSON list of lists of [in_channels, out_channels, kernel_size, stride]. Each line of stdin is a task whose
+seconds are printed: `build N` builds a stack, `train 0` is a forward and a backward pass of modules with batch norm in
 evaluation, `train 1` the same with efficient_conv_bn_eval.
 """
 

@@ -164,7 +164,7 @@ fn training(python: &mut Result<Python, String>) {
     }
 }
 
-/// `abstraction.py`, which does what the line says that it is given, and prints the seconds.
+/// `abstraction.py`, which runs the task named by each input line and prints the seconds.
 struct Python {
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,

@@ -17,9 +17,9 @@ use tch::Tensor;
 pub struct ContextBlockConfig {
     /// Channels of the input.
     pub in_channels: i64,
-    /// Share of the channels that the inner convolutions have.
+    /// Ratio of the inner convolutions' channels to `in_channels`.
     pub ratio: f64,
-    /// How the context of all pixels is found: `att` (weighted by attention) or `avg` (their mean).
+    /// How the context of all pixels is pooled: `att` (weighted by attention) or `avg` (their mean).
     #[config(default = "att".to_owned())]
     pub pooling_type: String,
     /// How the context changes the input: `channel_add`, `channel_mul`, or both.
@@ -27,10 +27,21 @@ pub struct ContextBlockConfig {
     pub fusion_types: Vec<String>,
 }
 
-/// Adds to each channel, or multiplies it by, what follows from the context of all pixels.
+/// Shifts and scales each channel by values computed from the context of all pixels.
 ///
 /// Shapes: input `[N, in_channels, H, W]`, output the same. State: `conv_mask.*`, `channel_add_conv.*`,
 /// `channel_mul_conv.*`.
+///
+/// ```
+/// use mmcv_bricks::ContextBlockConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let block = ContextBlockConfig::new(16, 0.25).build()?;
+/// let output = block.forward(&Tensor::zeros([2, 16, 8, 8], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [2, 16, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ContextBlock {
     pooling: Pooling,
@@ -38,7 +49,7 @@ pub struct ContextBlock {
     channel_mul_conv: Option<Sequential>,
 }
 
-/// How the context is found.
+/// How the context is pooled.
 #[derive(Debug)]
 enum Pooling {
     Attention { conv_mask: Conv, softmax: Softmax },
@@ -46,16 +57,17 @@ enum Pooling {
 }
 
 impl ContextBlock {
-    /// A block whose last convolutions are 0, so that it changes nothing by addition at first.
+    /// Creates a block whose last convolutions are 0, so that it adds nothing at first.
     ///
     /// # Errors
-    /// Where a word is not one of the allowed, or there is no fusion.
+    /// Returns an error if `pooling_type` or an item of `fusion_types` is unknown, or `fusion_types` is empty.
     pub fn new(config: &ContextBlockConfig) -> Result<Self> {
         let ContextBlockConfig { in_channels, ratio, pooling_type, fusion_types } = config;
-        let known = |fusion: &&String| !matches!(fusion.as_str(), "channel_add" | "channel_mul");
-        if let Some(unknown) = fusion_types.iter().find(known) {
-            let reason = "expected \"channel_add\" and \"channel_mul\"";
-            return Err(Error::argument("fusion_types", format!("{unknown:?}"), reason));
+        for fusion in fusion_types {
+            if !matches!(fusion.as_str(), "channel_add" | "channel_mul") {
+                let reason = "expected \"channel_add\" and \"channel_mul\"";
+                return Err(Error::argument("fusion_types", format!("{fusion:?}"), reason));
+            }
         }
         if fusion_types.is_empty() {
             return Err(Error::argument(
@@ -70,9 +82,14 @@ impl ContextBlock {
             other => return Err(Error::argument("pooling_type", format!("{other:?}"), "expected \"att\" or \"avg\"")),
         };
         let planes = (*in_channels as f64 * ratio) as i64;
-        let wanted = |fusion: &str| fusion_types.iter().any(|wanted| wanted == fusion);
-        let channel_add_conv = wanted("channel_add").then(|| bottleneck(*in_channels, planes)).transpose()?;
-        let channel_mul_conv = wanted("channel_mul").then(|| bottleneck(*in_channels, planes)).transpose()?;
+        let mut channel_add_conv = None;
+        if fusion_types.iter().any(|fusion| fusion == "channel_add") {
+            channel_add_conv = Some(bottleneck(*in_channels, planes)?);
+        }
+        let mut channel_mul_conv = None;
+        if fusion_types.iter().any(|fusion| fusion == "channel_mul") {
+            channel_mul_conv = Some(bottleneck(*in_channels, planes)?);
+        }
         if let Pooling::Attention { conv_mask, .. } = &pooling {
             init::kaiming_init(conv_mask, FanMode::FanIn, Nonlinearity::Relu, 0.0, Distribution::Normal)?;
         }
@@ -84,7 +101,7 @@ impl ContextBlock {
         Ok(Self { pooling, channel_add_conv, channel_mul_conv })
     }
 
-    /// One number for each channel: `[N, C, 1, 1]`.
+    /// One value for each channel: `[N, C, 1, 1]`.
     fn context(&self, input: &Tensor) -> Result<Tensor> {
         let dims = of_size(input, |shape| shape.len())?;
         if dims != 4 {
@@ -147,7 +164,7 @@ impl Module for ContextBlock {
         }
     }
 
-    /// With attention, the product of all pixels and their weights.
+    /// With attention: the product of all pixels and their weights.
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
         match self.pooling {
             Pooling::Attention { .. } => elements(inputs),
@@ -156,7 +173,7 @@ impl Module for ContextBlock {
     }
 }
 
-/// To fewer channels and back, with a layer norm between.
+/// Two convolutions, to `planes` channels and back, with a layer norm between them.
 fn bottleneck(channels: i64, planes: i64) -> Result<Sequential> {
     Ok(Sequential::new(vec![
         Box::new(pointwise(channels, planes)?),

@@ -5,7 +5,7 @@ use mmcv_layers::{Builder, Layer, Module, Parts, Registry, Result, Size, run_chi
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 use tch::Tensor;
 
-use crate::conv_module::{Bias, ConvModule, ConvModuleConfig, Order};
+use crate::conv_module::{ConvBias, ConvModule, ConvModuleConfig, ConvOrder};
 
 /// Arguments of `DepthwiseSeparableConvModule`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -17,75 +17,75 @@ pub struct DepthwiseSeparableConvModuleConfig {
     pub out_channels: i64,
     /// Size of the depthwise kernel in pixels.
     pub kernel_size: Size,
-    /// Step of the depthwise kernel in pixels.
+    /// Stride of the depthwise convolution in pixels.
     #[config(default = Size::All(1))]
     pub stride: Size,
     /// Padding of the depthwise convolution, as in `ConvModule`.
     #[config(default = Padding::Size(Size::All(0)))]
     pub padding: Padding,
-    /// Distance of the depthwise kernel's elements in pixels.
+    /// Spacing between the elements of the depthwise kernel in pixels.
     #[config(default = Size::All(1))]
     pub dilation: Size,
-    /// The normalisation of both convolutions; null for none.
+    /// The normalization of both convolutions; null for none.
     #[config(default = None)]
     pub norm_cfg: Option<Dict>,
     /// The activation of both convolutions; null for none.
     #[config(default = Some(dict! { type: "ReLU" }))]
     pub act_cfg: Option<Dict>,
-    /// The normalisation of the depthwise convolution; `default` for `norm_cfg`.
-    #[config(default = Override::Default)]
-    pub dw_norm_cfg: Override,
+    /// The normalization of the depthwise convolution; `default` for `norm_cfg`.
+    #[config(default = LayerOverride::Default)]
+    pub dw_norm_cfg: LayerOverride,
     /// The activation of the depthwise convolution; `default` for `act_cfg`.
-    #[config(default = Override::Default)]
-    pub dw_act_cfg: Override,
-    /// The normalisation of the pointwise convolution; `default` for `norm_cfg`.
-    #[config(default = Override::Default)]
-    pub pw_norm_cfg: Override,
+    #[config(default = LayerOverride::Default)]
+    pub dw_act_cfg: LayerOverride,
+    /// The normalization of the pointwise convolution; `default` for `norm_cfg`.
+    #[config(default = LayerOverride::Default)]
+    pub pw_norm_cfg: LayerOverride,
     /// The activation of the pointwise convolution; `default` for `act_cfg`.
-    #[config(default = Override::Default)]
-    pub pw_act_cfg: Override,
-    /// As in `ConvModule`, for both convolutions.
-    #[config(default = Bias::Auto)]
-    pub bias: Bias,
-    /// As in `ConvModule`, for both convolutions.
+    #[config(default = LayerOverride::Default)]
+    pub pw_act_cfg: LayerOverride,
+    /// Whether the convolutions have biases, as in `ConvModule`.
+    #[config(default = ConvBias::Auto)]
+    pub bias: ConvBias,
+    /// The type of both convolutions; null for `Conv2d`.
     #[config(default = None)]
     pub conv_cfg: Option<Dict>,
-    /// As in `ConvModule`, for both convolutions.
+    /// Whether the activations work in place, if they can.
     #[config(default = true)]
     pub inplace: bool,
-    /// As in `ConvModule`, for both convolutions.
+    /// Whether the convolutions have spectral norm.
     #[config(default = false)]
     pub with_spectral_norm: bool,
-    /// As in `ConvModule`, for both convolutions.
+    /// The padding of both convolutions, as in `ConvModule`.
     #[config(default = "zeros".to_owned())]
     pub padding_mode: String,
-    /// As in `ConvModule`, for both convolutions.
-    #[config(default = Order::default())]
-    pub order: Order,
-    /// As in `ConvModule`, for both convolutions.
+    /// The order of `conv`, `norm` and `act` in both halves.
+    #[config(default = ConvOrder::default())]
+    pub order: ConvOrder,
+    /// Whether convolution and batch norm run as one operation, as in `ConvModule`.
     #[config(default = false)]
     pub efficient_conv_bn_eval: bool,
 }
 
-/// A config of one of the two convolutions.
+/// A norm or activation for one of the two convolutions.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Override {
-    /// That of both.
+pub enum LayerOverride {
+    /// The layer that both convolutions share.
     Default,
-    /// One of its own; `None` for no layer.
-    Given(Option<Dict>),
+    /// Another layer; `None` for no layer.
+    Replace(Option<Dict>),
 }
 
-impl Override {
+impl LayerOverride {
     fn or(&self, default: &Option<Dict>) -> Option<Dict> {
         match self {
             Self::Default => default.clone(),
-            Self::Given(cfg) => cfg.clone(),
+            Self::Replace(cfg) => cfg.clone(),
         }
     }
 }
 
-impl FromConfig for Override {
+impl FromConfig for LayerOverride {
     fn expected() -> String {
         "\"default\", a dict or null".to_owned()
     }
@@ -93,8 +93,8 @@ impl FromConfig for Override {
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         match value {
             Config::Str(word) if word == "default" => Ok(Self::Default),
-            Config::Dict(dict) => Ok(Self::Given(Some(dict.clone()))),
-            Config::Null => Ok(Self::Given(None)),
+            Config::Dict(dict) => Ok(Self::Replace(Some(dict.clone()))),
+            Config::Null => Ok(Self::Replace(None)),
             _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
         }
     }
@@ -102,15 +102,26 @@ impl FromConfig for Override {
     fn to_config(&self) -> Config {
         match self {
             Self::Default => "default".into(),
-            Self::Given(cfg) => cfg.clone().into(),
+            Self::Replace(cfg) => cfg.clone().into(),
         }
     }
 }
 
-/// A convolution over each channel alone, and one over all channels of each pixel.
+/// A depthwise convolution followed by a pointwise (1x1) convolution. Howard et al., MobileNets (2017).
 ///
-/// Shapes: as of a convolution with `kernel_size`. State: `depthwise_conv.*`, `pointwise_conv.*`. Howard et al.,
-/// MobileNets (2017).
+/// Shapes: input `[N, in_channels, *]`, output `[N, out_channels, *]`, with the spatial sizes of a convolution with
+/// `kernel_size`. State: `depthwise_conv.*`, `pointwise_conv.*`.
+///
+/// ```
+/// use mmcv_bricks::DepthwiseSeparableConvModuleConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let conv = DepthwiseSeparableConvModuleConfig::new(8, 16, 3).with_stride(2).with_padding(1).build()?;
+/// let output = conv.forward(&Tensor::zeros([2, 8, 16, 16], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [2, 16, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DepthwiseSeparableConvModule {
     depthwise_conv: ConvModule,
@@ -118,38 +129,50 @@ pub struct DepthwiseSeparableConvModule {
 }
 
 impl DepthwiseSeparableConvModule {
-    /// Builds both convolutions; `builder`'s path is where the config stands.
+    /// Builds both convolutions.
     ///
     /// # Errors
-    /// As [`ConvModule::new`].
+    /// Returns an error if a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &DepthwiseSeparableConvModuleConfig) -> Result<Self> {
-        let DepthwiseSeparableConvModuleConfig { in_channels, out_channels, norm_cfg, act_cfg, .. } = config;
-        let common = |inputs: i64, outputs: i64, kernel_size: Size| ConvModuleConfig {
-            bias: config.bias,
-            conv_cfg: config.conv_cfg.clone(),
-            inplace: config.inplace,
-            with_spectral_norm: config.with_spectral_norm,
-            padding_mode: config.padding_mode.clone(),
-            order: config.order,
-            efficient_conv_bn_eval: config.efficient_conv_bn_eval,
-            ..ConvModuleConfig::new(inputs, outputs, kernel_size)
-        };
-        let depthwise = ConvModuleConfig {
-            stride: config.stride.clone(),
-            padding: config.padding.clone(),
-            dilation: config.dilation.clone(),
-            groups: *in_channels,
-            norm_cfg: config.dw_norm_cfg.or(norm_cfg),
-            act_cfg: config.dw_act_cfg.or(act_cfg),
-            ..common(*in_channels, *in_channels, config.kernel_size.clone())
-        };
-        let pointwise = ConvModuleConfig {
-            norm_cfg: config.pw_norm_cfg.or(norm_cfg),
-            act_cfg: config.pw_act_cfg.or(act_cfg),
-            ..common(*in_channels, *out_channels, Size::All(1))
-        };
-        let depthwise_conv = ConvModule::new(builder, &depthwise)?;
-        Ok(Self { depthwise_conv, pointwise_conv: ConvModule::new(builder, &pointwise)? })
+        let depthwise_conv = ConvModule::new(builder, &config.depthwise())?;
+        let pointwise_conv = ConvModule::new(builder, &config.pointwise())?;
+        Ok(Self { depthwise_conv, pointwise_conv })
+    }
+}
+
+impl DepthwiseSeparableConvModuleConfig {
+    fn depthwise(&self) -> ConvModuleConfig {
+        ConvModuleConfig {
+            stride: self.stride.clone(),
+            padding: self.padding.clone(),
+            dilation: self.dilation.clone(),
+            groups: self.in_channels,
+            norm_cfg: self.dw_norm_cfg.or(&self.norm_cfg),
+            act_cfg: self.dw_act_cfg.or(&self.act_cfg),
+            ..self.shared(self.in_channels, self.kernel_size.clone())
+        }
+    }
+
+    fn pointwise(&self) -> ConvModuleConfig {
+        ConvModuleConfig {
+            norm_cfg: self.pw_norm_cfg.or(&self.norm_cfg),
+            act_cfg: self.pw_act_cfg.or(&self.act_cfg),
+            ..self.shared(self.out_channels, Size::All(1))
+        }
+    }
+
+    /// The arguments that both convolutions share.
+    fn shared(&self, out_channels: i64, kernel_size: Size) -> ConvModuleConfig {
+        ConvModuleConfig {
+            bias: self.bias,
+            conv_cfg: self.conv_cfg.clone(),
+            inplace: self.inplace,
+            with_spectral_norm: self.with_spectral_norm,
+            padding_mode: self.padding_mode.clone(),
+            order: self.order,
+            efficient_conv_bn_eval: self.efficient_conv_bn_eval,
+            ..ConvModuleConfig::new(self.in_channels, out_channels, kernel_size)
+        }
     }
 }
 

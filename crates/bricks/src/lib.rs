@@ -1,5 +1,5 @@
-//! The bundles of `mmcv.cnn`: [`ConvModule`], [`DepthwiseSeparableConvModule`], [`NonLocal`], [`ContextBlock`],
-//! [`GeneralizedAttention`].
+//! The bricks of `mmcv.cnn`: [`ConvModule`], [`DepthwiseSeparableConvModule`], [`NonLocal`], [`ContextBlock`],
+//! [`GeneralizedAttention`], and the [`transformer`] bricks.
 
 mod context_block;
 mod conv_module;
@@ -13,12 +13,14 @@ use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
 pub use context_block::{ContextBlock, ContextBlockConfig};
-pub use conv_module::{Bias, ConvModule, ConvModuleConfig, ForwardOptions, Order, Step, conv_module, conv_module_by};
-pub use depthwise_separable::{DepthwiseSeparableConvModule, DepthwiseSeparableConvModuleConfig, Override};
+pub use conv_module::{
+    ConvBias, ConvModule, ConvModuleConfig, ConvOrder, ConvStep, ForwardOptions, conv_module, conv_module_by,
+};
+pub use depthwise_separable::{DepthwiseSeparableConvModule, DepthwiseSeparableConvModuleConfig, LayerOverride};
 pub use generalized_attention::{AttentionType, GeneralizedAttention, GeneralizedAttentionConfig};
-pub use non_local::{Mode, NonLocal, NonLocal1d, NonLocal2d, NonLocal3d, NonLocalConfig};
+pub use non_local::{NonLocal, NonLocal1d, NonLocal2d, NonLocal3d, NonLocalConfig, NonLocalMode};
 
-/// The default registry of this crate, with its types and those of `mmcv-layers`. What is added to it is not in
+/// The default registry of this crate, with its types and those of `mmcv-layers`. Types added to it are not added to
 /// [`mmcv_layers::MODELS`].
 pub static MODELS: Lazy<Registry> = Lazy::new(new_registry);
 
@@ -30,18 +32,18 @@ pub fn new_registry() -> Registry {
     registry
 }
 
-/// The registered bundles and plugins.
+/// The registered bricks and plugins.
 pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "brick",
-        doc: "Convolution, normalisation and activation.",
+        doc: "Convolution, normalization and activation.",
         source: "mmcv ConvModule",
         abbreviation: Some("conv_block"),
         ..ConvModule::SPEC
     },
     Spec {
         group: "brick",
-        doc: "A convolution over each channel alone, and one over all channels of each pixel.",
+        doc: "A depthwise convolution followed by a pointwise convolution.",
         source: "mmcv DepthwiseSeparableConvModule; Howard et al., MobileNets (2017)",
         ..DepthwiseSeparableConvModule::SPEC
     },
@@ -66,7 +68,7 @@ pub const SPECS: &[Spec<Build>] = &[
     },
     Spec {
         group: "plugin",
-        doc: "Changes each channel by the context of all pixels.",
+        doc: "Shifts and scales each channel by the context of all pixels.",
         source: "mmcv ContextBlock; Cao et al., GCNet (2019)",
         abbreviation: Some("context_block"),
         ..ContextBlock::SPEC

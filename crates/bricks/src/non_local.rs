@@ -8,7 +8,7 @@ use mmcv_layers::{Builder, Error, Layer, Module, Parts, Registry, Result, Sequen
 use mmcv_registry::{Config, Dict, FromConfig, dict};
 use tch::{Kind, Tensor};
 
-use crate::conv_module::{Bias, ConvModule, ConvModuleConfig};
+use crate::conv_module::{ConvBias, ConvModule, ConvModuleConfig};
 
 /// Arguments of `NonLocal1d`, `NonLocal2d` and `NonLocal3d`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -16,35 +16,35 @@ use crate::conv_module::{Bias, ConvModule, ConvModuleConfig};
 pub struct NonLocalConfig {
     /// Channels of the input.
     pub in_channels: i64,
-    /// Whether the pixels that are attended to are the largest of each window of 2.
+    /// Whether keys and values are max-pooled in windows of 2 pixels.
     #[config(default = false)]
     pub sub_sample: bool,
-    /// The convolutions; `default` for those of the block's dimensions.
+    /// The type of the convolutions; `default` for the one with the dimensions of the block.
     #[config(default = "default".into())]
     pub conv_cfg: Config,
-    /// The inner convolutions have this fraction of the channels.
+    /// Ratio of `in_channels` to the channels of the inner convolutions.
     #[config(default = 2)]
     pub reduction: i64,
-    /// Whether `embedded_gaussian` divides by the root of the inner channels.
+    /// Whether `embedded_gaussian` divides by the square root of the inner channels.
     #[config(default = true)]
     pub use_scale: bool,
-    /// The normalisation of the last convolution; null for none.
+    /// The normalization of the last convolution; null for none.
     #[config(default = None)]
     pub norm_cfg: Option<Dict>,
-    /// How two pixels are compared.
-    #[config(default = Mode::EmbeddedGaussian)]
-    pub mode: Mode,
+    /// The measure of similarity between two pixels.
+    #[config(default = NonLocalMode::EmbeddedGaussian)]
+    pub mode: NonLocalMode,
     /// Standard deviation of the initial weights.
     #[config(default = 0.01)]
     pub std: f64,
-    /// Whether the last layer is 0 at first, so that the block changes nothing.
+    /// Whether the last layer is initialized to 0, so that the block changes nothing at first.
     #[config(default = true)]
     pub zeros_init: bool,
 }
 
-/// How two pixels are compared.
+/// The measure of similarity between two pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
-pub enum Mode {
+pub enum NonLocalMode {
     /// Softmax of the product of the pixels.
     Gaussian,
     /// Softmax of the product of two embeddings.
@@ -55,17 +55,28 @@ pub enum Mode {
     Concatenation,
 }
 
-/// Adds to each pixel a mean over all pixels, weighted by how they compare.
+/// Adds to each pixel a mean over all pixels, weighted by their similarity.
 ///
 /// Shapes: input `[N, in_channels, *]`, output the same. State: `g.*`, `conv_out.*`, `theta.*`, `phi.*`,
 /// `concat_project.*`; with `sub_sample` `g.0.*` and `phi.0.*`.
+///
+/// ```
+/// use mmcv_bricks::NonLocalConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let block = NonLocalConfig::new(16).with_sub_sample(true).build()?;
+/// let output = block.forward(&Tensor::zeros([2, 16, 8, 8], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [2, 16, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct NonLocal {
     dims: usize,
     in_channels: i64,
     inter_channels: i64,
     use_scale: bool,
-    mode: Mode,
+    mode: NonLocalMode,
     g: Sampled,
     conv_out: ConvModule,
     theta: Option<ConvModule>,
@@ -73,52 +84,56 @@ pub struct NonLocal {
     concat_project: Option<ConvModule>,
 }
 
-/// A convolution, and the pooling after it where the block sub-samples; the names differ then.
+/// A convolution, followed by a pooling if the block sub-samples; the names in the state differ then.
 #[derive(Debug)]
 enum Sampled {
     All(ConvModule),
     Pooled(Sequential),
-    /// Only a pooling, for `gaussian`.
+    /// Only a pooling; for `gaussian`.
     Pool(MaxPool),
 }
 
 impl NonLocal {
-    /// A block over `dims` dimensions (1, 2 or 3); `builder`'s path is where the config stands.
+    /// Builds a block for `dims` dimensions: 1, 2 or 3.
     ///
     /// # Errors
-    /// Where a convolution cannot be built, or `reduction` is not positive.
+    /// Returns an error if a convolution cannot be built, or `reduction` is not positive.
     pub fn new(dims: usize, builder: &Builder<'_>, config: &NonLocalConfig) -> Result<Self> {
         let NonLocalConfig { in_channels, reduction, mode, use_scale, .. } = *config;
         if reduction < 1 {
-            return Err(Error::argument("reduction", reduction, "expected a positive integer").below(&builder.path));
+            return Err(Error::argument("reduction", reduction, "expected a positive integer"));
         }
         let inter_channels = (in_channels / reduction).max(1);
         let conv_cfg = match &config.conv_cfg {
             Config::Str(word) if word == "default" => Some(dict! { type: format!("Conv{dims}d") }),
             other => Option::<Dict>::from_config(other, &builder.path.key("conv_cfg"))?,
         };
-        let pointwise = |inputs: i64, outputs: i64, norm_cfg: Option<Dict>| {
-            let config = ConvModuleConfig {
-                conv_cfg: conv_cfg.clone(),
-                norm_cfg,
-                act_cfg: None,
-                ..ConvModuleConfig::new(inputs, outputs, Size::All(1))
-            };
-            ConvModule::new(builder, &config)
+        let inner = ConvModuleConfig {
+            conv_cfg: conv_cfg.clone(),
+            act_cfg: None,
+            ..ConvModuleConfig::new(in_channels, inter_channels, Size::All(1))
         };
-        let g = pointwise(in_channels, inter_channels, None)?;
-        let conv_out = pointwise(inter_channels, in_channels, config.norm_cfg.clone())?;
-        let embeds = mode != Mode::Gaussian;
-        let theta = embeds.then(|| pointwise(in_channels, inter_channels, None)).transpose()?;
-        let phi = embeds.then(|| pointwise(in_channels, inter_channels, None)).transpose()?;
-        let concat_project = if mode == Mode::Concatenation {
-            let bias = Bias::Given(false);
+        let last = ConvModuleConfig {
+            conv_cfg,
+            norm_cfg: config.norm_cfg.clone(),
+            act_cfg: None,
+            ..ConvModuleConfig::new(inter_channels, in_channels, Size::All(1))
+        };
+        let g = ConvModule::new(builder, &inner)?;
+        let conv_out = ConvModule::new(builder, &last)?;
+        let (mut theta, mut phi) = (None, None);
+        if mode != NonLocalMode::Gaussian {
+            theta = Some(ConvModule::new(builder, &inner)?);
+            phi = Some(ConvModule::new(builder, &inner)?);
+        }
+        let mut concat_project = None;
+        if mode == NonLocalMode::Concatenation {
+            let bias = ConvBias::Fixed(false);
             let project = ConvModuleConfig { bias, ..ConvModuleConfig::new(2 * inter_channels, 1, Size::All(1)) };
-            Some(ConvModule::new(builder, &project)?)
-        } else {
-            None
-        };
-        init_weights(&g, &conv_out, theta.as_ref(), phi.as_ref(), config.std, config.zeros_init)?;
+            concat_project = Some(ConvModule::new(builder, &project)?);
+        }
+        let embeddings = [Some(&g), theta.as_ref(), phi.as_ref()];
+        init_weights(&embeddings, &conv_out, config.std, config.zeros_init)?;
         let phi = match (phi, config.sub_sample) {
             (Some(phi), sub_sample) => Some(Sampled::new(phi, sub_sample, dims)?),
             (None, true) => Some(Sampled::Pool(pool(dims)?)),
@@ -128,7 +143,7 @@ impl NonLocal {
         Ok(Self { dims, in_channels, inter_channels, use_scale, mode, g, conv_out, theta, phi, concat_project })
     }
 
-    /// How each pixel compares with those that are attended to: `[N, pixels, attended]`.
+    /// The similarity of each pixel to each key: `[N, pixels, keys]`.
     fn compare(&self, input: &Tensor, samples: i64) -> Result<Tensor> {
         let phi = match &self.phi {
             Some(phi) => run_child("phi", phi.module(), input)?,
@@ -151,11 +166,11 @@ impl NonLocal {
         let phi = phi.f_reshape([samples, channels, -1])?;
         let weights = theta.f_matmul(&phi)?;
         Ok(match self.mode {
-            Mode::DotProduct => {
+            NonLocalMode::DotProduct => {
                 let attended = phi.size3()?.2;
                 weights.f_div(&number(attended as f64, &weights)?)?
             }
-            Mode::EmbeddedGaussian if self.use_scale => {
+            NonLocalMode::EmbeddedGaussian if self.use_scale => {
                 weights.f_div(&number((channels as f64).sqrt(), &weights)?)?.f_softmax(-1, None::<Kind>)?
             }
             _ => weights.f_softmax(-1, None::<Kind>)?,
@@ -163,7 +178,7 @@ impl NonLocal {
     }
 }
 
-/// The type `NonLocal1d`.
+/// The type `NonLocal1d`: a [`NonLocal`] over 1 dimension.
 #[derive(Debug)]
 pub enum NonLocal1d {}
 
@@ -181,7 +196,7 @@ impl Layer for NonLocal1d {
     }
 }
 
-/// The type `NonLocal2d`.
+/// The type `NonLocal2d`: a [`NonLocal`] over 2 dimensions.
 #[derive(Debug)]
 pub enum NonLocal2d {}
 
@@ -199,7 +214,7 @@ impl Layer for NonLocal2d {
     }
 }
 
-/// The type `NonLocal3d`.
+/// The type `NonLocal3d`: a [`NonLocal`] over 3 dimensions.
 #[derive(Debug)]
 pub enum NonLocal3d {}
 
@@ -252,30 +267,32 @@ impl Module for NonLocal {
         }
     }
 
-    /// The comparison, where it is a product, and the weighted mean.
+    /// The comparison, if it is a product, and the weighted mean.
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
         let Some([samples, _, spatial @ ..]) = inputs.first().map(Vec::as_slice) else { return 0 };
         let pixels = product(spatial);
-        let attended = match self.g {
-            Sampled::Pooled(_) => {
-                product(&spatial.iter().zip(window(self.dims)).map(|(size, step)| size / step).collect::<Vec<_>>())
-            }
-            _ => pixels,
-        };
+        let mut attended = pixels;
+        if let Sampled::Pooled(_) = self.g {
+            let pooled: Vec<i64> = spatial.iter().zip(window(self.dims)).map(|(size, step)| size / step).collect();
+            attended = product(&pooled);
+        }
         let compared = match self.mode {
-            Mode::Concatenation => 0,
-            Mode::Gaussian => self.in_channels,
-            Mode::EmbeddedGaussian | Mode::DotProduct => self.inter_channels,
+            NonLocalMode::Concatenation => 0,
+            NonLocalMode::Gaussian => self.in_channels,
+            NonLocalMode::EmbeddedGaussian | NonLocalMode::DotProduct => self.inter_channels,
         };
-        let of_one_pair = product(&[compared]).saturating_add(product(&[self.inter_channels]));
-        [product(&[*samples]), pixels, attended].into_iter().fold(of_one_pair, u64::saturating_mul)
+        let per_pair = product(&[compared]).saturating_add(product(&[self.inter_channels]));
+        per_pair.saturating_mul(product(&[*samples])).saturating_mul(pixels).saturating_mul(attended)
     }
 
     fn init_weights(&self) -> Result<()> {
-        let (Some(g), phi) = (self.g.conv(), self.phi.as_ref().and_then(Sampled::conv)) else { return Ok(()) };
-        init_weights(g, &self.conv_out, self.theta.as_ref(), phi, 0.01, true)
+        let Some(g) = self.g.conv() else { return Ok(()) };
+        let phi = match &self.phi {
+            Some(phi) => phi.conv(),
+            None => None,
+        };
+        init_weights(&[Some(g), self.theta.as_ref(), phi], &self.conv_out, 0.01, true)
     }
-
     fn has_init_weights(&self) -> bool {
         true
     }
@@ -309,7 +326,7 @@ impl Sampled {
     }
 }
 
-/// The largest of each window of 2 pixels in height and width.
+/// A max pooling in windows of 2 pixels in height and width.
 fn pool(dims: usize) -> Result<MaxPool> {
     let size = if dims == 1 { Size::All(2) } else { Size::Each(window(dims).to_vec()) };
     MaxPool::new(dims, &MaxPoolConfig::new(size))
@@ -324,17 +341,14 @@ fn window(dims: usize) -> &'static [i64] {
     }
 }
 
-fn init_weights(
-    g: &ConvModule,
-    conv_out: &ConvModule,
-    theta: Option<&ConvModule>,
-    phi: Option<&ConvModule>,
-    std: f64,
-    zeros_init: bool,
-) -> Result<()> {
-    for embedding in [Some(g), theta, phi].into_iter().flatten() {
+/// Draws the weights of the embeddings, and sets the last layer to 0 or draws it too.
+fn init_weights(embeddings: &[Option<&ConvModule>], conv_out: &ConvModule, std: f64, zeros_init: bool) -> Result<()> {
+    for embedding in embeddings.iter().flatten() {
         init::normal_init(embedding.conv(), 0.0, std, 0.0)?;
     }
-    let last = conv_out.norm().map_or(conv_out.conv(), |(_, norm)| norm);
+    let last = match conv_out.norm() {
+        Some((_, norm)) => norm,
+        None => conv_out.conv(),
+    };
     if zeros_init { init::constant_init(last, 0.0, 0.0) } else { init::normal_init(last, 0.0, std, 0.0) }
 }

@@ -14,7 +14,7 @@ use tch::Tensor;
 
 use crate::backbone::{Backbone, last};
 
-/// The convolutions: input and output channels, size of the kernel, stride, padding, and whether pooling follows.
+/// The convolutions: input and output channels, kernel size, stride, padding, and whether a pooling follows.
 const CONVOLUTIONS: [(i64, i64, i64, i64, i64, bool); 5] = [
     (3, 64, 11, 4, 2, true),
     (64, 192, 5, 1, 2, true),
@@ -22,7 +22,7 @@ const CONVOLUTIONS: [(i64, i64, i64, i64, i64, bool); 5] = [
     (384, 256, 3, 1, 1, false),
     (256, 256, 3, 1, 1, true),
 ];
-/// What the classifier takes: the last channels, and the pixels of their sides for pictures of 224 x 224.
+/// Inputs of the classifier: the last channels times the pixels of the last map for images of 224 x 224.
 const FEATURES: i64 = 256 * 6 * 6;
 const HIDDEN: i64 = 4096;
 
@@ -30,15 +30,26 @@ const HIDDEN: i64 = 4096;
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "AlexNet", layer = AlexNet)]
 pub struct AlexNetConfig {
-    /// Number of classes; not positive for a network without classifier.
+    /// Number of classes; the network has no classifier if this is not positive.
     #[config(default = -1)]
     pub num_classes: i64,
 }
 
-/// Five convolutions with pooling between them, and perhaps a classifier.
+/// AlexNet: five convolutions with pooling between them, and an optional classifier.
 ///
-/// Shapes: input `[N, 3, H, W]`; output `[N, 256, H / 32, W / 32]` about, or with a classifier, which takes pictures of
-/// 224 x 224, `[N, num_classes]`. State: `features.*`, `classifier.*`.
+/// Shapes: input `[N, 3, H, W]`, output `[N, 256, H', W']` with about `H / 32` by `W / 32` pixels. With a classifier:
+/// input `[N, 3, 224, 224]`, output `[N, num_classes]`. State: `features.*`, `classifier.*`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::AlexNetConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = AlexNetConfig::new().build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 256, 6, 6]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AlexNet {
     features: Sequential,
@@ -50,7 +61,7 @@ impl AlexNet {
     /// Builds the network.
     ///
     /// # Errors
-    /// Where there are more classes than memory.
+    /// Returns an error if the classifier does not fit into memory.
     pub fn new(config: &AlexNetConfig) -> Result<Self> {
         let mut features = Sequential::default();
         for (inputs, outputs, kernel, stride, padding, pools) in CONVOLUTIONS {
@@ -66,7 +77,7 @@ impl AlexNet {
                 features.push(MaxPool::new(2, &config)?);
             }
         }
-        let classifier = (config.num_classes > 0).then(|| classifier(config.num_classes)).transpose()?;
+        let classifier = if config.num_classes > 0 { Some(classifier(config.num_classes)?) } else { None };
         Ok(Self { features, classifier, init_cfg: InitCfg::default() })
     }
 }
@@ -123,9 +134,12 @@ impl Module for AlexNet {
         }
     }
 
-    /// torchvision's names are the same.
+    /// torchvision uses the same names.
     fn key_dialects(&self) -> Vec<KeyDialect> {
-        let dialect = KeyDialect::new("torchvision");
-        vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
+        let mut torchvision = KeyDialect::new("torchvision");
+        if self.classifier.is_none() {
+            torchvision = torchvision.with_head("classifier.");
+        }
+        vec![torchvision]
     }
 }

@@ -1,22 +1,22 @@
-//! [`Backbone`]: what feature extractors have in common.
+//! [`Backbone`]: the common interface of feature extractors.
 
 use mmcv_layers::observe::of_size;
 use mmcv_layers::{Error, Module, ModuleExt, Output, Result, named_modules, single_input};
 use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
 
-/// A network that gives the feature maps of several stages.
+/// A network that returns the feature maps of several stages.
 pub trait Backbone: Module {
-    /// The stages in `out_indices`, in the order of the network.
+    /// The outputs of the stages in `out_indices`, in the order of the network.
     ///
     /// # Errors
-    /// Where the input does not fit.
+    /// Returns an error if a layer rejects its input.
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>>;
 
-    /// [`Module::call`] of a backbone: one input, all stages.
+    /// [`Module::call`] for a backbone: takes one input and no options, and returns all stages.
     ///
     /// # Errors
-    /// As [`Self::stages`], and where there is not one input, or an option.
+    /// Returns an error if [`Self::stages`] does, or there is not exactly one input, or there is an option.
     fn call_stages(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         let input = single_input(self.name(), inputs, options)?;
         self.stages(input).map(Output::Tensors)
@@ -25,18 +25,24 @@ pub trait Backbone: Module {
 
 /// The last stage.
 pub(crate) fn last(mut stages: Vec<Tensor>) -> Result<Tensor> {
-    stages.pop().ok_or_else(|| Error::argument("out_indices", "no stage", "expected at least one stage"))
-}
-
-/// Checks the stages that a network with `stages` of them is to give.
-pub(crate) fn check_out_indices(out_indices: &[i64], stages: i64) -> Result<()> {
-    match out_indices.iter().find(|index| !(0..stages).contains(*index)) {
-        Some(index) => Err(Error::argument("out_indices", index, format!("expected stages from 0 to {}", stages - 1))),
-        None => Ok(()),
+    match stages.pop() {
+        Some(stage) => Ok(stage),
+        None => Err(Error::argument("out_indices", "no stage", "expected at least one stage")),
     }
 }
 
-/// Checks the number of stages that are not trained: -1 for none, up to `most`.
+/// Checks the indices of the stages that a network of `stages` stages returns.
+pub(crate) fn check_out_indices(out_indices: &[i64], stages: i64) -> Result<()> {
+    for index in out_indices {
+        if !(0..stages).contains(index) {
+            let reason = format!("expected stages from 0 to {}", stages - 1);
+            return Err(Error::argument("out_indices", index, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the number of frozen stages: -1 for none, up to `most`.
 pub(crate) fn check_frozen_stages(frozen_stages: i64, most: i64) -> Result<()> {
     if (-1..=most).contains(&frozen_stages) {
         return Ok(());
@@ -44,17 +50,17 @@ pub(crate) fn check_frozen_stages(frozen_stages: i64, most: i64) -> Result<()> {
     Err(Error::argument("frozen_stages", frozen_stages, format!("expected -1 to {most}")))
 }
 
-/// The rules of initialisation: those of `init_cfg`, or the loading of `pretrained`, as in mmdetection.
+/// The rules of initialization: those of `init_cfg`, or the rule that loads `pretrained`, as in mmdetection.
 pub(crate) fn rules(init_cfg: &Config, default: &Config, pretrained: Option<&str>) -> Result<Config> {
     let Some(checkpoint) = pretrained else { return Ok(init_cfg.clone()) };
     if !init_cfg.is_null() && init_cfg != default {
-        let reason = "cannot be given with an init_cfg: expected one of both";
+        let reason = "cannot be combined with an init_cfg: expected one of the two";
         return Err(Error::conflict("pretrained", format!("{checkpoint:?}"), reason));
     }
     Ok(config! { type: "Pretrained", checkpoint: checkpoint })
 }
 
-/// Stops the training of `module`: evaluation mode, and no gradients for its parameters.
+/// Freezes `module`: puts it into evaluation mode and computes no gradients for its parameters.
 pub(crate) fn freeze(module: &dyn Module) {
     module.train(false);
     stop_gradients(module);
@@ -67,7 +73,7 @@ pub(crate) fn stop_gradients(module: &dyn Module) {
     }
 }
 
-/// Puts the batch norms in `module` into evaluation mode: they use their running statistics and leave them alone.
+/// Puts the batch norms in `module` into evaluation mode: they use their running statistics and do not update them.
 pub(crate) fn evaluate_batch_norms(module: &dyn Module) {
     for (_, module) in named_modules(module) {
         if module.class().iter().any(|class| matches!(*class, "_BatchNorm" | "SyncBatchNorm")) {
@@ -76,7 +82,7 @@ pub(crate) fn evaluate_batch_norms(module: &dyn Module) {
     }
 }
 
-/// One row of features per sample, for a classifier or a head: `[N, C, H, W]` becomes `[N, C * H * W]`.
+/// Flattens features to one row per sample, for a classifier or a head: `[N, C, H, W]` to `[N, C * H * W]`.
 ///
 /// # Errors
 /// Returns an error for a batch without samples, as the reference's `view(batch, -1)` does.

@@ -12,13 +12,13 @@ use crate::backbone::rows;
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "GeneralizedMeanPooling", layer = GeneralizedMeanPooling)]
 pub struct GeneralizedMeanPoolingConfig {
-    /// The power whose mean is taken, at least 1: 1 is the mean, and the larger, the nearer to the maximum.
+    /// The power of the mean, at least 1: 1 is the arithmetic mean, and larger powers approach the maximum.
     #[config(default = 3.0)]
     pub p: f64,
-    /// The smallest value that a pixel counts for, where there is `clamp`.
+    /// The least value of a pixel, with `clamp`.
     #[config(default = 1e-6)]
     pub eps: f64,
-    /// Whether pixels below `eps` count as that.
+    /// Whether pixels below `eps` are raised to it.
     #[config(default = true)]
     pub clamp: bool,
     /// Whether `p` is trained.
@@ -26,9 +26,20 @@ pub struct GeneralizedMeanPoolingConfig {
     pub p_trainable: bool,
 }
 
-/// The generalised mean over all pixels, for one or several stages: the p-th root of the mean of p-th powers.
+/// The generalized mean over all pixels, of one or several stages: the p-th root of the mean of the p-th powers.
 ///
 /// Shapes: input `[N, C, H, W]`, output `[N, C]`. State: `p` `[1]`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::GeneralizedMeanPoolingConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let pooling = GeneralizedMeanPoolingConfig::new().with_p(2.0).build()?;
+/// let output = pooling.forward(&Tensor::ones([2, 16, 7, 7], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [2, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GeneralizedMeanPooling {
     p: Tensor,
@@ -38,10 +49,10 @@ pub struct GeneralizedMeanPooling {
 }
 
 impl GeneralizedMeanPooling {
-    /// A pooling.
+    /// Creates a pooling.
     ///
     /// # Errors
-    /// Where `p` is less than 1 or not finite.
+    /// Returns an error if `p` is less than 1 or not finite.
     pub fn new(config: &GeneralizedMeanPoolingConfig) -> Result<Self> {
         let GeneralizedMeanPoolingConfig { p: power, eps, clamp, p_trainable } = *config;
         if !(power >= 1.0 && power.is_finite()) {
@@ -74,10 +85,10 @@ impl Module for GeneralizedMeanPooling {
             _ => None,
         })?;
         let Some(map) = map else { return Err(Error::input("4D input", format!("{:?}", input.size()))) };
-        let clamped = match self.clamp {
-            true => input.f_clamp_min_tensor(&number(self.eps, input)?)?,
-            false => input.shallow_clone(),
-        };
+        let mut clamped = input.shallow_clone();
+        if self.clamp {
+            clamped = input.f_clamp_min_tensor(&number(self.eps, input)?)?;
+        }
         let powers = clamped.f_pow(&self.p)?;
         let mean = powers.f_avg_pool2d(map, map, [0, 0], false, true, None::<i64>)?;
         rows(&mean.f_pow(&self.p.f_reciprocal()?)?)

@@ -12,7 +12,7 @@ use crate::backbone::{
     Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last, rules, stop_gradients,
 };
 
-/// Table 2 of the paper: expansion of the hidden channels, output channels, blocks, stride of the first block.
+/// Table 2 of the paper: expansion factor, output channels, blocks, stride of the first block.
 const STAGES: [(i64, i64, usize, i64); 7] =
     [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
 /// Channels of the first and of the last convolution.
@@ -23,19 +23,19 @@ const LAST_CHANNELS: i64 = 1280;
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "MobileNetV2", layer = MobileNetV2)]
 pub struct MobileNetV2Config {
-    /// Factor on the number of channels of each layer.
+    /// Factor applied to the channels of each layer.
     #[config(default = 1.0)]
     pub widen_factor: f64,
-    /// The stages that are given: 0 to 6, or 7 for the last convolution.
+    /// The stages to return: 0 to 6, or 7 for the last convolution.
     #[config(default = vec![7])]
     pub out_indices: Vec<i64>,
-    /// The stages whose parameters are not trained: -1 for none, 0 for the first convolution, up to 7.
+    /// The number of frozen stages: -1 for none, 0 for the first convolution, up to 7.
     #[config(default = -1)]
     pub frozen_stages: i64,
     /// The convolutions; null for `Conv2d`.
     #[config(default = None)]
     pub conv_cfg: Option<Dict>,
-    /// The normalisations.
+    /// The normalizations.
     #[config(default = Some(dict! { type: "BN" }))]
     pub norm_cfg: Option<Dict>,
     /// The activations.
@@ -44,24 +44,37 @@ pub struct MobileNetV2Config {
     /// Whether batch norms stay in evaluation mode in training.
     #[config(default = false)]
     pub norm_eval: bool,
-    /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
-    /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
+    /// Accepted for the reference's configs, and without effect. In the reference it saves memory in training by running
+    /// each block twice in a step, so that its batch norms update their statistics twice; outputs and gradients are the
+    /// same.
     #[config(default = false)]
     pub with_cp: bool,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
             ]))]
     pub init_cfg: Config,
-    /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+    /// The checkpoint that `init_weights` loads instead of applying the rules of `init_cfg`, as in mmdetection.
     #[config(default = None)]
     pub pretrained: Option<String>,
 }
 
-/// MobileNetV2 without classifier.
+/// MobileNetV2 without a classifier.
 ///
-/// Shapes: input `[N, 3, H, W]`; the last output `[N, 1280, H/32, W/32]` (1280 times `widen_factor` where that is over 1).
+/// Shapes: input `[N, 3, H, W]`, last output `[N, 1280, H / 32, W / 32]`, with more channels if `widen_factor` exceeds 1.
+/// State: `conv1.*`, `layer1.*` to `layer7.*`, `conv2.*`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::MobileNetV2Config;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = MobileNetV2Config::new().with_widen_factor(0.5).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 64, 64], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 1280, 2, 2]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MobileNetV2 {
     conv1: ConvModule,
@@ -74,16 +87,16 @@ pub struct MobileNetV2 {
 }
 
 impl MobileNetV2 {
-    /// Builds the backbone; `builder`'s path is where the config stands.
+    /// Builds the backbone.
     ///
     /// # Errors
-    /// Where an index is out of range, `widen_factor` is not finite, or a part cannot be built.
+    /// Returns an error if an index is out of range, `widen_factor` is not finite, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &MobileNetV2Config) -> Result<Self> {
         let MobileNetV2Config { widen_factor, frozen_stages, norm_eval, .. } = *config;
-        check_out_indices(&config.out_indices, 8).map_err(|error| error.below(&builder.path))?;
-        check_frozen_stages(frozen_stages, 7).map_err(|error| error.below(&builder.path))?;
+        check_out_indices(&config.out_indices, 8)?;
+        check_frozen_stages(frozen_stages, 7)?;
         if !widen_factor.is_finite() {
-            return Err(Error::argument("widen_factor", widen_factor, "expected a finite number").below(&builder.path));
+            return Err(Error::argument("widen_factor", widen_factor, "expected a finite number"));
         }
         let conv_modules = ConvModules { builder, config };
         let mut channels = make_divisible(STEM_CHANNELS as f64 * widen_factor, 8);
@@ -101,15 +114,14 @@ impl MobileNetV2 {
         }
         let last_channels = (LAST_CHANNELS as f64 * widen_factor.max(1.0)) as i64;
         let conv2 = conv_modules.build(channels, last_channels, Kernel { size: 1, stride: 1, groups: 1 }, true)?;
-        let rules = rules(&config.init_cfg, &MobileNetV2Config::new().init_cfg, config.pretrained.as_deref());
-        let rules = rules.map_err(|error| error.below(&builder.path))?;
+        let rules = rules(&config.init_cfg, &MobileNetV2Config::new().init_cfg, config.pretrained.as_deref())?;
         let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?
             .by_default(config.init_cfg == MobileNetV2Config::new().init_cfg);
         let out_indices = config.out_indices.clone();
         Ok(Self { conv1, layers, conv2, out_indices, frozen_stages, norm_eval, init_cfg })
     }
 
-    /// Stops the training of the first stages; their batch norms use the running statistics.
+    /// Freezes the first stages; their batch norms use the running statistics.
     fn freeze(&self) {
         if self.frozen_stages >= 0 {
             stop_gradients(&self.conv1);
@@ -138,13 +150,15 @@ impl Backbone for MobileNetV2 {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = run_child("conv1", &self.conv1, input)?;
         let mut stages = Vec::new();
-        for (index, layer) in (0..).zip(self.layers.iter().map(|layer| layer as &dyn Module).chain([&self.conv2 as _]))
-        {
-            let name = if index < 7 { format!("layer{}", index + 1) } else { "conv2".to_owned() };
-            output = run_child(name, layer, &output)?;
+        for (index, layer) in (0..).zip(&self.layers) {
+            output = run_child(format!("layer{}", index + 1), layer, &output)?;
             if self.out_indices.contains(&index) {
                 stages.push(output.shallow_clone());
             }
+        }
+        output = run_child("conv2", &self.conv2, &output)?;
+        if self.out_indices.contains(&7) {
+            stages.push(output);
         }
         Ok(stages)
     }
@@ -184,29 +198,34 @@ impl Module for MobileNetV2 {
     }
 }
 
-/// torchvision counts all blocks in one list, `features`. A convolution and its norm are `0` and `1` of a list, but for the
-/// last convolution of a block, which stands with its norm in the block's own list.
+/// torchvision numbers all blocks in one list, `features`. A convolution and its norm are `0` and `1` of a list; the last
+/// convolution of a block and its norm are items of the block's list instead.
 fn torchvision() -> KeyDialect {
-    let pair = |theirs: String, ours: String| {
-        [(format!("{theirs}.0."), format!("{ours}.conv.")), (format!("{theirs}.1."), format!("{ours}.bn."))]
-    };
-    let mut pairs = Vec::from(pair("features.0".to_owned(), "conv1".to_owned()));
+    let mut pairs = Vec::from(conv_and_norm("features.0", "conv1"));
     let mut position = 1;
     for (stage, (expansion, _, blocks, _)) in (1..).zip(STAGES) {
         let last = if expansion == 1 { 1 } else { 2 };
         for block in 0..blocks {
             let (theirs, ours) = (format!("features.{position}.conv"), format!("layer{stage}.{block}.conv"));
-            pairs.extend((0..last).flat_map(|conv| pair(format!("{theirs}.{conv}"), format!("{ours}.{conv}"))));
+            for conv in 0..last {
+                pairs.extend(conv_and_norm(&format!("{theirs}.{conv}"), &format!("{ours}.{conv}")));
+            }
             pairs.push((format!("{theirs}.{last}."), format!("{ours}.{last}.conv.")));
             pairs.push((format!("{theirs}.{}.", last + 1), format!("{ours}.{last}.bn.")));
             position += 1;
         }
     }
-    pairs.extend(pair(format!("features.{position}"), "conv2".to_owned()));
+    pairs.extend(conv_and_norm(&format!("features.{position}"), "conv2"));
     KeyDialect::new("torchvision").with_head("classifier.1.").with(pairs)
 }
 
-/// An expansion, a depthwise convolution and a projection, with a shortcut where the shape stays. Figure 4 of the paper.
+/// The prefixes of a convolution and its norm: torchvision's and ours.
+fn conv_and_norm(theirs: &str, ours: &str) -> [(String, String); 2] {
+    [(format!("{theirs}.0."), format!("{ours}.conv.")), (format!("{theirs}.1."), format!("{ours}.bn."))]
+}
+
+/// An expansion, a depthwise convolution and a projection, with a shortcut if input and output have the same shape.
+/// Figure 4 of the paper.
 #[derive(Debug)]
 struct InvertedResidual {
     conv: Sequential,
@@ -241,7 +260,7 @@ impl Module for InvertedResidual {
     }
 }
 
-/// The convolutions of this network: they share norm, activation and type.
+/// Builds the convolutions of this network, which share norm, activation and type.
 struct ConvModules<'a> {
     builder: &'a Builder<'a>,
     config: &'a MobileNetV2Config,
@@ -263,14 +282,14 @@ impl ConvModules<'_> {
             groups: kernel.groups,
             conv_cfg: conv_cfg.clone(),
             norm_cfg: norm_cfg.clone(),
-            act_cfg: act_cfg.clone().filter(|_| activate),
+            act_cfg: if activate { act_cfg.clone() } else { None },
             ..ConvModuleConfig::new(inputs, outputs, kernel.size)
         };
         ConvModule::new(self.builder, &config)
     }
 }
 
-/// The multiple of `divisor` that is nearest to `value`, and not below 0.9 of it.
+/// The multiple of `divisor` that is nearest to `value`, and not less than 0.9 of it.
 ///
 /// Reference: mmpretrain/models/utils/make_divisible.py.
 fn make_divisible(value: f64, divisor: i64) -> i64 {

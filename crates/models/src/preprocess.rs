@@ -1,19 +1,19 @@
-//! From a picture to the tensor that a classifier takes.
+//! [`Preprocess`]: from an image to the input of a classifier.
 
 use mmcv_layers::{Error, Result};
 use mmcv_registry::Config;
 use tch::{Kind, Tensor};
 
-/// Most pixels of a picture after resizing: a strip of a few pixels' width would otherwise take all memory.
+/// Most pixels of an image after resizing: a strip a few pixels wide would otherwise take all memory.
 const MOST_PIXELS: i128 = 1 << 28;
 
-/// How pictures are prepared.
+/// The preprocessing of images.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub struct Preprocess {
     /// Pixels of the short side after resizing, with antialiased bilinear filtering; null to keep the size.
     #[config(default = None)]
     pub resize_edge: Option<i64>,
-    /// Pixels of both sides of the square that is cut out of the centre; null to keep all.
+    /// Pixels of the sides of the square cropped from the center; null to keep all.
     #[config(default = None)]
     pub crop_size: Option<i64>,
     /// Means of the channels, in the scale of 0 to 255, in the order of `channel_order`.
@@ -25,7 +25,8 @@ pub struct Preprocess {
     /// The order in which the network takes the channels: `rgb` or `bgr`.
     #[config(default = ChannelOrder::Rgb)]
     pub channel_order: ChannelOrder,
-    /// Whether whoever reads a picture turns it as its EXIF metadata say: `apply`, as `mmcv.imread` does, or `ignore`.
+    /// Whether the reader of an image rotates it according to its EXIF metadata: `apply`, as `mmcv.imread` does, or
+    /// `ignore`.
     #[config(default = ExifOrientation::Apply)]
     pub exif: ExifOrientation,
 }
@@ -39,35 +40,38 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// What becomes of the orientation in EXIF metadata: most cameras do not turn the pixels, but say how they were held.
+/// The use of the orientation in EXIF metadata: most cameras store the pixels as recorded, and the orientation beside
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum ExifOrientation {
-    /// The picture is turned upright.
+    /// The image is rotated upright.
     Apply,
-    /// The pixels stay as they are stored.
+    /// The pixels are used as stored.
     Ignore,
 }
 
 impl Preprocess {
-    /// Prepares one picture, which is upright where `exif` wants it so: `[height, width, 3]` in RGB, 8 bits; gives `[1, 3, height, width]` in float32.
+    /// Prepares one image, which the caller has rotated as `exif` says: from 8-bit RGB `[height, width, 3]` to float32
+    /// `[1, 3, height, width]`.
     ///
     /// # Errors
-    /// Where the picture is of another form or empty, a size is not positive, or `mean` and `std` have not 3 items.
-    pub fn apply(&self, picture: &Tensor) -> Result<Tensor> {
-        if !picture.defined() {
-            return Err(Error::input("a picture", "an undefined tensor"));
+    /// Returns an error if the image is empty or has another shape, a size is not positive, or `mean` or `std` does not
+    /// have 3 items.
+    pub fn apply(&self, image: &Tensor) -> Result<Tensor> {
+        if !image.defined() {
+            return Err(Error::input("an image", "an undefined tensor"));
         }
-        let shape = picture.size();
+        let shape = image.size();
         let &[height, width, 3] = shape.as_slice() else {
-            return Err(Error::input("a picture of shape [height, width, 3]", format!("{shape:?}")));
+            return Err(Error::input("an image of shape [height, width, 3]", format!("{shape:?}")));
         };
-        let mut pixels = picture.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
+        let mut pixels = image.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
         if let Some(edge) = self.resize_edge {
             let size = resized(height, width, edge)?;
             pixels = pixels.f_contiguous()?.f_internal_upsample_bilinear2d_aa(size, false, None, None)?;
         }
         if let Some(size) = self.crop_size {
-            pixels = centre_crop(&pixels, size)?;
+            pixels = center_crop(&pixels, size)?;
         }
         if self.channel_order == ChannelOrder::Bgr {
             pixels = pixels.f_flip([1])?;
@@ -85,25 +89,27 @@ impl Preprocess {
     }
 }
 
-/// Height and width after the short side was brought to `edge` pixels.
+/// Height and width after resizing the short side to `edge` pixels.
 fn resized(height: i64, width: i64, edge: i64) -> Result<[i64; 2]> {
     if edge < 1 {
         return Err(Error::argument("resize_edge", edge, "expected a positive number of pixels"));
     }
     let short = height.min(width);
     if short < 1 {
-        return Err(Error::input("a picture with at least one pixel", format!("{height} x {width}")));
+        return Err(Error::input("an image with at least one pixel", format!("{height} x {width}")));
     }
     let long = height.max(width);
     if i128::from(edge) * i128::from(edge) * i128::from(long) / i128::from(short) > MOST_PIXELS {
         let expected = format!("at most {MOST_PIXELS} pixels after resizing to resize_edge {edge}");
-        return Err(Error::input(expected, format!("a picture of {height} x {width} pixels")));
+        return Err(Error::input(expected, format!("an image of {height} x {width} pixels")));
     }
-    let scaled = |side: i64| (i128::from(edge) * i128::from(side) / i128::from(short)).try_into().unwrap_or(i64::MAX);
-    Ok([scaled(height), scaled(width)])
+    Ok([height, width].map(|side| {
+        let scaled = i128::from(edge) * i128::from(side) / i128::from(short);
+        i64::try_from(scaled).unwrap_or(i64::MAX)
+    }))
 }
 
-fn centre_crop(pixels: &Tensor, size: i64) -> Result<Tensor> {
+fn center_crop(pixels: &Tensor, size: i64) -> Result<Tensor> {
     if size < 1 {
         return Err(Error::argument("crop_size", size, "expected a positive number of pixels"));
     }
@@ -113,8 +119,8 @@ fn centre_crop(pixels: &Tensor, size: i64) -> Result<Tensor> {
         return Err(Error::input(format!("at least {size} x {size} pixels for crop_size {size}"), found));
     }
     // The reference rounds half to even: 1.5 and 2.5 are both 2.
-    let start = |side: i64| ((side - size) as f64 / 2.0).round_ties_even() as i64;
-    Ok(pixels.f_narrow(2, start(height), size)?.f_narrow(3, start(width), size)?)
+    let [top, left] = [height, width].map(|side| ((side - size) as f64 / 2.0).round_ties_even() as i64);
+    Ok(pixels.f_narrow(2, top, size)?.f_narrow(3, left, size)?)
 }
 
 fn per_channel(name: &str, values: &[f64]) -> Result<Tensor> {

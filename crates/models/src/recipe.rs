@@ -1,4 +1,4 @@
-//! [`Recipe`]: a config file that holds all that is needed to classify pictures.
+//! [`Recipe`]: a config file with everything needed to classify images.
 
 use mmcv_checkpoint::{DtypePolicy, LoadOptions, ReviseKeys};
 use mmcv_layers::{Builder, Error, Module, Registry, Result};
@@ -9,45 +9,45 @@ use crate::Preprocess;
 /// The names of ImageNet's 1,000 classes, in order.
 const IMAGENET: &str = include_str!("../model_zoo/imagenet_classes.txt");
 
-/// A network with its preprocessing, weights and class names, as the files in `model_zoo/configs/` hold it.
+/// A network with its preprocessing, weights and class names, as in the files in `model_zoo/configs/`.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub struct Recipe {
     /// The network: the dict of a registered type.
     pub model: Dict,
-    /// How pictures are prepared.
+    /// The preprocessing of images.
     #[config(default = Preprocess::new())]
     pub preprocess: Preprocess,
-    /// Where the weights come from; null for none.
+    /// The weights; null for none.
     #[config(default = None)]
     pub checkpoint: Option<CheckpointConfig>,
-    /// The names of the classes: a list, or `imagenet`; null for those that the checkpoint has, or numbers.
+    /// The names of the classes: a list, or `imagenet`; null for the names in the checkpoint, or numbers.
     #[config(default = None)]
-    pub classes: Option<Classes>,
+    pub classes: Option<ClassNames>,
 }
 
-/// Where the weights come from.
+/// The weights of a network, and how to load them.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub struct CheckpointConfig {
     /// A path, a URL, `torchvision://NAME` or `open-mmlab://NAME`.
     pub source: String,
-    /// Pairs of a regular expression and what replaces it in the names of the tensors, applied in order. Without any, a
-    /// leading `module.` is removed, which training on several devices leaves there.
+    /// Pairs of a regular expression and its replacement, applied in order to the names of the tensors. By default, the
+    /// prefix `module.` is removed, which training on several devices adds.
     #[config(default = ReviseKeysConfig(vec![(r"^module\.".to_owned(), String::new())]))]
     pub revise_keys: ReviseKeysConfig,
-    /// The prefix of the tensors that are taken; it is removed. Null for all.
+    /// The prefix of the tensors to load, which is removed; null for all tensors.
     #[config(default = None)]
     pub prefix: Option<String>,
-    /// The names in the file: a dialect of the network, such as `torchvision`; null for what fits best.
+    /// The key mapping for the names in the file, such as `torchvision`; null for the one that fits best.
     #[config(default = None)]
     pub dialect: Option<String>,
-    /// Whether every tensor of the network has to be in the file and the other way round.
+    /// Whether the tensors of the file and of the network have to be the same.
     #[config(default = true)]
     pub strict: bool,
-    /// The entry of the file that holds the tensors, such as `state_dict_ema`, or `checkpoint.net` for one inside another; null
+    /// The entry of the file that holds the tensors, such as `state_dict_ema`, or `checkpoint.net` for a nested one; null
     /// for `state_dict`, `model`, `ema`, or the whole file.
     #[config(default = None)]
     pub entry: Option<String>,
-    /// Tensors of another type than the network's: `cast` converts them, `exact` refuses them.
+    /// Tensors of another type than the network's: `cast` converts them, `exact` rejects them.
     #[config(default = DtypePolicy::Cast)]
     pub dtype: DtypePolicy,
 }
@@ -62,13 +62,17 @@ impl FromConfig for ReviseKeysConfig {
     }
 
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        let pairs = Vec::<Vec<String>>::from_config(value, path)?;
-        let pair = |(index, pair): (usize, Vec<String>)| {
-            <[String; 2]>::try_from(pair)
-                .map(|[pattern, replacement]| (pattern, replacement))
-                .map_err(|found| ConfigError::wrong_type(&path.index(index), "[PATTERN, REPLACEMENT]", &found.into()))
-        };
-        pairs.into_iter().enumerate().map(pair).collect::<Result<_, _>>().map(Self)
+        let mut pairs = Vec::new();
+        for (index, pair) in Vec::<Vec<String>>::from_config(value, path)?.into_iter().enumerate() {
+            match <[String; 2]>::try_from(pair) {
+                Ok([pattern, replacement]) => pairs.push((pattern, replacement)),
+                Err(found) => {
+                    let path = path.index(index);
+                    return Err(ConfigError::wrong_type(&path, "[PATTERN, REPLACEMENT]", &found.into()));
+                }
+            }
+        }
+        Ok(Self(pairs))
     }
 
     fn to_config(&self) -> Config {
@@ -79,9 +83,9 @@ impl FromConfig for ReviseKeysConfig {
 
 /// The names of the classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Classes(Vec<String>);
+pub struct ClassNames(Vec<String>);
 
-impl Classes {
+impl ClassNames {
     /// The names in order.
     #[must_use]
     pub fn names(&self) -> &[String] {
@@ -89,7 +93,7 @@ impl Classes {
     }
 }
 
-impl FromConfig for Classes {
+impl FromConfig for ClassNames {
     fn expected() -> String {
         "a list of names, or \"imagenet\"".to_owned()
     }
@@ -111,7 +115,7 @@ impl Recipe {
     /// Reads a recipe from a config.
     ///
     /// # Errors
-    /// All mistakes at once, with their key paths.
+    /// Returns an error with all mistakes and their key paths if the config is no recipe.
     pub fn read(config: &Config) -> Result<Self> {
         Ok(Self::from_config(config, &KeyPath::root())?)
     }
@@ -119,67 +123,72 @@ impl Recipe {
     /// Builds the network, without weights and in training mode.
     ///
     /// # Errors
-    /// Where a part cannot be built; the error has the key path.
+    /// Returns an error if a part cannot be built; it has the key path.
     pub fn build(&self, registry: &Registry) -> Result<Box<dyn Module>> {
         Builder::new(registry).key("model").model(&Config::Dict(self.model.clone()))
     }
 
-    /// Builds the backbone alone, without the classifier that some have, to give the stages `out_indices`, or those of the
-    /// config; without weights and in training mode.
+    /// Builds the backbone, without the classifier that some have, without weights and in training mode. It returns the
+    /// stages `out_indices`, or those of the config.
     ///
     /// # Errors
-    /// Where it cannot be built; the error has the key path.
+    /// Returns an error if the backbone cannot be built; it has the key path.
     pub fn build_backbone(&self, registry: &Registry, out_indices: Option<&[i64]>) -> Result<Box<dyn Module>> {
         let mut backbone = self.backbone();
         if let Some(indices) = out_indices {
             backbone.insert("out_indices", indices.to_vec());
         }
-        let path = KeyPath::root().key("model");
-        let path = if self.model.contains_key("backbone") { path.key("backbone") } else { path };
-        Builder::new(registry).at(|_| path).model(&Config::Dict(backbone))
+        let mut builder = Builder::new(registry).key("model");
+        if self.model.contains_key("backbone") {
+            builder = builder.key("backbone");
+        }
+        builder.model(&Config::Dict(backbone))
     }
 
-    /// The dict of the backbone, without the classifier that some have: that of an `ImageClassifier`, or the network itself.
+    /// The dict of the backbone, without the classifier that some have: that of an `ImageClassifier`, or the network.
     #[must_use]
     pub fn backbone(&self) -> Dict {
-        let mut backbone = self.model.get("backbone").and_then(Config::as_dict).unwrap_or(&self.model).clone();
+        let mut backbone = match self.model.get("backbone") {
+            Some(Config::Dict(backbone)) => backbone.clone(),
+            _ => self.model.clone(),
+        };
         backbone.remove("num_classes");
         backbone
     }
 
-    /// The names of the classes of a network that gives so many scores: those of the config, else those that the checkpoint
-    /// has (`LoadReport::classes`), else `None`.
+    /// The names of the classes of a network that outputs `scores` scores: those of the config, else those in the
+    /// checkpoint (`LoadReport::classes`), else `None`.
     ///
     /// # Errors
-    /// Where there are more or fewer names than scores.
+    /// Returns an error if there are more or fewer names than scores.
     pub fn class_names<'a>(
         &'a self,
         scores: usize,
-        of_checkpoint: Option<&'a [String]>,
+        names_in_checkpoint: Option<&'a [String]>,
     ) -> Result<Option<&'a [String]>> {
-        let own = self.classes.as_ref().map(Classes::names);
-        let Some(names) = own.or(of_checkpoint) else { return Ok(None) };
+        let (names, expected) = match (&self.classes, names_in_checkpoint) {
+            (Some(classes), _) => (
+                classes.names(),
+                format!("expected {scores} names, or no `classes`, for the names in the checkpoint or numbers"),
+            ),
+            (None, Some(names)) => {
+                (names, format!("they are the names in the checkpoint: expected `classes` with {scores} names"))
+            }
+            (None, None) => return Ok(None),
+        };
         if names.len() == scores {
             return Ok(Some(names));
         }
-        let found = format!("{} names", names.len());
-        let expected = match own {
-            Some(_) => format!(
-                "the network gives {scores} scores: expected {scores} names, or no `classes`, for those of the checkpoint or numbers"
-            ),
-            None => format!(
-                "they are those of the checkpoint, and the network gives {scores} scores: expected `classes` with {scores} names"
-            ),
-        };
-        Err(Error::argument("classes", found, expected))
+        let reason = format!("the network outputs {scores} scores; {expected}");
+        Err(Error::argument("classes", format!("{} names", names.len()), reason))
     }
 }
 
 impl CheckpointConfig {
-    /// The options of loading that the config asks for.
+    /// The options of loading in the config.
     ///
     /// # Errors
-    /// Where a pattern is no regular expression.
+    /// Returns an error if a pattern is not a regular expression.
     pub fn options(&self) -> Result<LoadOptions, mmcv_checkpoint::Error> {
         let ReviseKeysConfig(pairs) = &self.revise_keys;
         let revise_keys =

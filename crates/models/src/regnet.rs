@@ -1,4 +1,4 @@
-//! `RegNet`: [`ResNet`] whose widths follow from a line. Radosavovic et al., Designing Network Design Spaces (2020).
+//! `RegNet`: a [`ResNet`] whose widths grow linearly. Radosavovic et al., Designing Network Design Spaces (2020).
 //!
 //! Reference: mmpretrain/models/backbones/regnet.py.
 
@@ -8,7 +8,7 @@ use mmcv_registry::{Config, ConfigError, ConfigStruct, FromConfig, KeyPath, one_
 use crate::resnet::{AvgDown, Plan, ResNet, ResNetOptions, StagePlan, StemKind, at_least_one};
 use crate::resnext::GroupedBottleneck;
 
-/// Table 2 of the paper: initial width, slope, quantisation, width of a group, depth.
+/// Table 2 of the paper: initial width, slope, quantization, group width, depth.
 const ARCHS: [(&str, f64, f64, f64, i64, i64); 8] = [
     ("regnetx_400mf", 24.0, 24.48, 2.54, 16, 22),
     ("regnetx_800mf", 56.0, 35.73, 2.28, 16, 16),
@@ -27,49 +27,53 @@ const MOST_BLOCKS: i64 = 1000;
 /// The largest number of stages.
 const MOST_STAGES: usize = 4;
 
-/// The parameters of a RegNet: block `i` is about `w0 + wa * i` channels wide.
+/// The parameters of a RegNet: block `i` has about `w0 + wa * i` channels.
 #[derive(Debug, Clone, PartialEq, Config)]
-pub struct RegNetArch {
+pub struct RegNetParams {
     /// Width of the first block, in channels; a multiple of 8.
     pub w0: f64,
     /// Slope of the width, in channels for each block; at least 0.
     pub wa: f64,
-    /// Factor between the widths of neighbouring stages; greater than 1.
+    /// Factor between the widths of neighboring stages; greater than 1.
     pub wm: f64,
-    /// Channels of a group.
+    /// Channels of each group.
     pub group_w: i64,
     /// Number of blocks, up to 1000.
     pub depth: i64,
-    /// Channels inside of a block for each channel of its output; greater than 0.
+    /// Ratio of a block's inner channels to its output channels; greater than 0.
     pub bot_mul: f64,
 }
 
-/// A RegNet of the paper's table, or another one.
+/// A RegNet of the paper's table, or the parameters of another one.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Arch {
-    /// One of the table: its name, such as `regnetx_400mf`.
+pub enum RegNetArch {
+    /// The name of a network in the table, such as `regnetx_400mf`.
     Named(&'static str),
-    /// Another one.
-    Given(RegNetArch),
+    /// The parameters of another network.
+    Custom(RegNetParams),
 }
 
-impl FromConfig for Arch {
+impl FromConfig for RegNetArch {
     fn expected() -> String {
         format!("{}, or a dict", one_of(&ARCHS.map(|arch| arch.0)))
     }
 
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         if let Config::Dict(dict) = value {
-            return RegNetArch::decode(dict, path).map(Self::Given);
+            return RegNetParams::decode(dict, path).map(Self::Custom);
         }
-        let known = ARCHS.iter().find(|(name, ..)| value.as_str() == Some(name));
-        known.map(|arch| Self::Named(arch.0)).ok_or_else(|| ConfigError::wrong_type(path, Self::expected(), value))
+        for (name, ..) in ARCHS {
+            if value.as_str() == Some(name) {
+                return Ok(Self::Named(name));
+            }
+        }
+        Err(ConfigError::wrong_type(path, Self::expected(), value))
     }
 
     fn to_config(&self) -> Config {
         match self {
             Self::Named(name) => (*name).into(),
-            Self::Given(arch) => arch.to_config(),
+            Self::Custom(params) => params.to_config(),
         }
     }
 }
@@ -78,9 +82,9 @@ impl FromConfig for Arch {
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "RegNet", layer = RegNet)]
 pub struct RegNetConfig {
-    /// A network of the paper's table, such as `regnetx_400mf`, or the parameters of another one.
-    pub arch: Arch,
-    /// The arguments that several types have.
+    /// The name of a network in the paper's table, such as `regnetx_400mf`, or the parameters of another one.
+    pub arch: RegNetArch,
+    /// The arguments that all networks of the family share.
     #[config(flatten(stem_channels = Some(32),
             base_channels = 32,
             strides = vec![2, 2, 2, 2],
@@ -88,20 +92,26 @@ pub struct RegNetConfig {
     pub options: ResNetOptions,
 }
 
-impl Arch {
+impl RegNetArch {
     /// The parameters.
-    fn parameters(&self) -> Option<RegNetArch> {
-        match self {
-            Self::Given(arch) => Some(arch.clone()),
-            Self::Named(name) => ARCHS
-                .iter()
-                .find(|arch| arch.0 == *name)
-                .map(|&(_, w0, wa, wm, group_w, depth)| RegNetArch { w0, wa, wm, group_w, depth, bot_mul: 1.0 }),
+    ///
+    /// # Errors
+    /// Returns an error if the name is not in the table.
+    fn parameters(&self) -> Result<RegNetParams> {
+        let found = match self {
+            Self::Custom(params) => return Ok(params.clone()),
+            Self::Named(found) => *found,
+        };
+        for (name, w0, wa, wm, group_w, depth) in ARCHS {
+            if name == found {
+                return Ok(RegNetParams { w0, wa, wm, group_w, depth, bot_mul: 1.0 });
+            }
         }
+        Err(Error::argument("arch", format!("{self:?}"), Self::expected()))
     }
 }
 
-/// A stage: width and groups that fit to each other.
+/// A stage, with a width that its groups divide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stage {
     blocks: usize,
@@ -110,21 +120,20 @@ struct Stage {
     width_per_group: i64,
 }
 
-impl RegNetArch {
+impl RegNetParams {
     fn check(&self) -> Result<()> {
         let Self { w0, wa, wm, group_w, depth, bot_mul } = *self;
-        let wrong = |name, value: f64, reason: &str| Err(Error::argument(name, value, reason));
         if !(w0 > 0.0 && w0 % DIVISOR == 0.0) {
-            return wrong("w0", w0, "expected a positive multiple of 8");
+            return Err(Error::argument("w0", w0, "expected a positive multiple of 8"));
         }
         if !(wa >= 0.0 && wa.is_finite()) {
-            return wrong("wa", wa, "expected at least 0");
+            return Err(Error::argument("wa", wa, "expected at least 0"));
         }
         if !(wm > 1.0 && wm.is_finite()) {
-            return wrong("wm", wm, "expected more than 1");
+            return Err(Error::argument("wm", wm, "expected more than 1"));
         }
         if !(bot_mul > 0.0 && bot_mul.is_finite()) {
-            return wrong("bot_mul", bot_mul, "expected more than 0");
+            return Err(Error::argument("bot_mul", bot_mul, "expected more than 0"));
         }
         if !(1..=MOST_BLOCKS).contains(&depth) {
             return Err(Error::argument("depth", depth, format!("expected 1 to {MOST_BLOCKS} blocks")));
@@ -132,17 +141,18 @@ impl RegNetArch {
         at_least_one(&KeyPath::root().key("group_w"), group_w)
     }
 
-    /// Section 3.3 of the paper: the line, rounded to powers of `wm` times `w0` and then to multiples of 8.
+    /// Section 3.3 of the paper: the linear widths, rounded to powers of `wm` times `w0` and then to multiples of 8.
     fn widths(&self) -> Vec<i64> {
-        let width = |block: i64| {
+        let mut widths = Vec::new();
+        for block in 0..self.depth {
             let power = ((block as f64 * self.wa + self.w0) / self.w0).ln() / self.wm.ln();
             let width = self.w0 * self.wm.powf(power.round_ties_even());
-            ((width / DIVISOR).round_ties_even() * DIVISOR) as i64
-        };
-        (0..self.depth).map(width).collect()
+            widths.push(((width / DIVISOR).round_ties_even() * DIVISOR) as i64);
+        }
+        widths
     }
 
-    /// The stages: runs of blocks of the same width, which is changed so that groups divide it.
+    /// The stages: runs of blocks of the same width, which is adjusted so that the groups divide it.
     fn stages(&self) -> Result<Vec<Stage>> {
         self.check()?;
         let widths = self.widths();
@@ -150,73 +160,95 @@ impl RegNetArch {
     }
 
     fn stage(&self, run: &[i64]) -> Result<Stage> {
-        let narrow = || Error::argument("bot_mul", self.bot_mul, "expected at least one channel inside of each block");
         let width = run.first().copied().unwrap_or_default();
-        let inside = (width as f64 * self.bot_mul) as i64;
-        let width_per_group = self.group_w.min(inside);
-        let groups = inside.checked_div(width_per_group).map(|_| inside as f64 / width_per_group as f64);
-        let inside = (groups.ok_or_else(narrow)?.round_ties_even() * width_per_group as f64) as i64;
-        let width = (inside as f64 / self.bot_mul) as i64;
-        let groups = (width as f64 * self.bot_mul).round_ties_even() as i64 / width_per_group;
-        if width < 1 || groups < 1 {
-            return Err(narrow());
+        let inner = (width as f64 * self.bot_mul) as i64;
+        let width_per_group = self.group_w.min(inner);
+        if width_per_group != 0 {
+            let groups = (inner as f64 / width_per_group as f64).round_ties_even();
+            let inner = (groups * width_per_group as f64) as i64;
+            let width = (inner as f64 / self.bot_mul) as i64;
+            let groups = (width as f64 * self.bot_mul).round_ties_even() as i64 / width_per_group;
+            if width >= 1 && groups >= 1 {
+                return Ok(Stage { blocks: run.len(), width, groups, width_per_group });
+            }
         }
-        Ok(Stage { blocks: run.len(), width, groups, width_per_group })
+        Err(Error::argument("bot_mul", self.bot_mul, "expected at least one channel inside each block"))
     }
 }
 
-/// Builds `RegNet`; `builder`'s path is where the config stands.
+/// The type `RegNet`: a [`ResNet`] whose widths grow linearly.
 ///
-/// # Errors
-/// Where the parameters are out of range or give more than 4 stages, and as [`ResNet::new`].
-pub fn regnet(builder: &Builder<'_>, config: &RegNetConfig) -> Result<ResNet> {
-    let RegNetConfig { arch, options } = config;
-    let path = builder.path.key("arch");
-    let parameters = arch.parameters().ok_or_else(|| Error::argument("arch", format!("{arch:?}"), Arch::expected()));
-    let stages = parameters.and_then(|arch| arch.stages().map_err(|error| error.below(&path)))?;
-    if stages.len() > MOST_STAGES {
-        let widths: Vec<i64> = stages.iter().map(|stage| stage.width).collect();
-        let reason = format!("expected parameters that give at most {MOST_STAGES} stages");
-        return Err(ConfigError::invalid(&path, format!("stages of widths {widths:?}"), reason).into());
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::{RegNetArch, RegNetConfig};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = RegNetConfig::new(RegNetArch::Named("regnetx_400mf")).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 384, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
+#[derive(Debug)]
+pub enum RegNet {}
+
+impl Layer for RegNet {
+    const NAME: &'static str = "RegNet";
+    type Config = RegNetConfig;
+    type Module = ResNet;
+
+    fn build(config: &RegNetConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        let RegNetConfig { arch, options } = config;
+        let path = KeyPath::root().key("arch");
+        let stages = arch.parameters()?.stages().map_err(|error| error.below(&path))?;
+        if stages.len() > MOST_STAGES {
+            let widths: Vec<i64> = stages.iter().map(|stage| stage.width).collect();
+            let reason = format!("expected parameters that lead to at most {MOST_STAGES} stages");
+            return Err(ConfigError::invalid(&path, format!("stages of widths {widths:?}"), reason).into());
+        }
+        if options.deep_stem {
+            return Err(Error::argument("deep_stem", "true", "RegNet has no deep stem: expected false"));
+        }
+        let blocks: Vec<usize> = stages.iter().map(|stage| stage.blocks).collect();
+        let options = ResNetOptions { num_stages: i64::try_from(stages.len()).unwrap_or(i64::MAX), ..options.clone() };
+        let plan = Plan {
+            class: &["RegNet", "ResNet"],
+            stage_class: None,
+            options: &options,
+            stem: StemKind::Three,
+            avg_down: if options.avg_down { AvgDown::WithStride } else { AvgDown::No },
+            stages: stages.into_iter().map(StagePlan::from).collect(),
+        };
+        let mut network = ResNet::assemble(builder, &plan)?;
+        network.key_dialects.push(torchvision(&blocks));
+        Ok(network)
     }
-    if options.deep_stem {
-        let reason = "RegNet has no deep stem: expected false";
-        return Err(Error::argument("deep_stem", "true", reason).below(&builder.path));
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
     }
-    let blocks: Vec<usize> = stages.iter().map(|stage| stage.blocks).collect();
-    let options = ResNetOptions { num_stages: i64::try_from(stages.len()).unwrap_or(i64::MAX), ..options.clone() };
-    let plan = Plan {
-        class: &["RegNet", "ResNet"],
-        stage_class: None,
-        options: &options,
-        stem: StemKind::Three,
-        avg_down: if options.avg_down { AvgDown::WithStride } else { AvgDown::No },
-        stages: stages.into_iter().map(StagePlan::from).collect(),
-    };
-    let mut network = ResNet::assemble(builder, &plan)?;
-    network.key_dialects.push(torchvision(&blocks));
-    Ok(network)
 }
 
-/// torchvision's names: a block of stage 1 is `trunk_output.block1.block1-0`, and the convolutions and norms inside are `a`,
-/// `b` and `c` of `f`.
+/// torchvision's names: a block of stage 1 is `trunk_output.block1.block1-0`, and its convolutions with their norms are
+/// `f.a`, `f.b` and `f.c`.
 fn torchvision(blocks: &[usize]) -> KeyDialect {
-    let pair = |theirs: String, ours: [String; 2]| {
-        ours.into_iter().enumerate().map(move |(part, ours)| (format!("{theirs}.{part}."), ours))
-    };
-    let mut pairs: Vec<(String, String)> = pair("stem".to_owned(), ["conv1.".to_owned(), "bn1.".to_owned()]).collect();
+    let mut pairs = Vec::from(conv_and_norm("stem", ["conv1.".to_owned(), "bn1.".to_owned()]));
     for (stage, blocks) in (1..).zip(blocks) {
         for block in 0..*blocks {
-            let (theirs, ours) =
-                (format!("trunk_output.block{stage}.block{stage}-{block}"), format!("layer{stage}.{block}"));
-            for (part, letter) in ["a", "b", "c"].into_iter().enumerate().map(|(part, letter)| (part + 1, letter)) {
-                let own = [format!("{ours}.conv{part}."), format!("{ours}.bn{part}.")];
-                pairs.extend(pair(format!("{theirs}.f.{letter}"), own));
+            let theirs = format!("trunk_output.block{stage}.block{stage}-{block}");
+            let ours = format!("layer{stage}.{block}");
+            for (number, letter) in [(1, "a"), (2, "b"), (3, "c")] {
+                let names = [format!("{ours}.conv{number}."), format!("{ours}.bn{number}.")];
+                pairs.extend(conv_and_norm(&format!("{theirs}.f.{letter}"), names));
             }
             pairs.push((format!("{theirs}.proj."), format!("{ours}.downsample.")));
         }
     }
     KeyDialect::new("torchvision").with_head("fc.").with(pairs)
+}
+
+/// The prefixes of a convolution and its norm: torchvision's and ours.
+fn conv_and_norm(theirs: &str, [conv, norm]: [String; 2]) -> [(String, String); 2] {
+    [(format!("{theirs}.0."), conv), (format!("{theirs}.1."), norm)]
 }
 
 impl From<Stage> for StagePlan {
@@ -228,13 +260,13 @@ impl From<Stage> for StagePlan {
 
 #[cfg(test)]
 mod tests {
-    use super::{ARCHS, Arch};
+    use super::{ARCHS, RegNetArch};
 
-    /// Table 2 of the paper has these too.
+    /// Table 2 of the paper lists the same stages.
     #[test]
     fn stages_of_the_table() {
         let stages = |name: &'static str| {
-            let stages = Arch::Named(name).parameters().unwrap().stages().unwrap();
+            let stages = RegNetArch::Named(name).parameters().unwrap().stages().unwrap();
             stages.iter().map(|stage| (stage.blocks, stage.width)).collect::<Vec<_>>()
         };
         assert_eq!(stages("regnetx_400mf"), [(1, 32), (2, 64), (7, 160), (12, 384)]);
@@ -243,23 +275,5 @@ mod tests {
         for arch in ARCHS {
             assert_eq!(stages(arch.0).iter().map(|(blocks, _)| *blocks as i64).sum::<i64>(), arch.5, "{}", arch.0);
         }
-    }
-}
-
-/// The type `RegNet`.
-#[derive(Debug)]
-pub enum RegNet {}
-
-impl Layer for RegNet {
-    const NAME: &'static str = "RegNet";
-    type Config = RegNetConfig;
-    type Module = ResNet;
-
-    fn build(config: &RegNetConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        regnet(builder, config)
-    }
-
-    fn registry() -> &'static Registry {
-        &crate::MODELS
     }
 }

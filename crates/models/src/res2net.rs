@@ -1,5 +1,5 @@
-//! `Res2Net`: [`ResNet`] whose bottlenecks have a hierarchy of convolutions inside. Gao et al., Res2Net: A New Multi-scale
-//! Backbone Architecture (2019).
+//! `Res2Net`: a [`ResNet`] with a hierarchy of convolutions inside its bottlenecks. Gao et al., Res2Net: A New
+//! Multi-scale Backbone Architecture (2019).
 //!
 //! Reference: mmpretrain/models/backbones/res2net.py.
 
@@ -22,13 +22,13 @@ const LEAST_DEPTH: i64 = 50;
 pub struct Res2NetConfig {
     /// Number of layers: 50, 101 or 152.
     pub depth: i64,
-    /// Groups of channels in a block, at least 2: each is convolved with what came out of the one before.
+    /// Groups of channels in a block, at least 2: the output of each is added to the input of the next.
     #[config(default = 4)]
     pub scales: i64,
     /// Channels of each group in the first stage.
     #[config(default = 26)]
     pub base_width: i64,
-    /// The arguments that several types have.
+    /// The arguments that all networks of the family share.
     #[config(flatten(deep_stem = true, avg_down = true, init_cfg = Config::Null))]
     pub options: ResNetOptions,
 }
@@ -48,7 +48,7 @@ struct Bottle2neck {
     conv1: ConvNorm,
     conv3: ConvNorm,
     shortcut: Shortcut,
-    /// In the first block of a stage: what makes the last scale smaller.
+    /// In the first block of a stage: the pooling that downsamples the last scale.
     pool: Option<AvgPool2d>,
     convs: ModuleList,
     bns: ModuleList,
@@ -69,29 +69,23 @@ impl BlockKind for Bottle2neckKind {
         let scales = i64::try_from(self.scales).unwrap_or(i64::MAX);
         let all = width.saturating_mul(scales);
         let (first, second) = config.strides();
-        let norm = |channels, postfix| norm(builder, config.norm_cfg, channels, postfix);
-        let (norm1, norm3) = (norm(all, 1)?, norm(config.out_channels, 3)?);
+        let norm1 = norm(builder, config.norm_cfg, all, 1)?;
+        let norm3 = norm(builder, config.norm_cfg, config.out_channels, 3)?;
         let kernel = Kernel { stride: first, ..Kernel::new(1, config.in_channels, all) };
         let conv1 = ConvNorm::new(1, &kernel, builder, config.conv_cfg, norm1)?;
-        let pool = config.first.then_some(AvgPool2d {
-            kernel_size: 3,
-            stride: second,
-            padding: 1,
-            ceil_mode: false,
-            count_include_pad: true,
-        });
+        let pool = AvgPool2d { kernel_size: 3, stride: second, padding: 1, ceil_mode: false, count_include_pad: true };
         let (mut convs, mut bns) = (Vec::new(), Vec::new());
         for number in 1..scales {
             let kernel = Kernel { stride: second, dilation: config.dilation, ..Kernel::new(3, width, width) };
             convs.push(kernel.build(builder, config.conv_cfg)?);
-            bns.push(norm(width, number)?.1);
+            bns.push(norm(builder, config.norm_cfg, width, number)?.1);
         }
         let conv3 = ConvNorm::new(3, &Kernel::new(1, all, config.out_channels), builder, config.conv_cfg, norm3)?;
         Ok(Box::new(Bottle2neck {
             conv1,
             conv3,
             shortcut: Shortcut::new(config.drop_path_rate, downsample),
-            pool,
+            pool: if config.first { Some(pool) } else { None },
             convs: ModuleList::new(convs),
             bns: ModuleList::new(bns),
             width,
@@ -101,15 +95,17 @@ impl BlockKind for Bottle2neckKind {
 }
 
 impl Bottle2neck {
-    /// The scales one after the other: each convolution, but the first, is given its scale and what came out before; in the
-    /// first block of a stage, its scale alone. The last scale is not convolved.
+    /// Runs the scales in order: each convolution except the first takes the sum of its scale and the previous output; in
+    /// the first block of a stage, its scale alone. The last scale is not convolved.
     fn scales(&self, input: &Tensor) -> Result<Tensor> {
         let mut scales = input.f_split(self.width, 1)?.into_iter();
         let mut outputs: Vec<Tensor> = Vec::new();
         for (index, (conv, bn)) in self.convs.iter().zip(self.bns.iter()).enumerate() {
             let Some(mut scale) = scales.next() else { break };
-            if let (None, Some(before)) = (&self.pool, outputs.last()) {
-                scale = before.f_add(&scale)?;
+            if self.pool.is_none()
+                && let Some(previous) = outputs.last()
+            {
+                scale = previous.f_add(&scale)?;
             }
             let output = run_child(format!("convs.{index}"), conv, &scale.f_contiguous()?)?;
             let output = run_child(format!("bns.{index}"), bn, &output)?;
@@ -136,7 +132,7 @@ impl Module for Bottle2neck {
         &["Bottle2neck", "Bottleneck"]
     }
 
-    /// As in the reference, paths are not dropped: `drop_path` is there and is not run.
+    /// As in the reference, `drop_path` exists and is not run.
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = self.shortcut.activate(&self.conv1.forward(input)?)?;
         let output = self.conv3.forward(&self.scales(&output)?)?;
@@ -158,34 +154,18 @@ impl Module for Bottle2neck {
     }
 }
 
-/// Builds `Res2Net`; `builder`'s path is where the config stands.
+/// The type `Res2Net`: a [`ResNet`] with a hierarchy of convolutions inside its bottlenecks.
 ///
-/// # Errors
-/// Where there are fewer than 2 scales, and as [`ResNet::new`].
-pub fn res2net(builder: &Builder<'_>, config: &Res2NetConfig) -> Result<ResNet> {
-    let own = |error: Error| error.below(&builder.path);
-    let Res2NetConfig { depth, scales, base_width, options } = config;
-    let scales = match usize::try_from(*scales) {
-        Ok(scales @ 2..) => scales,
-        _ => return Err(own(Error::argument("scales", scales, "expected at least 2: one scale is a ResNet"))),
-    };
-    for (name, value) in [("base_width", *base_width), ("base_channels", options.base_channels)] {
-        at_least_one(&KeyPath::root().key(name), value).map_err(own)?;
-    }
-    if options.plugins.is_some() {
-        return Err(own(Error::argument("plugins", "some", "Res2Net has no plugins: expected null")));
-    }
-    let kind = Bottle2neckKind { scales, base_width: *base_width, base_channels: options.base_channels };
-    let blocks = blocks(*depth, LEAST_DEPTH).map_err(own)?;
-    let mut plan = Plan::new(&["Res2Net", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION);
-    plan.stage_class = Some(&["Res2Layer", "Sequential"]);
-    if options.avg_down {
-        plan.avg_down = AvgDown::Always;
-    }
-    ResNet::assemble(builder, &plan)
-}
-
-/// The type `Res2Net`.
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::Res2NetConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = Res2NetConfig::new(50).with_scales(4).with_base_width(26).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum Res2Net {}
 
@@ -195,7 +175,25 @@ impl Layer for Res2Net {
     type Module = ResNet;
 
     fn build(config: &Res2NetConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        res2net(builder, config)
+        let Res2NetConfig { depth, scales, base_width, options } = config;
+        let scales = match usize::try_from(*scales) {
+            Ok(scales @ 2..) => scales,
+            _ => return Err(Error::argument("scales", scales, "expected at least 2: one scale is a ResNet")),
+        };
+        for (name, value) in [("base_width", *base_width), ("base_channels", options.base_channels)] {
+            at_least_one(&KeyPath::root().key(name), value)?;
+        }
+        if options.plugins.is_some() {
+            return Err(Error::argument("plugins", "some", "Res2Net has no plugins: expected null"));
+        }
+        let kind = Bottle2neckKind { scales, base_width: *base_width, base_channels: options.base_channels };
+        let blocks = blocks(*depth, LEAST_DEPTH)?;
+        let mut plan = Plan::new(&["Res2Net", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION);
+        plan.stage_class = Some(&["Res2Layer", "Sequential"]);
+        if options.avg_down {
+            plan.avg_down = AvgDown::Always;
+        }
+        ResNet::assemble(builder, &plan)
     }
 
     fn registry() -> &'static Registry {

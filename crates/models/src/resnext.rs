@@ -1,5 +1,5 @@
-//! `ResNeXt`: [`ResNet`] whose bottlenecks have groups. Xie et al., Aggregated Residual Transformations for Deep Neural
-//! Networks (2017).
+//! `ResNeXt`: a [`ResNet`] with grouped convolutions in its bottlenecks. Xie et al., Aggregated Residual Transformations
+//! for Deep Neural Networks (2017).
 //!
 //! Reference: mmpretrain/models/backbones/resnext.py.
 
@@ -25,32 +25,32 @@ pub struct ResNeXtConfig {
     /// Channels of each group in the first stage: 4 in `32x4d`.
     #[config(default = 4)]
     pub width_per_group: i64,
-    /// mmdetection's name of `width_per_group`; null where that is given.
+    /// mmdetection's name of `width_per_group`; null if `width_per_group` is set.
     #[config(default = None)]
     pub base_width: Option<i64>,
-    /// The arguments that several types have.
+    /// The arguments that all networks of the family share.
     #[config(flatten)]
     pub options: ResNetOptions,
 }
 
-/// A bottleneck whose 3x3 convolution has groups. ResNeXt's, and RegNet's.
+/// A bottleneck whose 3x3 convolution has groups: the block of ResNeXt and RegNet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GroupedBottleneck {
     pub groups: i64,
     pub width_per_group: i64,
-    /// Channels inside for which the width is `width_per_group`; with twice as many it is twice that.
+    /// The inner channels at which a group has `width_per_group` channels; the width of a group grows with them.
     pub base_channels: i64,
 }
 
 impl GroupedBottleneck {
-    /// Channels inside of the block.
+    /// The inner channels of the block.
     fn inside(&self, config: &BlockConfig<'_>) -> Result<i64> {
         let plain = config.inside();
         if self.groups == 1 {
             return Ok(plain);
         }
         if plain % self.base_channels != 0 {
-            let reason = format!("expected a divisor of the {plain} channels inside of a block");
+            let reason = format!("expected a divisor of the {plain} channels inside a block");
             return Err(Error::argument("base_channels", self.base_channels, reason));
         }
         Ok(self.groups.saturating_mul(self.width_per_group).saturating_mul(plain) / self.base_channels)
@@ -64,7 +64,7 @@ impl BlockKind for GroupedBottleneck {
         config: &BlockConfig<'_>,
         downsample: Option<Sequential>,
     ) -> Result<Box<dyn Block>> {
-        let inside = self.inside(config).map_err(|error| error.below(&builder.path))?;
+        let inside = self.inside(config)?;
         // The reference builds a whole plain bottleneck first and replaces its parts: the draws are the same.
         drop(Bottleneck.build(builder, config, None)?);
         let class = &["Bottleneck", "Bottleneck"];
@@ -72,32 +72,18 @@ impl BlockKind for GroupedBottleneck {
     }
 }
 
-/// Builds `ResNeXt`; `builder`'s path is where the config stands.
+/// The type `ResNeXt`: a [`ResNet`] with grouped convolutions in its bottlenecks.
 ///
-/// # Errors
-/// As [`ResNet::new`].
-pub fn resnext(builder: &Builder<'_>, config: &ResNeXtConfig) -> Result<ResNet> {
-    let own = |error: Error| error.below(&builder.path);
-    let ResNeXtConfig { depth, groups, width_per_group, base_width, options } = config;
-    for (name, value) in [("groups", *groups), ("width_per_group", *width_per_group)] {
-        at_least_one(&KeyPath::root().key(name), value).map_err(own)?;
-    }
-    let width_per_group = match base_width {
-        Some(width) if *width_per_group != ResNeXtConfig::new(*depth).width_per_group => {
-            let reason = "is mmdetection's name of width_per_group: expected one of both";
-            return Err(own(Error::conflict("base_width", width, reason)));
-        }
-        Some(width) => *width,
-        None => *width_per_group,
-    };
-    at_least_one(&KeyPath::root().key("base_width"), width_per_group).map_err(own)?;
-    at_least_one(&KeyPath::root().key("base_channels"), options.base_channels).map_err(own)?;
-    let kind = GroupedBottleneck { groups: *groups, width_per_group, base_channels: options.base_channels };
-    let blocks = blocks(*depth, LEAST_DEPTH).map_err(own)?;
-    ResNet::assemble(builder, &Plan::new(&["ResNeXt", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION))
-}
-
-/// The type `ResNeXt`.
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::ResNeXtConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = ResNeXtConfig::new(50).with_groups(32).with_width_per_group(4).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum ResNeXt {}
 
@@ -107,7 +93,23 @@ impl Layer for ResNeXt {
     type Module = ResNet;
 
     fn build(config: &ResNeXtConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        resnext(builder, config)
+        let ResNeXtConfig { depth, groups, width_per_group, base_width, options } = config;
+        for (name, value) in [("groups", *groups), ("width_per_group", *width_per_group)] {
+            at_least_one(&KeyPath::root().key(name), value)?;
+        }
+        let width_per_group = match base_width {
+            Some(width) if *width_per_group != ResNeXtConfig::new(*depth).width_per_group => {
+                let reason = "is mmdetection's name of width_per_group: expected one of the two";
+                return Err(Error::conflict("base_width", width, reason));
+            }
+            Some(width) => *width,
+            None => *width_per_group,
+        };
+        at_least_one(&KeyPath::root().key("base_width"), width_per_group)?;
+        at_least_one(&KeyPath::root().key("base_channels"), options.base_channels)?;
+        let kind = GroupedBottleneck { groups: *groups, width_per_group, base_channels: options.base_channels };
+        let blocks = blocks(*depth, LEAST_DEPTH)?;
+        ResNet::assemble(builder, &Plan::new(&["ResNeXt", "ResNet"], options, blocks, &kind, Bottleneck::EXPANSION))
     }
 
     fn registry() -> &'static Registry {

@@ -1,4 +1,4 @@
-//! How configs of other libraries differ from mmpretrain's for networks of the same name.
+//! Defaults of other libraries' networks that differ from those of mmpretrain's networks of the same name.
 //!
 //! References: mmdet/models/backbones, mmseg/models/backbones.
 
@@ -26,7 +26,7 @@ pub(crate) fn mmdet(name: &str, arguments: &mut Dict) {
     one_group(name, arguments);
 }
 
-/// mmsegmentation: all stages are returned. Its MobileNetV2 lacks the last convolution, which is not among the defaults.
+/// mmsegmentation: all stages are returned. Its MobileNetV2 lacks the last convolution, so it is not returned.
 pub(crate) fn mmseg(name: &str, arguments: &mut Dict) {
     match name {
         "ResNet" | "ResNetV1c" | "ResNetV1d" | "ResNeXt" => arguments.set_default("out_indices", [0, 1, 2, 3]),
@@ -36,14 +36,14 @@ pub(crate) fn mmseg(name: &str, arguments: &mut Dict) {
     one_group(name, arguments);
 }
 
-/// A ResNeXt of both libraries has one group unless the config says otherwise; mmpretrain's has 32.
+/// ResNeXt has one group by default in both libraries, and 32 in mmpretrain.
 fn one_group(name: &str, arguments: &mut Dict) {
     if name == "ResNeXt" {
         arguments.set_default("groups", 1);
     }
 }
 
-/// Stages that are counted from 1, as ours are counted. What is no list of integers is left to the network's own check.
+/// Renumbers stages from 1 to our numbers from 0. Other values than lists of integers are left to the network's check.
 fn count_from_zero(arguments: &mut Dict) {
     let Some(Config::List(stages)) = arguments.get_mut("out_indices") else { return };
     for stage in stages {

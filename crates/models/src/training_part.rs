@@ -1,15 +1,15 @@
-//! [`TrainingPart`]: what networks of the reference hold for training alone.
+//! [`TrainingPart`]: modules that the reference uses in training only.
 
 use mmcv_layers::{Error, Module, NotSend, Parts, Result};
 use mmcv_registry::{Config, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
-/// A part that the reference uses in training alone. It has its place in the tree of modules and in the state, and no forward
-/// pass.
+/// A module that the reference uses in training only. It is part of the module tree and of the state, and has no
+/// forward pass.
 #[derive(Debug)]
 pub(crate) struct TrainingPart {
     class: &'static [&'static str],
-    /// Of `SeesawLoss`: how many samples of each class there were.
+    /// `SeesawLoss`: the number of samples seen of each class.
     cum_samples: Option<Tensor>,
     _thread: NotSend,
 }
@@ -19,24 +19,29 @@ impl TrainingPart {
         Self { class, cum_samples, _thread: NotSend::default() }
     }
 
-    /// The data preprocessor of a classifier; `None` where the config asks for one of another type.
+    /// The data preprocessor of a classifier; `None` if the config names another type.
     pub(crate) fn data_preprocessor(config: &Config) -> Option<Self> {
         const NAME: &str = "ClsDataPreprocessor";
-        let other = config.get("type").and_then(Config::as_str).is_some_and(|name| name != NAME);
-        (!other).then(|| Self::new(&[NAME, "BaseDataPreprocessor"], None))
+        match config.get("type") {
+            Some(Config::Str(name)) if name != NAME => None,
+            _ => Some(Self::new(&[NAME, "BaseDataPreprocessor"], None)),
+        }
     }
 
-    /// The loss of a head; `None` where the config asks for another one than the cross entropy or the one with a state.
+    /// The loss of a head; `None` for types other than `CrossEntropyLoss`, and `SeesawLoss`, which has a state.
     ///
     /// # Errors
-    /// Where the number of classes is negative or more than memory holds.
+    /// Returns an error if the number of classes is negative or more than memory holds.
     pub(crate) fn loss(config: &Config) -> Result<Option<Self>> {
-        match config.get("type").and_then(Config::as_str) {
-            Some("CrossEntropyLoss") => Ok(Some(Self::new(&["CrossEntropyLoss", "Module"], None))),
-            Some("SeesawLoss") => {
-                let path = KeyPath::root().key("loss").key("num_classes");
-                let classes = config.get("num_classes").map(|classes| i64::from_config(classes, &path)).transpose()?;
-                let samples = Tensor::f_zeros([classes.unwrap_or(1000)], (Kind::Float, Device::Cpu))?;
+        let Some(Config::Str(name)) = config.get("type") else { return Ok(None) };
+        match name.as_str() {
+            "CrossEntropyLoss" => Ok(Some(Self::new(&["CrossEntropyLoss", "Module"], None))),
+            "SeesawLoss" => {
+                let classes = match config.get("num_classes") {
+                    Some(classes) => i64::from_config(classes, &KeyPath::root().key("loss").key("num_classes"))?,
+                    None => 1000,
+                };
+                let samples = Tensor::f_zeros([classes], (Kind::Float, Device::Cpu))?;
                 Ok(Some(Self::new(&["SeesawLoss", "Module"], Some(samples))))
             }
             _ => Ok(None),
@@ -51,7 +56,7 @@ impl Module for TrainingPart {
 
     fn forward(&self, _input: &Tensor) -> Result<Tensor> {
         Err(Error::unsupported(format!(
-            "{} is for training in the reference, and has no forward pass here",
+            "the reference uses {} in training only, and it has no forward pass here",
             self.name()
         )))
     }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use mmcv_bricks::{Bias, ConvModule, ConvModuleConfig};
+use mmcv_bricks::{ConvBias, ConvModule, ConvModuleConfig};
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
@@ -21,7 +21,7 @@ const STAGES: [(i64, [usize; 5]); 4] =
     [(11, [1, 1, 2, 2, 2]), (13, [2, 2, 2, 2, 2]), (16, [2, 2, 3, 3, 3]), (19, [2, 2, 4, 4, 4])];
 /// Channels of each stage.
 const CHANNELS: [i64; 5] = [64, 128, 256, 512, 512];
-/// Pixels of the last stage's sides for pictures of 224 x 224, and the size of the hidden linear layers.
+/// Height and width of the last stage's output for images of 224 x 224, and the outputs of the hidden linear layers.
 const LAST_SIZE: i64 = 7;
 const HIDDEN: i64 = 4096;
 
@@ -31,26 +31,25 @@ const HIDDEN: i64 = 4096;
 pub struct VGGConfig {
     /// Number of layers with weights: 11, 13, 16 or 19.
     pub depth: i64,
-    /// Number of classes; not positive for a network without classifier.
+    /// Number of classes; the network has no classifier if this is not positive.
     #[config(default = -1)]
     pub num_classes: i64,
     /// Number of stages, 1 to 5.
     #[config(default = 5)]
     pub num_stages: i64,
-    /// Distance of the kernels' elements in each stage, in pixels.
+    /// Dilation of the convolutions of each stage, in pixels.
     #[config(default = vec![1, 1, 1, 1, 1])]
     pub dilations: Vec<i64>,
-    /// The stages that are given, from 0; null for the last one, or for the scores alone where there is a
-    /// classifier.
+    /// The stages to return, from 0; null for the last one, or for the scores alone if there is a classifier.
     #[config(default = None)]
     pub out_indices: Option<Vec<i64>>,
-    /// The number of stages whose parameters are not trained; -1 for none.
+    /// The number of frozen stages; -1 for none.
     #[config(default = -1)]
     pub frozen_stages: i64,
     /// The convolutions; null for `Conv2d`.
     #[config(default = None)]
     pub conv_cfg: Option<Dict>,
-    /// The normalisations; null for none.
+    /// The normalizations; null for none.
     #[config(default = None)]
     pub norm_cfg: Option<Dict>,
     /// The activations.
@@ -59,13 +58,13 @@ pub struct VGGConfig {
     /// Whether batch norms stay in evaluation mode in training.
     #[config(default = false)]
     pub norm_eval: bool,
-    /// Whether a pooling window that begins inside may end outside.
+    /// Whether a pooling window that starts inside the map may end outside.
     #[config(default = false)]
     pub ceil_mode: bool,
     /// Whether the last stage ends with pooling.
     #[config(default = true)]
     pub with_last_pool: bool,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1.0, layer: ["_BatchNorm"] },
@@ -74,10 +73,22 @@ pub struct VGGConfig {
     pub init_cfg: Config,
 }
 
-/// Stages of 3x3 convolutions that end with pooling, and perhaps a classifier.
+/// VGG: stages of 3x3 convolutions that end with pooling, and an optional classifier.
 ///
-/// Shapes: input `[N, 3, H, W]`; stage `i`, from 0, gives `[N, 64 * 2^i, H / 2^(i+1), W / 2^(i+1)]` (at most 512 channels); the
-/// classifier, which takes pictures of 224 x 224, `[N, num_classes]`. State: `features.*`, `classifier.*`.
+/// Shapes: input `[N, 3, H, W]`; output of stage `i`, from 0, `[N, 64 * 2^i, H / 2^(i+1), W / 2^(i+1)]`, with at most 512
+/// channels. With a classifier: input `[N, 3, 224, 224]`, last output `[N, num_classes]`. State: `features.*`,
+/// `classifier.*`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::VGGConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = VGGConfig::new(11).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 64, 64], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 512, 2, 2]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct VGG {
     features: Sequential,
@@ -91,12 +102,12 @@ pub struct VGG {
 }
 
 impl VGG {
-    /// Builds the network; `builder`'s path is where the config stands.
+    /// Builds the network.
     ///
     /// # Errors
-    /// Where there is no such depth, an argument is out of range, or a part cannot be built.
+    /// Returns an error if `depth` is unknown, an argument is out of range, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &VGGConfig) -> Result<Self> {
-        let (counts, out_indices) = check(config).map_err(|error| error.below(&builder.path))?;
+        let (counts, out_indices) = check(config)?;
         let mut features = Sequential::default();
         let mut stages: Vec<Range<usize>> = Vec::new();
         let (mut in_channels, mut length) = (3, 0);
@@ -119,11 +130,11 @@ impl VGG {
             stages.push(length..end);
             length = end;
         }
-        let classifier = (config.num_classes > 0).then(|| classifier(config.num_classes)).transpose();
+        let classifier = if config.num_classes > 0 { Some(classifier(config.num_classes)?) } else { None };
         Ok(Self {
             features,
             stages,
-            classifier: classifier.map_err(|error| error.below(&builder.path))?,
+            classifier,
             out_indices,
             frozen_stages: config.frozen_stages,
             norm_eval: config.norm_eval,
@@ -133,23 +144,28 @@ impl VGG {
     }
 }
 
-/// Checks the arguments; gives the number of convolutions in each stage, and the stages that are given.
+/// Checks the arguments; returns the number of convolutions in each stage, and the stages to return.
 fn check(config: &VGGConfig) -> Result<(&'static [usize], Vec<i64>)> {
     let VGGConfig { depth, num_stages, dilations, out_indices, .. } = config;
     let Some((_, stages)) = STAGES.iter().find(|(known, _)| known == depth) else {
         let known = STAGES.map(|(known, _)| known.to_string()).join(", ");
         return Err(Error::argument("depth", depth, format!("expected one of {known}")));
     };
-    let counts = match usize::try_from(*num_stages).ok().and_then(|count| stages.get(..count)) {
-        Some(counts) if !counts.is_empty() => counts,
+    let count = usize::try_from(*num_stages).unwrap_or(0);
+    let counts = match stages.get(..count) {
+        Some(counts) if count > 0 => counts,
         _ => return Err(Error::argument("num_stages", num_stages, "expected 1 to 5")),
     };
     if dilations.len() != counts.len() {
         let reason = format!("expected {num_stages} of them, as many as num_stages");
         return Err(Error::argument("dilations", format!("{dilations:?}"), reason));
     }
-    // Without out_indices the last of five stages is given, or the scores, which count as one.
-    let out_indices = out_indices.clone().unwrap_or_else(|| vec![if config.num_classes > 0 { 5 } else { 4 }]);
+    // By default the last of five stages, or the scores, which count as a stage.
+    let out_indices = match out_indices {
+        Some(indices) => indices.clone(),
+        None if config.num_classes > 0 => vec![5],
+        None => vec![4],
+    };
     if out_indices.is_empty() {
         return Err(Error::argument("out_indices", "[]", "expected at least one stage"));
     }
@@ -169,7 +185,7 @@ fn conv(
     let config = ConvModuleConfig {
         dilation: Size::All(dilation),
         padding: dilation.into(),
-        bias: Bias::Given(true),
+        bias: ConvBias::Fixed(true),
         conv_cfg: config.conv_cfg.clone(),
         norm_cfg: config.norm_cfg.clone(),
         act_cfg: config.act_cfg.clone(),
@@ -180,15 +196,14 @@ fn conv(
 
 /// The three linear layers.
 fn classifier(num_classes: i64) -> Result<Sequential> {
-    let inputs = CHANNELS.last().copied().unwrap_or(0) * LAST_SIZE * LAST_SIZE;
-    let linear = |inputs, outputs| Linear::new(&LinearConfig::new(inputs, outputs));
+    let [.., last_channels] = CHANNELS;
     let mut layers = Sequential::default();
-    for inputs in [inputs, HIDDEN] {
-        layers.push(linear(inputs, HIDDEN)?);
+    for inputs in [last_channels * LAST_SIZE * LAST_SIZE, HIDDEN] {
+        layers.push(Linear::new(&LinearConfig::new(inputs, HIDDEN))?);
         layers.push(ReLU(ReLUConfig { inplace: true }));
         layers.push(Dropout::new(&DropoutConfig::new())?);
     }
-    layers.push(linear(HIDDEN, num_classes)?);
+    layers.push(Linear::new(&LinearConfig::new(HIDDEN, num_classes))?);
     Ok(layers)
 }
 
@@ -207,23 +222,23 @@ impl Layer for VGG {
 }
 
 impl Backbone for VGG {
-    /// The stages in `out_indices`, and the scores where there is a classifier.
+    /// The stages in `out_indices`, and the scores if there is a classifier.
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = input.shallow_clone();
-        let mut given = Vec::new();
-        let layers: Vec<&dyn Module> = self.features.iter().collect();
+        let mut outputs = Vec::new();
+        let mut layers = self.features.iter().enumerate();
         for (index, stage) in (0..).zip(&self.stages) {
-            for (layer, position) in layers.get(stage.clone()).into_iter().flatten().zip(stage.clone()) {
-                output = run_child(format!("features.{position}"), *layer, &output)?;
+            for (position, layer) in layers.by_ref().take(stage.len()) {
+                output = run_child(format!("features.{position}"), layer, &output)?;
             }
             if self.out_indices.contains(&index) {
-                given.push(output.shallow_clone());
+                outputs.push(output.shallow_clone());
             }
         }
         if let Some(classifier) = &self.classifier {
-            given.push(run_child("classifier", classifier, &rows(&output)?)?);
+            outputs.push(run_child("classifier", classifier, &rows(&output)?)?);
         }
-        Ok(given)
+        Ok(outputs)
     }
 }
 
@@ -259,11 +274,11 @@ impl Module for VGG {
         }
     }
 
-    /// torchvision and `mmcv.cnn` have convolution, norm and activation as neighbours in one list.
+    /// torchvision and `mmcv.cnn` list convolutions, norms and activations in one sequence.
     fn key_dialects(&self) -> Vec<KeyDialect> {
         let (mut pairs, mut position) = (Vec::new(), 0);
         for (index, layer) in self.features.iter().enumerate() {
-            // What stands in their list for this module: a pooling is one, too.
+            // The items of their list that correspond to this module; a pooling is one, too.
             for (child, _) in Parts::of(layer).children {
                 if child != "activate" {
                     pairs.push((format!("features.{position}."), format!("features.{index}.{child}.")));
@@ -272,7 +287,10 @@ impl Module for VGG {
             }
             position += usize::from(layer.downcast_ref::<MaxPool>().is_some());
         }
-        let dialect = KeyDialect::new("torchvision").with(pairs);
-        vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
+        let mut torchvision = KeyDialect::new("torchvision").with(pairs);
+        if self.classifier.is_none() {
+            torchvision = torchvision.with_head("classifier.");
+        }
+        vec![torchvision]
     }
 }

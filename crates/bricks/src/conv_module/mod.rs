@@ -10,9 +10,9 @@ use mmcv_layers::{Builder, Error, Layer, Module, Output, Parts, Registry, Result
 use mmcv_registry::{Config, ConfigError, ConfigErrorKind, ConfigStruct, Dict, FromConfig, KeyPath, config, dict};
 use tch::Tensor;
 
-pub use config::{Bias, ConvModuleConfig, Order, Step};
+pub use config::{ConvBias, ConvModuleConfig, ConvOrder, ConvStep};
 
-/// A convolution's weight and bias with its batch norm multiplied in.
+/// A convolution's weight and bias with its batch norm folded in.
 #[derive(Debug)]
 struct Folded {
     /// `[out_channels, in_channels / groups, *kernel_size]`
@@ -21,27 +21,38 @@ struct Folded {
     bias: Tensor,
 }
 
-/// A convolution, a normalisation and an activation.
+/// A convolution, a normalization and an activation.
 ///
-/// Shapes: input `[N, in_channels, *]`, output `[N, out_channels, *]` as of the convolution.
-/// State: `conv.*`, then the norm under its name (`bn.*`, `gn.*`, ...), then `activate.*`.
+/// Shapes: input `[N, in_channels, *]`, output `[N, out_channels, *]`, with the spatial sizes of the convolution's
+/// output. State: `conv.*`, then the norm under its name (`bn.*`, `gn.*`, ...), then `activate.*`.
+///
+/// ```
+/// use mmcv_bricks::ConvModuleConfig;
+/// use mmcv_layers::norm::BatchNormConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let conv = ConvModuleConfig::new(3, 8, 3).with_padding(1).with_norm(BatchNormConfig::new()).build()?;
+/// let output = conv.forward(&Tensor::zeros([2, 3, 16, 16], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [2, 8, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConvModule {
     conv: Box<dyn Module>,
     norm: Option<(String, Box<dyn Module>)>,
     activate: Option<Box<dyn Module>>,
     padding_layer: Option<Box<dyn Module>>,
-    order: Order,
+    order: ConvOrder,
     nonlinearity: Nonlinearity,
     efficient_conv_bn_eval: bool,
 }
 
 impl ConvModule {
-    /// Builds the parts with `builder`, whose path is where the config stands, and initialises them: Kaiming for the
-    /// convolution, 1 and 0 for the norm.
+    /// Builds the parts with `builder` and initializes them: Kaiming for the convolution, 1 and 0 for the norm.
     ///
     /// # Errors
-    /// Where one of the parts cannot be built; the error has the key path.
+    /// Returns an error if one of the parts cannot be built; it has the key path.
     pub fn new(builder: &Builder<'_>, config: &ConvModuleConfig) -> Result<Self> {
         let explicit_padding = !matches!(config.padding_mode.as_str(), "zeros" | "circular");
         let padding_layer = if explicit_padding { Some(build_padding(builder, config)?) } else { None };
@@ -50,14 +61,14 @@ impl ConvModule {
         if config.with_spectral_norm {
             conv.add_spectral_norm()?;
         }
-        let norm = match &config.norm_cfg {
-            Some(cfg) => Some(build_norm(&builder.key("norm_cfg"), cfg, config)?),
-            None => None,
-        };
-        let activate = match &config.act_cfg {
-            Some(cfg) => Some(build_activation(&builder.key("act_cfg"), cfg, config.inplace)?),
-            None => None,
-        };
+        let mut norm = None;
+        if let Some(cfg) = &config.norm_cfg {
+            norm = Some(build_norm(&builder.key("norm_cfg"), cfg, config)?);
+        }
+        let mut activate = None;
+        if let Some(cfg) = &config.act_cfg {
+            activate = Some(build_activation(&builder.key("act_cfg"), cfg, config.inplace)?);
+        }
         let efficient_conv_bn_eval = config.efficient_conv_bn_eval && tracks_running_stats(norm.as_ref());
         warn_of_faults(config, efficient_conv_bn_eval && wraps_a_convolution(&*conv));
         let nonlinearity = nonlinearity(config.act_cfg.as_ref(), &builder.path.key("act_cfg"))?;
@@ -73,7 +84,7 @@ impl ConvModule {
         &*self.conv
     }
 
-    /// The normalisation with its name.
+    /// The normalization and its name, such as `bn`.
     #[must_use]
     pub fn norm(&self) -> Option<(&str, &dyn Module)> {
         self.norm.as_ref().map(|(name, norm)| (name.as_str(), &**norm))
@@ -82,13 +93,13 @@ impl ConvModule {
     /// The forward pass, with or without the activation and the norm.
     ///
     /// # Errors
-    /// Where the input does not fit.
+    /// Returns an error if a part rejects its input.
     pub fn forward_with(&self, input: &Tensor, activate: bool, norm: bool) -> Result<Tensor> {
         let folded = if norm { self.fold()? } else { None };
         self.run(input, activate, norm, folded.as_ref())
     }
 
-    /// The weight and bias with which the convolution also does the work of its batch norm; `None` unless
+    /// The weight and bias that make the convolution do the work of its batch norm, too; `None` unless
     /// `efficient_conv_bn_eval` is set and a batch norm in evaluation mode directly follows the convolution.
     ///
     /// You et al., Tune-Mode ConvBN Blocks for Efficient Transfer Learning (2023).
@@ -112,26 +123,26 @@ impl ConvModule {
 
     fn batch_norm(&self) -> Option<&BatchNorm> {
         let (_, norm) = self.norm.as_ref()?;
-        norm.downcast_ref::<BatchNorm>()
+        norm.downcast_ref()
     }
 
-    /// The steps in order; `folded` stands for both the convolution and the norm that follows it.
+    /// Runs the steps in order; `folded` replaces both the convolution and the norm that follows it.
     fn run(&self, input: &Tensor, activate: bool, norm: bool, folded: Option<&Folded>) -> Result<Tensor> {
         let mut output = input.shallow_clone();
         for step in self.order.steps() {
             match (step, &self.norm, &self.activate) {
-                (Step::Conv, ..) => output = self.convolve(&output, folded)?,
-                (Step::Norm, Some((name, layer)), _) if norm && folded.is_none() => {
+                (ConvStep::Conv, ..) => output = self.convolve(&output, folded)?,
+                (ConvStep::Norm, Some((name, layer)), _) if norm && folded.is_none() => {
                     output = run_child(name, &**layer, &output)?;
                 }
-                (Step::Act, _, Some(layer)) if activate => output = run_child("activate", &**layer, &output)?,
-                (Step::Norm | Step::Act, ..) => {}
+                (ConvStep::Act, _, Some(layer)) if activate => output = run_child("activate", &**layer, &output)?,
+                (ConvStep::Norm | ConvStep::Act, ..) => {}
             }
         }
         Ok(output)
     }
 
-    /// The padding layer, if there is one, and the convolution, with the weight and bias of `folded` if they are given.
+    /// Runs the padding layer, if there is one, and the convolution, with the weight and bias of `folded` if present.
     fn convolve(&self, input: &Tensor, folded: Option<&Folded>) -> Result<Tensor> {
         let padded;
         let input = match &self.padding_layer {
@@ -173,7 +184,7 @@ impl Module for ConvModule {
         self.forward_with(input, true, true)
     }
 
-    /// Takes the options `activate` and `norm`: whether these steps are done, both true by default.
+    /// Takes the options `activate` and `norm`: whether these steps run; both default to true.
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         let options = ForwardOptions::decode(options, &KeyPath::root()).map_err(|error| error.in_type(self.name()))?;
         let [input] = inputs else { return Err(Error::input("one input", format!("{} inputs", inputs.len()))) };
@@ -197,7 +208,7 @@ impl Module for ConvModule {
     }
 
     fn init_weights(&self) -> Result<()> {
-        // A convolution with an initialisation of its own keeps it.
+        // A convolution that initializes itself keeps its values.
         if !self.conv.has_init_weights() {
             init::kaiming_init(&*self.conv, FanMode::FanOut, self.nonlinearity, 0.0, Distribution::Normal)?;
         }
@@ -215,15 +226,15 @@ impl Module for ConvModule {
 /// Options of the forward pass.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub struct ForwardOptions {
-    /// Whether the activation is done.
+    /// Whether the activation runs.
     #[config(default = true)]
     pub activate: bool,
-    /// Whether the norm is done.
+    /// Whether the norm runs.
     #[config(default = true)]
     pub norm: bool,
 }
 
-/// A [`ConvModule`] with [`MODELS`](crate::MODELS); the options are the other keys of [`ConvModuleConfig`].
+/// Builds a [`ConvModule`] with [`MODELS`](crate::MODELS); `options` are the other keys of [`ConvModuleConfig`].
 ///
 /// ```no_run
 /// use mmcv_bricks::conv_module;
@@ -234,7 +245,7 @@ pub struct ForwardOptions {
 /// ```
 ///
 /// # Errors
-/// Where an option is unknown or of a wrong type, or a part cannot be built.
+/// Returns an error if an option is unknown, has a wrong type or repeats an argument, or a part cannot be built.
 pub fn conv_module(
     in_channels: i64,
     out_channels: i64,
@@ -244,10 +255,10 @@ pub fn conv_module(
     conv_module_by(&Builder::new(&crate::MODELS), in_channels, out_channels, kernel_size, options)
 }
 
-/// As [`conv_module`], with the registry of a builder.
+/// Builds a [`ConvModule`] as [`conv_module`] does, with the registry of `builder`.
 ///
 /// # Errors
-/// As [`conv_module`].
+/// Returns an error if [`conv_module`] does.
 pub fn conv_module_by(
     builder: &Builder<'_>,
     in_channels: i64,
@@ -255,25 +266,25 @@ pub fn conv_module_by(
     kernel_size: impl Into<Size>,
     mut options: Dict,
 ) -> Result<ConvModule> {
-    let mut given_twice = Vec::new();
+    let mut duplicates = Vec::new();
     for (key, value) in [
         ("in_channels", Config::Int(in_channels)),
         ("out_channels", Config::Int(out_channels)),
         ("kernel_size", kernel_size.into().to_config()),
     ] {
         if options.insert(key, value).is_some() {
-            given_twice
-                .push(ConfigError::new(&builder.path.key(key), ConfigErrorKind::Duplicate).in_type("ConvModule"));
+            let error = ConfigError::new(&builder.path.key(key), ConfigErrorKind::Duplicate);
+            duplicates.push(error.in_type("ConvModule"));
         }
     }
-    if !given_twice.is_empty() {
-        return Err(ConfigError::many(&builder.path, given_twice).into());
+    if !duplicates.is_empty() {
+        return Err(ConfigError::many(&builder.path, duplicates).into());
     }
     let config = ConvModuleConfig::decode(&options, &builder.path).map_err(|error| error.in_type("ConvModule"))?;
     ConvModule::new(builder, &config)
 }
 
-/// Says once where the reference, whose numbers these are, does not do what one would expect.
+/// Warns once about options with which the reference, whose numbers these are, behaves unexpectedly.
 fn warn_of_faults(config: &ConvModuleConfig, skips_conv: bool) {
     static CIRCULAR: Once = Once::new();
     static SKIPPED: Once = Once::new();
@@ -285,7 +296,7 @@ fn warn_of_faults(config: &ConvModuleConfig, skips_conv: bool) {
     if skips_conv {
         SKIPPED.call_once(|| {
             log::warn!(
-                "efficient_conv_bn_eval runs the plain convolution in evaluation, without weight standardisation or adaptive \
+                "efficient_conv_bn_eval runs the plain convolution in evaluation, without weight standardization or adaptive \
                  padding, as in MMCV"
             );
         });
@@ -296,8 +307,8 @@ fn build_padding(builder: &Builder<'_>, config: &ConvModuleConfig) -> Result<Box
     let cfg = config! { type: config.padding_mode.as_str() };
     let key = builder.path.key("padding_mode");
     let layer = builder.part("padding_mode").padding(&cfg, &dict! { padding: config.padding.to_config() });
-    // The type of the padding layer is the value of `padding_mode` itself.
     layer.map_err(|error| {
+        // The type of the padding layer is the value of `padding_mode` itself.
         let error = error.map_config(|error| {
             error.map_paths(&|path: KeyPath| if path == key.key("type") { key.clone() } else { path })
         });
@@ -307,8 +318,8 @@ fn build_padding(builder: &Builder<'_>, config: &ConvModuleConfig) -> Result<Box
 
 fn build_conv(builder: &Builder<'_>, config: &ConvModuleConfig, explicit_padding: bool) -> Result<Box<dyn Module>> {
     let bias = match config.bias {
-        Bias::Auto => config.norm_cfg.is_none(),
-        Bias::Given(bias) => bias,
+        ConvBias::Auto => config.norm_cfg.is_none(),
+        ConvBias::Fixed(has_bias) => has_bias,
     };
     let padding = if explicit_padding { Config::Int(0) } else { config.padding.to_config() };
     let arguments = dict! {
@@ -328,27 +339,27 @@ fn build_norm(builder: &Builder<'_>, cfg: &Dict, config: &ConvModuleConfig) -> R
     let channels = if config.order.norm_after_conv() { config.out_channels } else { config.in_channels };
     let (name, norm) = builder.norm(&cfg.clone().into(), channels, "")?;
     let is_batch_or_instance = norm.class().iter().any(|class| matches!(*class, "_BatchNorm" | "_InstanceNorm"));
-    // Said once, as in Python: VGG with batch norms has one such convolution after the other.
-    if config.bias == Bias::Given(true) && is_batch_or_instance {
-        static SAID: Once = Once::new();
-        SAID.call_once(|| log::warn!("{}: unnecessary conv bias before batch/instance norm", builder.path));
+    // Once, as in Python: every convolution of a VGG with batch norms has this combination.
+    if config.bias == ConvBias::Fixed(true) && is_batch_or_instance {
+        static WARNED: Once = Once::new();
+        WARNED.call_once(|| log::warn!("{}: unnecessary conv bias before batch/instance norm", builder.path));
     }
     Ok((name, norm))
 }
 
 fn build_activation(builder: &Builder<'_>, cfg: &Dict, inplace: bool) -> Result<Box<dyn Module>> {
-    let mut cfg = Config::Dict(cfg.clone());
-    let (spec, _) = builder.registry.resolve(&cfg, &builder.path)?;
-    if let (true, Config::Dict(dict)) = (spec.takes("inplace"), &mut cfg) {
-        dict.set_default("inplace", inplace);
+    let (spec, _) = builder.registry.resolve(&cfg.clone().into(), &builder.path)?;
+    let mut cfg = cfg.clone();
+    if spec.takes("inplace") {
+        cfg.set_default("inplace", inplace);
     }
-    builder.activation(&cfg)
+    builder.activation(&cfg.into())
 }
 
-/// The activation after the convolution, for its gain: only `LeakyReLU` changes it.
+/// The activation whose gain scales the initial weights: `LeakyReLU`, or `ReLU` for all others.
 fn nonlinearity(act_cfg: Option<&Dict>, path: &KeyPath) -> Result<Nonlinearity> {
     let Some(cfg) = act_cfg else { return Ok(Nonlinearity::Relu) };
-    if cfg.get("type").and_then(Config::as_str) != Some("LeakyReLU") {
+    if cfg.get("type") != Some(&"LeakyReLU".into()) {
         return Ok(Nonlinearity::Relu);
     }
     let slope = match cfg.get("negative_slope") {
@@ -359,16 +370,18 @@ fn nonlinearity(act_cfg: Option<&Dict>, path: &KeyPath) -> Result<Nonlinearity> 
 }
 
 fn tracks_running_stats(norm: Option<&(String, Box<dyn Module>)>) -> bool {
-    match norm {
-        Some((_, norm)) => norm.downcast_ref::<BatchNorm>().is_some_and(BatchNorm::tracks_running_stats),
+    let Some((_, norm)) = norm else { return false };
+    match norm.downcast_ref::<BatchNorm>() {
+        Some(norm) => norm.tracks_running_stats(),
         None => false,
     }
 }
 
-/// Whether the module does more than the convolution that it has.
+/// Whether the module does more than the convolution inside it.
 fn wraps_a_convolution(module: &dyn Module) -> bool {
     match module.as_convolution() {
         Some(conv) => conv.name() != module.name(),
         None => true,
     }
 }
+

@@ -12,29 +12,40 @@ pub struct AdaptivePaddingConfig {
     /// Size of the windows in pixels.
     #[config(default = Size::All(1))]
     pub kernel_size: Size,
-    /// Step of the windows in pixels.
+    /// Stride of the windows in pixels.
     #[config(default = Size::All(1))]
     pub stride: Size,
-    /// Distance of the windows' elements in pixels.
+    /// Spacing between the elements of the windows in pixels.
     #[config(default = Size::All(1))]
     pub dilation: Size,
-    /// Where pixels are added: `corner` (right and bottom) or `same` (all sides).
+    /// The sides on which pixels are added: `corner` (right and bottom) or `same` (all sides).
     #[config(default = PadMode::Corner)]
     pub padding: PadMode,
 }
 
-/// Where pixels are added.
+/// The sides on which pixels are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum PadMode {
     /// Right and bottom.
     Corner,
-    /// On all sides.
+    /// All sides.
     Same,
 }
 
-/// Pads an image on the right and at the bottom, or on all sides, so that windows cover all of it.
+/// Pads an image on the right and at the bottom, or on all sides, so that the windows of a convolution cover all of it.
 ///
-/// Shapes: input `[N, C, H, W]`, output the same but for height and width.
+/// Shapes: input `[N, C, H, W]`, output `[N, C, H', W']`.
+///
+/// ```
+/// use mmcv_bricks::transformer::AdaptivePaddingConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let padding = AdaptivePaddingConfig::new().with_kernel_size(16).with_stride(16).build()?;
+/// let output = padding.forward(&Tensor::zeros([1, 3, 30, 33], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [1, 3, 32, 48]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdaptivePadding {
     kernel_size: Vec<i64>,
@@ -44,10 +55,10 @@ pub struct AdaptivePadding {
 }
 
 impl AdaptivePadding {
-    /// A padding.
+    /// Creates a padding.
     ///
     /// # Errors
-    /// Where a list of sizes has not 2 items, or a size is not positive.
+    /// Returns an error if a list of sizes does not have 2 items, or a size is not positive.
     pub fn new(config: &AdaptivePaddingConfig) -> Result<Self> {
         Ok(Self {
             kernel_size: config.kernel_size.broadcast_at_least(1, 2, "kernel_size")?,
@@ -76,15 +87,14 @@ impl Module for AdaptivePadding {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let pad = same_padding_of(input, &self.kernel_size, &self.stride, &self.dilation)?;
         // The last dimension first.
-        let sides: Vec<i64> = pad
-            .iter()
-            .rev()
-            .flat_map(|pad| match self.mode {
+        let mut sides = Vec::new();
+        for pad in pad.iter().rev() {
+            sides.extend(match self.mode {
                 PadMode::Corner => [0, *pad],
                 PadMode::Same => [pad / 2, pad - pad / 2],
-            })
-            .collect();
-        if pad.iter().all(|pad| *pad == 0) {
+            });
+        }
+        if sides.iter().all(|pad| *pad == 0) {
             return Ok(input.shallow_clone());
         }
         Ok(input.f_pad(sides, "constant", 0.0)?)

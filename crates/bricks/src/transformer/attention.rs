@@ -14,50 +14,65 @@ use super::{build_dropout, optional};
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "MultiheadAttention", layer = MultiheadAttention)]
 pub struct MultiheadAttentionConfig {
-    /// Size of a position's vector; divisible by `num_heads`.
+    /// Length of a position's vector; divisible by `num_heads`.
     pub embed_dims: i64,
     /// Number of heads.
     pub num_heads: i64,
-    /// Probability with which an attention weight becomes 0 in training.
+    /// Probability that an attention weight becomes 0 in training.
     #[config(default = 0.0)]
     pub attn_drop: f64,
-    /// Probability with which an element of the output becomes 0 in training.
+    /// Probability that an element of the output becomes 0 in training.
     #[config(default = 0.0)]
     pub proj_drop: f64,
     /// The dropout before the shortcut is added; null for none.
     #[config(default = Some(dict! { type: "Dropout", drop_prob: 0.0 }))]
     pub dropout_layer: Option<Dict>,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
-    /// Whether inputs are `[N, L, E]`; else they are `[L, N, E]`.
+    /// Whether inputs are `[N, L, E]` rather than `[L, N, E]`.
     #[config(default = false)]
     pub batch_first: bool,
     /// Whether the linear layers have biases.
     #[config(default = true)]
     pub bias: bool,
-    /// Whether a learned key and value are added.
+    /// Whether a learned key and value are appended.
     #[config(default = false)]
     pub add_bias_kv: bool,
-    /// Whether a key and a value of 0 are added.
+    /// Whether a key and a value of 0 are appended.
     #[config(default = false)]
     pub add_zero_attn: bool,
-    /// Size of a key; null for `embed_dims`.
+    /// Length of a key; null for `embed_dims`.
     #[config(default = None)]
     pub kdim: Option<i64>,
-    /// Size of a value; null for `embed_dims`.
+    /// Length of a value; null for `embed_dims`.
     #[config(default = None)]
     pub vdim: Option<i64>,
 }
 
-/// Attention with several heads, to which the query is added.
+/// Multi-head attention whose output is added to the query.
 ///
-/// Inputs by place, all but the first optional: `query`, `key`, `value`, `identity` (what is added), `query_pos`,
-/// `key_pos` (added to query and key), `attn_mask` `[L, S]` or `[N heads, L, S]`, `key_padding_mask` `[N, S]`. Masks are
-/// added, or where they are bools exclude where they are true. An undefined tensor counts as missing.
+/// Inputs in order, all but the first optional: `query`, `key`, `value`, `identity` (added in place of the query),
+/// `query_pos`, `key_pos` (added to query and key), `attn_mask` `[L, S]` or `[N heads, L, S]`, `key_padding_mask`
+/// `[N, S]`. Numeric masks are added; boolean masks exclude the keys for which they are true. An undefined tensor counts
+/// as missing.
 ///
 /// Shapes: query `[L, N, E]`, key and value `[S, N, E]`, output `[L, N, E]`; `N` first with `batch_first`. State:
 /// `attn.in_proj_weight`, `attn.in_proj_bias`, `attn.out_proj.*`.
+///
+/// ```
+/// use mmcv_bricks::transformer::MultiheadAttentionConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_registry::Dict;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let attention = MultiheadAttentionConfig::new(32, 4).with_batch_first(true).build()?;
+/// let query = Tensor::zeros([2, 10, 32], (Kind::Float, Device::Cpu));
+/// let key = Tensor::zeros([2, 20, 32], (Kind::Float, Device::Cpu));
+/// let output = attention.call(&[&query, &key], &Dict::new())?.single()?;
+/// assert_eq!(output.size(), [2, 10, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MultiheadAttention {
     attn: Multihead,
@@ -69,22 +84,18 @@ pub struct MultiheadAttention {
 }
 
 impl MultiheadAttention {
-    /// An attention with PyTorch's initial values; `builder`'s path is where the config stands.
+    /// Builds an attention with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where an argument is out of range.
+    /// Returns an error if an argument is out of range, or the dropout cannot be built.
     pub fn new(builder: &Builder<'_>, config: &MultiheadAttentionConfig) -> Result<Self> {
-        let here = |error: Error| error.below(&builder.path);
         if !(0.0..=1.0).contains(&config.attn_drop) {
-            let reason = "expected a number between 0 and 1";
-            return Err(Error::argument("attn_drop", config.attn_drop, reason).below(&builder.path));
+            return Err(Error::argument("attn_drop", config.attn_drop, "expected a number between 0 and 1"));
         }
-        let dropout = Builder { path: builder.path.key("dropout_layer"), ..builder.clone() };
         Ok(Self {
-            attn: Multihead::new(config).map_err(here)?,
-            proj_drop: Dropout::new(&DropoutConfig { drop_prob: config.proj_drop, ..DropoutConfig::new() })
-                .map_err(here)?,
-            dropout_layer: build_dropout(&dropout, config.dropout_layer.as_ref())?,
+            attn: Multihead::new(config)?,
+            proj_drop: Dropout::new(&DropoutConfig { drop_prob: config.proj_drop, ..DropoutConfig::new() })?,
+            dropout_layer: build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?,
             embed_dims: config.embed_dims,
             batch_first: config.batch_first,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
@@ -97,26 +108,38 @@ impl MultiheadAttention {
         let value = optional(inputs, 2).unwrap_or(key);
         let identity = optional(inputs, 3).unwrap_or(query);
         let query_pos = optional(inputs, 4);
-        let key_pos = optional(inputs, 5).or_else(|| query_pos.filter(|position| position.size() == key.size()));
-        // With the position added and the length first; none where that changes nothing.
-        let changed = |tensor: &Tensor, position: Option<&Tensor>| -> Result<Option<Tensor>> {
-            let added = position.map(|position| tensor.f_add(position)).transpose()?;
-            if !self.batch_first {
-                return Ok(added);
-            }
-            Ok(Some(added.as_ref().unwrap_or(tensor).f_transpose(0, 1)?))
+        let key_pos = match (optional(inputs, 5), query_pos) {
+            (None, Some(position)) if position.size() == key.size() => Some(position),
+            (key_pos, _) => key_pos,
         };
         let masks = Masks { attention: optional(inputs, 6), key_padding: optional(inputs, 7) };
-        let of_query = changed(query, query_pos)?;
-        let (of_key, of_value) = (changed(key, key_pos)?, changed(value, None)?);
-        let (query, key) = (of_query.as_ref().unwrap_or(query), of_key.as_ref().unwrap_or(key));
-        let value = of_value.as_ref().unwrap_or(value);
-        let attend = || self.attn.attend(query, key, value, &masks);
-        let output = run_child_with("attn", &self.attn, &[query, key, value], attend)?;
-        let output = if self.batch_first { output.f_transpose(0, 1)? } else { output };
+        // A tensor that stays as it is keeps its address: equal inputs are projected only once.
+        let changed_query = self.prepare(query, query_pos)?;
+        let changed_key = self.prepare(key, key_pos)?;
+        let changed_value = self.prepare(value, None)?;
+        let query = changed_query.as_ref().unwrap_or(query);
+        let key = changed_key.as_ref().unwrap_or(key);
+        let value = changed_value.as_ref().unwrap_or(value);
+        let mut output =
+            run_child_with("attn", &self.attn, &[query, key, value], || self.attn.attend(query, key, value, &masks))?;
+        if self.batch_first {
+            output = output.f_transpose(0, 1)?;
+        }
         let output = run_child("proj_drop", &self.proj_drop, &output)?;
         let output = run_child("dropout_layer", &*self.dropout_layer, &output)?;
         Ok(identity.f_add(&output)?)
+    }
+
+    /// Adds a position, and puts the length first; `None` if neither changes anything.
+    fn prepare(&self, tensor: &Tensor, position: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let mut prepared = None;
+        if let Some(position) = position {
+            prepared = Some(tensor.f_add(position)?);
+        }
+        if self.batch_first {
+            prepared = Some(prepared.as_ref().unwrap_or(tensor).f_transpose(0, 1)?);
+        }
+        Ok(prepared)
     }
 }
 

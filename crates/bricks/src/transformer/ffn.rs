@@ -16,10 +16,10 @@ use super::{build_dropout, optional};
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "FFN", layer = FFN)]
 pub struct FFNConfig {
-    /// Size of a position's vector.
+    /// Length of a position's vector.
     #[config(default = 256)]
     pub embed_dims: i64,
-    /// Size of the hidden vectors.
+    /// Length of the hidden vectors.
     #[config(default = 1024)]
     pub feedforward_channels: i64,
     /// Number of linear layers, at least 2.
@@ -28,7 +28,7 @@ pub struct FFNConfig {
     /// The activation after each linear layer but the last.
     #[config(default = dict! { type: "ReLU", inplace: true })]
     pub act_cfg: Dict,
-    /// Probability with which an element becomes 0 in training, after each linear layer.
+    /// Probability that an element becomes 0 in training, after each linear layer.
     #[config(default = 0.0)]
     pub ffn_drop: f64,
     /// The dropout before the shortcut is added; null for none.
@@ -37,19 +37,30 @@ pub struct FFNConfig {
     /// Whether the input is added to the output.
     #[config(default = true)]
     pub add_identity: bool,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
-    /// Initial factor of the output, for each channel; 0 for no such factors.
+    /// Initial value of the learned factor of each output channel; 0 for no factors.
     #[config(default = 0.0)]
     pub layer_scale_init_value: f64,
 }
 
-/// Linear layers on each position alone, to which the input is added.
+/// A feed-forward network: linear layers applied to each position, whose output is added to the input.
 ///
-/// Inputs by place: `x`, and optionally `identity`, which is added in its place.
+/// Inputs in order: `x`, and optionally `identity`, which is added in place of `x`.
 ///
 /// Shapes: input `[*, E]`, output the same. State: `layers.0.0.*`, ..., `layers.N.*`, `gamma2.weight`.
+///
+/// ```
+/// use mmcv_bricks::transformer::FFNConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let ffn = FFNConfig::new().with_embed_dims(32).with_feedforward_channels(64).build()?;
+/// let output = ffn.forward(&Tensor::zeros([2, 10, 32], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [2, 10, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct FFN {
     layers: Sequential,
@@ -60,41 +71,37 @@ pub struct FFN {
 }
 
 impl FFN {
-    /// A feed-forward network with PyTorch's initial values; `builder`'s path is where the config stands.
+    /// Builds a feed-forward network with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where there are fewer than 2 layers, or a part cannot be built.
+    /// Returns an error if there are fewer than 2 layers, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &FFNConfig) -> Result<Self> {
         const MOST_LAYERS: i64 = 1000;
         let FFNConfig { embed_dims, feedforward_channels, num_fcs, ffn_drop, .. } = *config;
-        let here = |error: Error| error.below(&builder.path);
         if !(2..=MOST_LAYERS).contains(&num_fcs) {
-            return Err(here(Error::argument("num_fcs", num_fcs, format!("expected 2 to {MOST_LAYERS}"))));
+            return Err(Error::argument("num_fcs", num_fcs, format!("expected 2 to {MOST_LAYERS}")));
         }
-        let at = |key: &str| Builder { path: builder.path.key(key), ..builder.clone() };
-        let drop_config = DropoutConfig { drop_prob: ffn_drop, ..DropoutConfig::new() };
-        let dropout = || Dropout::new(&drop_config).map_err(here);
-        let linear = |inputs: i64, outputs: i64| Linear::wrapper(&LinearConfig::new(inputs, outputs)).map_err(here);
+        let dropout = DropoutConfig { drop_prob: ffn_drop, ..DropoutConfig::new() };
         let mut layers = Sequential::default();
         let mut inputs = embed_dims;
         for _ in 1..num_fcs {
-            let fc = linear(inputs, feedforward_channels)?;
-            let activation = at("act_cfg").activation(&Config::Dict(config.act_cfg.clone()))?;
-            layers.push(Sequential::new(vec![Box::new(fc), activation, Box::new(dropout()?)]));
+            let fc = Linear::wrapper(&LinearConfig::new(inputs, feedforward_channels))?;
+            let activation = builder.key("act_cfg").activation(&Config::Dict(config.act_cfg.clone()))?;
+            layers.push(Sequential::new(vec![Box::new(fc), activation, Box::new(Dropout::new(&dropout)?)]));
             inputs = feedforward_channels;
         }
-        layers.push(linear(feedforward_channels, embed_dims)?);
-        layers.push(dropout()?);
+        layers.push(Linear::wrapper(&LinearConfig::new(feedforward_channels, embed_dims))?);
+        layers.push(Dropout::new(&dropout)?);
+        let dropout_layer = build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?;
         let scale = config.layer_scale_init_value;
-        let layer_scale = LayerScaleConfig { scale, ..LayerScaleConfig::new(embed_dims) };
+        let mut gamma2: Box<dyn Module> = Box::new(Identity);
+        if scale > 0.0 {
+            gamma2 = Box::new(LayerScale::new(&LayerScaleConfig { scale, ..LayerScaleConfig::new(embed_dims) })?);
+        }
         Ok(Self {
             layers,
-            dropout_layer: build_dropout(&at("dropout_layer"), config.dropout_layer.as_ref())?,
-            gamma2: if scale > 0.0 {
-                Box::new(LayerScale::new(&layer_scale).map_err(here)?)
-            } else {
-                Box::new(Identity)
-            },
+            gamma2,
+            dropout_layer,
             add_identity: config.add_identity,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
@@ -104,7 +111,10 @@ impl FFN {
         let output = run_child("layers", &self.layers, input)?;
         let output = run_child("gamma2", &*self.gamma2, &output)?;
         let output = run_child("dropout_layer", &*self.dropout_layer, &output)?;
-        Ok(if self.add_identity { identity.unwrap_or(input).f_add(&output)? } else { output })
+        if !self.add_identity {
+            return Ok(output);
+        }
+        Ok(identity.unwrap_or(input).f_add(&output)?)
     }
 }
 
@@ -133,10 +143,10 @@ impl Module for FFN {
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         no_options(self.name(), options)?;
-        let (Some(input), true) = (optional(inputs, 0), inputs.len() <= 2) else {
-            return Err(Error::input("one or two inputs", format!("{} inputs", inputs.len())));
-        };
-        self.run(input, optional(inputs, 1)).map(Output::Tensor)
+        match optional(inputs, 0) {
+            Some(input) if inputs.len() <= 2 => self.run(input, optional(inputs, 1)).map(Output::Tensor),
+            _ => Err(Error::input("one or two inputs", format!("{} inputs", inputs.len()))),
+        }
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

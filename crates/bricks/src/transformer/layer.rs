@@ -12,11 +12,11 @@ use super::optional;
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "BaseTransformerLayer", layer = BaseTransformerLayer)]
 pub struct BaseTransformerLayerConfig {
-    /// The attentions: a dict for all, or a list with one for each `self_attn` and `cross_attn`.
+    /// The attentions: one dict for all, or a list with one for each `self_attn` and `cross_attn`.
     pub attn_cfgs: Config,
-    /// What is done in which order: `self_attn`, `cross_attn`, `norm`, `ffn`, each any number of times.
+    /// The operations in order: `self_attn`, `cross_attn`, `norm`, `ffn`, each any number of times.
     pub operation_order: Vec<Operation>,
-    /// The feed-forward networks: a dict for all, or a list with one for each `ffn`.
+    /// The feed-forward networks: one dict for all, or a list with one for each `ffn`.
     #[config(default = Config::Dict(dict! {
                 type: "FFN",
                 embed_dims: 256,
@@ -26,13 +26,13 @@ pub struct BaseTransformerLayerConfig {
                 act_cfg: { type: "ReLU", inplace: true },
             }))]
     pub ffn_cfgs: Config,
-    /// The normalisations.
+    /// The normalizations.
     #[config(default = dict! { type: "LN" })]
     pub norm_cfg: Dict,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
-    /// Whether inputs are `[N, L, E]`; else they are `[L, N, E]`.
+    /// Whether inputs are `[N, L, E]` rather than `[L, N, E]`.
     #[config(default = false)]
     pub batch_first: bool,
 }
@@ -41,23 +41,23 @@ pub struct BaseTransformerLayerConfig {
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "TransformerLayerSequence", layer = TransformerLayerSequence)]
 pub struct TransformerLayerSequenceConfig {
-    /// The layers: a dict for all, or a list with one for each.
+    /// The layers: one dict for all, or a list with one for each.
     pub transformerlayers: Config,
     /// Number of layers.
     pub num_layers: i64,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }
 
-/// One step of a transformer layer.
+/// One operation of a transformer layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum Operation {
     /// Attention of the query to itself.
     SelfAttn,
     /// Attention of the query to the keys.
     CrossAttn,
-    /// Normalisation.
+    /// Normalization.
     Norm,
     /// Feed-forward network.
     Ffn,
@@ -69,12 +69,26 @@ impl Operation {
     }
 }
 
-/// Attentions, feed-forward networks and norms in a given order.
+/// Attentions, feed-forward networks and norms in a configurable order.
 ///
-/// Inputs by place, all but the first optional: `query`, `key`, `value`, `query_pos`, `key_pos`, `attn_masks` (one for all
-/// attentions), `query_key_padding_mask`, `key_padding_mask`. An undefined tensor counts as missing.
+/// Inputs in order, all but the first optional: `query`, `key`, `value`, `query_pos`, `key_pos`, `attn_masks` (one for
+/// all attentions), `query_key_padding_mask`, `key_padding_mask`. An undefined tensor counts as missing.
 ///
-/// Shapes: as of [`MultiheadAttention`](super::MultiheadAttention). State: `attentions.N.*`, `ffns.N.*`, `norms.N.*`.
+/// Shapes: those of [`MultiheadAttention`](super::MultiheadAttention). State: `attentions.N.*`, `ffns.N.*`, `norms.N.*`.
+///
+/// ```
+/// use mmcv_bricks::transformer::{BaseTransformerLayerConfig, FFNConfig, MultiheadAttentionConfig, Operation};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let attention = MultiheadAttentionConfig::new(32, 4);
+/// let ffn = FFNConfig::new().with_embed_dims(32);
+/// let operations = vec![Operation::SelfAttn, Operation::Norm, Operation::Ffn, Operation::Norm];
+/// let layer = BaseTransformerLayerConfig::new(attention, operations).with_ffn_cfgs(ffn).build()?;
+/// let output = layer.forward(&Tensor::zeros([10, 2, 32], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [10, 2, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct BaseTransformerLayer {
     operations: Vec<Operation>,
@@ -85,64 +99,49 @@ pub struct BaseTransformerLayer {
 }
 
 impl BaseTransformerLayer {
-    /// Builds the parts; `builder`'s path is where the config stands.
+    /// Builds the parts.
     ///
     /// # Errors
-    /// Where a list has another length than the order asks for, sizes differ, or a part cannot be built.
+    /// Returns an error if the length of a list does not match `operation_order`, sizes differ, or a part cannot be
+    /// built.
     pub fn new(builder: &Builder<'_>, config: &BaseTransformerLayerConfig) -> Result<Self> {
         let operations = config.operation_order.clone();
-        let count =
-            |wanted: &dyn Fn(Operation) -> bool| operations.iter().filter(|operation| wanted(**operation)).count();
-        let at = |key: &str| builder.path.key(key);
-        let path = at("attn_cfgs");
-        let attn_cfgs = one_for_each(&config.attn_cfgs, count(&Operation::is_attention), &path)?;
+        let attn_path = builder.path.key("attn_cfgs");
+        let count = operations.iter().filter(|operation| operation.is_attention()).count();
         let mut attentions = Vec::new();
-        for (mut cfg, path) in attn_cfgs {
-            let own = cfg.get("batch_first").map(|own| bool::from_config(own, &path.key("batch_first"))).transpose()?;
-            if own.is_some_and(|own| own != config.batch_first) {
-                let reason = format!(
-                    "batch_first of the layer is {}, and that of its attentions has to be the same",
-                    config.batch_first
-                );
-                return Err(ConfigError::invalid(&path.key("batch_first"), !config.batch_first, reason).into());
-            }
-            cfg.insert("batch_first", config.batch_first);
-            attentions.push(Builder { path, ..builder.clone() }.model(&Config::Dict(cfg))?);
+        for (cfg, path) in one_for_each(&config.attn_cfgs, count, &attn_path)? {
+            attentions.push(build_attention(&builder.at(|_| path), cfg, config.batch_first)?);
         }
-        let embed_dims = embed_dims(&attentions, &path)?;
-        let ffn_cfgs =
-            one_for_each(&config.ffn_cfgs, count(&|operation| operation == Operation::Ffn), &at("ffn_cfgs"))?;
+        let embed_dims = embed_dims(&attentions, &attn_path)?;
         let mut ffns = Vec::new();
-        for (mut cfg, path) in ffn_cfgs {
-            cfg.set_default("type", "FFN");
-            cfg.set_default("embed_dims", embed_dims);
-            let own = cfg.get("embed_dims").map(|own| i64::from_config(own, &path.key("embed_dims"))).transpose()?;
-            if own != Some(embed_dims) {
-                let reason = format!("expected {embed_dims}, as the attentions have");
-                return Err(ConfigError::invalid(&path.key("embed_dims"), own.unwrap_or(0), reason).into());
-            }
-            ffns.push(Builder { path, ..builder.clone() }.model(&Config::Dict(cfg))?);
+        let count = operations.iter().filter(|operation| **operation == Operation::Ffn).count();
+        for (cfg, path) in one_for_each(&config.ffn_cfgs, count, &builder.path.key("ffn_cfgs"))? {
+            ffns.push(build_ffn(&builder.at(|_| path), cfg, embed_dims)?);
         }
         let norm_cfg = Config::Dict(config.norm_cfg.clone());
-        let norm_builder = Builder { path: at("norm_cfg"), ..builder.clone() };
-        let norms = (0..count(&|operation| operation == Operation::Norm))
-            .map(|_| norm_builder.norm(&norm_cfg, embed_dims, "").map(|(_, norm)| norm))
-            .collect::<Result<_>>()?;
+        let mut norms = Vec::new();
+        for operation in &operations {
+            if *operation == Operation::Norm {
+                let (_, norm) = builder.part("norm_cfg").norm(&norm_cfg, embed_dims, "")?;
+                norms.push(norm);
+            }
+        }
         Ok(Self {
             operations,
             attentions: ModuleList::new(attentions),
             ffns: ModuleList::new(ffns),
             norms: ModuleList::new(norms),
-            init_cfg: InitCfg::decode(&config.init_cfg, &at("init_cfg"))?,
+            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
     }
-
     fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let Some(query) = optional(inputs, 0) else { return Err(Error::input("a query", "no input")) };
         let missing = Tensor::new();
-        let input = |place: usize| optional(inputs, place).unwrap_or(&missing);
-        let (key, value, query_pos, key_pos) = (input(1), input(2), input(3), input(4));
-        let (mask, query_padding, key_padding) = (input(5), input(6), input(7));
+        let mut optionals = [&missing; 7];
+        for (position, tensor) in (1..).zip(&mut optionals) {
+            *tensor = optional(inputs, position).unwrap_or(&missing);
+        }
+        let [key, value, query_pos, key_pos, mask, query_padding, key_padding] = optionals;
         let pre_norm = self.operations.first() == Some(&Operation::Norm);
         let (mut attentions, mut ffns) = (self.attentions.iter().enumerate(), self.ffns.iter().enumerate());
         let mut norms = self.norms.iter().enumerate();
@@ -208,9 +207,24 @@ impl Module for BaseTransformerLayer {
     }
 }
 
-/// Transformer layers one after the other; the inputs are those of [`BaseTransformerLayer`].
+/// Transformer layers in sequence; the inputs are those of [`BaseTransformerLayer`].
 ///
-/// State: `layers.N.*`.
+/// Shapes: those of [`BaseTransformerLayer`]. State: `layers.N.*`.
+///
+/// ```
+/// use mmcv_bricks::transformer::{
+///     BaseTransformerLayerConfig, MultiheadAttentionConfig, Operation, TransformerLayerSequenceConfig,
+/// };
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let operations = vec![Operation::SelfAttn, Operation::Norm, Operation::Ffn, Operation::Norm];
+/// let layer = BaseTransformerLayerConfig::new(MultiheadAttentionConfig::new(256, 8), operations);
+/// let layers = TransformerLayerSequenceConfig::new(layer, 2).build()?;
+/// let output = layers.forward(&Tensor::zeros([10, 2, 256], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [10, 2, 256]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct TransformerLayerSequence {
     layers: ModuleList,
@@ -218,22 +232,26 @@ pub struct TransformerLayerSequence {
 }
 
 impl TransformerLayerSequence {
-    /// Builds the layers; `builder`'s path is where the config stands.
+    /// Builds the layers.
     ///
     /// # Errors
-    /// Where the list has another length than `num_layers`, or a layer cannot be built.
+    /// Returns an error if `num_layers` is not positive or differs from the length of the list, or a layer cannot be
+    /// built.
     pub fn new(builder: &Builder<'_>, config: &TransformerLayerSequenceConfig) -> Result<Self> {
-        const MOST_LAYERS: i64 = 1000;
-        let count = usize::try_from(config.num_layers).ok().filter(|_| (1..=MOST_LAYERS).contains(&config.num_layers));
-        let Some(count) = count else {
-            let reason = format!("expected 1 to {MOST_LAYERS}");
-            return Err(Error::argument("num_layers", config.num_layers, reason).below(&builder.path));
+        const MOST_LAYERS: usize = 1000;
+        let count = match usize::try_from(config.num_layers) {
+            Ok(count @ 1..=MOST_LAYERS) => count,
+            _ => {
+                let reason = format!("expected 1 to {MOST_LAYERS}");
+                return Err(Error::argument("num_layers", config.num_layers, reason));
+            }
         };
-        let layers = one_for_each(&config.transformerlayers, count, &builder.path.key("transformerlayers"))?;
-        let layers =
-            layers.into_iter().map(|(cfg, path)| Builder { path, ..builder.clone() }.model(&Config::Dict(cfg)));
+        let mut layers = Vec::new();
+        for (cfg, path) in one_for_each(&config.transformerlayers, count, &builder.path.key("transformerlayers"))? {
+            layers.push(builder.at(|_| path).model(&Config::Dict(cfg))?);
+        }
         Ok(Self {
-            layers: ModuleList::new(layers.collect::<Result<_>>()?),
+            layers: ModuleList::new(layers),
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
     }
@@ -278,17 +296,46 @@ impl Module for TransformerLayerSequence {
     }
 }
 
-/// The configs of `count` parts with their paths: a dict stands for all, a list has one for each.
+/// Builds an attention, whose `batch_first` is that of the transformer layer.
+fn build_attention(builder: &Builder<'_>, mut cfg: Dict, batch_first: bool) -> Result<Box<dyn Module>> {
+    let path = builder.path.key("batch_first");
+    if let Some(value) = cfg.get("batch_first")
+        && bool::from_config(value, &path)? != batch_first
+    {
+        let reason =
+            format!("batch_first of the layer is {batch_first}, and that of its attentions has to be the same");
+        return Err(ConfigError::invalid(&path, !batch_first, reason).into());
+    }
+    cfg.insert("batch_first", batch_first);
+    builder.model(&Config::Dict(cfg))
+}
+
+/// Builds a feed-forward network, by default an `FFN`, for vectors of length `embed_dims`.
+fn build_ffn(builder: &Builder<'_>, mut cfg: Dict, embed_dims: i64) -> Result<Box<dyn Module>> {
+    cfg.set_default("type", "FFN");
+    let path = builder.path.key("embed_dims");
+    if let Some(value) = cfg.get("embed_dims") {
+        let found = i64::from_config(value, &path)?;
+        if found != embed_dims {
+            let reason = format!("expected {embed_dims}, as the attentions have");
+            return Err(ConfigError::invalid(&path, found, reason).into());
+        }
+    }
+    cfg.set_default("embed_dims", embed_dims);
+    builder.model(&Config::Dict(cfg))
+}
+
+/// The configs of `count` parts with their paths: one dict for all, or a list with one for each.
 fn one_for_each(cfgs: &Config, count: usize, path: &KeyPath) -> Result<Vec<(Dict, KeyPath)>> {
     match cfgs {
         Config::Dict(cfg) => Ok(vec![(cfg.clone(), path.clone()); count]),
         Config::List(items) if items.len() == count => {
-            let items = items.iter().enumerate();
-            let item = |(index, item): (usize, &Config)| {
+            let mut parts = Vec::new();
+            for (index, item) in items.iter().enumerate() {
                 let path = path.index(index);
-                Ok((Dict::from_config(item, &path)?, path))
-            };
-            items.map(item).collect()
+                parts.push((Dict::from_config(item, &path)?, path));
+            }
+            Ok(parts)
         }
         other => {
             let expected = format!("a dict, or a list of {count} dicts");
@@ -297,14 +344,17 @@ fn one_for_each(cfgs: &Config, count: usize, path: &KeyPath) -> Result<Vec<(Dict
     }
 }
 
-/// The size of the vectors of the first attention.
+/// The `embed_dims` of the first attention.
 fn embed_dims(attentions: &[Box<dyn Module>], path: &KeyPath) -> Result<i64> {
     let Some(first) = attentions.first() else {
         let reason = "a transformer layer needs at least one attention, such as MultiheadAttention";
         return Err(ConfigError::invalid(path, "none", reason).into());
     };
-    first.embed_dims().ok_or_else(|| {
-        let reason = "expected an attention, such as MultiheadAttention: a module whose `embed_dims` is known";
-        ConfigError::invalid(path, first.name(), reason).into()
-    })
+    match first.embed_dims() {
+        Some(embed_dims) => Ok(embed_dims),
+        None => {
+            let reason = "expected an attention, such as MultiheadAttention: a module whose `embed_dims` is known";
+            Err(ConfigError::invalid(path, first.name(), reason).into())
+        }
+    }
 }

@@ -8,11 +8,9 @@ mod multihead;
 mod patch;
 mod unfold;
 
-use mmcv_layers::Build;
+use mmcv_layers::{Build, Builder, Identity, Layer, Module, Result};
 use mmcv_registry::{Config, Dict, Spec};
 use tch::Tensor;
-
-use mmcv_layers::{Builder, Identity, Layer, Module, Result};
 
 pub use adaptive_padding::{AdaptivePadding, AdaptivePaddingConfig, PadMode};
 pub use attention::{MultiheadAttention, MultiheadAttentionConfig};
@@ -27,19 +25,19 @@ pub use patch::{PatchEmbed, PatchEmbedConfig, PatchMerging, PatchMergingConfig, 
 pub(crate) const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "transformer",
-        doc: "Attention with several heads and a shortcut.",
+        doc: "Multi-head attention with a shortcut.",
         source: "mmcv MultiheadAttention, torch.nn.MultiheadAttention; Vaswani et al. (2017)",
         ..MultiheadAttention::SPEC
     },
     Spec {
         group: "transformer",
-        doc: "Linear layers on each position alone, and a shortcut.",
+        doc: "Linear layers applied to each position, with a shortcut.",
         source: "mmcv FFN; Vaswani et al. (2017)",
         ..FFN::SPEC
     },
     Spec {
         group: "transformer",
-        doc: "Attentions, feed-forward networks and norms in a given order.",
+        doc: "Attentions, feed-forward networks and norms in a configurable order.",
         source: "mmcv BaseTransformerLayer",
         ..BaseTransformerLayer::SPEC
     },
@@ -51,7 +49,7 @@ pub(crate) const SPECS: &[Spec<Build>] = &[
     },
     Spec {
         group: "transformer",
-        doc: "Pads an image so that windows cover all of it.",
+        doc: "Pads an image so that the windows of a convolution cover all of it.",
         source: "mmcv AdaptivePadding",
         ..AdaptivePadding::SPEC
     },
@@ -63,21 +61,24 @@ pub(crate) const SPECS: &[Spec<Build>] = &[
     },
     Spec {
         group: "transformer",
-        doc: "Merges neighbouring patches.",
+        doc: "Merges neighboring patches.",
         source: "mmcv PatchMerging; Liu et al., Swin Transformer (2021)",
         ..PatchMerging::SPEC
     },
 ];
 
-/// The inputs of a forward pass by place; one that is missing or undefined is `None`.
-fn optional<'a>(inputs: &[&'a Tensor], place: usize) -> Option<&'a Tensor> {
-    inputs.get(place).copied().filter(|tensor| tensor.defined())
+/// The input of a forward pass at a position; `None` if it is missing or undefined.
+fn optional<'a>(inputs: &[&'a Tensor], position: usize) -> Option<&'a Tensor> {
+    match inputs.get(position) {
+        Some(tensor) if tensor.defined() => Some(tensor),
+        _ => None,
+    }
 }
 
 /// The dropout of a config; [`Identity`] for null or an empty dict.
 fn build_dropout(builder: &Builder<'_>, cfg: Option<&Dict>) -> Result<Box<dyn Module>> {
-    match cfg.filter(|cfg| !cfg.is_empty()) {
-        Some(cfg) => builder.model(&Config::Dict(cfg.clone())),
-        None => Ok(Box::new(Identity)),
+    match cfg {
+        Some(cfg) if !cfg.is_empty() => builder.model(&Config::Dict(cfg.clone())),
+        _ => Ok(Box::new(Identity)),
     }
 }

@@ -8,14 +8,14 @@ use tch::{Kind, Tensor};
 
 use super::attention::MultiheadAttentionConfig;
 
-/// Scaled dot products of several heads, and a linear layer on all of them.
+/// Scaled dot-product attention with several heads, and a linear layer after them.
 #[derive(Debug)]
 pub(super) struct Multihead {
     embed_dims: i64,
     num_heads: i64,
     dropout: f64,
     add_zero_attn: bool,
-    /// One weight for query, key and value, or one for each where their sizes differ.
+    /// One weight for query, key and value; or one for each if their lengths differ.
     projections: Projections,
     in_proj_bias: Option<Tensor>,
     out_proj: OutProjection,
@@ -27,11 +27,11 @@ pub(super) struct Multihead {
 enum Projections {
     /// `[3 E, E]`
     Packed(Tensor),
-    /// `[E, E]`, `[E, size of the keys]`, `[E, size of the values]`
+    /// `[E, E]`, `[E, length of a key]`, `[E, length of a value]`
     Separate([Tensor; 3]),
 }
 
-/// What is attended to, and what is not.
+/// The masks that exclude keys.
 pub(super) struct Masks<'a> {
     pub(super) attention: Option<&'a Tensor>,
     pub(super) key_padding: Option<&'a Tensor>,
@@ -54,11 +54,7 @@ impl Multihead {
         }
         let (kdim, vdim) = (config.kdim.unwrap_or(embed_dims), config.vdim.unwrap_or(embed_dims));
         let out_proj = Linear::new(&LinearConfig { bias, ..LinearConfig::new(embed_dims, embed_dims) })?;
-        let projection = |outputs: i64, inputs: i64| -> Result<Tensor> {
-            let weight = init::parameter(&[outputs, inputs])?;
-            init::xavier(&weight, 1.0, Distribution::Uniform)?;
-            Ok(weight)
-        };
+
         let projections = if (kdim, vdim) == (embed_dims, embed_dims) {
             Projections::Packed(projection(embed_dims.saturating_mul(3), embed_dims)?)
         } else {
@@ -66,19 +62,16 @@ impl Multihead {
             let key = projection(embed_dims, kdim)?;
             Projections::Separate([query, key, projection(embed_dims, vdim)?])
         };
-        let in_proj_bias = bias.then(|| init::parameter(&[embed_dims.saturating_mul(3)])).transpose()?;
-        if let Some(bias) = &in_proj_bias {
-            init::constant(bias, 0.0)?;
+        let mut in_proj_bias = None;
+        if bias {
+            let bias = init::parameter(&[embed_dims.saturating_mul(3)])?;
+            init::constant(&bias, 0.0)?;
+            in_proj_bias = Some(bias);
         }
         if let Some(bias) = Parts::of(&out_proj).find_parameter("bias") {
             init::constant(bias, 0.0)?;
         }
-        let extra = || -> Result<Tensor> {
-            let bias = init::parameter(&[1, 1, embed_dims])?;
-            init::xavier(&bias, 1.0, Distribution::Normal)?;
-            Ok(bias)
-        };
-        let bias_kv = if add_bias_kv { Some((extra()?, extra()?)) } else { None };
+        let bias_kv = if add_bias_kv { Some((appended_row(embed_dims)?, appended_row(embed_dims)?)) } else { None };
         Ok(Self {
             embed_dims,
             num_heads,
@@ -92,17 +85,19 @@ impl Multihead {
         })
     }
 
-    /// Attention of `query` `[L, N, E]` to `key` and `value` `[S, N, ...]`: `[L, N, E]`; all of them, and the mask of
-    /// the keys, may lack the dimension of samples.
+    /// Attention of `query` `[L, N, E]` to `key` and `value` `[S, N, ...]`: `[L, N, E]`. All of them, and the padding
+    /// mask, may lack the dimension of samples.
     pub(super) fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &Masks<'_>) -> Result<Tensor> {
         if query.dim() != 2 {
             return self.attend_batch(query, key, value, masks);
         }
-        let one_sample = |tensor: &Tensor| tensor.f_unsqueeze(1);
-        let key_padding = masks.key_padding.map(|mask| mask.f_unsqueeze(0)).transpose()?;
+        let mut key_padding = None;
+        if let Some(mask) = masks.key_padding {
+            key_padding = Some(mask.f_unsqueeze(0)?);
+        }
         let masks = Masks { attention: masks.attention, key_padding: key_padding.as_ref() };
-        let output = self.attend_batch(&one_sample(query)?, &one_sample(key)?, &one_sample(value)?, &masks)?;
-        Ok(output.f_squeeze_dim(1)?)
+        let (query, key, value) = (query.f_unsqueeze(1)?, key.f_unsqueeze(1)?, value.f_unsqueeze(1)?);
+        Ok(self.attend_batch(&query, &key, &value, &masks)?.f_squeeze_dim(1)?)
     }
 
     fn attend_batch(&self, query: &Tensor, key: &Tensor, value: &Tensor, masks: &Masks<'_>) -> Result<Tensor> {
@@ -116,20 +111,18 @@ impl Multihead {
         if let Some((bias_k, bias_v)) = &self.bias_kv {
             key = Tensor::f_cat(&[key, bias_k.f_repeat([1, samples, 1])?], 0)?;
             value = Tensor::f_cat(&[value, bias_v.f_repeat([1, samples, 1])?], 0)?;
-            mask = mask.map(|mask| mask.f_pad([0i64, 1], "constant", 0.0)).transpose()?;
+            mask = with_column(mask)?;
             attended += 1;
         }
         let (heads, head_size) = (self.num_heads, self.embed_dims / self.num_heads);
-        let per_head = |tensor: &Tensor, length: i64| -> Result<Tensor> {
-            Ok(tensor.f_contiguous()?.f_view([length, samples * heads, head_size])?.f_transpose(0, 1)?)
-        };
-        let query = per_head(&query, length)?;
-        let (mut key, mut value) = (per_head(&key, attended)?, per_head(&value, attended)?);
+        let query = split_heads(&query, [length, samples * heads, head_size])?;
+        let mut key = split_heads(&key, [attended, samples * heads, head_size])?;
+        let mut value = split_heads(&value, [attended, samples * heads, head_size])?;
         if self.add_zero_attn {
             let zeros = Tensor::f_zeros([samples * heads, 1, head_size], (key.f_kind()?, key.device()))?;
             key = Tensor::f_cat(&[key, zeros.shallow_clone()], 1)?;
             value = Tensor::f_cat(&[value, zeros], 1)?;
-            mask = mask.map(|mask| mask.f_pad([0i64, 1], "constant", 0.0)).transpose()?;
+            mask = with_column(mask)?;
             attended += 1;
         }
         let scaled = query.f_mul(&number((1.0 / head_size as f64).sqrt(), &query)?)?;
@@ -138,9 +131,10 @@ impl Multihead {
             None => scaled.f_bmm(&keys)?,
             Some(mask) => mask.f_expand_copy([samples * heads, length, attended], false)?.f_baddbmm_(&scaled, &keys)?,
         };
-        let weights = weights.f_softmax(-1, None::<Kind>)?;
-        let dropout = if self.training.get() { self.dropout } else { 0.0 };
-        let weights = if dropout > 0.0 { weights.f_dropout(dropout, true)? } else { weights };
+        let mut weights = weights.f_softmax(-1, None::<Kind>)?;
+        if self.training.get() && self.dropout > 0.0 {
+            weights = weights.f_dropout(self.dropout, true)?;
+        }
         let output = weights.f_bmm(&value)?.f_transpose(0, 1)?.f_contiguous()?;
         let output = output.f_view([length * samples, self.embed_dims])?;
         let output = run_child("out_proj", &self.out_proj, &output)?;
@@ -150,35 +144,46 @@ impl Multihead {
     fn project(&self, inputs: [&Tensor; 3]) -> Result<[Tensor; 3]> {
         let weights = match &self.projections {
             Projections::Packed(weight) => return self.project_packed(inputs, weight),
-            Projections::Separate(weights) => weights.iter(),
+            Projections::Separate(weights) => weights,
         };
         let biases = match &self.in_proj_bias {
-            Some(bias) => bias.f_chunk(3, 0)?.into_iter().map(Some).collect(),
-            None => vec![None, None, None],
+            Some(bias) => bias.f_chunk(3, 0)?,
+            None => Vec::new(),
         };
-        let projected = inputs.into_iter().zip(weights).zip(biases);
-        let projected: Result<Vec<Tensor>> =
-            projected.map(|((input, weight), bias)| Ok(input.f_linear(weight, bias.as_ref())?)).collect();
-        three(projected?)
+        let mut projected = Vec::new();
+        for (index, (input, weight)) in inputs.into_iter().zip(weights).enumerate() {
+            projected.push(input.f_linear(weight, biases.get(index))?);
+        }
+        three(projected)
     }
 
-    /// As few products as possible: tensors that are the same are multiplied by their weights at once.
+    /// As few products as possible: identical tensors are multiplied by their weights together.
     fn project_packed(&self, [query, key, value]: [&Tensor; 3], weight: &Tensor) -> Result<[Tensor; 3]> {
-        let project = |input: &Tensor, first: i64, count: i64| -> Result<Vec<Tensor>> {
-            let rows = |tensor: &Tensor| tensor.f_narrow(0, first * self.embed_dims, count * self.embed_dims);
-            let bias = self.in_proj_bias.as_ref().map(rows).transpose()?;
-            Ok(input.f_linear(&rows(weight)?, bias.as_ref())?.f_chunk(count, -1)?)
+        let projected: Vec<Tensor> = if !std::ptr::eq(key, value) {
+            let query = self.project_rows(query, weight, 0, 1)?;
+            let key = self.project_rows(key, weight, 1, 1)?;
+            [query, key, self.project_rows(value, weight, 2, 1)?].into_iter().flatten().collect()
+        } else if !std::ptr::eq(query, key) {
+            let query = self.project_rows(query, weight, 0, 1)?;
+            [query, self.project_rows(key, weight, 1, 2)?].into_iter().flatten().collect()
+        } else {
+            self.project_rows(query, weight, 0, 3)?
         };
-        if !std::ptr::eq(key, value) {
-            return three([project(query, 0, 1)?, project(key, 1, 1)?, project(value, 2, 1)?].into_iter().flatten());
-        }
-        if !std::ptr::eq(query, key) {
-            return three([project(query, 0, 1)?, project(key, 1, 2)?].into_iter().flatten());
-        }
-        three(project(query, 0, 3)?)
+        three(projected)
     }
 
-    /// The number of keys, of which there have to be as many as values.
+    /// The projections of `input` by `count` of the three packed weights, from number `first` on.
+    fn project_rows(&self, input: &Tensor, weight: &Tensor, first: i64, count: i64) -> Result<Vec<Tensor>> {
+        let (start, length) = (first * self.embed_dims, count * self.embed_dims);
+        let mut bias = None;
+        if let Some(packed) = &self.in_proj_bias {
+            bias = Some(packed.f_narrow(0, start, length)?);
+        }
+        let weight = weight.f_narrow(0, start, length)?;
+        Ok(input.f_linear(&weight, bias.as_ref())?.f_chunk(count, -1)?)
+    }
+
+    /// The number of keys, which has to be that of the values.
     fn check_keys(&self, key: &Tensor, value: &Tensor, samples: i64) -> Result<i64> {
         let (keys, key_samples, _) = key.size3()?;
         let (values, value_samples, _) = value.size3()?;
@@ -189,7 +194,7 @@ impl Multihead {
         Ok(keys)
     }
 
-    /// Both masks as one that is added: `[N heads or 1, L or 1, S]`.
+    /// Both masks as one to add to the weights: `[N heads or 1, L or 1, S]`.
     fn merge_masks(&self, masks: &Masks<'_>, sizes: [i64; 3], kind: Kind) -> Result<Option<Tensor>> {
         let [samples, length, keys] = sizes;
         let attention = match masks.attention {
@@ -244,20 +249,20 @@ impl Module for Multihead {
         parts.child("out_proj", &self.out_proj);
     }
 
-    /// The projections of query, key and value, and the two products of the heads.
+    /// The projections of query, key and value, and the two products of each head.
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
         let Some(query) = inputs.first() else { return 0 };
         let key = inputs.get(1).unwrap_or(query);
         let value = inputs.get(2).unwrap_or(key);
         let (&[length, samples, _], Some(keys)) = (query.as_slice(), key.first()) else { return 0 };
-        let projected = [query, key, value].into_iter().fold(0u64, |sum, shape| sum.saturating_add(product(shape)));
+        let projected = product(query).saturating_add(product(key)).saturating_add(product(value));
         let attended = keys + i64::from(self.bias_kv.is_some()) + i64::from(self.add_zero_attn);
         let products = product(&[2, samples, length, attended]);
         projected.saturating_add(products).saturating_mul(product(&[self.embed_dims]))
     }
 }
 
-/// The linear layer on all heads; the reference has a class of its own for it.
+/// The linear layer after the heads, for which the reference has a separate class.
 #[derive(Debug)]
 struct OutProjection(Linear);
 
@@ -283,12 +288,38 @@ impl Module for OutProjection {
     }
 }
 
-fn three(projected: impl IntoIterator<Item = Tensor>) -> Result<[Tensor; 3]> {
-    let projected: Vec<Tensor> = projected.into_iter().collect();
+/// A weight for projections, drawn as in PyTorch.
+fn projection(outputs: i64, inputs: i64) -> Result<Tensor> {
+    let weight = init::parameter(&[outputs, inputs])?;
+    init::xavier(&weight, 1.0, Distribution::Uniform)?;
+    Ok(weight)
+}
+
+/// A learned key or value that is appended to the others.
+fn appended_row(embed_dims: i64) -> Result<Tensor> {
+    let row = init::parameter(&[1, 1, embed_dims])?;
+    init::xavier(&row, 1.0, Distribution::Normal)?;
+    Ok(row)
+}
+
+/// The mask with a column for an appended key, which is not excluded.
+fn with_column(mask: Option<Tensor>) -> Result<Option<Tensor>> {
+    match mask {
+        Some(mask) => Ok(Some(mask.f_pad([0i64, 1], "constant", 0.0)?)),
+        None => Ok(None),
+    }
+}
+
+/// `[length, N, E]` as `[N heads, length, channels of one head]`.
+fn split_heads(tensor: &Tensor, shape: [i64; 3]) -> Result<Tensor> {
+    Ok(tensor.f_contiguous()?.f_view(shape)?.f_transpose(0, 1)?)
+}
+
+fn three(projected: Vec<Tensor>) -> Result<[Tensor; 3]> {
     <[Tensor; 3]>::try_from(projected).map_err(|_| Error::unsupported("three projections were expected"))
 }
 
-/// A mask that is added to numbers of type `kind`: where a mask of bools is true, minus infinity.
+/// A mask to add to numbers of type `kind`: a boolean mask becomes minus infinity for true and 0 for false.
 fn additive(mask: &Tensor, kind: Kind) -> Result<Tensor> {
     let found = mask.f_kind()?;
     if found == kind {

@@ -16,7 +16,7 @@ pub struct PatchEmbedConfig {
     /// Channels of the image.
     #[config(default = 3)]
     pub in_channels: i64,
-    /// Size of a patch's vector.
+    /// Length of a patch's vector.
     #[config(default = 768)]
     pub embed_dims: i64,
     /// The type of the convolution.
@@ -25,25 +25,25 @@ pub struct PatchEmbedConfig {
     /// Size of a patch in pixels.
     #[config(default = Size::All(16))]
     pub kernel_size: Size,
-    /// Step from patch to patch in pixels; null for the size of a patch.
+    /// Stride between patches in pixels; null for the size of a patch.
     #[config(default = Some(Size::All(16)))]
     pub stride: Option<Size>,
     /// `corner` or `same`, as in `AdaptivePadding`, or pixels on both ends of each dimension.
     #[config(default = PatchPadding::Adaptive(PadMode::Corner))]
     pub padding: PatchPadding,
-    /// Distance of a patch's pixels.
+    /// Spacing between the pixels of a patch.
     #[config(default = Size::All(1))]
     pub dilation: Size,
     /// Whether the convolution has a bias.
     #[config(default = true)]
     pub bias: bool,
-    /// The normalisation; null for none.
+    /// The normalization; null for none.
     #[config(default = None)]
     pub norm_cfg: Option<Dict>,
     /// Height and width of the images; accepted for the reference's configs.
     #[config(default = None)]
     pub input_size: Option<Size>,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }
@@ -52,39 +52,39 @@ pub struct PatchEmbedConfig {
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "PatchMerging", layer = PatchMerging)]
 pub struct PatchMergingConfig {
-    /// Size of a patch's vector in the input.
+    /// Length of a patch's vector in the input.
     pub in_channels: i64,
-    /// Size of a patch's vector in the output.
+    /// Length of a patch's vector in the output.
     pub out_channels: i64,
-    /// How many patches are merged in each dimension.
+    /// Number of patches to merge in each dimension.
     #[config(default = Size::All(2))]
     pub kernel_size: Size,
-    /// Step in patches; null for the number of merged patches.
+    /// Stride in patches; null for the number of merged patches.
     #[config(default = None)]
     pub stride: Option<Size>,
     /// `corner` or `same`, as in `AdaptivePadding`, or patches on both ends of each dimension.
     #[config(default = PatchPadding::Adaptive(PadMode::Corner))]
     pub padding: PatchPadding,
-    /// Distance of merged patches.
+    /// Spacing between merged patches.
     #[config(default = Size::All(1))]
     pub dilation: Size,
     /// Whether the linear layer has a bias.
     #[config(default = false)]
     pub bias: bool,
-    /// The normalisation; null for none.
+    /// The normalization; null for none.
     #[config(default = Some(dict! { type: "LN" }))]
     pub norm_cfg: Option<Dict>,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }
 
-/// Padding as much as is needed, or as much as is given.
+/// The padding before patches are embedded or merged.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PatchPadding {
-    /// As much as is needed.
+    /// As much as the input needs.
     Adaptive(PadMode),
-    /// As much as is given.
+    /// The same for every input.
     Fixed(Size),
 }
 
@@ -108,9 +108,20 @@ impl FromConfig for PatchPadding {
     }
 }
 
-/// An image as a sequence of embedded patches.
+/// Splits an image into patches and embeds each of them.
 ///
 /// Shapes: input `[N, in_channels, H, W]`, output `[N, patches, embed_dims]`. State: `projection.*`, `norm.*`.
+///
+/// ```
+/// use mmcv_bricks::transformer::PatchEmbedConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let embed = PatchEmbedConfig::new().with_embed_dims(32).build()?;
+/// let patches = embed.forward(&Tensor::zeros([1, 3, 64, 48], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(patches.size(), [1, 4 * 3, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PatchEmbed {
     adaptive_padding: Option<AdaptivePadding>,
@@ -120,29 +131,24 @@ pub struct PatchEmbed {
 }
 
 impl PatchEmbed {
-    /// Builds the parts; `builder`'s path is where the config stands.
+    /// Builds the parts.
     ///
     /// # Errors
-    /// Where a part cannot be built.
+    /// Returns an error if a size has a wrong length, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &PatchEmbedConfig) -> Result<Self> {
-        let here = |error: Error| error.below(&builder.path);
-        let at = |key: &str| Builder { path: builder.path.key(key), ..builder.clone() };
-        let kernel_size = config.kernel_size.clone();
-        let stride = config.stride.clone().unwrap_or_else(|| kernel_size.clone());
-        let (adaptive_padding, padding) =
-            padding(&config.padding, &kernel_size, &stride, &config.dilation).map_err(here)?;
-        let expanded = |size: &Size, name: &str| -> Result<Config> { Ok(size.expand(2, name).map_err(here)?.into()) };
+        let stride = config.stride.as_ref().unwrap_or(&config.kernel_size);
+        let (adaptive_padding, padding) = padding(&config.padding, &config.kernel_size, stride, &config.dilation)?;
         let arguments = dict! {
             in_channels: config.in_channels,
             out_channels: config.embed_dims,
-            kernel_size: expanded(&kernel_size, "kernel_size")?,
-            stride: expanded(&stride, "stride")?,
-            padding: expanded(&padding, "padding")?,
-            dilation: expanded(&config.dilation, "dilation")?,
+            kernel_size: config.kernel_size.expand(2, "kernel_size")?,
+            stride: stride.expand(2, "stride")?,
+            padding: padding.expand(2, "padding")?,
+            dilation: config.dilation.expand(2, "dilation")?,
             bias: config.bias,
         };
-        let projection = at("conv_type").conv(&config! { type: config.conv_type.as_str() }, &arguments)?;
-        let norm = norm(&at("norm_cfg"), config.norm_cfg.as_ref(), config.embed_dims)?;
+        let projection = builder.part("conv_type").conv(&config! { type: config.conv_type.as_str() }, &arguments)?;
+        let norm = norm(&builder.part("norm_cfg"), config.norm_cfg.as_ref(), config.embed_dims)?;
         let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
         Ok(Self { adaptive_padding, projection, norm, init_cfg })
     }
@@ -196,11 +202,23 @@ impl Module for PatchEmbed {
     }
 }
 
-/// Merges neighbouring patches into one.
+/// Merges neighboring patches.
 ///
-/// The forward pass needs the option `input_size`: height and width of the map in patches.
+/// The forward pass takes the height and width of the map in patches: use [`merge`](Self::merge), or
+/// [`call`](Module::call) with the option `input_size`.
 ///
 /// Shapes: input `[N, H W, in_channels]`, output `[N, patches, out_channels]`. State: `norm.*`, `reduction.*`.
+///
+/// ```
+/// use mmcv_bricks::transformer::PatchMergingConfig;
+/// use mmcv_layers::LayerConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let merging = PatchMergingConfig::new(16, 32).build()?;
+/// let merged = merging.merge(&Tensor::zeros([1, 8 * 6, 16], (Kind::Float, Device::Cpu)), 8, 6)?;
+/// assert_eq!(merged.size(), [1, 4 * 3, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PatchMerging {
     in_channels: i64,
@@ -212,65 +230,66 @@ pub struct PatchMerging {
 }
 
 impl PatchMerging {
-    /// Builds the parts; `builder`'s path is where the config stands.
+    /// Builds the parts.
     ///
     /// # Errors
-    /// Where a part cannot be built.
+    /// Returns an error if a size is out of range or has a wrong length, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &PatchMergingConfig) -> Result<Self> {
-        let here = |error: Error| error.below(&builder.path);
-        let stride = config.stride.clone().unwrap_or_else(|| config.kernel_size.clone());
-        let (adaptive_padding, padding) =
-            padding(&config.padding, &config.kernel_size, &stride, &config.dilation).map_err(here)?;
-        let sizes = |size: &Size, least: i64, name: &str| size.broadcast_at_least(least, 2, name).map_err(here);
-        let kernel_size = sizes(&config.kernel_size, 1, "kernel_size")?;
-        let merged = kernel_size.iter().try_fold(config.in_channels, |product, size| product.checked_mul(*size));
-        let Some(merged) = merged else {
-            let reason = "expected a size that fits 64 bits when it is multiplied by in_channels";
-            return Err(here(Error::argument("kernel_size", config.kernel_size.to_config(), reason)));
+        let stride = config.stride.as_ref().unwrap_or(&config.kernel_size);
+        let (adaptive_padding, padding) = padding(&config.padding, &config.kernel_size, stride, &config.dilation)?;
+        let kernel_size = config.kernel_size.broadcast_at_least(1, 2, "kernel_size")?;
+        let mut merged = config.in_channels;
+        for size in &kernel_size {
+            merged = match merged.checked_mul(*size) {
+                Some(product) => product,
+                None => {
+                    let reason = "expected a size that fits 64 bits when it is multiplied by in_channels";
+                    return Err(Error::argument("kernel_size", config.kernel_size.to_config(), reason));
+                }
+            };
+        }
+        let sampler = Unfold {
+            kernel_size,
+            stride: stride.broadcast_at_least(1, 2, "stride")?,
+            padding: padding.broadcast_at_least(0, 2, "padding")?,
+            dilation: config.dilation.broadcast_at_least(1, 2, "dilation")?,
         };
-        let norm_builder = Builder { path: builder.path.key("norm_cfg"), ..builder.clone() };
         let reduction = LinearConfig { bias: config.bias, ..LinearConfig::new(merged, config.out_channels) };
         Ok(Self {
             adaptive_padding,
-            sampler: Unfold {
-                kernel_size,
-                stride: sizes(&stride, 1, "stride")?,
-                padding: sizes(&padding, 0, "padding")?,
-                dilation: sizes(&config.dilation, 1, "dilation")?,
-            },
-            norm: norm(&norm_builder, config.norm_cfg.as_ref(), merged)?,
+            sampler,
+            norm: norm(&builder.part("norm_cfg"), config.norm_cfg.as_ref(), merged)?,
             in_channels: config.in_channels,
-            reduction: Linear::new(&reduction).map_err(here)?,
+            reduction: Linear::new(&reduction)?,
             init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
         })
     }
-
     /// The forward pass for a map of `height` times `width` patches.
     ///
     /// # Errors
-    /// Where the input has another number of patches.
+    /// Returns an error if the input does not have `height * width` patches of length `in_channels`.
     pub fn merge(&self, input: &Tensor, height: i64, width: i64) -> Result<Tensor> {
         let Ok((samples, patches, channels)) = input.size3() else {
-            let wanted = format!("[N, height * width, {}]", self.in_channels);
-            return Err(Error::input(wanted, format!("{:?}", input.size())));
+            let expected = format!("[N, height * width, {}]", self.in_channels);
+            return Err(Error::input(expected, format!("{:?}", input.size())));
         };
         if height.checked_mul(width) != Some(patches) {
-            let wanted = format!("[N, {height} * {width}, {}] for the input_size {height} x {width}", self.in_channels);
-            return Err(Error::input(wanted, format!("{:?}", input.size())));
+            let channels = self.in_channels;
+            let expected = format!("[N, {height} * {width}, {channels}] for the input_size {height} x {width}");
+            return Err(Error::input(expected, format!("{:?}", input.size())));
         }
         if channels != self.in_channels {
-            let wanted = format!("[N, patches, {}], the in_channels", self.in_channels);
-            return Err(Error::input(wanted, format!("{:?}", input.size())));
+            let expected = format!("[N, patches, {}], the in_channels", self.in_channels);
+            return Err(Error::input(expected, format!("{:?}", input.size())));
         }
         let mut map = input.f_view([samples, height, width, channels])?.f_permute([0, 3, 1, 2])?;
         if let Some(padding) = &self.adaptive_padding {
             map = run_child("adaptive_padding", padding, &map)?;
         }
-        let merged = run_child("sampler", &self.sampler, &map)?.f_transpose(1, 2)?;
-        let merged = match &self.norm {
-            Some(norm) => run_child("norm", &**norm, &merged)?,
-            None => merged,
-        };
+        let mut merged = run_child("sampler", &self.sampler, &map)?.f_transpose(1, 2)?;
+        if let Some(norm) = &self.norm {
+            merged = run_child("norm", &**norm, &merged)?;
+        }
         run_child("reduction", &self.reduction, &merged)
     }
 }
@@ -331,7 +350,7 @@ impl Module for PatchMerging {
     }
 }
 
-/// The padding before, where it adapts to the input, and the padding that is always the same.
+/// The layer that adapts its padding to the input, or the padding that is the same for every input.
 fn padding(
     padding: &PatchPadding,
     kernel_size: &Size,
@@ -354,5 +373,6 @@ fn padding(
 
 fn norm(builder: &Builder<'_>, cfg: Option<&Dict>, channels: i64) -> Result<Option<Box<dyn Module>>> {
     let Some(cfg) = cfg else { return Ok(None) };
-    builder.norm(&Config::Dict(cfg.clone()), channels, "").map(|(_, norm)| Some(norm))
+    let (_, norm) = builder.norm(&Config::Dict(cfg.clone()), channels, "")?;
+    Ok(Some(norm))
 }

@@ -4,7 +4,7 @@ use mmcv_layers::explain::python;
 use mmcv_layers::{Module, Result};
 use tch::Tensor;
 
-/// The pixels of each window as one vector.
+/// Turns the pixels of each window into one vector.
 ///
 /// Shapes: input `[N, C, H, W]`, output `[N, C * pixels of a window, windows]`.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! [`HRFuseScales`]. Reference: mmpretrain/models/necks/hr_fuse.py; the classifier of Wang et al., Deep High-Resolution
 //! Representation Learning for Visual Recognition (2019), figure 10.
 
-use mmcv_bricks::{Bias, ConvModule, ConvModuleConfig};
+use mmcv_bricks::{ConvBias, ConvModule, ConvModuleConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
     Builder, Error, InitCfg, Layer, Module, Output, Parts, Registry, Result, Size, no_options, run_child,
@@ -12,30 +12,48 @@ use tch::Tensor;
 use super::parts::PlainList;
 use super::{Bottleneck, ResLayer, StageConfig};
 
-/// Channels to which those of each branch are brought.
+/// Channels to which each branch is expanded.
 const CHANNELS: [i64; 4] = [128, 256, 512, 1024];
 
 /// Arguments of `HRFuseScales`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "HRFuseScales", layer = HRFuseScales)]
 pub struct HRFuseScalesConfig {
-    /// Channels of each branch, up to four of them.
+    /// Channels of each branch, for 1 to 4 branches; as in the reference, the last layer takes those of a fourth branch.
     pub in_channels: Vec<i64>,
     /// Channels of the output.
     #[config(default = 2048)]
     pub out_channels: i64,
-    /// The normalisations after the convolutions that halve, and after the last one.
+    /// The normalizations after the downsampling convolutions, and after the last one.
     #[config(default = dict! { type: "BN", momentum: 0.1 })]
     pub norm_cfg: Dict,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = config! { type: "Normal", layer: "Linear", std: 0.01 })]
     pub init_cfg: Config,
 }
 
-/// Brings the branches of [`HRNet`](super::HRNet) together at the lowest resolution.
+/// Fuses the branches of [`HRNet`](super::HRNet) at the lowest resolution.
 ///
-/// Shapes: inputs `[N, in_channels[i], H / 2^i, W / 2^i]`, output `[N, out_channels, H / 8, W / 8]` of four. State:
-/// `increase_layers.*`, `downsample_layers.*`, `final_layer.*`.
+/// Shapes: inputs `[N, in_channels[i], H / 2^i, W / 2^i]`, output `[N, out_channels, H / 8, W / 8]` for four branches.
+/// State: `increase_layers.*`, `downsample_layers.*`, `final_layer.*`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::HRFuseScalesConfig;
+/// use mmcv_registry::Dict;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let channels = [18, 36, 72, 144];
+/// let neck = HRFuseScalesConfig::new(channels.to_vec()).build()?;
+/// let mut branches = Vec::new();
+/// for (channels, size) in channels.into_iter().zip([16, 8, 4, 2]) {
+///     branches.push(Tensor::zeros([1, channels, size, size], (Kind::Float, Device::Cpu)));
+/// }
+/// let branches: Vec<&Tensor> = branches.iter().collect();
+/// let fused = neck.call(&branches, &Dict::new())?.single()?;
+/// assert_eq!(fused.size(), [1, 2048, 2, 2]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct HRFuseScales {
     increase_layers: PlainList,
@@ -45,16 +63,15 @@ pub struct HRFuseScales {
 }
 
 impl HRFuseScales {
-    /// Builds the layers; `builder`'s path is where the config stands.
+    /// Builds the layers.
     ///
     /// # Errors
-    /// Where there are not one to four branches, or a part cannot be built.
+    /// Returns an error if there are not 1 to 4 branches, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &HRFuseScalesConfig) -> Result<Self> {
         let in_channels = &config.in_channels;
         if in_channels.is_empty() || in_channels.len() > CHANNELS.len() {
-            let error =
-                Error::argument("in_channels", format!("{in_channels:?}"), "expected the channels of 1 to 4 branches");
-            return Err(error.below(&builder.path));
+            let reason = "expected the channels of 1 to 4 branches";
+            return Err(Error::argument("in_channels", format!("{in_channels:?}"), reason));
         }
         let batch_norm = dict! { type: "BN" };
         let mut increase_layers = Children::default();
@@ -62,21 +79,14 @@ impl HRFuseScales {
             let stage = StageConfig::new(1, *inputs, outputs, Bottleneck::EXPANSION, &batch_norm);
             increase_layers.push(Box::new(ResLayer::new(builder, &Bottleneck, &stage)?));
         }
-        let conv = |inputs, outputs, size: i64| {
-            let config = ConvModuleConfig {
-                stride: Size::All(if size == 3 { 2 } else { 1 }),
-                padding: (size / 2).into(),
-                bias: Bias::Given(false),
-                norm_cfg: Some(config.norm_cfg.clone()),
-                ..ConvModuleConfig::new(inputs, outputs, Size::All(size))
-            };
-            ConvModule::new(builder, &config)
-        };
         let mut downsample_layers = Children::default();
-        for (inputs, outputs) in CHANNELS.iter().zip(CHANNELS.iter().skip(1)).take(in_channels.len() - 1) {
-            downsample_layers.push(Box::new(conv(*inputs, *outputs, 3)?));
+        for pair in CHANNELS.windows(2).take(in_channels.len() - 1) {
+            if let [inputs, outputs] = pair {
+                downsample_layers.push(Box::new(conv(builder, config, *inputs, *outputs, 3)?));
+            }
         }
-        let final_layer = conv(CHANNELS.last().copied().unwrap_or(0), config.out_channels, 1)?;
+        let [.., last_channels] = CHANNELS;
+        let final_layer = conv(builder, config, last_channels, config.out_channels, 1)?;
         let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?
             .by_default(config.init_cfg == HRFuseScalesConfig::new(Vec::new()).init_cfg);
         Ok(Self {
@@ -93,21 +103,43 @@ impl HRFuseScales {
             return Err(Error::input(format!("{branches} inputs, one for each of in_channels"), inputs.len()));
         }
         let mut sum: Option<Tensor> = None;
-        let halvings = std::iter::once(None).chain(self.downsample_layers.0.iter().map(Some));
-        for (((name, increase), halve), input) in self.increase_layers.0.iter().zip(halvings).zip(inputs) {
-            let halved = match (sum, halve) {
-                (Some(sum), Some((name, halve))) => Some(run_child(format!("downsample_layers.{name}"), halve, &sum)?),
-                _ => None,
-            };
+        let mut downsample_layers = self.downsample_layers.0.iter();
+        for ((name, increase), input) in self.increase_layers.0.iter().zip(inputs) {
+            // From the second branch on, the sum is first brought to the resolution of the branch.
+            if let Some(higher) = &sum
+                && let Some((name, downsample)) = downsample_layers.next()
+            {
+                sum = Some(run_child(format!("downsample_layers.{name}"), downsample, higher)?);
+            }
             let increased = run_child(format!("increase_layers.{name}"), increase, input)?;
-            sum = Some(match halved {
-                Some(halved) => halved.f_add(&increased)?,
+            sum = Some(match sum {
+                Some(sum) => sum.f_add(&increased)?,
                 None => increased,
             });
         }
-        let sum = sum.ok_or_else(|| Error::input("at least one input", "none"))?;
-        run_child("final_layer", &self.final_layer, &sum)
+        match sum {
+            Some(sum) => run_child("final_layer", &self.final_layer, &sum),
+            None => Err(Error::input("at least one input", "none")),
+        }
     }
+}
+
+/// A convolution of 3x3 pixels, which halves the resolution, or of 1x1 pixels.
+fn conv(
+    builder: &Builder<'_>,
+    config: &HRFuseScalesConfig,
+    inputs: i64,
+    outputs: i64,
+    size: i64,
+) -> Result<ConvModule> {
+    let config = ConvModuleConfig {
+        stride: Size::All(if size == 3 { 2 } else { 1 }),
+        padding: (size / 2).into(),
+        bias: ConvBias::Fixed(false),
+        norm_cfg: Some(config.norm_cfg.clone()),
+        ..ConvModuleConfig::new(inputs, outputs, Size::All(size))
+    };
+    ConvModule::new(builder, &config)
 }
 
 impl Layer for HRFuseScales {

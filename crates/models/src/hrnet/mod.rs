@@ -41,11 +41,24 @@ impl HRBlock {
     }
 }
 
-/// Branches of several resolutions that run side by side, and exchange what they found after each module.
+/// HRNet: branches of several resolutions that run in parallel and exchange features after each module.
 ///
-/// Shapes: input `[N, in_channels, H, W]`; output `i`, from 0, `[N, C_i, H / 2^(i+2), W / 2^(i+2)]`, where `C_i` are the
-/// channels of the fourth stage's branches; all have to be whole numbers of pixels. State: `conv1.*`, `bn1.*`, `conv2.*`,
-/// `bn2.*`, `layer1.*`, `transition1.*`, `stage2.*`, ... `stage4.*`.
+/// Shapes: input `[N, in_channels, H, W]`; output `i`, from 0, `[N, C_i, H / 2^(i+2), W / 2^(i+2)]` with the channels
+/// `C_i` of the fourth stage's branches. `H` and `W` are multiples of 32. State: `conv1.*`, `bn1.*`, `conv2.*`, `bn2.*`,
+/// `layer1.*`, `transition1.*`, `stage2.*`, ... `stage4.*`.
+///
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::{Backbone, HRNetConfig};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = HRNetConfig::new().with_arch("w18").build()?;
+/// let branches = network.stages(&Tensor::zeros([1, 3, 64, 64], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(branches.len(), 4);
+/// assert_eq!(branches[0].size(), [1, 18, 16, 16]);
+/// assert_eq!(branches[3].size(), [1, 144, 2, 2]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct HRNet {
     conv1: ConvNorm,
@@ -59,27 +72,21 @@ pub struct HRNet {
 }
 
 impl HRNet {
-    /// Builds the network; `builder`'s path is where the config stands.
+    /// Builds the network.
     ///
     /// # Errors
-    /// Where there is no such `arch`, the items of a stage do not agree, or a part cannot be built.
+    /// Returns an error if `arch` is unknown, the lists of a stage do not agree, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &HRNetConfig) -> Result<Self> {
-        let extra = config.stages().map_err(|error| error.below(&builder.path))?;
-        let stem = |number, inputs| {
-            let kernel = Kernel { stride: 2, ..Kernel::new(3, inputs, STEM_CHANNELS) };
-            let norm = norm(builder, &config.norm_cfg, STEM_CHANNELS, number)?;
-            ConvNorm::new(number, &kernel, builder, config.conv_cfg.as_ref(), norm)
-        };
-        let (conv1, conv2) = (stem(1, config.in_channels)?, stem(2, STEM_CHANNELS)?);
+        let extra = config.stages()?;
+        let conv1 = stem_conv(builder, config, 1, config.in_channels)?;
+        let conv2 = stem_conv(builder, config, 2, STEM_CHANNELS)?;
         let first = &extra.stage1;
         let mut channels = first.widths();
-        // The reference builds this stage with its defaults, whatever convolutions and norms were asked for.
+        // The reference builds this stage with its defaults, whatever the convolutions and norms of the config.
         let batch_norm = HRNetConfig::new().norm_cfg;
-        let layer1 = {
-            let (blocks, width) = (first.blocks(0), channels.first().copied().unwrap_or(0));
-            let stage = StageConfig::new(blocks, STEM_CHANNELS, width, first.block.expansion(), &batch_norm);
-            ResLayer::new(builder, first.block.kind(), &stage)?
-        };
+        let (blocks, width) = (first.blocks(0), channels.first().copied().unwrap_or(0));
+        let stage = StageConfig::new(blocks, STEM_CHANNELS, width, first.block.expansion(), &batch_norm);
+        let layer1 = ResLayer::new(builder, first.block.kind(), &stage)?;
         let mut stages = Vec::new();
         for (index, stage) in [&extra.stage2, &extra.stage3, &extra.stage4].into_iter().enumerate() {
             let widths = stage.widths();
@@ -88,8 +95,7 @@ impl HRNet {
             stages.push((transition, HRStage::new(builder, config, stage, multiscale)?));
             channels = widths;
         }
-        let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref());
-        let rules = rules.map_err(|error| error.below(&builder.path))?;
+        let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref())?;
         let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?
             .by_default(config.init_cfg == HRNetConfig::new().init_cfg);
         let relu = ReLU(ReLUConfig { inplace: true });
@@ -97,7 +103,14 @@ impl HRNet {
     }
 }
 
-/// What makes the branches of a stage of those before: their channels become the stage's, and new ones are made of the last.
+/// One of the two convolutions of the stem, each of which halves the resolution.
+fn stem_conv(builder: &Builder<'_>, config: &HRNetConfig, number: usize, inputs: i64) -> Result<ConvNorm> {
+    let kernel = Kernel { stride: 2, ..Kernel::new(3, inputs, STEM_CHANNELS) };
+    let norm = norm(builder, &config.norm_cfg, STEM_CHANNELS, number)?;
+    ConvNorm::new(number, &kernel, builder, config.conv_cfg.as_ref(), norm)
+}
+
+/// The layers between two stages: they adapt the channels of each branch, and create new branches from the last one.
 fn transition(builder: &Builder<'_>, config: &HRNetConfig, before: &[i64], after: &[i64]) -> Result<PlainList> {
     let mut layers = Children::default();
     let last = before.last().copied().unwrap_or(0);
@@ -187,9 +200,12 @@ impl Module for HRNet {
         }
     }
 
-    /// The names of the paper's authors are the same; their classifiers have more.
+    /// The paper's authors use the same names; their classifiers have additional tensors.
     fn key_dialects(&self) -> Vec<KeyDialect> {
-        let heads = ["classifier.", "incre_modules.", "downsamp_modules.", "final_layer."];
-        vec![heads.into_iter().fold(KeyDialect::new("msra"), KeyDialect::with_head)]
+        let mut msra = KeyDialect::new("msra");
+        for head in ["classifier.", "incre_modules.", "downsamp_modules.", "final_layer."] {
+            msra = msra.with_head(head);
+        }
+        vec![msra]
     }
 }

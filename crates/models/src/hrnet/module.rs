@@ -1,4 +1,4 @@
-//! [`HRModule`]: branches that exchange what they found, and [`HRStage`]: modules one after the other.
+//! [`HRModule`]: branches that exchange features, and [`HRStage`]: modules in sequence.
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
@@ -11,7 +11,7 @@ use tch::Tensor;
 use super::parts::{PlainList, conv_norm};
 use super::{HRBlock, HRNetConfig, HRStageConfig, Kernel, ResLayer, StageConfig};
 
-/// Branches of several resolutions, and what brings each of them to the resolutions of the others.
+/// Branches of several resolutions, and the layers that bring each of them to the resolutions of the others.
 ///
 /// Shapes: one input for each branch, and as many outputs, or one. State: `branches.*`, `fuse_layers.*`.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl HRModule {
         for (index, &width) in widths.iter().enumerate() {
             let layer = StageConfig {
                 conv_cfg: config.conv_cfg.as_ref(),
-                block_init_cfg: silent(config, stage.block),
+                block_init_cfg: zero_init_rule(config, stage.block),
                 ..StageConfig::new(stage.blocks(index), width, width, stage.block.expansion(), &config.norm_cfg)
             };
             branches.push(Box::new(ResLayer::new(builder, stage.block.kind(), &layer)?));
@@ -51,7 +51,9 @@ impl HRModule {
     fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let mut branches = Vec::new();
         for (index, branch) in self.branches.iter().enumerate() {
-            let input = inputs.get(index).ok_or_else(|| Error::input("an input for each branch", inputs.len()))?;
+            let Some(input) = inputs.get(index) else {
+                return Err(Error::input("an input for each branch", inputs.len()));
+            };
             branches.push(run_child(format!("branches.{index}"), branch, input)?);
         }
         if self.fuse_layers.0.is_empty() {
@@ -61,25 +63,25 @@ impl HRModule {
         for (output, layers) in self.fuse_layers.0.iter().enumerate() {
             let mut sum: Option<Tensor> = None;
             for (index, branch) in branches.iter().enumerate() {
-                let exchanged = match layers.0.get(&index.to_string()) {
-                    Some(layer) => Some(run_child(format!("fuse_layers.{output}.{index}"), layer, branch)?),
-                    None => None,
-                };
-                let branch = exchanged.as_ref().unwrap_or(branch);
-                sum = Some(match sum {
+                let branch = match layers.0.get(&index.to_string()) {
+                    Some(layer) => run_child(format!("fuse_layers.{output}.{index}"), layer, branch)?,
                     None => branch.shallow_clone(),
-                    Some(sum) => sum.f_add(branch)?,
+                };
+                sum = Some(match sum {
+                    None => branch,
+                    Some(sum) => sum.f_add(&branch)?,
                 });
             }
-            let sum = sum.ok_or_else(|| Error::input("at least one branch", "none"))?;
+            let Some(sum) = sum else { return Err(Error::input("at least one branch", "none")) };
             outputs.push(run_child("relu", &self.relu, &sum)?);
         }
         Ok(outputs)
     }
 }
 
-/// What the reference passes on to the blocks for `zero_init_residual`. No parent asks them for their initialisation.
-fn silent(config: &HRNetConfig, block: HRBlock) -> Config {
+/// The rule that the reference passes to the blocks for `zero_init_residual`. It is never applied: no parent initializes
+/// the blocks.
+fn zero_init_rule(config: &HRNetConfig, block: HRBlock) -> Config {
     let norm = match block {
         HRBlock::Basic => "norm2",
         HRBlock::Bottleneck => "norm3",
@@ -91,7 +93,7 @@ fn silent(config: &HRNetConfig, block: HRBlock) -> Config {
     }
 }
 
-/// What brings the other branches to the resolution and the channels of the branch `output`.
+/// The layers that bring the other branches to the resolution and the channels of the branch `output`.
 fn exchange(builder: &Builder<'_>, config: &HRNetConfig, widths: &[i64], output: usize) -> Result<PlainList> {
     let mut layers = Children::default();
     let to = widths.get(output).copied().unwrap_or(0);
@@ -141,7 +143,7 @@ impl Module for HRModule {
     }
 }
 
-/// For each output what is done with the branches that are not its own: a list of lists.
+/// For each output branch, the layers for the other branches: a list of lists.
 #[derive(Debug)]
 struct FuseLayers(Vec<PlainList>);
 
@@ -169,7 +171,7 @@ pub(super) struct HRStage {
 }
 
 impl HRStage {
-    /// Builds the modules; where not `multiscale`, the last one gives the branch with the highest resolution alone.
+    /// Builds the modules; unless `multiscale`, the last one outputs only the branch with the highest resolution.
     pub(super) fn new(
         builder: &Builder<'_>,
         config: &HRNetConfig,

@@ -1,4 +1,4 @@
-//! What transitions and exchanges are made of.
+//! The parts of transitions and exchanges.
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::{HRNetConfig, Kernel, norm};
 
-/// `torch.nn.ModuleList`: modules by number, which their parent runs and initialises.
+/// `torch.nn.ModuleList`: numbered modules, which their parent runs and initializes.
 #[derive(Debug, Default)]
 pub(crate) struct PlainList(pub Children);
 
@@ -27,7 +27,7 @@ impl Module for PlainList {
     }
 }
 
-/// A convolution, a norm, and perhaps an activation, in place or not.
+/// A convolution, a norm, and an optional activation, which works in place if `activation` is true.
 pub(super) fn conv_norm(
     builder: &Builder<'_>,
     config: &HRNetConfig,

@@ -6,7 +6,7 @@ use mmcv_layers::{Builder, Error, InitCfg, Module, Parts, Result, Sequential};
 use mmcv_registry::{Config, Dict, FromConfig, dict};
 use tch::Tensor;
 
-use super::config::{Position, Style};
+use super::config::{PluginPosition, ResNetStyle};
 use super::parts::{ConvNorm, Kernel, Shortcut, norm};
 
 /// A plugin of the blocks of one stage.
@@ -15,19 +15,19 @@ pub(crate) struct Plugin {
     /// Its number in the network's config.
     pub index: usize,
     pub cfg: Dict,
-    pub position: Position,
+    pub position: PluginPosition,
 }
 
-/// What one block is built from.
+/// The arguments of one block.
 #[derive(Debug, Clone)]
 pub(crate) struct BlockConfig<'a> {
     pub in_channels: i64,
     pub out_channels: i64,
-    /// How many times more channels the block gives than it has inside.
+    /// Ratio of the output channels to the inner channels.
     pub expansion: i64,
     pub stride: i64,
     pub dilation: i64,
-    pub style: Style,
+    pub style: ResNetStyle,
     pub conv_cfg: Option<&'a Dict>,
     pub norm_cfg: &'a Dict,
     pub drop_path_rate: f64,
@@ -40,13 +40,13 @@ pub(crate) struct BlockConfig<'a> {
 
 /// A block of a stage.
 pub(crate) trait Block: Module {
-    /// The norm before the addition: where its weight is 0, the block gives what it is given.
+    /// The norm before the addition: if its weight is 0, the block returns its input.
     fn last_norm(&self) -> Option<&dyn Module>;
 }
 
-/// A kind of block, with what the blocks of a stage have in common beyond [`BlockConfig`].
+/// A kind of block, with the arguments that the blocks of a stage share beyond [`BlockConfig`].
 pub(crate) trait BlockKind {
-    /// Builds a block; `builder`'s path is where the network's config stands. `downsample` is built before.
+    /// Builds a block around its shortcut's `downsample`.
     fn build(
         &self,
         builder: &Builder<'_>,
@@ -65,12 +65,12 @@ pub(crate) struct BasicBlock;
 pub(crate) struct Bottleneck;
 
 impl BasicBlock {
-    /// Channels of the output for each one inside.
+    /// Ratio of the output channels to the inner channels.
     pub(crate) const EXPANSION: i64 = 1;
 }
 
 impl Bottleneck {
-    /// Channels of the output for each one inside.
+    /// Ratio of the output channels to the inner channels.
     pub(crate) const EXPANSION: i64 = 4;
 }
 
@@ -82,12 +82,11 @@ impl BlockKind for BasicBlock {
         downsample: Option<Sequential>,
     ) -> Result<Box<dyn Block>> {
         if config.expansion != Self::EXPANSION {
-            let error = Error::argument("expansion", config.expansion, "expected 1, the only one of a BasicBlock");
-            return Err(error.below(&builder.path));
+            return Err(Error::argument("expansion", config.expansion, "expected 1, the only one of a BasicBlock"));
         }
         if !config.plugins.is_empty() {
             let reason = "a BasicBlock has none: expected null, or a depth whose blocks are bottlenecks";
-            return Err(Error::argument("plugins", "some", reason).below(&builder.path));
+            return Err(Error::argument("plugins", "some", reason));
         }
         let BlockConfig { in_channels, out_channels, stride, dilation, .. } = *config;
         let convs = [
@@ -113,7 +112,7 @@ impl BlockKind for Bottleneck {
 }
 
 impl BlockConfig<'_> {
-    /// Channels inside of a bottleneck.
+    /// The inner channels of a bottleneck.
     pub(crate) fn inside(&self) -> i64 {
         self.out_channels.checked_div(self.expansion).unwrap_or(0)
     }
@@ -121,13 +120,13 @@ impl BlockConfig<'_> {
     /// The strides of the first and of the second convolution of a bottleneck.
     pub(crate) fn strides(&self) -> (i64, i64) {
         match self.style {
-            Style::Pytorch => (1, self.stride),
-            Style::Caffe => (self.stride, 1),
+            ResNetStyle::Pytorch => (1, self.stride),
+            ResNetStyle::Caffe => (self.stride, 1),
         }
     }
 }
 
-/// [`BasicBlock`], [`Bottleneck`] and ResNeXt's bottleneck: convolutions one after the other.
+/// [`BasicBlock`], [`Bottleneck`] and ResNeXt's bottleneck: convolutions in sequence.
 #[derive(Debug)]
 pub(crate) struct ResidualBlock {
     class: &'static [&'static str],
@@ -146,12 +145,12 @@ impl ResidualBlock {
         downsample: Option<Sequential>,
     ) -> Result<Self> {
         let mut norms = Vec::new();
-        for (number, conv) in (1..).zip(convs) {
-            norms.push(norm(builder, config.norm_cfg, conv.out_channels, number)?);
+        for (index, conv) in convs.iter().enumerate() {
+            norms.push(norm(builder, config.norm_cfg, conv.out_channels, index + 1)?);
         }
         let mut layers = Vec::new();
-        for ((number, conv), norm) in (1..).zip(convs).zip(norms) {
-            layers.push(ConvNorm::new(number, conv, builder, config.conv_cfg, norm)?);
+        for (index, (conv, norm)) in convs.iter().zip(norms).enumerate() {
+            layers.push(ConvNorm::new(index + 1, conv, builder, config.conv_cfg, norm)?);
         }
         let shortcut = Shortcut::new(config.drop_path_rate, downsample);
         let init_cfg = InitCfg::decode(config.init_cfg, &builder.path.key("init_cfg"))?.by_default(true);
@@ -175,8 +174,7 @@ impl ResidualBlock {
         };
         let (name, built) = builder.plugin(&cfg.into(), &postfix, &arguments)?;
         if self.attribute(&name).is_some() {
-            let reason =
-                format!("the block has a part that is called {name:?}: expected a postfix that tells them apart");
+            let reason = format!("the block already has a part named {name:?}: expected another postfix");
             return Err(Error::argument("postfix", format!("{postfix:?}"), reason).below(&builder.path));
         }
         if let Some(layer) = self.layers.get_mut(position) {
@@ -185,7 +183,7 @@ impl ResidualBlock {
         Ok(())
     }
 
-    /// A bottleneck with so many channels inside, in so many groups.
+    /// A bottleneck with `inside` inner channels in `groups` groups.
     pub(crate) fn bottleneck(
         class: &'static [&'static str],
         builder: &Builder<'_>,
@@ -231,10 +229,14 @@ impl Module for ResidualBlock {
             parts.property(format!("norm{}", index + 1), layer.norm());
         }
         parts.init_cfg(&self.init_cfg);
-        self.layers.iter().for_each(|layer| layer.parts(parts));
+        for layer in &self.layers {
+            layer.parts(parts);
+        }
         self.shortcut.parts(parts);
-        for (name, plugin) in self.layers.iter().flat_map(|layer| &layer.plugins) {
-            parts.child(name.as_str(), &**plugin);
+        for layer in &self.layers {
+            for (name, plugin) in &layer.plugins {
+                parts.child(name.as_str(), &**plugin);
+            }
         }
     }
 }

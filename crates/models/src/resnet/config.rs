@@ -1,4 +1,4 @@
-//! The arguments of `ResNet`, `ResNetV1c` and `ResNetV1d`, and what the other networks of the family have of them.
+//! The arguments of `ResNet`, `ResNetV1c` and `ResNetV1d`, and those that the other networks of the family share.
 
 use mmcv_layers::{Error, Result};
 use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, dict};
@@ -6,18 +6,18 @@ use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, dict};
 use super::block::Plugin;
 use crate::backbone::{check_frozen_stages, check_out_indices, rules};
 
-/// Which convolution of a bottleneck has the block's stride.
+/// The convolution of a bottleneck that has the block's stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
-pub enum Style {
+pub enum ResNetStyle {
     /// The 3x3 convolution.
     Pytorch,
     /// The first 1x1 convolution.
     Caffe,
 }
 
-/// Where in a bottleneck a plugin stands.
+/// The position of a plugin in a bottleneck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
-pub enum Position {
+pub enum PluginPosition {
     /// After the first convolution, with its norm and activation.
     AfterConv1,
     /// After the second convolution, with its norm and activation.
@@ -26,19 +26,19 @@ pub enum Position {
     AfterConv3,
 }
 
-/// A layer that is put into the bottlenecks of a network, as in mmdetection.
+/// A layer inserted into the bottlenecks of a network, as in mmdetection.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub struct PluginConfig {
-    /// The layer: its `in_channels` are given; `postfix` is added to its name.
+    /// The layer, without its `in_channels`; `postfix` is appended to its name.
     pub cfg: Dict,
-    /// Where in a bottleneck: `after_conv1`, `after_conv2` or `after_conv3`.
-    pub position: Position,
-    /// Whether each stage has it; null for all.
+    /// The position in a bottleneck: `after_conv1`, `after_conv2` or `after_conv3`.
+    pub position: PluginPosition,
+    /// One flag per stage: whether it has the plugin; null for all stages.
     #[config(default = None)]
     pub stages: Option<Vec<bool>>,
 }
 
-/// Arguments that all networks of the family have.
+/// Arguments that all networks of the family share.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub struct ResNetOptions {
     /// Channels of the input.
@@ -47,11 +47,10 @@ pub struct ResNetOptions {
     /// Channels of the stem's output; null for `base_channels`.
     #[config(default = Some(64))]
     pub stem_channels: Option<i64>,
-    /// Channels inside the blocks of the first stage; each stage has twice those of the one before.
+    /// Inner channels of the first stage's blocks; each stage has twice as many as the one before.
     #[config(default = 64)]
     pub base_channels: i64,
-    /// Channels that a block gives for each one inside; null for the block's own: 1 with two convolutions, 4 with
-    /// three.
+    /// Ratio of a block's output channels to its inner channels. Null: 1 for `BasicBlock`, 4 for `Bottleneck`.
     #[config(default = None)]
     pub expansion: Option<i64>,
     /// Number of stages, 1 to 4.
@@ -60,66 +59,66 @@ pub struct ResNetOptions {
     /// Stride of the first block of each stage.
     #[config(default = vec![1, 2, 2, 2])]
     pub strides: Vec<i64>,
-    /// Distance of the elements of the 3x3 kernels of each stage, in pixels.
+    /// Dilation of the 3x3 convolutions of each stage, in pixels.
     #[config(default = vec![1, 1, 1, 1])]
     pub dilations: Vec<i64>,
-    /// Whether the first block of a stage with dilation has half of it, as in mmsegmentation.
+    /// Whether the first block of a stage with dilation has half the dilation, as in mmsegmentation.
     #[config(default = false)]
     pub contract_dilation: bool,
-    /// The dilation of each block of the last stage, in place of the stage's, as in mmsegmentation; null for none.
+    /// The dilation of each block of the last stage, as in mmsegmentation; null for the stage's dilation.
     #[config(default = None)]
     pub multi_grid: Option<Vec<i64>>,
-    /// The stages that are given, from 0.
+    /// The stages to return, from 0.
     #[config(default = vec![3])]
     pub out_indices: Vec<i64>,
-    /// Whether the 3x3 convolution (`pytorch`) or the first 1x1 convolution (`caffe`) has the stride of a bottleneck.
-    #[config(default = Style::Pytorch)]
-    pub style: Style,
-    /// Whether the stem has three 3x3 convolutions in place of one 7x7 convolution.
+    /// The convolution with a bottleneck's stride: the 3x3 convolution (`pytorch`) or the first 1x1 convolution (`caffe`).
+    #[config(default = ResNetStyle::Pytorch)]
+    pub style: ResNetStyle,
+    /// Whether the stem has three 3x3 convolutions rather than one 7x7 convolution.
     #[config(default = false)]
     pub deep_stem: bool,
-    /// Whether shortcuts with a stride are pooled, in place of a convolution with that stride.
+    /// Whether shortcuts are downsampled by pooling rather than by a convolution with a stride.
     #[config(default = false)]
     pub avg_down: bool,
-    /// The stages whose parameters are not trained: -1 for none, 0 for the stem, up to `num_stages`.
+    /// The number of frozen stages: -1 for none, 0 for the stem, up to `num_stages`.
     #[config(default = -1)]
     pub frozen_stages: i64,
     /// The convolutions; null for `Conv2d`.
     #[config(default = None)]
     pub conv_cfg: Option<Dict>,
-    /// The normalisations.
+    /// The normalizations.
     #[config(default = dict! { type: "BN", requires_grad: true })]
     pub norm_cfg: Dict,
     /// Whether batch norms stay in evaluation mode in training.
     #[config(default = false)]
     pub norm_eval: bool,
-    /// Accepted for the reference's configs, and without effect: there it saves memory in training and runs each block twice
-    /// in a step, so that its batch norms update their statistics twice and count 2; outputs and gradients are the same.
+    /// Accepted for the reference's configs, and without effect. In the reference it saves memory in training by running
+    /// each block twice in a step, so that its batch norms update their statistics twice; outputs and gradients are the
+    /// same.
     #[config(default = false)]
     pub with_cp: bool,
     /// Whether `init_weights` sets the last norm of each block to 0, so that the block changes nothing at first.
     #[config(default = true)]
     pub zero_init_residual: bool,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::List(vec![
                 config! { type: "Kaiming", layer: ["Conv2d"] },
                 config! { type: "Constant", val: 1, layer: ["_BatchNorm", "GroupNorm"] },
             ]))]
     pub init_cfg: Config,
-    /// Probability with which the last block is left out for a sample in training, 0 to 1; it grows from 0 block by
-    /// block.
+    /// Probability, 0 to 1, of skipping the last block for a sample in training; it grows from 0 block by block.
     #[config(default = 0.0)]
     pub drop_path_rate: f64,
-    /// Layers that are put into the bottlenecks, as in mmdetection; null for none.
+    /// Layers inserted into the bottlenecks, as in mmdetection; null for none.
     #[config(default = None)]
     pub plugins: Option<Vec<PluginConfig>>,
-    /// The checkpoint that `init_weights` loads in place of the rules of `init_cfg`, as in mmdetection.
+    /// The checkpoint that `init_weights` loads instead of applying the rules of `init_cfg`, as in mmdetection.
     #[config(default = None)]
     pub pretrained: Option<String>,
-    /// Accepted as null for mmdetection's configs: there are no deformable convolutions here.
+    /// Must be null; accepted for mmdetection's configs. Deformable convolutions are not supported.
     #[config(default = Config::Null)]
     pub dcn: Config,
-    /// Accepted for mmdetection's configs: the stages in which `dcn` would be used.
+    /// Accepted for mmdetection's configs: the stages that use `dcn`.
     #[config(default = vec![false, false, false, false])]
     pub stage_with_dcn: Vec<bool>,
 }
@@ -130,7 +129,7 @@ pub struct ResNetOptions {
 pub struct ResNetConfig {
     /// Number of layers: 18, 34, 50, 101 or 152.
     pub depth: i64,
-    /// The arguments that several types have.
+    /// The arguments that all networks of the family share.
     #[config(flatten)]
     pub options: ResNetOptions,
 }
@@ -141,7 +140,7 @@ pub struct ResNetConfig {
 pub struct ResNetV1cConfig {
     /// Number of layers: 18, 34, 50, 101 or 152.
     pub depth: i64,
-    /// The arguments that several types have.
+    /// The arguments that all networks of the family share.
     #[config(flatten(deep_stem = true), without(deep_stem, avg_down))]
     pub options: ResNetOptions,
 }
@@ -152,21 +151,20 @@ pub struct ResNetV1cConfig {
 pub struct ResNetV1dConfig {
     /// Number of layers: 18, 34, 50, 101 or 152.
     pub depth: i64,
-    /// The arguments that several types have.
+    /// The arguments that all networks of the family share.
     #[config(flatten(deep_stem = true, avg_down = true), without(deep_stem, avg_down))]
     pub options: ResNetOptions,
 }
 
 impl ResNetOptions {
-    /// Checks the arguments of a network that has `stages` stages.
+    /// Checks the arguments of a network with `stages` stages.
     pub(crate) fn check(&self, stages: usize) -> Result<()> {
-        let channels = [
+        for (name, value) in [
             ("in_channels", self.in_channels),
             ("stem_channels", self.stem_channels()),
             ("base_channels", self.base_channels),
-        ];
-        let channels = channels.into_iter().chain(self.expansion.map(|expansion| ("expansion", expansion)));
-        for (name, value) in channels {
+            ("expansion", self.expansion.unwrap_or(1)),
+        ] {
             at_least_one(&KeyPath::root().key(name), value)?;
         }
         for (name, values) in [("strides", &self.strides), ("dilations", &self.dilations)] {
@@ -175,7 +173,9 @@ impl ResNetOptions {
                 let reason = format!("expected {stages} integers, one for each stage");
                 return Err(ConfigError::invalid(&path, format!("{values:?}"), reason).into());
             }
-            values.iter().enumerate().try_for_each(|(index, value)| at_least_one(&path.index(index), *value))?;
+            for (index, value) in values.iter().enumerate() {
+                at_least_one(&path.index(index), *value)?;
+            }
         }
         let stages = i64::try_from(stages).unwrap_or(i64::MAX);
         if self.out_indices.is_empty() {
@@ -199,9 +199,9 @@ impl ResNetOptions {
         self.stem_channels.unwrap_or(self.base_channels)
     }
 
-    /// The dilation of each of the blocks of a stage, which is the last one or not.
-    pub(crate) fn dilations_of(&self, blocks: usize, dilation: i64, is_last: bool) -> Result<Vec<i64>> {
-        if let (Some(grid), true) = (&self.multi_grid, is_last) {
+    /// The dilation of each block of a stage.
+    pub(crate) fn block_dilations(&self, blocks: usize, dilation: i64, is_last: bool) -> Result<Vec<i64>> {
+        if is_last && let Some(grid) = &self.multi_grid {
             let path = KeyPath::root().key("multi_grid");
             let Some(dilations) = grid.get(..blocks) else {
                 let reason = format!("expected {blocks} integers, one for each block of the last stage");
@@ -213,38 +213,47 @@ impl ResNetOptions {
             return Ok(dilations.to_vec());
         }
         let mut dilations = vec![dilation; blocks];
-        if let (Some(first), true) = (dilations.first_mut(), self.contract_dilation && dilation > 1) {
+        if self.contract_dilation
+            && dilation > 1
+            && let Some(first) = dilations.first_mut()
+        {
             *first = dilation / 2;
         }
         Ok(dilations)
     }
 
-    /// The rules of initialisation: those of `init_cfg`, or the loading of `pretrained`.
+    /// The rules of initialization: those of `init_cfg`, or the rule that loads `pretrained`.
     pub(crate) fn rules(&self) -> Result<Config> {
         rules(&self.init_cfg, &Self::new().init_cfg, self.pretrained.as_deref())
     }
 
-    /// The plugins of each of so many stages, in the order of their positions.
+    /// The plugins of each of `stages` stages, in the order of their positions.
     pub(crate) fn plugins(&self, stages: usize) -> Result<Vec<Vec<Plugin>>> {
-        let mut of_stages = vec![Vec::new(); stages];
-        for (index, PluginConfig { cfg, position, stages: wanted }) in self.plugins.iter().flatten().enumerate() {
-            if let Some(wrong) = wanted.as_ref().filter(|wanted| wanted.len() != stages) {
-                let path = KeyPath::root().key("plugins").index(index).key("stages");
-                let reason = format!("expected {stages} times true or false, one for each stage");
-                return Err(ConfigError::invalid(&path, format!("{wrong:?}"), reason).into());
-            }
-            for (stage, plugins) in of_stages.iter_mut().enumerate() {
-                if wanted.as_ref().is_none_or(|wanted| wanted.get(stage) == Some(&true)) {
+        let mut plugins_by_stage = vec![Vec::new(); stages];
+        for (index, PluginConfig { cfg, position, stages: flags }) in self.plugins.iter().flatten().enumerate() {
+            let flags = match flags {
+                None => vec![true; stages],
+                Some(flags) if flags.len() == stages => flags.clone(),
+                Some(flags) => {
+                    let path = KeyPath::root().key("plugins").index(index).key("stages");
+                    let reason = format!("expected {stages} times true or false, one for each stage");
+                    return Err(ConfigError::invalid(&path, format!("{flags:?}"), reason).into());
+                }
+            };
+            for (plugins, has_plugin) in plugins_by_stage.iter_mut().zip(flags) {
+                if has_plugin {
                     plugins.push(Plugin { index, cfg: cfg.clone(), position: *position });
                 }
             }
         }
-        of_stages.iter_mut().for_each(|plugins| plugins.sort_by_key(|plugin| plugin.position as usize));
-        Ok(of_stages)
+        for plugins in &mut plugins_by_stage {
+            plugins.sort_by_key(|plugin| plugin.position as usize);
+        }
+        Ok(plugins_by_stage)
     }
 }
 
-/// Checks a number of channels, a stride or the like.
+/// Checks a value such as a number of channels or a stride.
 pub(crate) fn at_least_one(path: &KeyPath, value: i64) -> Result<()> {
     if value >= 1 {
         return Ok(());

@@ -1,10 +1,10 @@
-//! The names that Detectron2 gives to the tensors of a ResNet. Reference: detectron2/modeling/backbone/resnet.py.
+//! Detectron2's names of the tensors of a ResNet. Reference: detectron2/modeling/backbone/resnet.py.
 
 use mmcv_layers::{KeyDialect, Module, Parts};
 
 use super::stage::ResLayer;
 
-/// A stage is `res2` to `res5`, a norm stands inside its convolution, and `downsample` is `shortcut`.
+/// Stages are `res2` to `res5`, norms are inside their convolutions, and `downsample` is `shortcut`.
 pub(super) fn dialect(stages: &[ResLayer]) -> KeyDialect {
     let mut pairs =
         vec![("stem.conv1.".to_owned(), "conv1.".to_owned()), ("stem.conv1.norm.".to_owned(), "bn1.".to_owned())];
@@ -12,13 +12,13 @@ pub(super) fn dialect(stages: &[ResLayer]) -> KeyDialect {
         for (block, module) in layer.blocks().enumerate() {
             let (theirs, ours) = (format!("res{}.{block}.", stage + 2), format!("layer{}.{block}.", stage + 1));
             for (child, module) in Parts::of(module).children {
-                let own = format!("{ours}{child}.");
+                let prefix = format!("{ours}{child}.");
                 if child == "downsample" {
-                    pairs.extend(shortcut(&format!("{theirs}shortcut."), &own, module));
+                    pairs.extend(shortcut(&format!("{theirs}shortcut."), &prefix, module));
                 } else if child.starts_with("conv") {
-                    pairs.push((format!("{theirs}{child}."), own));
-                } else if let Some(number) = child.chars().next_back().filter(char::is_ascii_digit) {
-                    pairs.push((format!("{theirs}conv{number}.norm."), own));
+                    pairs.push((format!("{theirs}{child}."), prefix));
+                } else if let Some(number @ '0'..='9') = child.chars().next_back() {
+                    pairs.push((format!("{theirs}conv{number}.norm."), prefix));
                 }
             }
         }

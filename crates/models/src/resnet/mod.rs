@@ -1,8 +1,8 @@
 //! [`ResNet`], `ResNetV1c` and `ResNetV1d`. He et al., Deep Residual Learning for Image Recognition (2015); He et al., Bag
 //! of Tricks for Image Classification with Convolutional Neural Networks (2018).
 //!
-//! Reference: mmpretrain/models/backbones/resnet.py. The other networks of the family are the same with other blocks: they
-//! make a [`Plan`] of their stages, and have neither a loop nor a forward pass of their own.
+//! Reference: mmpretrain/models/backbones/resnet.py. The other networks of the family differ in their blocks: they make a
+//! [`Plan`] of their stages, from which [`ResNet::assemble`] builds the network.
 
 mod block;
 mod config;
@@ -21,31 +21,37 @@ use tch::{Device, Kind, Tensor};
 
 use crate::backbone::{Backbone, evaluate_batch_norms, freeze, last};
 
+use block::Plugin;
 pub(crate) use block::{BasicBlock, Block, BlockConfig, BlockKind, Bottleneck, ResidualBlock};
 pub(crate) use config::at_least_one;
-pub use config::{PluginConfig, Position, ResNetConfig, ResNetOptions, ResNetV1cConfig, ResNetV1dConfig, Style};
+pub use config::{
+    PluginConfig, PluginPosition, ResNetConfig, ResNetOptions, ResNetStyle, ResNetV1cConfig, ResNetV1dConfig,
+};
 pub(crate) use parts::{ConvNorm, Kernel, Shortcut, norm};
 pub(crate) use stage::{AvgDown, ResLayer, StageConfig};
 use stem::Stem;
 pub(crate) use stem::StemKind;
 
-/// Table 1 of the paper: depth, and the number of blocks in each stage. From 50 layers on the blocks are bottlenecks.
+/// Table 1 of the paper: depth, and the number of blocks in each stage. From 50 layers on, the blocks are bottlenecks.
 const BLOCKS: [(i64, [usize; 4]); 5] =
     [(18, [2, 2, 2, 2]), (34, [3, 4, 6, 3]), (50, [3, 4, 6, 3]), (101, [3, 4, 23, 3]), (152, [3, 8, 36, 3])];
 
 /// The smallest depth with bottlenecks.
 const FIRST_WITH_BOTTLENECKS: i64 = 50;
 
-/// The number of blocks in each stage of a network that exists in the depths of the paper's table from `least` on.
+/// The number of blocks in each stage of a network whose depth is in the paper's table and at least `least`.
 pub(crate) fn blocks(depth: i64, least: i64) -> Result<[usize; 4]> {
-    let depths = || BLOCKS.iter().filter(|(depth, _)| *depth >= least);
-    match depths().find(|(known, _)| *known == depth) {
-        Some((_, blocks)) => Ok(*blocks),
-        None => {
-            let known: Vec<String> = depths().map(|(known, _)| known.to_string()).collect();
-            Err(Error::argument("depth", depth, format!("expected one of {}", known.join(", "))))
+    let mut known_depths = Vec::new();
+    for (known, blocks) in BLOCKS {
+        if known < least {
+            continue;
         }
+        if known == depth {
+            return Ok(blocks);
+        }
+        known_depths.push(known.to_string());
     }
+    Err(Error::argument("depth", depth, format!("expected one of {}", known_depths.join(", "))))
 }
 
 /// One stage of a [`Plan`].
@@ -56,16 +62,16 @@ pub(crate) struct StagePlan {
     pub expansion: i64,
 }
 
-/// What a network of the family is built from.
+/// The description of a network of the family.
 pub(crate) struct Plan<'a> {
     /// The reference's class.
     pub class: &'static [&'static str],
-    /// That of the stages, where they are asked for their own initialisation.
+    /// The class of the stages, if they initialize their blocks.
     pub stage_class: Option<&'static [&'static str]>,
     pub options: &'a ResNetOptions,
     pub stem: StemKind,
     pub avg_down: AvgDown,
-    /// As many as the paper has; fewer are built where `num_stages` says so.
+    /// All stages of the paper; `num_stages` of them are built.
     pub stages: Vec<StagePlan>,
 }
 
@@ -90,7 +96,7 @@ impl<'a> Plan<'a> {
         Self { class, stage_class: None, options, stem, avg_down, stages }
     }
 
-    /// The probabilities with which blocks are left out: they grow linearly over all stages of the paper.
+    /// The probabilities of skipping blocks: they grow linearly over all stages of the paper.
     fn drop_path_rates(&self) -> Result<impl Iterator<Item = f64> + use<>> {
         let blocks: usize = self.stages.iter().map(|stage| stage.blocks).sum();
         let steps = i64::try_from(blocks).unwrap_or(i64::MAX);
@@ -99,10 +105,23 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// A residual network without classifier: a stem, and stages of blocks that add to what they are given.
+/// A residual network without a classifier: a stem, and stages of blocks that add to their input.
 ///
-/// Shapes: input `[N, in_channels, H, W]`; stage `i`, from 0, gives `[N, base_channels * expansion * 2^i, H / 2^(i+2), W /
-/// 2^(i+2)]` with the default strides. State: `conv1.*` and the norm `bn1.*`, or `stem.*`; `layer1.*` to `layer4.*`.
+/// Shapes: input `[N, in_channels, H, W]`; output of stage `i`, from 0, `[N, base_channels * expansion * 2^i,
+/// H / 2^(i+2), W / 2^(i+2)]` with the default strides. State: `conv1.*` and the norm `bn1.*`, or `stem.*`; `layer1.*` to
+/// `layer4.*`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::{ResNetConfig, ResNetOptions};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let options = ResNetOptions::new().with_base_channels(16).with_stem_channels(16);
+/// let network = ResNetConfig::new(18).with_options(options).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 64, 64], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 128, 2, 2]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ResNet {
     class: &'static [&'static str],
@@ -117,28 +136,12 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// Builds `ResNet`; `builder`'s path is where the config stands.
+    /// Builds `ResNet`.
     ///
     /// # Errors
-    /// Where there is no such depth, an argument is out of range, or a part cannot be built.
+    /// Returns an error if `depth` is unknown, an argument is out of range, or a part cannot be built.
     pub fn new(builder: &Builder<'_>, config: &ResNetConfig) -> Result<Self> {
         Self::of_class(&["ResNet", "BaseBackbone"], builder, config.depth, &config.options)
-    }
-
-    /// Builds `ResNetV1c`: the stem has three 3x3 convolutions.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn new_v1c(builder: &Builder<'_>, config: &ResNetV1cConfig) -> Result<Self> {
-        Self::of_class(&["ResNetV1c", "ResNet"], builder, config.depth, &config.options)
-    }
-
-    /// Builds `ResNetV1d`: the stem has three 3x3 convolutions, and shortcuts are pooled.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn new_v1d(builder: &Builder<'_>, config: &ResNetV1dConfig) -> Result<Self> {
-        Self::of_class(&["ResNetV1d", "ResNet"], builder, config.depth, &config.options)
     }
 
     fn of_class(
@@ -147,54 +150,29 @@ impl ResNet {
         depth: i64,
         options: &ResNetOptions,
     ) -> Result<Self> {
-        let blocks = blocks(depth, 0).map_err(|error| error.below(&builder.path))?;
-        Self::assemble(
-            builder,
-            &if depth < FIRST_WITH_BOTTLENECKS {
-                Plan::new(class, options, blocks, &BasicBlock, BasicBlock::EXPANSION)
-            } else {
-                Plan::new(class, options, blocks, &Bottleneck, Bottleneck::EXPANSION)
-            },
-        )
+        let blocks = blocks(depth, 0)?;
+        let plan = if depth < FIRST_WITH_BOTTLENECKS {
+            Plan::new(class, options, blocks, &BasicBlock, BasicBlock::EXPANSION)
+        } else {
+            Plan::new(class, options, blocks, &Bottleneck, Bottleneck::EXPANSION)
+        };
+        Self::assemble(builder, &plan)
     }
 
-    /// Builds the network that is planned.
+    /// Builds the network of a plan.
     pub(crate) fn assemble(builder: &Builder<'_>, plan: &Plan<'_>) -> Result<Self> {
-        let own = |error: Error| error.below(&builder.path);
         let options = plan.options;
-        let most = i64::try_from(plan.stages.len()).unwrap_or(i64::MAX);
+        let most = plan.stages.len();
         let num_stages = match usize::try_from(options.num_stages) {
-            Ok(number @ 1..) if options.num_stages <= most => number,
-            _ => return Err(own(Error::argument("num_stages", options.num_stages, format!("expected 1 to {most}")))),
+            Ok(number) if (1..=most).contains(&number) => number,
+            _ => return Err(Error::argument("num_stages", options.num_stages, format!("expected 1 to {most}"))),
         };
-        options.check(num_stages).map_err(own)?;
-        let plugins = options.plugins(num_stages).map_err(own)?;
-        let init_cfg = InitCfg::decode(&options.rules().map_err(own)?, &builder.path.key("init_cfg"))?
+        options.check(num_stages)?;
+        let plugins = options.plugins(num_stages)?;
+        let init_cfg = InitCfg::decode(&options.rules()?, &builder.path.key("init_cfg"))?
             .by_default(options.init_cfg == ResNetOptions::new().init_cfg);
         let stem = Stem::new(builder, plan.stem, options)?;
-        let mut rates = plan.drop_path_rates()?;
-        let mut in_channels = options.stem_channels();
-        let mut stages = Vec::new();
-        let geometry = options.strides.iter().zip(&options.dilations).zip(plugins);
-        for (index, (stage, ((&stride, &dilation), plugins))) in plan.stages.iter().zip(geometry).enumerate() {
-            let is_last = index + 1 == num_stages;
-            let config = StageConfig {
-                stride,
-                dilations: options.dilations_of(stage.blocks, dilation, is_last).map_err(own)?,
-                style: options.style,
-                avg_down: plan.avg_down,
-                conv_cfg: options.conv_cfg.as_ref(),
-                drop_path_rates: rates.by_ref().take(stage.blocks).collect(),
-                plugins,
-                ..StageConfig::new(stage.blocks, in_channels, stage.out_channels, stage.expansion, &options.norm_cfg)
-            };
-            let layer = ResLayer::new(builder, &*stage.kind, &config)?;
-            stages.push(match plan.stage_class {
-                Some(class) => layer.with_class(class),
-                None => layer,
-            });
-            in_channels = stage.out_channels;
-        }
+        let stages = build_stages(builder, plan, plugins)?;
         let network = Self {
             class: plan.class,
             key_dialects: key_dialects(plan.class, &stem, &stages),
@@ -210,7 +188,7 @@ impl ResNet {
         Ok(network)
     }
 
-    /// Stops the training of the first stages.
+    /// Freezes the first stages.
     fn freeze(&self) {
         if self.frozen_stages >= 0 {
             self.stem.freeze();
@@ -221,22 +199,55 @@ impl ResNet {
     }
 
     /// Sets the last norm of each block to 0.
-    fn silence_blocks(&self) -> Result<()> {
+    fn zero_last_norms(&self) -> Result<()> {
         static OVERWRITTEN: Once = Once::new();
         if matches!(self.init_cfg.config(), Config::List(rules) if rules.iter().any(is_pretrained)) {
             OVERWRITTEN.call_once(|| {
                 log::warn!(
                     "zero_init_residual sets the last norms of blocks to 0 after `Pretrained` in a list of rules, as in \
-                     mmpretrain; give the rule alone, or zero_init_residual: false"
+                     mmpretrain; use the rule alone, or zero_init_residual: false"
                 );
             });
         }
-        let norms = self.stages.iter().flat_map(ResLayer::blocks).filter_map(Block::last_norm);
-        observe::because(
-            || "zero_init_residual".to_owned(),
-            || norms.into_iter().try_for_each(|norm| init::constant_init(norm, 0.0, 0.0)),
-        )
+        for stage in &self.stages {
+            for block in stage.blocks() {
+                if let Some(norm) = block.last_norm() {
+                    init::constant_init(norm, 0.0, 0.0)?;
+                }
+            }
+        }
+        Ok(())
     }
+}
+
+/// Builds the stages of a plan, as many as there are lists of plugins.
+fn build_stages(builder: &Builder<'_>, plan: &Plan<'_>, plugins: Vec<Vec<Plugin>>) -> Result<Vec<ResLayer>> {
+    let options = plan.options;
+    let num_stages = plugins.len();
+    let mut rates = plan.drop_path_rates()?;
+    let mut in_channels = options.stem_channels();
+    let mut stages = Vec::new();
+    let geometry = options.strides.iter().zip(&options.dilations).zip(plugins);
+    for (index, (stage, ((&stride, &dilation), plugins))) in plan.stages.iter().zip(geometry).enumerate() {
+        let is_last = index + 1 == num_stages;
+        let config = StageConfig {
+            stride,
+            dilations: options.block_dilations(stage.blocks, dilation, is_last)?,
+            style: options.style,
+            avg_down: plan.avg_down,
+            conv_cfg: options.conv_cfg.as_ref(),
+            drop_path_rates: rates.by_ref().take(stage.blocks).collect(),
+            plugins,
+            ..StageConfig::new(stage.blocks, in_channels, stage.out_channels, stage.expansion, &options.norm_cfg)
+        };
+        let mut layer = ResLayer::new(builder, &*stage.kind, &config)?;
+        if let Some(class) = plan.stage_class {
+            layer = layer.with_class(class);
+        }
+        stages.push(layer);
+        in_channels = stage.out_channels;
+    }
+    Ok(stages)
 }
 
 impl Layer for ResNet {
@@ -253,7 +264,18 @@ impl Layer for ResNet {
     }
 }
 
-/// The type `ResNetV1c`.
+/// The type `ResNetV1c`: a [`ResNet`] whose stem has three 3x3 convolutions.
+///
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::ResNetV1cConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = ResNetV1cConfig::new(50).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum ResNetV1c {}
 
@@ -263,7 +285,7 @@ impl Layer for ResNetV1c {
     type Module = ResNet;
 
     fn build(config: &ResNetV1cConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        ResNet::new_v1c(builder, config)
+        ResNet::of_class(&["ResNetV1c", "ResNet"], builder, config.depth, &config.options)
     }
 
     fn registry() -> &'static Registry {
@@ -271,7 +293,18 @@ impl Layer for ResNetV1c {
     }
 }
 
-/// The type `ResNetV1d`.
+/// The type `ResNetV1d`: a `ResNetV1c` whose shortcuts are downsampled by pooling.
+///
+/// ```no_run
+/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_models::ResNetV1dConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let network = ResNetV1dConfig::new(50).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 224, 224], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 2048, 7, 7]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum ResNetV1d {}
 
@@ -281,7 +314,7 @@ impl Layer for ResNetV1d {
     type Module = ResNet;
 
     fn build(config: &ResNetV1dConfig, builder: &Builder<'_>) -> Result<ResNet> {
-        ResNet::new_v1d(builder, config)
+        ResNet::of_class(&["ResNetV1d", "ResNet"], builder, config.depth, &config.options)
     }
 
     fn registry() -> &'static Registry {
@@ -292,14 +325,14 @@ impl Layer for ResNetV1d {
 impl Backbone for ResNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = self.stem.forward(input)?;
-        let mut given = Vec::new();
+        let mut outputs = Vec::new();
         for (index, stage) in (0..).zip(&self.stages) {
             output = run_child(format!("layer{}", index + 1), stage, &output)?;
             if self.out_indices.contains(&index) {
-                given.push(output.shallow_clone());
+                outputs.push(output.shallow_clone());
             }
         }
-        Ok(given)
+        Ok(outputs)
     }
 }
 
@@ -337,7 +370,10 @@ impl Module for ResNet {
     fn init_weights(&self) -> Result<()> {
         let loaded = is_pretrained(self.init_cfg.config()) || self.init_cfg.is_loaded();
         self.init_cfg.init_weights(self)?;
-        if self.zero_init_residual && !loaded { self.silence_blocks() } else { Ok(()) }
+        if self.zero_init_residual && !loaded {
+            observe::because(|| "zero_init_residual".to_owned(), || self.zero_last_norms())?;
+        }
+        Ok(())
     }
 
     fn key_dialects(&self) -> Vec<KeyDialect> {
@@ -345,25 +381,24 @@ impl Module for ResNet {
     }
 }
 
-/// torchvision has the same names, and its classifier beside them; so have the weights for mmdetection of networks that
-/// torchvision lacks or names otherwise. mmdetection has the parts of a deep stem in one row.
+/// torchvision uses the same names, with a classifier besides; so do mmdetection's weights of networks that torchvision
+/// lacks or names differently. mmdetection lists the parts of a deep stem in one sequence.
 fn key_dialects(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyDialect> {
-    let dialect = |name| KeyDialect::new(name).with_head("fc.");
-    let row = stem.in_a_row();
-    let same = match (class, row.is_empty()) {
+    let deep_stem = stem.mmdet_names();
+    let library = match (class, deep_stem.is_empty()) {
         (["ResNet" | "ResNeXt", ..], _) => "torchvision",
         (_, true) => "mmdet",
         (_, false) => "mmpretrain",
     };
-    let mut dialects = vec![dialect(same)];
-    if !row.is_empty() {
-        dialects.push(dialect("mmdet").with(row));
-    } else if same == "torchvision" {
-        dialects.push(detectron2::dialect(stages));
+    let mut mappings = vec![KeyDialect::new(library).with_head("fc.")];
+    if !deep_stem.is_empty() {
+        mappings.push(KeyDialect::new("mmdet").with_head("fc.").with(deep_stem));
+    } else if library == "torchvision" {
+        mappings.push(detectron2::dialect(stages));
     }
-    dialects
+    mappings
 }
 
 fn is_pretrained(rule: &Config) -> bool {
-    rule.get("type").and_then(Config::as_str) == Some("Pretrained")
+    rule.get("type") == Some(&"Pretrained".into())
 }

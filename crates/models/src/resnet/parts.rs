@@ -1,4 +1,4 @@
-//! What blocks are made of: [`ConvNorm`] and [`Shortcut`].
+//! The parts of blocks: [`ConvNorm`] and [`Shortcut`].
 
 use std::fmt::Display;
 
@@ -8,7 +8,7 @@ use mmcv_layers::{Builder, Identity, Module, Parts, Result, Sequential, run_chil
 use mmcv_registry::{Dict, dict};
 use tch::Tensor;
 
-/// Below this probability the reference has no layer that drops paths.
+/// Up to this probability the reference creates no layer that drops paths.
 const LEAST_DROP_PATH_RATE: f64 = 1e-5;
 
 /// A square kernel, padded so that only the stride makes the output smaller.
@@ -28,8 +28,7 @@ impl Kernel {
         Self { size, in_channels, out_channels, stride: 1, dilation: 1, groups: 1 }
     }
 
-    /// Builds the convolution, without bias. `builder`'s path is where the network's config stands; an error about an
-    /// argument that is not in `conv_cfg` has that path.
+    /// Builds the convolution, without a bias.
     pub(crate) fn build(&self, builder: &Builder<'_>, conv_cfg: Option<&Dict>) -> Result<Box<dyn Module>> {
         let mut arguments = dict! {
             in_channels: self.in_channels,
@@ -47,14 +46,14 @@ impl Kernel {
     }
 }
 
-/// Builds a norm, and its name with `postfix`. `builder`'s path is where the network's config stands.
+/// Builds a norm; also returns its name, which ends with `postfix`.
 pub(crate) fn norm(
     builder: &Builder<'_>,
     cfg: &Dict,
     channels: i64,
     postfix: impl Display,
 ) -> Result<(String, Box<dyn Module>)> {
-    builder.at(|path| path.key("norm_cfg")).norm(&cfg.clone().into(), channels, postfix)
+    builder.key("norm_cfg").norm(&cfg.clone().into(), channels, postfix)
 }
 
 /// A convolution, its norm, and the plugins after both.
@@ -69,7 +68,7 @@ pub(crate) struct ConvNorm {
 }
 
 impl ConvNorm {
-    /// Builds the convolution with that number; its norm was built before.
+    /// Builds the convolution `conv{number}` for a norm that is already built.
     pub(crate) fn new(
         number: usize,
         kernel: &Kernel,
@@ -100,7 +99,7 @@ impl ConvNorm {
         parts.child(self.norm_name.as_str(), &*self.norm);
     }
 
-    /// Runs the plugins one after the other.
+    /// Runs the plugins in order.
     pub(crate) fn run_plugins(&self, mut output: Tensor) -> Result<Tensor> {
         for (name, plugin) in &self.plugins {
             output = run_child(name, &**plugin, &output)?;
@@ -109,7 +108,7 @@ impl ConvNorm {
     }
 }
 
-/// What ends each block: the addition of what the block was given, and an activation.
+/// The end of each block: the addition of the block's input, and an activation.
 #[derive(Debug)]
 pub(crate) struct Shortcut {
     relu: ReLU,
@@ -132,15 +131,17 @@ impl Shortcut {
         run_child("relu", &self.relu, output)
     }
 
-    /// `output` or nothing of it, as it comes out in training.
+    /// Drops `output` at random in training.
     pub(crate) fn drop_path(&self, output: &Tensor) -> Result<Tensor> {
         run_child("drop_path", &*self.drop_path, output)
     }
 
     /// Adds the block's `input` to `output`, in place, and activates it.
     pub(crate) fn add(&self, input: &Tensor, mut output: Tensor) -> Result<Tensor> {
-        let downsampled = self.downsample.as_ref().map(|child| run_child("downsample", child, input)).transpose()?;
-        let _ = output.f_add_(downsampled.as_ref().unwrap_or(input))?;
+        let _ = match &self.downsample {
+            Some(downsample) => output.f_add_(&run_child("downsample", downsample, input)?)?,
+            None => output.f_add_(input)?,
+        };
         self.activate(&output)
     }
 

@@ -6,42 +6,42 @@ use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
 use super::block::{Block, BlockConfig, BlockKind, Plugin};
-use super::config::Style;
+use super::config::ResNetStyle;
 use super::parts::{Kernel, norm};
 
-/// When the shortcut of a stage's first block is pooled, in place of a convolution with a stride.
+/// When the shortcut of a stage's first block is downsampled by pooling rather than by a convolution with a stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AvgDown {
     /// Never.
     No,
-    /// Where the stage has a stride.
+    /// If the stage has a stride.
     WithStride,
     /// Always.
     Always,
 }
 
-/// What a stage is built from.
+/// The arguments of a stage.
 #[derive(Debug, Clone)]
 pub(crate) struct StageConfig<'a> {
     pub in_channels: i64,
     pub out_channels: i64,
     pub expansion: i64,
-    /// Of the first block.
+    /// The stride of the first block.
     pub stride: i64,
-    /// Of each block, as `drop_path_rates`.
+    /// One for each block, like `drop_path_rates`.
     pub dilations: Vec<i64>,
-    pub style: Style,
+    pub style: ResNetStyle,
     pub avg_down: AvgDown,
     pub conv_cfg: Option<&'a Dict>,
     pub norm_cfg: &'a Dict,
-    /// Of each block: their number is the number of blocks.
+    /// One for each block: their number is the number of blocks.
     pub drop_path_rates: Vec<f64>,
     pub plugins: Vec<Plugin>,
     pub block_init_cfg: Config,
 }
 
 impl<'a> StageConfig<'a> {
-    /// A stage of so many blocks, with the reference's defaults.
+    /// A stage of `blocks` blocks, with the reference's defaults.
     pub(crate) fn new(blocks: usize, in_channels: i64, out_channels: i64, expansion: i64, norm_cfg: &'a Dict) -> Self {
         Self {
             in_channels,
@@ -49,7 +49,7 @@ impl<'a> StageConfig<'a> {
             expansion,
             stride: 1,
             dilations: vec![1; blocks],
-            style: Style::Pytorch,
+            style: ResNetStyle::Pytorch,
             avg_down: AvgDown::No,
             conv_cfg: None,
             norm_cfg,
@@ -59,7 +59,7 @@ impl<'a> StageConfig<'a> {
         }
     }
 
-    /// The block with that number.
+    /// The arguments of one block.
     fn block(&self, index: usize, drop_path_rate: f64) -> BlockConfig<'_> {
         let first = index == 0;
         BlockConfig {
@@ -78,7 +78,7 @@ impl<'a> StageConfig<'a> {
         }
     }
 
-    /// What gives the first block's input the size of its output; none where it has it.
+    /// The layers that bring the first block's input to the size of its output; `None` if it has that size.
     fn downsample(&self, builder: &Builder<'_>) -> Result<Option<Sequential>> {
         if self.stride == 1 && self.in_channels == self.out_channels {
             return Ok(None);
@@ -101,17 +101,17 @@ impl<'a> StageConfig<'a> {
     }
 }
 
-/// The blocks of one stage, one after the other. State: `0.*`, `1.*`, ...
+/// The blocks of one stage, in sequence. State: `0.*`, `1.*`, ...
 #[derive(Debug)]
 pub(crate) struct ResLayer {
     blocks: Vec<Box<dyn Block>>,
-    /// The reference's class, and rules of initialisation where it has them.
+    /// The reference's class, and rules of initialization if it has them.
     class: &'static [&'static str],
     init_cfg: Option<InitCfg>,
 }
 
 impl ResLayer {
-    /// Builds the blocks. `builder`'s path is where the network's config stands.
+    /// Builds the blocks.
     pub(crate) fn new(builder: &Builder<'_>, kind: &dyn BlockKind, config: &StageConfig<'_>) -> Result<Self> {
         let mut downsample = config.downsample(builder)?;
         let mut blocks = Vec::new();
@@ -121,7 +121,7 @@ impl ResLayer {
         Ok(Self { blocks, class: &["ResLayer", "Sequential"], init_cfg: None })
     }
 
-    /// The same as another class of the reference, whose blocks are asked for their own initialisation.
+    /// The same stage as another class of the reference, which initializes its blocks.
     pub(crate) fn with_class(self, class: &'static [&'static str]) -> Self {
         Self { class, init_cfg: Some(InitCfg::default()), ..self }
     }

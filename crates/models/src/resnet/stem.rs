@@ -1,4 +1,4 @@
-//! What stands before the first stage.
+//! The stem.
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::activation::{ReLU, ReLUConfig};
@@ -21,7 +21,7 @@ pub(crate) enum StemKind {
     Three,
 }
 
-/// What stands before the first stage.
+/// The layers before the first stage.
 #[derive(Debug)]
 pub(super) struct Stem {
     convs: Convs,
@@ -35,24 +35,16 @@ enum Convs {
 }
 
 impl Stem {
-    /// Builds the stem. `builder`'s path is where the network's config stands.
+    /// Builds the stem.
     pub(super) fn new(builder: &Builder<'_>, kind: StemKind, options: &ResNetOptions) -> Result<Self> {
-        let ResNetOptions { in_channels, conv_cfg, norm_cfg, .. } = options;
-        let stem_channels = options.stem_channels();
-        let one = |size| -> Result<Convs> {
-            let kernel = Kernel { stride: 2, ..Kernel::new(size, *in_channels, stem_channels) };
-            let norm = norm(builder, norm_cfg, stem_channels, 1)?;
-            let conv = ConvNorm::new(1, &kernel, builder, conv_cfg.as_ref(), norm)?;
-            Ok(Convs::One(conv, ReLU(ReLUConfig { inplace: true })))
-        };
         let convs = match kind {
-            StemKind::Seven => one(7)?,
-            StemKind::Three => one(3)?,
+            StemKind::Seven => single(builder, options, 7)?,
+            StemKind::Three => single(builder, options, 3)?,
             StemKind::Deep => Convs::Deep(deep(builder, options)?),
         };
         let pooling =
             MaxPoolConfig { stride: Some(Size::All(2)), padding: Size::All(1), ..MaxPoolConfig::new(Size::All(3)) };
-        let maxpool = (kind != StemKind::Three).then(|| MaxPool::new(2, &pooling)).transpose()?;
+        let maxpool = if kind == StemKind::Three { None } else { Some(MaxPool::new(2, &pooling)?) };
         Ok(Self { convs, maxpool })
     }
 
@@ -88,17 +80,20 @@ impl Stem {
         }
     }
 
-    /// How mmdetection names the parts of a deep stem: its convolutions, norms and activations stand in one row. Pairs of
-    /// its beginning of a name and ours; none for one convolution, which has the same names.
-    pub(super) fn in_a_row(&self) -> Vec<(String, String)> {
+    /// Pairs of mmdetection's prefixes and ours for the parts of a deep stem, whose convolutions, norms and activations
+    /// are one sequence there. Empty for a single convolution, which has the same names.
+    pub(super) fn mmdet_names(&self) -> Vec<(String, String)> {
         let Convs::Deep(stem) = &self.convs else { return Vec::new() };
-        let parts = stem.iter().enumerate().flat_map(|(index, conv)| {
-            Parts::of(conv).children.into_iter().map(move |(name, _)| format!("stem.{index}.{name}."))
-        });
-        parts.enumerate().map(|(number, ours)| (format!("stem.{number}."), ours)).collect()
+        let mut pairs = Vec::new();
+        for (index, conv) in stem.iter().enumerate() {
+            for (name, _) in Parts::of(conv).children {
+                pairs.push((format!("stem.{}.", pairs.len()), format!("stem.{index}.{name}.")));
+            }
+        }
+        pairs
     }
 
-    /// Stops the training.
+    /// Freezes the stem.
     pub(super) fn freeze(&self) {
         match &self.convs {
             Convs::One(conv, _) => {
@@ -110,7 +105,16 @@ impl Stem {
     }
 }
 
-/// Three 3x3 convolutions: the first one has the stride, the last one all channels.
+/// One convolution of `size` x `size` pixels with stride 2.
+fn single(builder: &Builder<'_>, options: &ResNetOptions, size: i64) -> Result<Convs> {
+    let stem_channels = options.stem_channels();
+    let kernel = Kernel { stride: 2, ..Kernel::new(size, options.in_channels, stem_channels) };
+    let norm = norm(builder, &options.norm_cfg, stem_channels, 1)?;
+    let conv = ConvNorm::new(1, &kernel, builder, options.conv_cfg.as_ref(), norm)?;
+    Ok(Convs::One(conv, ReLU(ReLUConfig { inplace: true })))
+}
+
+/// Three 3x3 convolutions: the first one has the stride, and the last one all channels.
 fn deep(builder: &Builder<'_>, options: &ResNetOptions) -> Result<Sequential> {
     let ResNetOptions { in_channels, conv_cfg, norm_cfg, .. } = options;
     let stem_channels = options.stem_channels();

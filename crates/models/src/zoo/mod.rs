@@ -1,4 +1,4 @@
-//! What the names of the zoo stand for: network, preprocessing, names of the tensors.
+//! The networks of the zoo: for each name a network, its preprocessing, and the key mapping of its tensors.
 //!
 //! The table is `model_zoo/networks.yaml`.
 
@@ -11,27 +11,26 @@ use mmcv_layers::Module;
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, config, dict};
 use mmcv_zoo::{Resolved, Zoo};
 
-pub use table::Published;
+pub use table::PublishedFigures;
 use table::{NetworkRow, TABLE, Table, WeightsRow};
 
-use crate::{CheckpointConfig, MODELS, Recipe};
+use crate::{CheckpointConfig, MODELS, Recipe, SPECS};
 
-/// A name of the zoo, and all that is needed to use its weights.
+/// A name of the zoo, with everything needed to use its weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ZooEntry {
-    /// The name with its scheme, such as `open-mmlab://detectron2/resnet50_caffe`; of several for the same file the
-    /// plainest.
+    /// The name with its scheme, such as `open-mmlab://detectron2/resnet50_caffe`; the plainest if a file has several.
     pub name: String,
-    /// The network, such as `resnet50_caffe`; several names may have the same.
+    /// The network, such as `resnet50_caffe`; several names may have the same network.
     pub network: String,
     /// The config of an `ImageClassifier`, as a [`Recipe`] reads it.
     pub config: Config,
-    /// The dialect of the network in which the tensors are named; none for the network's own names.
+    /// The key mapping for the names of the tensors; `None` for the network's names.
     pub dialect: Option<String>,
-    /// Whether the file may lack the classifier, and hold tensors that the network has not.
+    /// Whether the file may lack the classifier, and have tensors that the network lacks.
     pub partial: bool,
     /// Published figures of the network with its classifier.
-    pub published: Option<Published>,
+    pub published: Option<PublishedFigures>,
 }
 
 /// A network with weights of the zoo.
@@ -39,28 +38,28 @@ pub struct ZooEntry {
 pub struct Pretrained {
     /// The network, in evaluation mode.
     pub network: Box<dyn Module>,
-    /// How pictures are prepared for it, and what its classes are called.
+    /// The preprocessing of images and the names of the classes.
     pub recipe: Recipe,
-    /// What was loaded: a file without a classifier leaves `head.*` as it was drawn.
+    /// The loaded tensors: a file without a classifier leaves the initial values of `head.*`.
     pub report: LoadReport,
 }
 
-/// Why a name of the zoo gives no network.
+/// Why a name of the zoo has no network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ZooError {
     /// There is no such name.
     #[error(transparent)]
     Zoo(#[from] mmcv_zoo::Error),
-    /// The name is known, and its network is not one of those of this crate.
-    #[error("{name}: there is no network for it here: {what}")]
+    /// The name is known, and this crate does not have its network.
+    #[error("{name}: there is no network for it here: {what}; the file itself can be fetched")]
     NoNetwork {
         /// The name.
         name: String,
-        /// What it stands for.
+        /// The contents of the file.
         what: String,
     },
-    /// The built-in table is wrong.
+    /// The built-in table is invalid.
     #[error("model_zoo/networks.yaml: {0}")]
     Table(#[from] ConfigError),
     /// The network cannot be built.
@@ -69,33 +68,33 @@ pub enum ZooError {
     /// The weights cannot be found, fetched, read or loaded.
     #[error(transparent)]
     Load(#[from] mmcv_checkpoint::Error),
-    /// The weights want other pictures, or another network, than a config gives.
-    #[error("{name}: these weights want {key}: {expected}, and the config has {found}")]
+    /// The weights need other preprocessing, or another network, than the config has.
+    #[error("{name}: these weights need {key}: {expected}, and the config has {found}")]
     Disagreement {
         /// The name.
         name: String,
         /// The key of the config.
         key: &'static str,
-        /// What it should be.
+        /// The value that the weights need.
         expected: String,
-        /// What it is.
+        /// The value in the config.
         found: String,
     },
-    /// The file has not the weights of this backbone.
+    /// The file does not have the weights of this backbone.
     #[error("{name}: the weights are not those of the network: {report}")]
     Incomplete {
         /// The name.
         name: String,
-        /// What fits and what does not.
+        /// The tensors that match, and those that do not.
         report: Box<LoadReport>,
     },
 }
 
-/// What a name of the zoo stands for: `torchvision://resnet50`, `open-mmlab://detectron2/resnet50_caffe`,
-/// `mmcls://resnet50`, or one of their URLs. Names without scheme are those of `open-mmlab://`.
+/// Looks up a name of the zoo: `torchvision://resnet50`, `open-mmlab://detectron2/resnet50_caffe`, `mmcls://resnet50`, or
+/// one of their URLs. Names without a scheme are those of `open-mmlab://`.
 ///
 /// # Errors
-/// Where there is no such name, or its network is none of this crate's.
+/// Returns an error if the name is unknown, or this crate does not have its network.
 pub fn zoo_entry(name: &str) -> Result<ZooEntry, ZooError> {
     let (zoo, table) = (Zoo::from_env()?, table()?);
     let key = zoo.canonical_name(name);
@@ -105,21 +104,29 @@ pub fn zoo_entry(name: &str) -> Result<ZooEntry, ZooError> {
     let resolved = zoo.resolve(name)?;
     if matches!(resolved, Resolved::Url(_)) {
         for (key, row) in &table.weights {
-            if zoo.resolve(key).is_ok_and(|other| other == resolved) {
+            if let Ok(other) = zoo.resolve(key)
+                && other == resolved
+            {
                 return entry(&zoo, table, key, row);
             }
         }
     }
-    let what = table.others.get(&key).cloned().unwrap_or_else(|| {
-        "it is none of VGG, AlexNet, ResNet, ResNeXt, Res2Net, RegNetX, HRNet and MobileNetV2".to_owned()
-    });
+    let what = match table.others.get(&key) {
+        Some(what) => what.clone(),
+        None => format!("it is none of {}", backbones().join(", ")),
+    };
     Err(ZooError::NoNetwork { name: mmcv_zoo::redact(name), what })
 }
 
-/// All names that have a network here, one for each file, sorted.
+/// The names of this crate's backbones.
+fn backbones() -> Vec<&'static str> {
+    SPECS.iter().filter(|spec| spec.group == "backbone").map(|spec| spec.name).collect()
+}
+
+/// All names with a network here, one for each file, sorted.
 ///
 /// # Errors
-/// Where the folder of the zoo is not known.
+/// Returns an error if the cache folder of the zoo is unknown.
 pub fn zoo_entries() -> Result<Vec<ZooEntry>, ZooError> {
     let (zoo, table) = (Zoo::from_env()?, table()?);
     table.weights.iter().map(|(name, row)| entry(&zoo, table, name, row)).collect()
@@ -139,7 +146,7 @@ pub fn zoo_entry_of_file(file_name: &OsStr) -> Result<Option<ZooEntry>, ZooError
     Ok(None)
 }
 
-/// Builds the network of a name and loads its weights, which are fetched where they are not cached.
+/// Builds the network of a name and loads its weights, which are fetched unless they are cached.
 ///
 /// ```no_run
 /// let resnet = mmcv_models::from_zoo("torchvision://resnet50")?;
@@ -148,12 +155,12 @@ pub fn zoo_entry_of_file(file_name: &OsStr) -> Result<Option<ZooEntry>, ZooError
 /// ```
 ///
 /// # Errors
-/// As [`zoo_entry`], and where the file cannot be had, or lacks a tensor of the backbone.
+/// Returns an error if [`zoo_entry`] does, or the file cannot be fetched or loaded, or lacks a tensor of the backbone.
 pub fn from_zoo(name: &str) -> Result<Pretrained, ZooError> {
     zoo_entry(name)?.load(&CheckpointLoader::new())
 }
 
-/// Whether a tensor of an `ImageClassifier` is one that files without a classifier lack.
+/// Whether files without a classifier lack a tensor of an `ImageClassifier`.
 fn is_of_classifier(tensor: &str) -> bool {
     ["head.", "neck.", "backbone.classifier."].iter().any(|prefix| tensor.starts_with(prefix))
 }
@@ -162,11 +169,15 @@ impl ZooEntry {
     /// Builds the network and loads its weights with `loader`, which may have another cache folder.
     ///
     /// # Errors
-    /// Where the network cannot be built, the file cannot be had, or it lacks a tensor of the backbone.
+    /// Returns an error if the network cannot be built, or the file cannot be fetched or loaded, or lacks a tensor of the
+    /// backbone.
     pub fn load(&self, loader: &CheckpointLoader) -> Result<Pretrained, ZooError> {
         let recipe = Recipe::read(&self.config)?;
         let network = recipe.build(&MODELS)?;
-        let checkpoint = recipe.checkpoint.clone().unwrap_or_else(|| CheckpointConfig::new(self.name.clone()));
+        let checkpoint = match &recipe.checkpoint {
+            Some(checkpoint) => checkpoint.clone(),
+            None => CheckpointConfig::new(self.name.clone()),
+        };
         let report = loader.load_checkpoint(&*network, &checkpoint.source, &checkpoint.options()?)?;
         if !report.missing.iter().all(|tensor| is_of_classifier(tensor)) || !report.mismatched.is_empty() {
             return Err(ZooError::Incomplete { name: self.name.clone(), report: Box::new(report) });
@@ -175,39 +186,39 @@ impl ZooEntry {
         Ok(Pretrained { network, recipe, report })
     }
 
-    /// Where the stride of a block stands: `pytorch`, in the 3x3 convolution, or `caffe`, in the first one. None for networks
-    /// without such blocks.
+    /// The convolution with the stride of a block: `pytorch`, the 3x3 convolution, or `caffe`, the first one. `None` for
+    /// networks without this argument.
     #[must_use]
-    pub fn style(&self) -> Option<&str> {
-        style(self.config.get("model")?.get("backbone")?.as_dict()?)
+    pub fn style(&self) -> Option<String> {
+        let style = style(self.config.get("model")?.get("backbone")?.as_dict()?)?;
+        Some(style.as_str()?.to_owned())
     }
 
-    /// Checks that a recipe prepares pictures as these weights want them: the order of the channels, their scale; and that
-    /// its blocks have the style of these weights, which no shape shows.
+    /// Checks that a recipe has the preprocessing that these weights need, and that its blocks have the style of these
+    /// weights, which no shape shows.
     ///
     /// # Errors
-    /// [`ZooError::Disagreement`] for the first difference.
+    /// Returns [`ZooError::Disagreement`] for the first difference.
     pub fn check(&self, recipe: &Recipe) -> Result<(), ZooError> {
-        let own = Recipe::read(&self.config)?;
-        let (wanted, given) = (&own.preprocess, &recipe.preprocess);
-        let style = |recipe: &Recipe| style(&recipe.backbone()).map(str::to_owned);
-        let same_type = own.backbone().get("type") == recipe.backbone().get("type");
-        let (own_style, style) = (style(&own), if same_type { style(recipe) } else { style(&own) });
-        let pairs = [
-            ("preprocess.channel_order", wanted.channel_order.to_config(), given.channel_order.to_config()),
-            ("preprocess.mean", wanted.mean.to_config(), given.mean.to_config()),
-            ("preprocess.std", wanted.std.to_config(), given.std.to_config()),
-            ("model.backbone.style", own_style.to_config(), style.to_config()),
-        ];
-        match pairs.into_iter().find(|(_, expected, found)| expected != found) {
-            None => Ok(()),
-            Some((key, expected, found)) => Err(ZooError::Disagreement {
-                name: self.name.clone(),
-                key,
-                expected: expected.to_json(),
-                found: found.to_json(),
-            }),
+        let expected = Recipe::read(&self.config)?;
+        let (ours, theirs) = (&expected.preprocess, &recipe.preprocess);
+        self.compare("preprocess.channel_order", &ours.channel_order, &theirs.channel_order)?;
+        self.compare("preprocess.mean", &ours.mean, &theirs.mean)?;
+        self.compare("preprocess.std", &ours.std, &theirs.std)?;
+        let (ours, theirs) = (expected.backbone(), recipe.backbone());
+        if ours.get("type") == theirs.get("type") {
+            self.compare("model.backbone.style", &style(&ours), &style(&theirs))?;
         }
+        Ok(())
+    }
+
+    fn compare<T: FromConfig>(&self, key: &'static str, expected: &T, found: &T) -> Result<(), ZooError> {
+        let (expected, found) = (expected.to_config(), found.to_config());
+        if expected == found {
+            return Ok(());
+        }
+        let (expected, found) = (expected.to_json(), found.to_json());
+        Err(ZooError::Disagreement { name: self.name.clone(), key, expected, found })
     }
 
     /// The path of its file in `model_zoo/configs/`.
@@ -217,9 +228,14 @@ impl ZooEntry {
     }
 }
 
-fn style(backbone: &Dict) -> Option<&str> {
-    let default = backbone.get("type")?.as_str()?.contains("Res").then_some("pytorch");
-    backbone.get("style").and_then(Config::as_str).or(default)
+/// The `style` of a backbone: the one in its config, or the default of its type.
+fn style(backbone: &Dict) -> Option<Config> {
+    if let Some(style) = backbone.get("style") {
+        return Some(style.clone());
+    }
+    let spec = MODELS.get(backbone.get("type")?.as_str()?)?;
+    let style = spec.fields.iter().find(|field| field.name == "style")?;
+    Some(style.default?())
 }
 
 fn table() -> Result<&'static Table, ZooError> {
@@ -227,12 +243,10 @@ fn table() -> Result<&'static Table, ZooError> {
 }
 
 fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEntry, ZooError> {
-    let unknown = |name: &str, key: &str| ZooError::NoNetwork {
-        name: name.to_owned(),
-        what: format!("model_zoo/networks.yaml has no `{key}`"),
+    let Some(network) = table.networks.get(&row.network) else { return Err(missing_row(name, &row.network)) };
+    let Some(preprocess) = table.preprocess.get(&row.preprocess) else {
+        return Err(missing_row(name, &row.preprocess));
     };
-    let network = table.networks.get(&row.network).ok_or_else(|| unknown(name, &row.network))?;
-    let preprocess = table.preprocess.get(&row.preprocess).ok_or_else(|| unknown(name, &row.preprocess))?;
     // A scheme with a prefix, such as `mmcls://`, loads a part of the file; the URL loads all of it.
     let is_part = zoo.scheme(name).is_some_and(|scheme| scheme.prefix().is_some());
     let source = match zoo.resolve(name) {
@@ -240,14 +254,10 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
         _ => name.to_owned(),
     };
     let mut checkpoint = dict! { source: source };
-    match &row.dialect {
-        _ if row.partial => {
-            checkpoint.insert("strict", false);
-        }
-        Some(dialect) => {
-            checkpoint.insert("dialect", dialect.as_str());
-        }
-        None => {}
+    if row.partial {
+        checkpoint.insert("strict", false);
+    } else if let Some(mapping) = &row.dialect {
+        checkpoint.insert("dialect", mapping.as_str());
     }
     let config = config! {
         model: classifier(network),
@@ -263,6 +273,10 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
         partial: row.partial,
         published: network.published.clone(),
     })
+}
+
+fn missing_row(name: &str, key: &str) -> ZooError {
+    ZooError::NoNetwork { name: name.to_owned(), what: format!("model_zoo/networks.yaml has no `{key}`") }
 }
 
 /// The dict of the whole network.

@@ -1,4 +1,4 @@
-//! The table `model_zoo/networks.yaml`, as it is inside the binary.
+//! The table `model_zoo/networks.yaml`, which is compiled into the binary.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::Preprocess;
 
 const TEXT: &str = include_str!("../../model_zoo/networks.yaml");
 
-/// The table, or what is wrong with it.
+/// The table, or the error in it.
 pub(super) static TABLE: Lazy<Result<Table, ConfigError>> = Lazy::new(|| Table::read(TEXT));
 
 /// The parts of the table by their names.
@@ -18,20 +18,20 @@ pub(super) struct Table {
     pub(super) preprocess: BTreeMap<String, Preprocess>,
     pub(super) networks: BTreeMap<String, NetworkRow>,
     pub(super) weights: BTreeMap<String, WeightsRow>,
-    /// Why a name is none of these networks.
+    /// The names without a network here, and what they are.
     pub(super) others: BTreeMap<String, String>,
 }
 
-/// The four parts, as they stand in the file.
+/// The four parts of the file.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub(super) struct Parts {
-    /// How pictures are prepared.
+    /// The preprocessing of images, by name.
     pub preprocess: Dict,
     /// The networks.
     pub networks: Dict,
     /// The weights.
     pub weights: Dict,
-    /// Names that are none of these networks.
+    /// Names without a network here.
     pub others: Dict,
 }
 
@@ -40,25 +40,25 @@ pub(super) struct Parts {
 pub(super) struct NetworkRow {
     /// The backbone.
     pub backbone: Dict,
-    /// What turns the stages into one vector.
+    /// The layer that turns the stages into one vector.
     #[config(default = config! { type: "GlobalAveragePooling" })]
     pub neck: Config,
-    /// The size of that vector; null where the backbone gives scores itself.
+    /// The length of that vector; null if the backbone outputs scores.
     #[config(default = None)]
     pub features: Option<i64>,
-    /// What its authors say of it.
+    /// Figures of its authors.
     #[config(default = None)]
-    pub published: Option<Published>,
+    pub published: Option<PublishedFigures>,
 }
 
 /// Published figures of a network with its classifier.
 #[derive(Debug, Clone, PartialEq, Config)]
-pub struct Published {
+pub struct PublishedFigures {
     /// The number of parameters: `25,557,032`, or `25.56 M`.
     pub parameters: String,
-    /// Multiply-adds for a picture of 224 x 224 pixels: `4.089 G`.
+    /// Multiply-adds for an image of 224 x 224 pixels: `4.089 G`.
     pub multiply_adds: String,
-    /// Who says so.
+    /// Who published them.
     pub source: String,
 }
 
@@ -67,12 +67,12 @@ pub struct Published {
 pub(super) struct WeightsRow {
     /// The network.
     pub network: String,
-    /// How pictures are prepared.
+    /// The preprocessing of images.
     pub preprocess: String,
-    /// How the tensors are named in the file; null for the network's own names.
+    /// The key mapping for the names in the file; null for the network's names.
     #[config(default = None)]
     pub dialect: Option<String>,
-    /// Whether the file may lack the classifier, and hold tensors that the network has not.
+    /// Whether the file may lack the classifier, and have tensors that the network lacks.
     #[config(default = false)]
     pub partial: bool,
 }
