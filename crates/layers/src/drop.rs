@@ -46,6 +46,18 @@ pub const SPECS: &[Spec<Build>] = &[
 /// Sets elements to 0 with a probability in training, and multiplies the others so that the mean stays.
 ///
 /// Shapes: any input, and the output as the input.
+///
+/// ```
+/// use mmcv_layers::drop::DropoutConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::Tensor;
+///
+/// let dropout = DropoutConfig::new().with_drop_prob(0.1).build()?;
+/// dropout.train(false);
+/// let input = Tensor::from_slice(&[1.0, 2.0]);
+/// assert_eq!(dropout.forward(&input)?, input);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Dropout {
     config: DropoutConfig,
@@ -102,6 +114,17 @@ impl Module for Dropout {
 /// Sets samples to 0 with a probability in training, and multiplies the others so that the mean stays.
 ///
 /// Shapes: input `[N, *]`, and the output as the input.
+///
+/// ```
+/// use mmcv_layers::drop::DropPathConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let drop_path = DropPathConfig::new().with_drop_prob(0.2).build()?;
+/// let output = drop_path.forward(&Tensor::rand([4, 10, 64], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [4, 10, 64]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DropPath {
     drop_prob: f64,

@@ -7,6 +7,15 @@ use crate::{Module, Result};
 /// Gives its input: what stands where a layer is left out.
 ///
 /// Shapes: any input, and the output as the input.
+///
+/// ```
+/// use mmcv_layers::{Identity, Module};
+/// use tch::Tensor;
+///
+/// let input = Tensor::from_slice(&[1.0, 2.0]);
+/// assert_eq!(Identity.forward(&input)?, input);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Identity;
 

@@ -33,6 +33,16 @@ pub const SPECS: &[Spec<Build>] = &[Spec {
 ///
 /// Shapes: input `[*, in_features]`, output `[*, out_features]`. State: `weight` `[out_features, in_features]`, `bias`
 /// `[out_features]`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, LinearConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let linear = LinearConfig::new(8, 4).with_bias(false).build()?;
+/// let output = linear.forward(&Tensor::rand([2, 8], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Linear {
     weight: Tensor,

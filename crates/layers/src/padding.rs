@@ -53,6 +53,19 @@ pub enum PadMode {
 /// Padding of an image on its four sides.
 ///
 /// Shapes: input `[N, C, H, W]` or `[C, H, W]`, output `[N, C, H + top + bottom, W + left + right]`.
+///
+/// ```
+/// use mmcv_layers::padding::{PadConfig, ReflectionPad2d};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let input = Tensor::rand([1, 3, 16, 16], FLOAT_CPU);
+/// let zero = PadConfig::new(1).build()?;
+/// assert_eq!(zero.forward(&input)?.size(), [1, 3, 18, 18]);
+/// let reflect = PadConfig::new([0, 1, 0, 2]).build_as::<ReflectionPad2d>()?;
+/// assert_eq!(reflect.forward(&input)?.size(), [1, 3, 18, 17]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pad {
     mode: PadMode,

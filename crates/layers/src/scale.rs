@@ -55,6 +55,17 @@ pub enum DataFormat {
 /// Multiplies by one learned factor.
 ///
 /// Shapes: any input, and the output as the input. State: `scale` (0-dim).
+///
+/// ```
+/// use mmcv_layers::scale::ScaleConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::Tensor;
+///
+/// let scale = ScaleConfig::new().with_scale(2.0).build()?;
+/// let output = scale.forward(&Tensor::from_slice(&[1.0, 3.0]))?;
+/// assert_eq!(output, Tensor::from_slice(&[2.0, 6.0]));
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Scale {
     scale: Tensor,
@@ -104,6 +115,17 @@ impl Module for Scale {
 /// Multiplies each channel by a learned factor.
 ///
 /// Shapes: as [`DataFormat`], and the output as the input. State: `weight` `[dim]`.
+///
+/// ```
+/// use mmcv_layers::scale::LayerScaleConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let scale = LayerScaleConfig::new(64).with_scale(1e-4).build()?;
+/// let output = scale.forward(&Tensor::rand([2, 10, 64], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 10, 64]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LayerScale {
     weight: Tensor,

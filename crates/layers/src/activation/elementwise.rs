@@ -25,8 +25,6 @@ macro_rules! elementwise {
         }
 
         $(#[$meta])*
-        ///
-        /// Shapes: any input, and the output as the input.
         #[derive(Debug)]
         pub struct $name(
             /// The arguments.
@@ -69,6 +67,19 @@ macro_rules! elementwise {
 
 elementwise! {
     /// `max(x, 0)`. Reference: `torch.nn.ReLU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ReLUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ReLUConfig::new().with_inplace(true).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-1.0, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 2.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     ReLU("ReLU", ReLUConfig) {
         /// Whether the result replaces the input.
         inplace: bool = false,
@@ -79,6 +90,19 @@ elementwise! {
 
 elementwise! {
     /// `x` where it is positive, else `negative_slope * x`. Reference: `torch.nn.LeakyReLU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::LeakyReLUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = LeakyReLUConfig::new().with_negative_slope(0.5).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-1.0, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[-0.5, 2.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     LeakyReLU("LeakyReLU", LeakyReLUConfig) {
         /// Slope for negative inputs.
         negative_slope: f64 = 0.01,
@@ -91,6 +115,19 @@ elementwise! {
 
 elementwise! {
     /// `min(max(x, 0), 6)`. Reference: `torch.nn.ReLU6`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ReLU6Config;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ReLU6Config::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-1.0, 2.0, 8.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 2.0, 6.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     ReLU6("ReLU6", ReLU6Config) {
         /// Whether the result replaces the input.
         inplace: bool = false,
@@ -101,6 +138,19 @@ elementwise! {
 
 elementwise! {
     /// `x` where it is positive, else `alpha * (exp(x) - 1)`. Reference: `torch.nn.ELU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ELUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ELUConfig::new().with_alpha(0.5).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 2.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     ELU("ELU", ELUConfig) {
         /// Size of the limit for very negative inputs.
         alpha: f64 = 1.0,
@@ -113,18 +163,57 @@ elementwise! {
 
 elementwise! {
     /// `1 / (1 + exp(-x))`. Reference: `torch.nn.Sigmoid`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::SigmoidConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = SigmoidConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.5]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Sigmoid("Sigmoid", SigmoidConfig) {}
     |_arguments, input| input.f_sigmoid()?
 }
 
 elementwise! {
     /// The hyperbolic tangent. Reference: `torch.nn.Tanh`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::TanhConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = TanhConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Tanh("Tanh", TanhConfig) {}
     |_arguments, input| input.f_tanh()?
 }
 
 elementwise! {
     /// `x` times the normal distribution's CDF at `x`. Reference: `torch.nn.GELU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::{Approximate, GELUConfig};
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = GELUConfig::new().with_approximate(Approximate::Tanh).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     GELU("GELU", GELUConfig) {
         /// `none`, or `tanh` for the approximation by a hyperbolic tangent.
         approximate: Approximate = Approximate::None,
@@ -135,6 +224,19 @@ elementwise! {
 
 elementwise! {
     /// `x * sigmoid(x)`. Reference: `torch.nn.SiLU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::SiLUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = SiLUConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     SiLU("SiLU", SiLUConfig) {
         /// Whether the result replaces the input.
         inplace: bool = false,
@@ -145,12 +247,38 @@ elementwise! {
 
 elementwise! {
     /// `x * sigmoid(x)`. Reference: mmcv/cnn/bricks/swish.py.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::SwishConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = SwishConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Swish("Swish", SwishConfig) {}
     |_arguments, input| input.f_mul(&input.f_sigmoid()?)?
 }
 
 elementwise! {
     /// `x * min(max(x + 3, 0), 6) / 6`. Reference: `torch.nn.Hardswish`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::HardswishConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = HardswishConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-3.0, 3.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 3.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Hardswish("HSwish", HardswishConfig) {
         /// Whether the result replaces the input.
         inplace: bool = false,
@@ -160,6 +288,19 @@ elementwise! {
 
 elementwise! {
     /// `x` limited to the range from `min` to `max`. Reference: mmcv/cnn/bricks/activation.py, `Clamp`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ClampConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ClampConfig::new().with_min(0.0).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-2.0, 0.5, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 0.5, 1.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Clamp("Clamp", ClampConfig) {
         /// Lower bound; null for none.
         min: Option<f64> = Some(-1.0),
@@ -178,6 +319,19 @@ elementwise! {
     /// `(x + bias) / divisor` limited to the range from `min_value` to `max_value`.
     ///
     /// Reference: mmcv/cnn/bricks/hsigmoid.py.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::HSigmoidConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = HSigmoidConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-3.0, 3.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 1.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     HSigmoid("HSigmoid", HSigmoidConfig) {
         /// Added to the input.
         bias: f64 = 3.0,

@@ -21,6 +21,17 @@ pub struct PReLUConfig {
 /// `x` where it is positive, else `weight * x`, with one learned slope for all or for each channel.
 ///
 /// Shapes: input `[N, C, *]`, output the same. State: `weight` `[num_parameters]`.
+///
+/// ```
+/// use mmcv_layers::activation::PReLUConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let prelu = PReLUConfig::new().with_num_parameters(8).build()?;
+/// let output = prelu.forward(&Tensor::rand([2, 8, 4, 4], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 8, 4, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PReLU {
     weight: Tensor,

@@ -26,6 +26,18 @@ pub struct RReLUConfig {
 /// their mean.
 ///
 /// Shapes: any input, and the output as the input.
+///
+/// ```
+/// use mmcv_layers::activation::RReLUConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::Tensor;
+///
+/// let rrelu = RReLUConfig::new().with_lower(0.25).with_upper(0.75).build()?;
+/// rrelu.train(false);
+/// let output = rrelu.forward(&Tensor::from_slice(&[-1.0, 2.0]))?;
+/// assert_eq!(output, Tensor::from_slice(&[-0.5, 2.0]));
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct RReLU {
     config: RReLUConfig,

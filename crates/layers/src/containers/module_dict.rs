@@ -6,6 +6,17 @@ use super::{Children, ContainerConfig, parts};
 use crate::{Builder, Error, InitCfg, Layer, Module, Parts, Result};
 
 /// Modules with names that their parent runs. Reference: `mmengine.model.ModuleDict`.
+///
+/// ```
+/// use mmcv_layers::containers::{Children, ModuleDict};
+/// use mmcv_layers::{LayerConfig, LinearConfig};
+///
+/// let mut children = Children::default();
+/// children.add("fc", Box::new(LinearConfig::new(8, 4).build()?))?;
+/// let heads = ModuleDict::from(children);
+/// assert!(heads.get("fc").is_some());
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct ModuleDict {
     children: Children,

@@ -10,6 +10,20 @@ use crate::{Builder, InitCfg, Layer, Module, Output, Parts, Result, call_child, 
 ///
 /// Shapes: as the first module takes and the last one gives; without modules the input is given as it is.
 /// Reference: `torch.nn.Sequential`; with [`Self::with_init_cfg`] it is `mmengine.model.Sequential`.
+///
+/// ```
+/// use mmcv_layers::activation::ReLUConfig;
+/// use mmcv_layers::{LayerConfig, LinearConfig, Module, Sequential};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let mut network = Sequential::default();
+/// network.push(LinearConfig::new(8, 16).build()?);
+/// network.push(ReLUConfig::new().build()?);
+/// network.push(LinearConfig::new(16, 4).build()?);
+/// let output = network.forward(&Tensor::rand([2, 8], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Sequential {
     children: Children,

@@ -11,6 +11,18 @@ use crate::{Builder, Error, Layer, Module, Parts, Result, Size};
 /// A 2-D convolution that pads its input so that the output has `size / stride` pixels, rounded up, as TensorFlow's `same`.
 ///
 /// Shapes and state: as of `Conv2d`; `padding` is accepted and not used.
+///
+/// ```
+/// use mmcv_layers::conv::{Conv2dAdaptivePadding, PlainConvConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = PlainConvConfig::new(3, 8, 3).with_stride(2);
+/// let conv = config.build_as::<Conv2dAdaptivePadding>()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 15, 15], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Conv2dAdaptivePadding {
     conv: Conv,

@@ -104,6 +104,22 @@ pub enum PaddingMode {
 /// Shapes: input `[N, in_channels, *]` or without `N`; output `[N, out_channels, *]` with
 /// `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1` pixels in each dimension, rounded down.
 /// State: `weight` `[out_channels, in_channels / groups, *kernel_size]`, `bias` `[out_channels]`.
+///
+/// ```
+/// use mmcv_layers::conv::{Conv3d, ConvConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = ConvConfig::new(3, 8, 3).with_padding(1);
+/// let conv = config.build()?; // Conv2d
+/// let output = conv.forward(&Tensor::rand([1, 3, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 16, 16]);
+///
+/// let conv = config.build_as::<Conv3d>()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 4, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 4, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Conv {
     weight: Tensor,

@@ -83,6 +83,17 @@ impl PlainConvConfig {
 /// A 2-D convolution whose weight has mean 0 and standard deviation 1 for each output.
 ///
 /// Shapes and state: as of `Conv2d`.
+///
+/// ```
+/// use mmcv_layers::conv::ConvWSConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let conv = ConvWSConfig::new(3, 8, 3).with_padding(1).build()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConvWS2d {
     conv: Conv,
@@ -158,6 +169,17 @@ impl Module for ConvWS2d {
 /// Shapes: as of `Conv2d`. State: also `weight_gamma`, `weight_beta` `[out_channels, 1, 1, 1]`. Weights that were trained
 /// without them are loaded so that the convolution gives the same numbers, see [`Module::after_load`].
 /// Chen et al., DetectoRS (2020).
+///
+/// ```
+/// use mmcv_layers::conv::PlainConvConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let conv = PlainConvConfig::new(3, 8, 3).with_padding(1).build()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConvAWS2d {
     conv: Conv,

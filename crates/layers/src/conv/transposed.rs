@@ -55,6 +55,17 @@ pub enum TransposedPaddingMode {
 /// Shapes: input `[N, in_channels, *]`; output `[N, out_channels, *]` with
 /// `(size - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1` pixels in each dimension.
 /// State: `weight` `[in_channels, out_channels / groups, *kernel_size]`, `bias` `[out_channels]`.
+///
+/// ```
+/// use mmcv_layers::conv::ConvTransposeConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let conv = ConvTransposeConfig::new(8, 4, 2).with_stride(2).build()?; // ConvTranspose2d
+/// let output = conv.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 4, 32, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConvTranspose {
     weight: Tensor,

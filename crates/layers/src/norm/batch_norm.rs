@@ -48,6 +48,21 @@ pub enum BatchNormKind {
 ///
 /// Shapes: as [`BatchNormKind`], and the output as the input. State: `weight`, `bias`, `running_mean`, `running_var`
 /// `[C]`, `num_batches_tracked` (0-dim, int64).
+///
+/// ```
+/// use mmcv_layers::norm::{BatchNorm1d, BatchNormConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = BatchNormConfig::new().with_num_features(8);
+/// let norm = config.build()?; // BN2d
+/// let output = norm.forward(&Tensor::rand([2, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 8, 16, 16]);
+///
+/// let norm = config.build_as::<BatchNorm1d>()?;
+/// assert_eq!(norm.forward(&Tensor::rand([2, 8], FLOAT_CPU))?.size(), [2, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct BatchNorm {
     kind: BatchNormKind,

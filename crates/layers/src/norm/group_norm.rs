@@ -30,6 +30,17 @@ pub struct GroupNormConfig {
 /// Group norm: each group of channels of each sample has mean 0 and variance 1 before weight and bias.
 ///
 /// Shapes: input `[N, C, *]`, output the same. State: `weight`, `bias` `[C]`.
+///
+/// ```
+/// use mmcv_layers::norm::GroupNormConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let norm = GroupNormConfig::new(32).with_num_channels(64).build()?;
+/// let output = norm.forward(&Tensor::rand([2, 64, 8, 8], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 64, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GroupNorm {
     num_groups: i64,

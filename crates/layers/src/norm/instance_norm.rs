@@ -36,6 +36,17 @@ pub struct InstanceNormConfig {
 ///
 /// Shapes: input `[N, C, *]` or `[C, *]`, output the same. State: `weight`, `bias`, `running_mean`, `running_var` `[C]`,
 /// `num_batches_tracked` (0-dim, int64, which stays 0 as in the reference).
+///
+/// ```
+/// use mmcv_layers::norm::InstanceNormConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let norm = InstanceNormConfig::new().with_num_features(8).with_affine(true).build()?; // IN2d
+/// let output = norm.forward(&Tensor::rand([2, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 8, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct InstanceNorm {
     dims: usize,

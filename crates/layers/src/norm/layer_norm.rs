@@ -27,6 +27,17 @@ pub struct LayerNormConfig {
 /// Layer norm: the last dimensions have mean 0 and variance 1 before weight and bias.
 ///
 /// Shapes: input `[*, *normalized_shape]`, output the same. State: `weight`, `bias` of `normalized_shape`.
+///
+/// ```
+/// use mmcv_layers::norm::LayerNormConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let norm = LayerNormConfig::new().with_normalized_shape(64).build()?;
+/// let output = norm.forward(&Tensor::rand([2, 10, 64], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 10, 64]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LayerNorm {
     normalized_shape: Vec<i64>,

@@ -9,6 +9,16 @@ use crate::{Error, Module, Result, Size};
 ///
 /// Shapes: input `[N, C, H, W]` or `[C, H, W]`; output with `(size + 2 padding - kernel_size) / stride + 1` pixels in each
 /// dimension.
+///
+/// ```
+/// use mmcv_layers::{Module, pool::AvgPool2d};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let pool = AvgPool2d { kernel_size: 2, stride: 2, padding: 0, ceil_mode: false, count_include_pad: true };
+/// let output = pool.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AvgPool2d {
     /// Pixels of the window's side.
@@ -57,6 +67,16 @@ impl Module for AvgPool2d {
 /// Means over windows that are as large as the size of the output asks for. Reference: `torch.nn.AdaptiveAvgPool2d`.
 ///
 /// Shapes: input `[N, C, *]` or `[C, *]`; output with `output_size` pixels.
+///
+/// ```
+/// use mmcv_layers::{Module, Size, pool::AdaptiveAvgPool};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let pool = AdaptiveAvgPool::new(2, Size::All(1))?;
+/// let output = pool.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 1, 1]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdaptiveAvgPool {
     dims: usize,

@@ -33,6 +33,17 @@ pub struct MaxPoolConfig {
 ///
 /// Shapes: input `[N, C, *]` or `[C, *]`; output with `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1`
 /// pixels in each dimension.
+///
+/// ```
+/// use mmcv_layers::pool::MaxPoolConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let pool = MaxPoolConfig::new(2).build()?; // MaxPool2d
+/// let output = pool.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MaxPool {
     config: MaxPoolConfig,

@@ -67,6 +67,20 @@ pub enum Interpolation {
 /// Upsampling by interpolation.
 ///
 /// Shapes: input `[N, C, *]`, output `[N, C, *]` with `size` pixels, or `pixels * scale_factor` rounded down.
+///
+/// ```
+/// use mmcv_layers::upsample::{BilinearUpsample, ScaleFactor, UpsampleConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = UpsampleConfig::new().with_scale_factor(ScaleFactor::All(2.0));
+/// let nearest = config.build()?;
+/// let bilinear = config.build_as::<BilinearUpsample>()?;
+/// let input = Tensor::rand([1, 8, 16, 16], FLOAT_CPU);
+/// assert_eq!(nearest.forward(&input)?.size(), [1, 8, 32, 32]);
+/// assert_eq!(bilinear.forward(&input)?.size(), [1, 8, 32, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Upsample {
     interpolation: Interpolation,

@@ -25,6 +25,17 @@ pub struct PixelShufflePackConfig {
 ///
 /// Shapes: input `[N, in_channels, H, W]`, output `[N, out_channels, scale_factor H, scale_factor W]` for an odd kernel.
 /// State: `upsample_conv.weight`, `upsample_conv.bias`. Shi et al. (2016).
+///
+/// ```
+/// use mmcv_layers::upsample::PixelShufflePackConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let upsample = PixelShufflePackConfig::new(8, 4, 2, 3).build()?;
+/// let output = upsample.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 4, 32, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PixelShufflePack {
     upsample_conv: Conv,
