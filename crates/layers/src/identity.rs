@@ -4,9 +4,9 @@ use tch::Tensor;
 
 use crate::{Module, Result};
 
-/// Gives its input: what stands where a layer is left out.
+/// Returns its input unchanged.
 ///
-/// Shapes: any input, and the output as the input.
+/// Shapes: any input; the output has the same shape.
 ///
 /// ```
 /// use mmcv_layers::{Identity, Module};

@@ -4,7 +4,7 @@ use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::python;
-use crate::{Build, Builder, Layer, Module, Result, Size, size};
+use crate::{Build, Builder, Layer, Module, Result, Size, ops};
 
 /// Arguments of `zero`, `reflect` and `replicate`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -39,7 +39,7 @@ pub const SPECS: &[Spec<Build>] = &[
     },
 ];
 
-/// What padded pixels hold.
+/// Values of padded pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PadMode {
     /// 0.
@@ -50,7 +50,7 @@ pub enum PadMode {
     Replicate,
 }
 
-/// Padding of an image on its four sides.
+/// Pads the four sides of an image.
 ///
 /// Shapes: input `[N, C, H, W]` or `[C, H, W]`, output `[N, C, H + top + bottom, W + left + right]`.
 ///
@@ -73,7 +73,7 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// A padding layer. Whether the sides fit the input is checked by the forward pass, as in the reference.
+    /// Creates the layer. The forward pass checks whether the sides fit the input, as in the reference.
     #[must_use]
     pub fn new(mode: PadMode, config: &PadConfig) -> Self {
         let sides = match &config.padding {
@@ -137,9 +137,9 @@ impl Module for Pad {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         match self.mode {
-            PadMode::Zero => size::pad(input, &self.sides, "constant", Some(0.0)),
-            PadMode::Reflect => size::pad(input, &self.sides, "reflect", None),
-            PadMode::Replicate => size::pad(input, &self.sides, "replicate", None),
+            PadMode::Zero => ops::pad(input, &self.sides, "constant", Some(0.0)),
+            PadMode::Reflect => ops::pad(input, &self.sides, "reflect", None),
+            PadMode::Replicate => ops::pad(input, &self.sides, "replicate", None),
         }
     }
 

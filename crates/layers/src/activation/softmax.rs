@@ -6,7 +6,7 @@ use crate::{Module, Result};
 
 /// `exp(x)`, divided by its sum over one dimension.
 ///
-/// Shapes: any input with that dimension, and the output as the input.
+/// Shapes: any input with that dimension; the output has the same shape.
 ///
 /// ```
 /// use mmcv_layers::{Module, activation::Softmax};
@@ -18,7 +18,7 @@ use crate::{Module, Result};
 /// ```
 #[derive(Debug)]
 pub struct Softmax {
-    /// The dimension; a negative one counts from the end.
+    /// The dimension; negative values count from the end.
     pub dim: i64,
 }
 

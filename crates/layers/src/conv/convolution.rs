@@ -1,4 +1,4 @@
-//! [`Convolution`]: what folds a norm into a convolution needs to know of it.
+//! [`Convolution`]: access to a convolution for folding a norm into it.
 
 use tch::Tensor;
 

@@ -3,7 +3,7 @@
 use mmcv_registry::Config;
 use tch::Tensor;
 
-use super::batch_norm::{affine_parameters, normalisation};
+use super::batch_norm::{affine_parameters, normalization};
 use super::check;
 use crate::explain::python;
 use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, size};
@@ -12,17 +12,17 @@ use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, size};
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "GN", layer = GroupNorm, channels = num_channels)]
 pub struct GroupNormConfig {
-    /// Number of groups into which the channels are divided.
+    /// Number of groups to divide the channels into.
     pub num_groups: i64,
-    /// Channels; divisible by `num_groups`.
+    /// Number of channels; divisible by `num_groups`.
     pub num_channels: i64,
-    /// Added to the variance before the root is taken.
+    /// Value added to the variance for numerical stability.
     #[config(default = 1e-5)]
     pub eps: f64,
-    /// Whether there are a weight and a bias for each channel.
+    /// Whether the layer has a learnable weight and bias per channel.
     #[config(default = true)]
     pub affine: bool,
-    /// Whether there is a bias, where `affine` is true.
+    /// Whether the layer has a bias if `affine` is true.
     #[config(default = true)]
     pub bias: bool,
 }
@@ -55,7 +55,7 @@ impl GroupNorm {
     /// A group norm with weight 1 and bias 0.
     ///
     /// # Errors
-    /// Where the number of groups is not positive or does not divide the number of channels.
+    /// Returns an error if the number of groups is not positive or does not divide the number of channels.
     pub fn new(config: &GroupNormConfig) -> Result<Self> {
         let GroupNormConfig { num_groups, num_channels, eps, affine, bias } = *config;
         if num_channels < 0 {
@@ -96,7 +96,7 @@ impl Module for GroupNorm {
         })?;
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
         let output = input.f_group_norm(self.num_groups, weight, bias, self.eps, true);
-        output.map_err(|refused| check::explain("num_channels", weight, &input.size(), refused))
+        output.map_err(|refusal| check::explain("num_channels", weight, &input.size(), refusal))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -111,6 +111,6 @@ impl Module for GroupNorm {
     }
 
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
-        normalisation(inputs, self.weight.is_some())
+        normalization(inputs, self.weight.is_some())
     }
 }

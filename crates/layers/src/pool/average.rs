@@ -21,15 +21,15 @@ use crate::{Error, Module, Result, Size};
 /// ```
 #[derive(Debug)]
 pub struct AvgPool2d {
-    /// Pixels of the window's side.
+    /// Side of the window in pixels.
     pub kernel_size: i64,
-    /// Step of the window in pixels.
+    /// Stride of the window in pixels.
     pub stride: i64,
-    /// Pixels of zeros added at both ends of each dimension.
+    /// Zero padding added to both sides of each dimension.
     pub padding: i64,
-    /// Whether a window that begins inside may end outside.
+    /// Whether to round the output size up, so that windows may extend past the end.
     pub ceil_mode: bool,
-    /// Whether the added pixels count.
+    /// Whether the padding counts in the mean.
     pub count_include_pad: bool,
 }
 
@@ -64,7 +64,7 @@ impl Module for AvgPool2d {
     }
 }
 
-/// Means over windows that are as large as the size of the output asks for. Reference: `torch.nn.AdaptiveAvgPool2d`.
+/// Means over windows that are sized for a fixed output size. Reference: `torch.nn.AdaptiveAvgPool2d`.
 ///
 /// Shapes: input `[N, C, *]` or `[C, *]`; output with `output_size` pixels.
 ///
@@ -84,10 +84,10 @@ pub struct AdaptiveAvgPool {
 }
 
 impl AdaptiveAvgPool {
-    /// A pooling over `dims` dimensions (1, 2 or 3).
+    /// Creates a pooling over `dims` dimensions (1, 2 or 3).
     ///
     /// # Errors
-    /// Where `dims` is another number, or `output_size` is a list of another length.
+    /// Returns an error if `dims` is out of range, or `output_size` is a list of another length.
     pub fn new(dims: usize, output_size: Size) -> Result<Self> {
         if !(1..=3).contains(&dims) {
             return Err(Error::argument("dim", dims, "expected 1, 2 or 3"));

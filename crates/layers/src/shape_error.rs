@@ -1,84 +1,12 @@
-//! Inputs that do not fit a layer: found from the shapes alone, and said with the argument to change.
+//! Explains which argument of a layer an input does not fit, from the shapes alone.
 //!
-//! libtorch checks most shapes itself, so these functions are asked after it refused, and cost nothing where all is well.
+//! libtorch checks most shapes, so these functions run only after it has rejected an input, and the normal path pays nothing.
 
-use std::fmt;
-
-use mmcv_registry::Config;
 use tch::{TchError, Tensor};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Misfit};
 
-/// An input whose shape does not fit an argument of the layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    /// The argument of the layer, such as `in_channels`; `type` where the layer takes inputs of other dimensions.
-    pub argument: &'static str,
-    /// Its value.
-    pub value: String,
-    /// The shape of the input.
-    pub input: Vec<i64>,
-    /// What the input has in its place, such as `has 8 channels`.
-    pub found: String,
-    /// What the argument could be instead, such as `set in_channels to 8`; nothing where it cannot be changed.
-    pub change: String,
-    /// What can be done elsewhere.
-    pub remedy: String,
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { argument, value, input, found, .. } = self;
-        write!(f, "{argument} is {value}, but the input of shape {input:?} {found}; {}", self.advice())
-    }
-}
-
-/// Arguments for the same number, of layers and of what hands it on to them.
-const SAME: [&str; 6] = ["in_channels", "in_features", "num_features", "num_channels", "embed_dims", "channels"];
-
-impl Misfit {
-    /// What can be done.
-    #[must_use]
-    pub fn advice(&self) -> String {
-        if self.change.is_empty() { self.remedy.clone() } else { format!("{}, or {}", self.change, self.remedy) }
-    }
-
-    /// The same where the argument cannot be changed by itself.
-    #[must_use]
-    pub fn without_change(mut self) -> Self {
-        self.change.clear();
-        self
-    }
-
-    /// The same about another argument, which hands its value on to this one.
-    #[must_use]
-    pub fn of(mut self, argument: &'static str) -> Self {
-        self.change = self.change.replace(self.argument, argument);
-        self.argument = argument;
-        self
-    }
-
-    /// The argument, and others that may hand their value on to it.
-    pub(crate) fn arguments(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let own = self.argument;
-        let others = if SAME.contains(&own) { &SAME[..] } else { &[] };
-        std::iter::once(own).chain(others.iter().copied().filter(move |other| *other != own))
-    }
-
-    /// Whether `value` of a config is that of the argument. A size of a kernel may stand for all of its dimensions.
-    pub(crate) fn has_value(&self, value: &Config) -> bool {
-        let own = self.value.split(" with dilation").next().unwrap_or_default();
-        match value {
-            Config::Int(size) if own.starts_with('[') => {
-                own.trim_matches(['[', ']']).split(", ").all(|own| own == size.to_string())
-            }
-            Config::Str(text) => text == own,
-            value => value.to_json().replace([' ', '\n'], "") == own.replace(' ', ""),
-        }
-    }
-}
-
-/// What a layer expects of its input.
+/// The input that a layer expects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
     /// The class.
@@ -96,17 +24,20 @@ pub(crate) struct Expected<'a> {
 pub(crate) struct Kernel<'a> {
     pub(crate) size: &'a [i64],
     pub(crate) dilation: &'a [i64],
-    /// Pixels at both ends of each dimension.
+    /// Pixels on both sides of each dimension.
     pub(crate) padding: &'a [i64],
 }
 
 impl Expected<'_> {
-    /// The error of an input that libtorch refused with `error`: what does not fit, or else what libtorch says.
-    pub(crate) fn explain(&self, input: &Tensor, error: TchError) -> Error {
-        self.misfit(&input.size()).map_or_else(|| error.into(), |misfit| Error::new(ErrorKind::Shape(misfit)))
+    /// Explains why libtorch rejected an input with `refusal`, or returns that error.
+    pub(crate) fn explain(&self, input: &Tensor, refusal: TchError) -> Error {
+        match self.misfit(&input.size()) {
+            Some(misfit) => Error::new(ErrorKind::Shape(misfit)),
+            None => refusal.into(),
+        }
     }
 
-    /// What does not fit: the number of dimensions, the channels, or the kernel.
+    /// The mismatch in the number of dimensions, the channels, or the kernel.
     pub(crate) fn misfit(&self, shape: &[i64]) -> Option<Misfit> {
         let Self { class, dims, channels: (argument, channels), kernel } = *self;
         let spatial = match shape {
@@ -126,8 +57,8 @@ impl Expected<'_> {
     }
 
     fn kernel_misfit(&self, kernel: Kernel<'_>, spatial: &[i64], shape: &[i64]) -> Option<Misfit> {
-        let dims = spatial.iter().zip(kernel.size).zip(kernel.dilation).zip(kernel.padding);
-        for (((pixels, size), dilation), padding) in dims {
+        let Kernel { size, dilation, padding } = kernel;
+        for (((pixels, size), dilation), padding) in spatial.iter().zip(size).zip(dilation).zip(padding) {
             let reach = dilation.saturating_mul(size - 1).saturating_add(1);
             let padded = pixels.saturating_add(padding.saturating_mul(2));
             if reach > padded {
@@ -147,7 +78,7 @@ impl Expected<'_> {
     }
 }
 
-/// Channels, or features, of which the input has another number.
+/// The mismatch of an input with another number of channels or features.
 pub(crate) fn wrong_channels(argument: &'static str, value: i64, found: i64, shape: &[i64]) -> Misfit {
     Misfit {
         argument,
@@ -159,23 +90,36 @@ pub(crate) fn wrong_channels(argument: &'static str, value: i64, found: i64, sha
     }
 }
 
+/// The mismatch of an input with another number of dimensions.
 fn wrong_rank(class: &'static str, dims: usize, channels: i64, shape: &[i64]) -> Misfit {
     let spatial = ["", ", L", ", H, W", ", D, H, W"].get(dims).copied().unwrap_or_default();
-    // `Conv2d` for an input with one spatial dimension more or less is a slip of the digit in its name.
-    let other = shape.len().checked_sub(2).filter(|other| (1..=3).contains(other) && class.ends_with('d'));
-    let sibling = other.and_then(|other| Some(format!("{}{other}d", class.get(..class.len().checked_sub(2)?)?)));
+    let change = match sibling(class, shape.len()) {
+        Some(sibling) => format!("use {sibling}"),
+        None => String::new(),
+    };
     Misfit {
         argument: "type",
         value: class.to_owned(),
         input: shape.to_vec(),
         found: format!("has {} dimensions", shape.len()),
-        change: sibling.map_or_else(String::new, |sibling| format!("use {sibling}")),
+        change,
         remedy: format!("give it a {}D input of shape [N, {channels}{spatial}]", dims + 2),
+    }
+}
+
+/// The class for inputs of that rank: `Conv3d` for `Conv2d` and rank 5.
+fn sibling(class: &str, rank: usize) -> Option<String> {
+    let stem = class.strip_suffix('d')?.strip_suffix(['1', '2', '3'])?;
+    match rank {
+        3..=5 => Some(format!("{stem}{}d", rank - 2)),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use mmcv_registry::Config;
+
     use super::*;
 
     const CONV: Expected<'_> = Expected {
@@ -189,8 +133,8 @@ mod tests {
     fn a_value_of_a_config_is_known_again() {
         let misfit = CONV.misfit(&[1, 8, 9, 9]).unwrap();
         assert!(misfit.has_value(&Config::Int(3)) && !misfit.has_value(&Config::Int(8)));
-        assert_eq!(misfit.arguments().take(2).collect::<Vec<_>>(), ["in_channels", "in_features"]);
-        let text = misfit.clone().of("embed_dims").to_string();
+        assert_eq!(misfit.arguments()[..2], ["in_channels", "in_features"]);
+        let text = misfit.clone().with_argument("embed_dims").to_string();
         assert!(text.starts_with("embed_dims is 3") && text.contains("set embed_dims to 8, or let"), "{text}");
         assert!(misfit.without_change().to_string().ends_with("has 8 channels; let what comes before give 3"));
         let kernel = CONV.misfit(&[1, 3, 4, 4]).unwrap();
