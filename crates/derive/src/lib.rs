@@ -22,14 +22,14 @@ use syn::{Data, DeriveInput, Error, parse_macro_input};
 /// | `#[config(without(name, ...))]` | with `flatten`: arguments that this struct does not have; they keep their default |
 /// | `#[config(setter = NAME)]` | the name of the setter, instead of the derived one |
 ///
-/// The struct implements `FromConfig` and `ConfigStruct`: a table of its arguments, and decoding from a dict that reports
-/// every error at once. It gets `new`, which takes the required arguments in order, a setter `with_NAME` for each optional
-/// argument (`with_norm` for `norm_cfg`), and `Default` if nothing is required.
+/// The struct implements `FromConfig` and `ConfigStruct`: a table of its arguments, and decoding from a dict that
+/// reports every error at once. It gets `new`, which takes the required arguments in order, a setter `with_NAME` for
+/// each optional argument (`with_norm` for `norm_cfg`), and `Default` if nothing is required.
 ///
 /// `#[config(type = "GELU")]` names the registered type of the arguments: the struct then converts into the dict
-/// `{type: GELU, ...}` and can be used wherever a config names a layer. `layer = GELU` names the layer that the arguments
-/// build (`TypedConfig`). For a normalization, `channels = num_channels` names the argument that the layer's owner sets:
-/// `new` does not take it, and the dict does not contain it.
+/// `{type: GELU, ...}` and can be used wherever a config names a layer. `layer = GELU` names the layer that the
+/// arguments build (`TypedConfig`). For a normalization, `channels = num_channels` names the argument that the
+/// layer's owner sets: `new` does not take it, and the dict does not contain it.
 ///
 /// # Enums
 ///

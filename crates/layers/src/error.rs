@@ -73,8 +73,8 @@ impl Error {
         ConfigError::invalid(&KeyPath::root().key(name), found, reason).into()
     }
 
-    /// An argument that conflicts with another one. `reason` continues the sentence after its value and states which values
-    /// would fit.
+    /// An argument that conflicts with another one. `reason` continues the sentence after its value and states which
+    /// values would fit.
     #[must_use]
     pub fn conflict(name: &str, found: impl fmt::Display, reason: impl Into<String>) -> Self {
         ConfigError::conflict(&KeyPath::root().key(name), found, reason).into()

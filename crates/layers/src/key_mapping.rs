@@ -39,8 +39,8 @@ impl KeyDialect {
         self
     }
 
-    /// Adds a prefix of the classifier on top of a backbone, such as `fc.`. The first one is that of the linear layer that
-    /// returns the scores.
+    /// Adds a prefix of the classifier on top of a backbone, such as `fc.`. The first one is that of the linear layer
+    /// that returns the scores.
     #[must_use]
     pub fn with_head(mut self, head: &'static str) -> Self {
         self.heads.push(head);
@@ -72,8 +72,8 @@ impl KeyDialect {
         name.to_owned()
     }
 
-    /// The mapping of a classifier with this mapping's backbone under the prefix `backbone` and its linear layer under the
-    /// prefix `head`.
+    /// The mapping of a classifier with this mapping's backbone under the prefix `backbone` and its linear layer
+    /// under the prefix `head`.
     #[must_use]
     pub fn of_classifier(&self, backbone: &str, head: Option<&str>) -> Self {
         let mut prefixes = HashMap::from([(String::new(), backbone.to_owned())]);

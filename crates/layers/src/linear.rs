@@ -72,8 +72,8 @@ impl Linear {
         Ok(Self { weight, bias, class: &["Linear", "Module"], _thread: NotSend::default() })
     }
 
-    /// As [`Self::new`], but with the class of `mmcv.cnn.Linear`: its base class is `torch.nn.Linear`, so that `init_cfg`
-    /// rules for the layer `Module` do not match it.
+    /// As [`Self::new`], but with the class of `mmcv.cnn.Linear`: its base class is `torch.nn.Linear`, so that
+    /// `init_cfg` rules for the layer `Module` do not match it.
     ///
     /// # Errors
     /// As [`Self::new`].

@@ -1,8 +1,8 @@
 //! Memory checks before allocation: the memory available, and the memory that a network needs.
 //!
-//! Linux overcommits memory and kills a process that then uses it. Requests of a config or an input are therefore compared
-//! with the memory available: free memory, and the limits of control groups (containers). The environment variable
-//! `MMCV_MAX_MEMORY` sets another limit, in bytes.
+//! Linux overcommits memory and kills a process that then uses it. Requests of a config or an input are therefore
+//! compared with the memory available: free memory, and the limits of control groups (containers). The environment
+//! variable `MMCV_MAX_MEMORY` sets another limit, in bytes.
 
 use std::fs;
 use std::path::Path;

@@ -116,8 +116,8 @@ pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Log) {
 
 /// Applies `part` to the tensor's size.
 ///
-/// A forward pass that reads sizes with this function instead of [`Tensor::size`] depends only on the results of `part`. Its
-/// fused form is then valid for all sizes with the same results.
+/// A forward pass that reads sizes with this function instead of [`Tensor::size`] depends only on the results of
+/// `part`. Its fused form is then valid for all sizes with the same results.
 ///
 /// # Errors
 /// Returns an error if the tensor is undefined.

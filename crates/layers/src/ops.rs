@@ -7,9 +7,9 @@ use crate::{Error, Result};
 
 /// A number as a 0-dim tensor on the device of `like`, for an operation with `like`.
 ///
-/// tch panics if an operation with a plain number fails, so operations that may fail take this tensor instead. It behaves
-/// like a plain number: the result has the type of `like` if that has dimensions, and half precision keeps the number's
-/// digits. Integers become float32.
+/// tch panics if an operation with a plain number fails, so operations that may fail take this tensor instead. It
+/// behaves like a plain number: the result has the type of `like` if that has dimensions, and half precision keeps
+/// the number's digits. Integers become float32.
 ///
 /// # Errors
 /// Returns an error if the number is too large for float32 and `like` is not float64.
@@ -26,8 +26,8 @@ pub fn scalar_like(value: f64, like: &Tensor) -> Result<Tensor> {
     Ok(tensor.f_reshape([0i64; 0])?)
 }
 
-/// Applies `operation` to the input. Half precision is computed in float32 and rounded once, as in libtorch's elementwise
-/// operators.
+/// Applies `operation` to the input. Half precision is computed in float32 and rounded once, as in libtorch's
+/// elementwise operators.
 pub(crate) fn rounded_once(input: &Tensor, operation: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     match input.f_kind()? {
         half @ (Kind::Half | Kind::BFloat16) => Ok(operation(&input.f_to_kind(Kind::Float)?)?.f_to_kind(half)?),

@@ -1,6 +1,7 @@
 //! Explains which argument of a layer an input does not fit, from the shapes alone.
 //!
-//! libtorch checks most shapes, so these functions run only after it has rejected an input, and the normal path pays nothing.
+//! libtorch checks most shapes, so these functions run only after it has rejected an input, and the normal path pays
+//! nothing.
 
 use tch::{TchError, Tensor};
 
@@ -86,7 +87,7 @@ pub(crate) fn wrong_channels(argument: &'static str, value: i64, found: i64, sha
         input: shape.to_vec(),
         found: format!("has {found} {}", if argument == "in_features" { "features" } else { "channels" }),
         change: format!("set {argument} to {found}"),
-        remedy: format!("let what comes before give {value}"),
+        remedy: format!("have the previous layer output {value}"),
     }
 }
 
@@ -103,7 +104,7 @@ fn wrong_rank(class: &'static str, dims: usize, channels: i64, shape: &[i64]) ->
         input: shape.to_vec(),
         found: format!("has {} dimensions", shape.len()),
         change,
-        remedy: format!("give it a {}D input of shape [N, {channels}{spatial}]", dims + 2),
+        remedy: format!("pass a {}D input of shape [N, {channels}{spatial}]", dims + 2),
     }
 }
 
@@ -135,8 +136,8 @@ mod tests {
         assert!(misfit.has_value(&Config::Int(3)) && !misfit.has_value(&Config::Int(8)));
         assert_eq!(misfit.arguments()[..2], ["in_channels", "in_features"]);
         let text = misfit.clone().with_argument("embed_dims").to_string();
-        assert!(text.starts_with("embed_dims is 3") && text.contains("set embed_dims to 8, or let"), "{text}");
-        assert!(misfit.without_change().to_string().ends_with("has 8 channels; let what comes before give 3"));
+        assert!(text.starts_with("embed_dims is 3") && text.contains("set embed_dims to 8, or have"), "{text}");
+        assert!(misfit.without_change().to_string().ends_with("has 8 channels; have the previous layer output 3"));
         let kernel = CONV.misfit(&[1, 3, 4, 4]).unwrap();
         assert!(kernel.has_value(&Config::Int(7)) && kernel.has_value(&Config::from([7, 7])));
         assert!(!kernel.has_value(&Config::Int(5)) && !kernel.has_value(&Config::from([7, 3])));
@@ -149,8 +150,8 @@ mod tests {
         assert_eq!(
             text(&[1, 8, 9, 9]).as_deref(),
             Some(
-                "in_channels is 3, but the input of shape [1, 8, 9, 9] has 8 channels; set in_channels to 8, or let what \
-                 comes before give 3"
+                "in_channels is 3, but the input of shape [1, 8, 9, 9] has 8 channels; set in_channels to 8, or have the \
+                 previous layer output 3"
             )
         );
         assert_eq!(
@@ -163,7 +164,7 @@ mod tests {
         assert_eq!(
             text(&[1, 3, 9, 9, 9]).as_deref(),
             Some(
-                "type is Conv2d, but the input of shape [1, 3, 9, 9, 9] has 5 dimensions; use Conv3d, or give it a 4D input \
+                "type is Conv2d, but the input of shape [1, 3, 9, 9, 9] has 5 dimensions; use Conv3d, or pass a 4D input \
                  of shape [N, 3, H, W]"
             )
         );

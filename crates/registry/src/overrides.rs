@@ -11,8 +11,8 @@ impl Config {
     /// place of null; list indices must exist. Reference: `DictAction` of mmengine/config/config.py.
     ///
     /// # Errors
-    /// Returns an error with the path if there is no `=`, the literal is malformed, a value on the way is not a dict or a
-    /// list, or an index is out of range.
+    /// Returns an error with the path if there is no `=`, the literal is malformed, a value on the way is not a dict
+    /// or a list, or an index is out of range.
     pub fn set_option(&mut self, option: &str) -> Result<(), ConfigError> {
         let Some((keys, value)) = option.split_once('=') else {
             return Err(syntax_error(option, "an option is written KEY.KEY=VALUE"));

@@ -66,8 +66,9 @@ impl<B> Spec<B> {
 
 /// Types by name.
 ///
-/// Registries form a tree of scopes, as in mmengine: `mmdet.ResNet` is looked up in the child with scope `mmdet`; a name
-/// without a scope is looked up in this registry and then in its parents. A clone is a handle on the same registry.
+/// Registries form a tree of scopes, as in mmengine: `mmdet.ResNet` is looked up in the child with scope `mmdet`; a
+/// name without a scope is looked up in this registry and then in its parents. A clone is a handle on the same
+/// registry.
 #[derive(Debug)]
 pub struct Registry<B>(Arc<Inner<B>>);
 
@@ -105,8 +106,8 @@ impl<B> Registry<B> {
         Self::with_parent(scope.into(), None)
     }
 
-    /// An empty registry below this one. `scope.Name` finds its types from anywhere in the tree; types that it lacks are
-    /// looked up in its parents. It is dropped with its last handle.
+    /// An empty registry below this one. `scope.Name` finds its types from anywhere in the tree; types that it lacks
+    /// are looked up in its parents. It is dropped with its last handle.
     ///
     /// # Errors
     /// Returns an error if a child with that scope exists.
@@ -337,7 +338,7 @@ impl<B> Registry<B> {
         } else if let Some(reason) = self.absence(scope) {
             hint = format!("; {reason}");
         } else if !scope_is_known {
-            hint = format!("; there is no scope {:?}, but {}", cut(scope), self.scopes().join(", "));
+            hint = format!("; there is no scope {:?}; the scopes are {}", cut(scope), self.scopes().join(", "));
         } else {
             similar = nearest(bare, names.iter().map(String::as_str));
             if similar.is_none() {

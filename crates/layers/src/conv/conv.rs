@@ -153,8 +153,8 @@ impl Conv {
     /// A convolution over `dims` dimensions (1, 2 or 3), with PyTorch's initial values.
     ///
     /// # Errors
-    /// Returns an error if channels or groups are not positive, `groups` does not divide the channels, a list of sizes does
-    /// not have `dims` items, a size is out of range, or `same` padding is combined with a stride.
+    /// Returns an error if channels or groups are not positive, `groups` does not divide the channels, a list of
+    /// sizes does not have `dims` items, a size is out of range, or `same` padding is combined with a stride.
     pub fn new(dims: usize, config: &ConvConfig) -> Result<Self> {
         let ConvConfig { in_channels, out_channels, groups, .. } = *config;
         check_channels(in_channels, out_channels, groups)?;

@@ -1,4 +1,5 @@
-//! The arguments of convolutions in the form of Python's `repr`. Reference: `_ConvNd.extra_repr` in torch/nn/modules/conv.py.
+//! The arguments of convolutions in the form of Python's `repr`. Reference: `_ConvNd.extra_repr` in
+//! torch/nn/modules/conv.py.
 
 use crate::explain::python;
 

@@ -86,8 +86,8 @@ impl ConvTranspose {
     /// A transposed convolution over `dims` dimensions (1, 2 or 3), with PyTorch's initial values.
     ///
     /// # Errors
-    /// Returns an error if channels or groups are not positive, `groups` does not divide the channels, a list of sizes does
-    /// not have `dims` items, or a size is out of range.
+    /// Returns an error if channels or groups are not positive, `groups` does not divide the channels, a list of
+    /// sizes does not have `dims` items, or a size is out of range.
     pub fn new(dims: usize, config: &ConvTransposeConfig) -> Result<Self> {
         let ConvTransposeConfig { in_channels, out_channels, groups, .. } = *config;
         check_channels(in_channels, out_channels, groups)?;

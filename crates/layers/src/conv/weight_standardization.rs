@@ -1,5 +1,5 @@
-//! `ConvWS` and `ConvAWS`: convolutions with weight standardization. Reference: mmcv/cnn/bricks/conv_ws.py; Qiao et al.,
-//! Weight Standardization (2019).
+//! `ConvWS` and `ConvAWS`: convolutions with weight standardization. Reference: mmcv/cnn/bricks/conv_ws.py; Qiao et
+//! al., Weight Standardization (2019).
 
 use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
@@ -167,8 +167,8 @@ impl Module for ConvWS2d {
 
 /// A 2-D convolution whose weight is standardized and then rescaled to a learned mean and standard deviation.
 ///
-/// Shapes: those of `Conv2d`. State: also `weight_gamma`, `weight_beta` `[out_channels, 1, 1, 1]`. Weights that were trained
-/// without them are loaded so that the output of the convolution stays the same, see [`Module::after_load`].
+/// Shapes: those of `Conv2d`. State: also `weight_gamma`, `weight_beta` `[out_channels, 1, 1, 1]`. Weights that were
+/// trained without them are loaded so that the output of the convolution stays the same, see [`Module::after_load`].
 /// Chen et al., DetectoRS (2020).
 ///
 /// ```

@@ -49,11 +49,12 @@ pub struct TensorRow<'a> {
 }
 
 impl Explanation {
-    /// Builds the module at the builder's path in `config`, calls `init_weights` if `initializes` is true, and runs it in
-    /// evaluation mode on zeros with the shapes `inputs`, unless they are empty.
+    /// Builds the module at the builder's path in `config`, calls `init_weights` if `initializes` is true, and runs
+    /// it in evaluation mode on zeros with the shapes `inputs`, unless they are empty.
     ///
     /// # Errors
-    /// Returns an error if the config is invalid or a shape does not fit. It has the key path of the argument to change.
+    /// Returns an error if the config is invalid or a shape does not fit. It has the key path of the argument to
+    /// change.
     pub fn new(builder: &Builder<'_>, config: &Config, initializes: bool, inputs: &[Vec<i64>]) -> Result<Self> {
         let cfg = builder.path.find(config).unwrap_or(&Config::Null);
         let (built, log) = observe(|| {
@@ -157,8 +158,8 @@ impl Explanation {
         found
     }
 
-    /// Turns a shape mismatch into an error about the key of the config that holds the argument. If no key does, the error
-    /// suggests no change of the argument.
+    /// Turns a shape mismatch into an error about the key of the config that holds the argument. If no key does, the
+    /// error suggests no change of the argument.
     fn with_key_path(&self, error: Error, registry: &Registry) -> Error {
         let module = error.module.join(".");
         let ErrorKind::Shape(misfit) = *error.kind else { return error };

@@ -14,12 +14,13 @@
 //! | pooling | elements of the input |
 //! | activation, upsampling | elements of the output |
 //!
-//! Layers that MMCV does not count follow the same rules: convolutions with standardized weights or adaptive padding, 1-D and 3-D
-//! transposed convolutions, synchronized batch norm, all activations, and `Scale` and `LayerScale` (elements of the output).
-//! An attention counts its projections and each of its products of two matrices: rows x inner size x columns.
+//! Layers that MMCV does not count follow the same rules: convolutions with standardized weights or adaptive padding,
+//! 1-D and 3-D transposed convolutions, synchronized batch norm, all activations, and `Scale` and `LayerScale`
+//! (elements of the output). An attention counts its projections and each of its products of two matrices: rows x
+//! inner size x columns.
 //!
-//! Padding, rearranging, dropout, softmax, masks, the standardization of weights, and elementwise work of a module between
-//! its children, such as the addition of a shortcut, count as nothing.
+//! Padding, rearranging, dropout, softmax, masks, the standardization of weights, and elementwise work of a module
+//! between its children, such as the addition of a shortcut, count as nothing.
 
 mod count;
 mod explanation;

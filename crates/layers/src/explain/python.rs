@@ -43,8 +43,8 @@ fn joined(items: Vec<Config>) -> String {
     items.into_iter().map(value).collect::<Vec<_>>().join(", ")
 }
 
-/// Rust and Python write the same digits and switch to exponents at the same magnitudes, but Python's exponents have a sign
-/// and two digits.
+/// Rust and Python write the same digits and switch to exponents at the same magnitudes, but Python's exponents have
+/// a sign and two digits.
 fn float(number: f64) -> String {
     let text = format!("{number:?}").to_lowercase();
     let Some((digits, exponent)) = text.split_once('e') else { return text };

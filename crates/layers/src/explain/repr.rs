@@ -1,4 +1,5 @@
-//! [`repr`]: the tree of modules. Reference: torch/nn/modules/module.py and container.py, mmengine/model/base_module.py.
+//! [`repr`]: the tree of modules. Reference: torch/nn/modules/module.py and container.py,
+//! mmengine/model/base_module.py.
 
 use mmcv_registry::Config;
 

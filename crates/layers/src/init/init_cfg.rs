@@ -9,9 +9,9 @@ use crate::{Module, Parts, Result, observe};
 
 /// The `init_cfg` of a module: rules in order, and whether they were applied.
 ///
-/// A rule is a dict with the `type` of a registered [`Initializer`](super::Initializer) and its arguments. `layer` lists the
-/// classes, or direct base classes, of the modules to initialize. `override` is one or several dicts with the `name` of a
-/// child and another rule; without a rule, the child gets the same one.
+/// A rule is a dict with the `type` of a registered [`Initializer`](super::Initializer) and its arguments. `layer`
+/// lists the classes, or direct base classes, of the modules to initialize. `override` is one or several dicts with
+/// the `name` of a child and another rule; without a rule, the child gets the same one.
 #[derive(Debug, Default)]
 pub struct InitCfg {
     /// As stated by the user.
@@ -68,8 +68,8 @@ impl InitCfg {
     }
 
     /// The reference's `BaseModule.init_weights`: applies the rules to `module` and its descendants, then calls
-    /// `init_weights` of the children, and loads pretrained weights last. Does nothing if the module was initialized before
-    /// or all its weights were loaded.
+    /// `init_weights` of the children, and loads pretrained weights last. Does nothing if the module was initialized
+    /// before or all its weights were loaded.
     ///
     /// # Errors
     /// Returns an error if an override names a child that does not exist, a checkpoint cannot be loaded, or libtorch

@@ -10,7 +10,8 @@ use crate::{Module, Result};
 
 /// The action of an `init_cfg` rule on a module.
 pub trait Initializer: Debug + Send {
-    /// Writes initial values into the module's own parameters; with [`Self::loads`], also into those of its descendants.
+    /// Writes initial values into the module's own parameters; with [`Self::loads`], also into those of its
+    /// descendants.
     ///
     /// # Errors
     /// Returns an error if the values cannot be drawn or loaded.
@@ -41,7 +42,8 @@ pub static INITIALIZERS: Lazy<Registry<BuildInitializer>> = Lazy::new(|| {
     registry
 });
 
-/// Declares an initializer: its own arguments, and its action on one module. All initializers share the other arguments.
+/// Declares an initializer: its own arguments, and its action on one module. All initializers share the other
+/// arguments.
 macro_rules! initializer {
     (
         $(#[$meta:meta])*

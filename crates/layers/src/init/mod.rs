@@ -1,7 +1,8 @@
 //! Weight initialization, with the same random draws as `torch.nn.init` and mmengine/model/weight_init.py.
 //!
-//! The functions on tensors (`kaiming`, ...) follow `torch.nn.init`; those on modules (`kaiming_init`, ...) follow mmengine
-//! and fill the module's own `weight` and `bias`, if it has them. [`InitCfg`] applies rules to a tree of modules.
+//! The functions on tensors (`kaiming`, ...) follow `torch.nn.init`; those on modules (`kaiming_init`, ...) follow
+//! mmengine and fill the module's own `weight` and `bias`, if it has them. [`InitCfg`] applies rules to a tree of
+//! modules.
 
 mod init_cfg;
 mod initializer;
@@ -77,8 +78,8 @@ thread_local! {
     static DRAWS: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Runs `work` without random draws: [`uniform`], [`normal`], [`trunc_normal`] and the functions based on them leave tensors
-/// unchanged, and a new [`parameter`] is zero.
+/// Runs `work` without random draws: [`uniform`], [`normal`], [`trunc_normal`] and the functions based on them leave
+/// tensors unchanged, and a new [`parameter`] is zero.
 ///
 /// Use it to build networks whose weights are then loaded: drawing them takes most of the build time.
 pub fn without_draws<T>(work: impl FnOnce() -> T) -> T {
@@ -99,13 +100,13 @@ pub fn without_draws<T>(work: impl FnOnce() -> T) -> T {
 /// Returns an error if a size is negative or memory does not suffice. Its path is that of the dict that is being built.
 pub fn parameter(shape: &[i64]) -> Result<Tensor> {
     if let Err(error) = memory::check(memory::bytes_of(shape), "it") {
-        let reason = format!("the sizes in this dict must give a parameter that fits into memory: {error}");
+        let reason = format!("the sizes in this dict must describe a parameter that fits into memory: {error}");
         return Err(ConfigError::invalid(&KeyPath::root(), format!("a parameter of shape {shape:?}"), reason).into());
     }
     // The system provides zeroed pages, which cost nothing until they are written.
     let new = if DRAWS.get() { Tensor::f_empty } else { Tensor::f_zeros };
     let tensor = new(shape, (Kind::Float, tch::Device::Cpu)).map_err(|_| {
-        let reason = "the sizes in this dict must give a parameter that fits into memory";
+        let reason = "the sizes in this dict must describe a parameter that fits into memory";
         ConfigError::invalid(&KeyPath::root(), format!("a parameter of shape {shape:?}"), reason)
     })?;
     Ok(tensor.f_set_requires_grad(true)?)

@@ -94,7 +94,7 @@ impl Rule {
         let layers = self.initializer.layers().join(", ");
         let classes = classes.iter().copied().collect::<Vec<_>>().join(", ");
         let text = format!(
-            "{} ({}): no module in {} is of class {layers}; there are {classes}",
+            "{} ({}): no module in {} is of class {layers}; its classes are {classes}",
             self.path,
             self.type_name,
             module.name()
@@ -136,8 +136,8 @@ impl Override {
     }
 }
 
-/// `module.apply` of the reference: visits the children in order, then the module. Skips modules that were loaded from a
-/// checkpoint.
+/// `module.apply` of the reference: visits the children in order, then the module. Skips modules that were loaded
+/// from a checkpoint.
 fn visit(module: &dyn Module, each: &mut dyn FnMut(&dyn Module) -> Result<(), Error>) -> Result<()> {
     if let Some(rules) = module.init_cfg()
         && rules.is_loaded()

@@ -44,8 +44,8 @@ pub enum BatchNormKind {
     Sync,
 }
 
-/// Batch norm: `(x - mean) / sqrt(variance + eps) * weight + bias` for each channel, with the statistics of the batch in
-/// training and the running ones in evaluation.
+/// Batch norm: `(x - mean) / sqrt(variance + eps) * weight + bias` for each channel, with the statistics of the batch
+/// in training and the running ones in evaluation.
 ///
 /// Shapes: see [`BatchNormKind`]; the output has the same shape. State: `weight`, `bias`, `running_mean`, `running_var`
 /// `[C]`, `num_batches_tracked` (0-dim, int64).

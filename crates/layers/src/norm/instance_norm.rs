@@ -34,8 +34,8 @@ pub struct InstanceNormConfig {
 
 /// Instance norm: each channel of each sample has mean 0 and variance 1 before weight and bias.
 ///
-/// Shapes: input `[N, C, *]` or `[C, *]`, output the same. State: `weight`, `bias`, `running_mean`, `running_var` `[C]`,
-/// `num_batches_tracked` (0-dim, int64, always 0 as in the reference).
+/// Shapes: input `[N, C, *]` or `[C, *]`, output the same. State: `weight`, `bias`, `running_mean`, `running_var`
+/// `[C]`, `num_batches_tracked` (0-dim, int64, always 0 as in the reference).
 ///
 /// ```
 /// use mmcv_layers::norm::InstanceNormConfig;

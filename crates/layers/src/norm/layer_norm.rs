@@ -98,7 +98,7 @@ impl Module for LayerNorm {
             value: format!("{:?}", self.normalized_shape),
             found: format!("ends with {found:?}"),
             change: format!("set normalized_shape to {found:?}"),
-            remedy: "give it inputs with the channels last".to_owned(),
+            remedy: "pass inputs with the channels last".to_owned(),
             input: shape,
         })))
     }

@@ -7,8 +7,8 @@ use crate::{Error, Module, Result, Size};
 
 /// The mean of each square window. Reference: `torch.nn.AvgPool2d`.
 ///
-/// Shapes: input `[N, C, H, W]` or `[C, H, W]`; output with `(size + 2 padding - kernel_size) / stride + 1` pixels in each
-/// dimension.
+/// Shapes: input `[N, C, H, W]` or `[C, H, W]`; output with `(size + 2 padding - kernel_size) / stride + 1` pixels in
+/// each dimension.
 ///
 /// ```
 /// use mmcv_layers::{Module, pool::AvgPool2d};

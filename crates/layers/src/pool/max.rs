@@ -31,8 +31,8 @@ pub struct MaxPoolConfig {
 
 /// The largest value of each window.
 ///
-/// Shapes: input `[N, C, *]` or `[C, *]`; output with `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1`
-/// pixels in each dimension.
+/// Shapes: input `[N, C, *]` or `[C, *]`; output with `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride +
+/// 1` pixels in each dimension.
 ///
 /// ```
 /// use mmcv_layers::pool::MaxPoolConfig;
@@ -57,8 +57,8 @@ impl MaxPool {
     /// Creates a pooling over `dims` dimensions (1, 2 or 3).
     ///
     /// # Errors
-    /// Returns an error if a list of sizes does not have `dims` items or a size is out of range. The forward pass checks the
-    /// rest, as in the reference.
+    /// Returns an error if a list of sizes does not have `dims` items or a size is out of range. The forward pass
+    /// checks the rest, as in the reference.
     pub fn new(dims: usize, config: &MaxPoolConfig) -> Result<Self> {
         let kernel_size = config.kernel_size.broadcast_at_least(1, dims, "kernel_size")?;
         let stride = match &config.stride {

@@ -23,8 +23,8 @@ pub struct PixelShufflePackConfig {
 
 /// A convolution to `scale_factor^2` times the channels, which are then rearranged into pixels.
 ///
-/// Shapes: input `[N, in_channels, H, W]`, output `[N, out_channels, scale_factor H, scale_factor W]` for an odd kernel.
-/// State: `upsample_conv.weight`, `upsample_conv.bias`. Shi et al. (2016).
+/// Shapes: input `[N, in_channels, H, W]`, output `[N, out_channels, scale_factor H, scale_factor W]` for an odd
+/// kernel. State: `upsample_conv.weight`, `upsample_conv.bias`. Shi et al. (2016).
 ///
 /// ```
 /// use mmcv_layers::upsample::PixelShufflePackConfig;

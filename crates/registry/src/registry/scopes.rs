@@ -7,9 +7,9 @@ use crate::error::cut;
 use crate::{ConfigError, KeyPath};
 
 impl<B> Registry<B> {
-    /// Accepts the scope of another library for the types of this registry: with `mmdet`, a config also finds `ResNet`
-    /// as `mmdet.ResNet` and `mmdet.models.ResNet`. A registered scope with that name takes precedence. A second call for
-    /// a scope replaces the rules.
+    /// Accepts the scope of another library for the types of this registry: with `mmdet`, a config also finds
+    /// `ResNet` as `mmdet.ResNet` and `mmdet.models.ResNet`. A registered scope with that name takes precedence. A
+    /// second call for a scope replaces the rules.
     pub fn accept_scope(&self, scope: &'static str, rules: ScopeRules) {
         let mut state = self.write();
         state.accepted.retain(|(known, _)| *known != scope);

@@ -23,9 +23,9 @@ impl Config {
     /// since tags of the form `!!name` are ignored. A leading byte order mark is skipped.
     ///
     /// # Errors
-    /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is not a string, number
-    /// or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16 MiB, nested
-    /// more than 100 levels deep, or has more than 300,000 values, counting what aliases repeat.
+    /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is not a string,
+    /// number or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16
+    /// MiB, nested more than 100 levels deep, or has more than 300,000 values, counting what aliases repeat.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         let text = file::without_mark(text);
         scan::yaml(text).map_err(|reason| parse_error(&KeyPath::root(), "YAML", reason))?;
@@ -38,8 +38,8 @@ impl Config {
     /// mark is skipped.
     ///
     /// # Errors
-    /// Returns an error if the text is not JSON (with line and column), has a key twice, or an integer that does not fit 64
-    /// bits; limits are those of [`Self::from_yaml`].
+    /// Returns an error if the text is not JSON (with line and column), has a key twice, or an integer that does not
+    /// fit 64 bits; limits are those of [`Self::from_yaml`].
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let text = file::without_mark(text);
         scan::size(text).map_err(|reason| parse_error(&KeyPath::root(), "JSON", reason))?;
@@ -57,15 +57,14 @@ impl Config {
 
     /// Reads a file: JSON if its name ends in `.json`, YAML otherwise.
     ///
-    /// The key `_base_` names one base or a list of bases, relative to the file. The config is merged into them, dict by
-    /// dict; a dict with `_delete_: true` replaces that of the base. `{{ fileDirname }}` and similar templates are
-    /// expanded.
-    /// Reference: `mmengine.Config.fromfile`.
+    /// The key `_base_` names one base or a list of bases, relative to the file. The config is merged into them, dict
+    /// by dict; a dict with `_delete_: true` replaces that of the base. `{{ fileDirname }}` and similar templates are
+    /// expanded. Reference: `mmengine.Config.fromfile`.
     ///
     /// # Errors
-    /// Returns an error if the file or a base cannot be read or is not a regular file, a file is its own base, two bases
-    /// have the same key, a dict is merged into another kind of value; and as [`Self::from_yaml`] and [`Self::from_json`]. The message
-    /// names the file.
+    /// Returns an error if the file or a base cannot be read or is not a regular file, a file is its own base, two
+    /// bases have the same key, a dict is merged into another kind of value; and as [`Self::from_yaml`] and
+    /// [`Self::from_json`]. The message names the file.
     pub fn from_file(file: impl AsRef<Path>) -> Result<Self, ConfigError> {
         base::load(file.as_ref())
     }
