@@ -6,7 +6,7 @@ use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Size, number, run_child};
+use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Size, run_child, scalar_like};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
@@ -152,11 +152,12 @@ impl GeneralizedAttention {
             let numbers: Vec<f64> = (0..end).map(|number| number as f64).collect();
             Ok(Tensor::f_from_slice(&numbers)?.f_to_kind(options.0)?.f_to_device(options.1)?)
         };
-        let times = |tensor: &Tensor, factor: f64| -> Result<Tensor> { Ok(tensor.f_mul(&number(factor, tensor)?)?) };
+        let times =
+            |tensor: &Tensor, factor: f64| -> Result<Tensor> { Ok(tensor.f_mul(&scalar_like(factor, tensor)?)?) };
         let places = |end: i64, stride: i64| times(&count(end)?, stride as f64);
         let frequencies = self.embedding_dim / 4 + i64::from(self.embedding_dim % 4 != 0);
         let range = times(&count(frequencies)?, 4.0 / self.embedding_dim as f64)?;
-        let base = number(WAVE_LENGTH, like)?.f_to_kind(options.0)?.f_view([1])?;
+        let base = scalar_like(WAVE_LENGTH, like)?.f_to_kind(options.0)?.f_view([1])?;
         let waves = base.f_pow(&range)?.f_view([1, 1, -1])?;
         let embed = |query: i64, key: i64| -> Result<Tensor> {
             let query = places(query, self.config.q_stride)?.f_view([-1, 1, 1])?;
@@ -175,7 +176,7 @@ impl GeneralizedAttention {
         let per_head = |name: &str, fc: &Linear, embedding: &Tensor, query: i64, key: i64| -> Result<Tensor> {
             let features =
                 run_child(name, fc, embedding)?.f_view([1, query, key, self.config.num_heads, self.head_channels])?;
-            Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div(&number(2f64.sqrt(), like)?)?)
+            Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div(&scalar_like(2f64.sqrt(), like)?)?)
         };
         Ok(Some((
             per_head("appr_geom_fc_x", fc_x, &x, queries.width, keys.width)?,
@@ -298,7 +299,7 @@ impl Module for GeneralizedAttention {
             let map = map.f_slice(0, 0, rows.height, 1)?.f_slice(1, 0, rows.width, 1)?;
             let map = map.f_slice(2, 0, keys.height, 1)?.f_slice(3, 0, keys.width, 1)?.f_contiguous()?;
             let map = map.f_view([1, 1, rows.height * rows.width, attended])?.f_to_kind(Kind::Bool)?;
-            energy = energy.f_masked_fill_tensor(&map, &number(f64::NEG_INFINITY, input)?)?;
+            energy = energy.f_masked_fill_tensor(&map, &scalar_like(f64::NEG_INFINITY, input)?)?;
         }
         let attention = energy.f_softmax(3, None::<Kind>)?;
         let value = split(&self.value_conv, &key_input, attended, "value_conv")?.f_permute([0, 1, 3, 2])?;
@@ -385,8 +386,8 @@ fn every(stride: i64) -> Option<AvgPool2d> {
 fn random_bias(length: i64, bound: f64) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let drawn = Tensor::f_rand([length], (Kind::Float, Device::Cpu))?;
-    let scaled = drawn.f_mul(&number(-2.0 * bound, &drawn)?)?;
-    Ok(scaled.f_add(&number(bound, &drawn)?)?.f_set_requires_grad(true)?)
+    let scaled = drawn.f_mul(&scalar_like(-2.0 * bound, &drawn)?)?;
+    Ok(scaled.f_add(&scalar_like(bound, &drawn)?)?.f_set_requires_grad(true)?)
 }
 
 /// 1 for each pair of a pixel and a key that is further away than the range: `[H, W, H of the keys, W of the keys]`.

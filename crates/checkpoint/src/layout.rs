@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use mmcv_layers::KeyDialect;
+use mmcv_layers::KeyMapping;
 
 use crate::error::ErrorKind;
 
@@ -13,7 +13,7 @@ const PLACES: [&str; 3] = ["", "backbone.", "backbone.bottom_up."];
 /// A dialect, and what stands before its names.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
-    dialect: Option<KeyDialect>,
+    dialect: Option<KeyMapping>,
     place: &'static str,
 }
 
@@ -38,7 +38,7 @@ impl Layout {
     /// the file's tensor with that number.
     pub(crate) fn choose(
         names: &[&str],
-        dialects: Vec<KeyDialect>,
+        dialects: Vec<KeyMapping>,
         wanted: Option<&str>,
         fits: impl Fn(usize, &str) -> bool,
     ) -> Result<Self, ErrorKind> {
@@ -108,10 +108,10 @@ mod tests {
 
     const OWN: [&str; 3] = ["conv1.weight", "layer1.0.conv1.weight", "bn1.weight"];
 
-    fn dialects() -> Vec<KeyDialect> {
+    fn dialects() -> Vec<KeyMapping> {
         vec![
-            KeyDialect::new("torchvision").with_head("fc."),
-            KeyDialect::new("other").with([("stem.0.", "conv1."), ("stem.1.", "bn1.")]),
+            KeyMapping::new("torchvision").with_head("fc."),
+            KeyMapping::new("other").with([("stem.0.", "conv1."), ("stem.1.", "bn1.")]),
         ]
     }
 

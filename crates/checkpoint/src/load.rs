@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use mmcv_layers::{Module, ModuleExt, Parts, join, named_modules, observe};
+use mmcv_layers::{Module, ModuleExt, Parts, join_path, named_modules, observe};
 use tch::{Kind, Tensor};
 
 use crate::error::ErrorKind;
@@ -94,7 +94,7 @@ impl<'a, 'v> Matched<'a, 'v> {
             let mut lacks = Vec::new();
             for ((local, target), is_parameter) in parameters.chain(parts.buffers.into_iter().map(|own| (own, false))) {
                 matched.has_parameters |= is_parameter;
-                let name = join(&path, &local);
+                let name = join_path(&path, &local);
                 let optional = module.may_be_absent(&local);
                 match found.remove(&name) {
                     Some(value) => {
@@ -144,7 +144,7 @@ impl<'a, 'v> Matched<'a, 'v> {
     fn write(mut self) -> Result<LoadReport, ErrorKind> {
         for (target, value) in &self.pairs {
             value.copy_into(target)?;
-            observe::initialised(target, || observe::LOADED.to_owned());
+            observe::initialized(target, || observe::LOADED.to_owned());
         }
         for ((_, module), lacks) in self.modules.iter().zip(&self.absent) {
             let lacks: Vec<&str> = lacks.iter().map(AsRef::as_ref).collect();

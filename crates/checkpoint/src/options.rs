@@ -17,10 +17,10 @@ pub struct LoadOptions {
     pub prefix: Option<String>,
     /// Renaming of the file's tensors. Default: a leading `module.` is removed.
     pub revise_keys: ReviseKeys,
-    /// The names that the file has, after `revise_keys`: one of the module's [`Module::key_dialects`]. Default: our own or a
+    /// The names that the file has, after `revise_keys`: one of the module's [`Module::key_mappings`]. Default: our own or a
     /// dialect, each as it is or under `backbone.`, whichever fits best.
     ///
-    /// [`Module::key_dialects`]: mmcv_layers::Module::key_dialects
+    /// [`Module::key_mappings`]: mmcv_layers::Module::key_mappings
     pub dialect: Option<String>,
     /// Whether every tensor of the module has to be in the file and the other way round. Where not, what does not fit is
     /// left out and reported; that no parameter fits is an error all the same. Default: true.

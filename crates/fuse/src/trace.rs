@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use mmcv_layers::observe::{self, SamePart, Watch};
+use mmcv_layers::observe::{self, Hooks, SamePart};
 use mmcv_layers::{Module, ModuleExt, Output};
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -40,8 +40,8 @@ pub(crate) fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) ->
     drop(PARTS.take());
     let (tracing, standing) = Tracing::begin(inputs, &state)?;
     let references: Vec<&Tensor> = standing.iter().collect();
-    let watching = Watch { scope: Tracing::scope, size: Tracing::unnoted_size, part: note_part };
-    let output = observe::watch(watching, || module.call(&references, arguments)).map_err(Error::Module)?;
+    let watching = Hooks { scope: Tracing::scope, size: Tracing::unnoted_size, part: note_part };
+    let output = observe::with_hooks(watching, || module.call(&references, arguments)).map_err(Error::Module)?;
     let single = matches!(output, Output::Tensor(_));
     let outputs = output.into_vec();
     let mut builder = Builder { parts: PARTS.take().into(), ..Builder::default() };

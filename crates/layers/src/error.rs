@@ -5,7 +5,7 @@ use std::fmt;
 use mmcv_registry::{ConfigError, KeyPath};
 use tch::TchError;
 
-use crate::Misfit;
+use crate::ShapeMismatch;
 
 /// Building or running a layer failed: the module, and the cause.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub enum ErrorKind {
     },
     /// The shape of the input does not fit an argument of the layer.
     #[error("{0}")]
-    Shape(Misfit),
+    Shape(ShapeMismatch),
     /// The module does not support the operation.
     #[error("{0}")]
     Unsupported(String),
@@ -117,7 +117,7 @@ impl fmt::Display for Error {
         match &*self.kind {
             kind if self.module.is_empty() => write!(f, "{kind}"),
             // The argument is that of a part, and only the config tells whether a key hands it on.
-            ErrorKind::Shape(misfit) => write!(f, "{}: {}", self.module.join("."), misfit.clone().without_change()),
+            ErrorKind::Shape(mismatch) => write!(f, "{}: {}", self.module.join("."), mismatch.clone().without_change()),
             kind => write!(f, "{}: {kind}", self.module.join(".")),
         }
     }

@@ -1,21 +1,21 @@
-//! [`KeyDialect`]: maps the tensor names of another library to ours.
+//! [`KeyMapping`]: maps the tensor names of another library to ours.
 
 use std::collections::HashMap;
 
 /// Maps the tensor names of another library to ours, by their prefixes.
 ///
-/// A network lists its key mappings in [`Module::key_dialects`](crate::Module::key_dialects). Loading a checkpoint uses
+/// A network lists its key mappings in [`Module::key_mappings`](crate::Module::key_mappings). Loading a checkpoint uses
 /// the one that fits best.
 ///
 /// ```
-/// use mmcv_layers::KeyDialect;
+/// use mmcv_layers::KeyMapping;
 ///
-/// let mapping = KeyDialect::new("torchvision").with_head("fc.").with([("stem.0.", "conv1."), ("stem.1.", "bn1.")]);
+/// let mapping = KeyMapping::new("torchvision").with_head("fc.").with([("stem.0.", "conv1."), ("stem.1.", "bn1.")]);
 /// assert_eq!(mapping.rename("stem.0.weight"), "conv1.weight");
 /// assert_eq!(mapping.rename("layer1.0.bn1.bias"), "layer1.0.bn1.bias");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyDialect {
+pub struct KeyMapping {
     name: &'static str,
     /// Prefixes of the classifier's names; the first is that of its linear layer.
     heads: Vec<&'static str>,
@@ -23,7 +23,7 @@ pub struct KeyDialect {
     prefixes: HashMap<String, String>,
 }
 
-impl KeyDialect {
+impl KeyMapping {
     /// A mapping that keeps all names.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_counts() {
-        let mapping = KeyDialect::new("other").with([("features.", "layers."), ("features.0.", "conv1.")]);
+        let mapping = KeyMapping::new("other").with([("features.", "layers."), ("features.0.", "conv1.")]);
         assert_eq!(mapping.rename("features.0.weight"), "conv1.weight");
         assert_eq!(mapping.rename("features.10.weight"), "layers.10.weight");
         assert_eq!(mapping.rename("fc.weight"), "fc.weight");
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_classifier_has_its_backbone_and_its_head() {
-        let mapping = KeyDialect::new("torchvision").with_head("fc.").with([("stem.0.", "conv1.")]);
+        let mapping = KeyMapping::new("torchvision").with_head("fc.").with([("stem.0.", "conv1.")]);
         assert!(mapping.is_of_head("fc.bias"));
         let whole = mapping.of_classifier("backbone.", Some("head.fc."));
         assert!(!whole.is_of_head("fc.bias"));

@@ -43,7 +43,7 @@ pub use containers::{ModuleDict, ModuleList, Sequential};
 pub use error::{Error, ErrorKind, Result, first_line, torch_message};
 pub use identity::Identity;
 pub use init::InitCfg;
-pub use key_mapping::KeyDialect;
+pub use key_mapping::KeyMapping;
 pub use layer::{Build, BuildResult, Layer, LayerConfig, NamedBuildResult, Registry};
 pub use linear::{Linear, LinearConfig};
 #[doc(hidden)]
@@ -52,6 +52,6 @@ pub use module::{
     AsModule, Module, NotSend, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input,
 };
 pub use ops::scalar_like;
-pub use shape_mismatch::Misfit;
+pub use shape_mismatch::ShapeMismatch;
 pub use size::Size;
-pub use state::{ModuleExt, TchModule, join, named_modules};
+pub use state::{ModuleExt, TchModule, join_path, named_modules};

@@ -10,7 +10,7 @@ use std::path::Path;
 use mmcv_registry::Dict;
 use tch::{Device, Kind, Tensor};
 
-use crate::observe::{Log, observe};
+use crate::observe::{Trace, observe};
 use crate::size::product;
 use crate::{Error, Module, Parts, Result, call_child};
 
@@ -177,7 +177,7 @@ fn peak(module: &dyn Module, shapes: &[Vec<i64>]) -> Option<u64> {
         tensors.push(Tensor::f_zeros(shape, (Kind::Float, Device::Cpu)).ok()?);
     }
     let references: Vec<&Tensor> = tensors.iter().collect();
-    let (output, Log { calls, .. }) = observe(|| call_child("", module, &references, &Dict::new()));
+    let (output, Trace { calls, .. }) = observe(|| call_child("", module, &references, &Dict::new()));
     output.ok()?;
     calls.iter().map(|call| total_bytes(&call.inputs).saturating_add(total_bytes(&call.outputs))).max()
 }

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use mmcv_registry::KeyPath;
 use tch::Tensor;
 
-use crate::{Error, Module, Output, Result, join, size};
+use crate::{Error, Module, Output, Result, join_path, size};
 
 /// The record of [`observe`].
 #[derive(Debug, Default)]
-pub struct Log {
+pub struct Trace {
     origins: HashMap<(usize, &'static str), Origin>,
     initial: HashMap<usize, Initial>,
     reasons: Vec<String>,
@@ -72,7 +72,7 @@ struct Running {
     inside: Duration,
 }
 
-impl Log {
+impl Trace {
     /// The origin of `module`; `None` if its parent created it without a dict.
     #[must_use]
     pub fn origin(&self, module: &dyn Module) -> Option<&Origin> {
@@ -88,7 +88,7 @@ impl Log {
 
 /// Callbacks during forward passes.
 #[derive(Debug, Clone, Copy)]
-pub struct Watch {
+pub struct Hooks {
     /// Called with `Some(name)` before a child's forward pass, and with `None` after it.
     pub scope: fn(Option<&str>),
     /// Returns the size of a tensor, of which [`of_size`] uses a part.
@@ -102,16 +102,16 @@ pub type SamePart = Arc<dyn Fn(&[i64]) -> bool + Send + Sync>;
 
 thread_local! {
     static ACTIVE: Cell<bool> = const { Cell::new(false) };
-    static WATCH: Cell<Option<Watch>> = const { Cell::new(None) };
-    static LOG: RefCell<Log> = RefCell::default();
+    static HOOKS: Cell<Option<Hooks>> = const { Cell::new(None) };
+    static TRACE: RefCell<Trace> = RefCell::default();
 }
 
 /// Runs `work` and returns its result with the record.
-pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Log) {
-    let outer = (LOG.take(), ACTIVE.replace(true));
+pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Trace) {
+    let outer = (TRACE.take(), ACTIVE.replace(true));
     let result = work();
     ACTIVE.set(outer.1);
-    (result, LOG.replace(outer.0))
+    (result, TRACE.replace(outer.0))
 }
 
 /// Applies `part` to the tensor's size.
@@ -125,65 +125,65 @@ pub fn of_size<T>(tensor: &Tensor, part: impl Fn(&[i64]) -> T + Send + Sync + 's
 where
     T: Clone + PartialEq + Send + Sync + 'static,
 {
-    let Some(watch) = WATCH.get() else { return Ok(part(&size::of(tensor)?)) };
+    let Some(hooks) = HOOKS.get() else { return Ok(part(&size::of(tensor)?)) };
     if !tensor.defined() {
         return Err(Error::input("a tensor", "an undefined tensor"));
     }
-    let result = part(&(watch.size)(tensor));
+    let result = part(&(hooks.size)(tensor));
     let expected = result.clone();
-    (watch.part)(tensor, Arc::new(move |size| part(size) == expected));
+    (hooks.part)(tensor, Arc::new(move |size| part(size) == expected));
     Ok(result)
 }
 
 /// Runs `work` with callbacks for the forward passes of all children.
-pub fn watch<T>(watch: Watch, work: impl FnOnce() -> T) -> T {
-    let outer = WATCH.replace(Some(watch));
+pub fn with_hooks<T>(hooks: Hooks, work: impl FnOnce() -> T) -> T {
+    let outer = HOOKS.replace(Some(hooks));
     let result = work();
-    WATCH.set(outer);
+    HOOKS.set(outer);
     result
 }
 
 /// Whether forward passes are recorded or have callbacks at present.
 pub(crate) fn is_active() -> bool {
-    ACTIVE.get() || WATCH.get().is_some()
+    ACTIVE.get() || HOOKS.get().is_some()
 }
 
-fn record(change: impl FnOnce(&mut Log)) {
+fn record(change: impl FnOnce(&mut Trace)) {
     if ACTIVE.get() {
-        LOG.with_borrow_mut(change);
+        TRACE.with_borrow_mut(change);
     }
 }
 
 /// Records that `module` was built.
 pub(crate) fn built(module: &dyn Module, path: &KeyPath, type_name: &'static str) {
-    record(|log| {
+    record(|trace| {
         if let Some(identity) = identity(module) {
-            log.origins.insert(identity, Origin { path: path.clone(), type_name });
+            trace.origins.insert(identity, Origin { path: path.clone(), type_name });
         }
     });
 }
 
 /// Records that `tensor` was filled. Initializers that do not use the functions of [`crate::init`] call it.
-pub fn initialised(tensor: &Tensor, values: impl FnOnce() -> String) {
-    record(|log| {
-        let by = log.reasons.last().cloned().unwrap_or_default();
+pub fn initialized(tensor: &Tensor, values: impl FnOnce() -> String) {
+    record(|trace| {
+        let by = trace.reasons.last().cloned().unwrap_or_default();
         if let Some(address) = address(tensor) {
-            log.initial.insert(address, Initial { values: values(), by });
+            trace.initial.insert(address, Initial { values: values(), by });
         }
     });
 }
 
 /// Runs `work` and records `reason`, an `init_cfg` rule or a module's `init_weights`, for all tensors that it fills.
 pub fn because<T>(reason: impl FnOnce() -> String, work: impl FnOnce() -> T) -> T {
-    record(|log| log.reasons.push(reason()));
+    record(|trace| trace.reasons.push(reason()));
     let result = work();
-    record(|log| drop(log.reasons.pop()));
+    record(|trace| drop(trace.reasons.pop()));
     result
 }
 
 /// Records a rule that matched no module.
 pub(crate) fn unmatched(rule: &str) {
-    record(|log| log.unmatched_rules.push(rule.to_owned()));
+    record(|trace| trace.unmatched_rules.push(rule.to_owned()));
 }
 
 /// Runs `module`, which its parent calls `name`, with callbacks and recording.
@@ -193,13 +193,13 @@ pub(crate) fn run(
     inputs: &[&Tensor],
     forward: impl FnOnce() -> Result<Output>,
 ) -> Result<Output> {
-    let watch = WATCH.get();
-    if let Some(watch) = watch {
-        (watch.scope)(Some(&name.to_string()));
+    let hooks = HOOKS.get();
+    if let Some(hooks) = hooks {
+        (hooks.scope)(Some(&name.to_string()));
     }
     let output = if ACTIVE.get() { recorded(name, module, inputs, forward) } else { forward() };
-    if let Some(watch) = watch {
-        (watch.scope)(None);
+    if let Some(hooks) = hooks {
+        (hooks.scope)(None);
     }
     output
 }
@@ -212,14 +212,14 @@ fn recorded(
     forward: impl FnOnce() -> Result<Output>,
 ) -> Result<Output> {
     let inputs: Vec<Vec<i64>> = inputs.iter().map(|input| input.size()).collect();
-    let index = LOG.with_borrow_mut(|log| {
-        let module = match log.running.last() {
-            Some(parent) => join(&parent.name, &name.to_string()),
+    let index = TRACE.with_borrow_mut(|trace| {
+        let module = match trace.running.last() {
+            Some(parent) => join_path(&parent.name, &name.to_string()),
             None => name.to_string(),
         };
-        log.running.push(Running { name: module.clone(), inside: Duration::ZERO });
-        log.calls.push(Call { module, inputs: inputs.clone(), ..Call::default() });
-        log.calls.len() - 1
+        trace.running.push(Running { name: module.clone(), inside: Duration::ZERO });
+        trace.calls.push(Call { module, inputs: inputs.clone(), ..Call::default() });
+        trace.calls.len() - 1
     });
     let start = Instant::now();
     let output = forward();
@@ -229,15 +229,15 @@ fn recorded(
         outputs = output.shapes();
         multiply_adds = module.multiply_adds(&inputs, &outputs);
     }
-    LOG.with_borrow_mut(|log| {
-        let inside = match log.running.pop() {
+    TRACE.with_borrow_mut(|trace| {
+        let inside = match trace.running.pop() {
             Some(running) => running.inside,
             None => Duration::ZERO,
         };
-        if let Some(parent) = log.running.last_mut() {
+        if let Some(parent) = trace.running.last_mut() {
             parent.inside += time;
         }
-        if let Some(call) = log.calls.get_mut(index) {
+        if let Some(call) = trace.calls.get_mut(index) {
             *call =
                 Call { outputs, multiply_adds, time, own_time: time.saturating_sub(inside), ..std::mem::take(call) };
         }

@@ -5,7 +5,7 @@
 
 use tch::{TchError, Tensor};
 
-use crate::{Error, ErrorKind, Misfit};
+use crate::{Error, ErrorKind, ShapeMismatch};
 
 /// The input that a layer expects.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +32,14 @@ pub(crate) struct Kernel<'a> {
 impl Expected<'_> {
     /// Explains why libtorch rejected an input with `refusal`, or returns that error.
     pub(crate) fn explain(&self, input: &Tensor, refusal: TchError) -> Error {
-        match self.misfit(&input.size()) {
-            Some(misfit) => Error::new(ErrorKind::Shape(misfit)),
+        match self.mismatch(&input.size()) {
+            Some(mismatch) => Error::new(ErrorKind::Shape(mismatch)),
             None => refusal.into(),
         }
     }
 
     /// The mismatch in the number of dimensions, the channels, or the kernel.
-    pub(crate) fn misfit(&self, shape: &[i64]) -> Option<Misfit> {
+    pub(crate) fn mismatch(&self, shape: &[i64]) -> Option<ShapeMismatch> {
         let Self { class, dims, channels: (argument, channels), kernel } = *self;
         let spatial = match shape {
             [_, _, spatial @ ..] if spatial.len() == dims => spatial,
@@ -48,16 +48,16 @@ impl Expected<'_> {
         };
         let found = *shape.get(shape.len() - dims - 1)?;
         if found != channels {
-            let mut misfit = wrong_channels(argument, channels, found, shape);
+            let mut mismatch = wrong_channels(argument, channels, found, shape);
             if shape.len() == dims + 1 {
-                misfit.found.push_str(", read without a batch dimension");
+                mismatch.found.push_str(", read without a batch dimension");
             }
-            return Some(misfit);
+            return Some(mismatch);
         }
-        self.kernel_misfit(kernel?, spatial, shape)
+        self.kernel_mismatch(kernel?, spatial, shape)
     }
 
-    fn kernel_misfit(&self, kernel: Kernel<'_>, spatial: &[i64], shape: &[i64]) -> Option<Misfit> {
+    fn kernel_mismatch(&self, kernel: Kernel<'_>, spatial: &[i64], shape: &[i64]) -> Option<ShapeMismatch> {
         let Kernel { size, dilation, padding } = kernel;
         for (((pixels, size), dilation), padding) in spatial.iter().zip(size).zip(dilation).zip(padding) {
             let reach = dilation.saturating_mul(size - 1).saturating_add(1);
@@ -65,7 +65,7 @@ impl Expected<'_> {
             if reach > padded {
                 let dilated = if *dilation == 1 { String::new() } else { format!(" with dilation {dilation}") };
                 let needed = (reach - pixels + 1).div_euclid(2);
-                return Some(Misfit {
+                return Some(ShapeMismatch {
                     argument: "kernel_size",
                     value: format!("{:?}{dilated}", kernel.size),
                     input: shape.to_vec(),
@@ -80,8 +80,8 @@ impl Expected<'_> {
 }
 
 /// The mismatch of an input with another number of channels or features.
-pub(crate) fn wrong_channels(argument: &'static str, value: i64, found: i64, shape: &[i64]) -> Misfit {
-    Misfit {
+pub(crate) fn wrong_channels(argument: &'static str, value: i64, found: i64, shape: &[i64]) -> ShapeMismatch {
+    ShapeMismatch {
         argument,
         value: value.to_string(),
         input: shape.to_vec(),
@@ -92,13 +92,13 @@ pub(crate) fn wrong_channels(argument: &'static str, value: i64, found: i64, sha
 }
 
 /// The mismatch of an input with another number of dimensions.
-fn wrong_rank(class: &'static str, dims: usize, channels: i64, shape: &[i64]) -> Misfit {
+fn wrong_rank(class: &'static str, dims: usize, channels: i64, shape: &[i64]) -> ShapeMismatch {
     let spatial = ["", ", L", ", H, W", ", D, H, W"].get(dims).copied().unwrap_or_default();
     let change = match sibling(class, shape.len()) {
         Some(sibling) => format!("use {sibling}"),
         None => String::new(),
     };
-    Misfit {
+    ShapeMismatch {
         argument: "type",
         value: class.to_owned(),
         input: shape.to_vec(),
@@ -132,21 +132,21 @@ mod tests {
 
     #[test]
     fn a_value_of_a_config_is_known_again() {
-        let misfit = CONV.misfit(&[1, 8, 9, 9]).unwrap();
-        assert!(misfit.has_value(&Config::Int(3)) && !misfit.has_value(&Config::Int(8)));
-        assert_eq!(misfit.arguments()[..2], ["in_channels", "in_features"]);
-        let text = misfit.clone().with_argument("embed_dims").to_string();
+        let mismatch = CONV.mismatch(&[1, 8, 9, 9]).unwrap();
+        assert!(mismatch.has_value(&Config::Int(3)) && !mismatch.has_value(&Config::Int(8)));
+        assert_eq!(mismatch.arguments()[..2], ["in_channels", "in_features"]);
+        let text = mismatch.clone().with_argument("embed_dims").to_string();
         assert!(text.starts_with("embed_dims is 3") && text.contains("set embed_dims to 8, or have"), "{text}");
-        assert!(misfit.without_change().to_string().ends_with("has 8 channels; have the previous layer output 3"));
-        let kernel = CONV.misfit(&[1, 3, 4, 4]).unwrap();
+        assert!(mismatch.without_change().to_string().ends_with("has 8 channels; have the previous layer output 3"));
+        let kernel = CONV.mismatch(&[1, 3, 4, 4]).unwrap();
         assert!(kernel.has_value(&Config::Int(7)) && kernel.has_value(&Config::from([7, 7])));
         assert!(!kernel.has_value(&Config::Int(5)) && !kernel.has_value(&Config::from([7, 3])));
-        assert!(CONV.misfit(&[1, 3, 9, 9, 9]).unwrap().has_value(&"Conv2d".into()));
+        assert!(CONV.mismatch(&[1, 3, 9, 9, 9]).unwrap().has_value(&"Conv2d".into()));
     }
 
     #[test]
     fn says_what_does_not_fit_and_what_to_change() {
-        let text = |shape: &[i64]| CONV.misfit(shape).map(|misfit| misfit.to_string());
+        let text = |shape: &[i64]| CONV.mismatch(shape).map(|mismatch| mismatch.to_string());
         assert_eq!(
             text(&[1, 8, 9, 9]).as_deref(),
             Some(

@@ -1,4 +1,4 @@
-//! [`Misfit`]: the shape of an input does not fit an argument of a layer.
+//! [`ShapeMismatch`]: the shape of an input does not fit an argument of a layer.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use mmcv_registry::Config;
 
 /// An input whose shape does not fit an argument of the layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
+pub struct ShapeMismatch {
     /// The argument of the layer, such as `in_channels`; `type` if the layer takes inputs of another rank.
     pub argument: &'static str,
     /// Its value.
@@ -21,7 +21,7 @@ pub struct Misfit {
     pub remedy: String,
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for ShapeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { argument, value, input, found, .. } = self;
         write!(f, "{argument} is {value}, but the input of shape {input:?} {found}; {}", self.advice())
@@ -31,7 +31,7 @@ impl fmt::Display for Misfit {
 /// Arguments for the same number, of layers and of the modules that pass it to them.
 const SAME: [&str; 6] = ["in_channels", "in_features", "num_features", "num_channels", "embed_dims", "channels"];
 
-impl Misfit {
+impl ShapeMismatch {
     /// The possible changes, as text.
     #[must_use]
     pub fn advice(&self) -> String {

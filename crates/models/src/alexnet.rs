@@ -6,7 +6,7 @@ use mmcv_layers::conv::{Conv, ConvConfig, Padding};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size,
+    Builder, InitCfg, KeyMapping, Layer, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size,
     run_child,
 };
 use mmcv_registry::{Config, Dict};
@@ -124,8 +124,8 @@ impl Module for AlexNet {
     }
 
     /// torchvision's names are the same.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
-        let dialect = KeyDialect::new("torchvision");
+    fn key_mappings(&self) -> Vec<KeyMapping> {
+        let dialect = KeyMapping::new("torchvision");
         vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
     }
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use mmcv_layers::pool::AdaptiveAvgPool;
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result, Size,
+    Builder, Error, InitCfg, KeyMapping, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result, Size,
     call_child, run_child,
 };
 use mmcv_registry::{Config, Dict, KeyPath, config};
@@ -127,10 +127,10 @@ impl Module for ImageClassifier {
     }
 
     /// Those of the backbone, whose classifier is the head here; and a backbone alone.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         let linear = self.head.as_ref().is_some_and(|head| (&**head as &dyn Any).is::<LinearClsHead>());
         let head = linear.then_some("head.fc.");
-        let dialects = std::iter::once(KeyDialect::new("backbone")).chain(self.backbone.key_dialects());
+        let dialects = std::iter::once(KeyMapping::new("backbone")).chain(self.backbone.key_mappings());
         dialects.map(|dialect| dialect.of_classifier("backbone.", head)).collect()
     }
 }

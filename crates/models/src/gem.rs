@@ -2,7 +2,7 @@
 //! with No Human Annotation (2018).
 
 use mmcv_layers::observe::of_size;
-use mmcv_layers::{Builder, Error, Layer, Module, NotSend, Output, Parts, Result, init, number};
+use mmcv_layers::{Builder, Error, Layer, Module, NotSend, Output, Parts, Result, init, scalar_like};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
@@ -75,7 +75,7 @@ impl Module for GeneralizedMeanPooling {
         })?;
         let Some(map) = map else { return Err(Error::input("4D input", format!("{:?}", input.size()))) };
         let clamped = match self.clamp {
-            true => input.f_clamp_min_tensor(&number(self.eps, input)?)?,
+            true => input.f_clamp_min_tensor(&scalar_like(self.eps, input)?)?,
             false => input.shallow_clone(),
         };
         let powers = clamped.f_pow(&self.p)?;

@@ -3,7 +3,7 @@
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, Sequential, run_child,
+    Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -179,14 +179,14 @@ impl Module for MobileNetV2 {
         }
     }
 
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         vec![torchvision()]
     }
 }
 
 /// torchvision counts all blocks in one list, `features`. A convolution and its norm are `0` and `1` of a list, but for the
 /// last convolution of a block, which stands with its norm in the block's own list.
-fn torchvision() -> KeyDialect {
+fn torchvision() -> KeyMapping {
     let pair = |theirs: String, ours: String| {
         [(format!("{theirs}.0."), format!("{ours}.conv.")), (format!("{theirs}.1."), format!("{ours}.bn."))]
     };
@@ -203,7 +203,7 @@ fn torchvision() -> KeyDialect {
         }
     }
     pairs.extend(pair(format!("features.{position}"), "conv2".to_owned()));
-    KeyDialect::new("torchvision").with_head("classifier.1.").with(pairs)
+    KeyMapping::new("torchvision").with_head("classifier.1.").with(pairs)
 }
 
 /// An expansion, a depthwise convolution and a projection, with a shortcut where the shape stays. Figure 4 of the paper.

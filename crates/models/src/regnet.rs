@@ -2,7 +2,7 @@
 //!
 //! Reference: mmpretrain/models/backbones/regnet.py.
 
-use mmcv_layers::{Builder, Error, KeyDialect, Layer, Registry, Result};
+use mmcv_layers::{Builder, Error, KeyMapping, Layer, Registry, Result};
 use mmcv_registry::{Config, ConfigError, ConfigStruct, FromConfig, KeyPath, one_of};
 
 use crate::resnet::{AvgDown, Plan, ResNet, ResNetOptions, StagePlan, StemKind, at_least_one};
@@ -194,13 +194,13 @@ pub fn regnet(builder: &Builder<'_>, config: &RegNetConfig) -> Result<ResNet> {
         stages: stages.into_iter().map(StagePlan::from).collect(),
     };
     let mut network = ResNet::assemble(builder, &plan)?;
-    network.key_dialects.push(torchvision(&blocks));
+    network.key_mappings.push(torchvision(&blocks));
     Ok(network)
 }
 
 /// torchvision's names: a block of stage 1 is `trunk_output.block1.block1-0`, and the convolutions and norms inside are `a`,
 /// `b` and `c` of `f`.
-fn torchvision(blocks: &[usize]) -> KeyDialect {
+fn torchvision(blocks: &[usize]) -> KeyMapping {
     let pair = |theirs: String, ours: [String; 2]| {
         ours.into_iter().enumerate().map(move |(part, ours)| (format!("{theirs}.{part}."), ours))
     };
@@ -216,7 +216,7 @@ fn torchvision(blocks: &[usize]) -> KeyDialect {
             pairs.push((format!("{theirs}.proj."), format!("{ours}.downsample.")));
         }
     }
-    KeyDialect::new("torchvision").with_head("fc.").with(pairs)
+    KeyMapping::new("torchvision").with_head("fc.").with(pairs)
 }
 
 impl From<Stage> for StagePlan {

@@ -9,7 +9,7 @@ use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result,
+    Builder, Error, InitCfg, KeyMapping, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result,
     Sequential, Size, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
@@ -261,7 +261,7 @@ impl Module for VGG {
     }
 
     /// torchvision and `mmcv.cnn` have convolution, norm and activation as neighbours in one list.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         let (mut pairs, mut position) = (Vec::new(), 0);
         for (index, layer) in self.features.iter().enumerate() {
             // What stands in their list for this module: a pooling is one, too.
@@ -273,7 +273,7 @@ impl Module for VGG {
             }
             position += usize::from((layer as &dyn Any).is::<MaxPool>());
         }
-        let dialect = KeyDialect::new("torchvision").with(pairs);
+        let dialect = KeyMapping::new("torchvision").with(pairs);
         vec![if self.classifier.is_some() { dialect } else { dialect.with_head("classifier.") }]
     }
 }

@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use mmcv_registry::{Config, ConfigError, Dict, Spec};
 use tch::{Device, Kind, Tensor};
 
-use crate::observe::{Call, Initial, Log, Origin, observe};
-use crate::{Build, Builder, Error, ErrorKind, Misfit, Module, Parts, Registry, Result, call_child, join, memory};
+use crate::observe::{Call, Initial, Origin, Trace, observe};
+use crate::{
+    Build, Builder, Error, ErrorKind, Module, Parts, Registry, Result, ShapeMismatch, call_child, join_path, memory,
+};
 
 /// A module, with the origin of each of its parts.
 #[derive(Debug)]
 pub struct Explanation {
     config: Config,
     module: Box<dyn Module>,
-    log: Log,
+    trace: Trace,
 }
 
 /// One module of an [`Explanation`].
@@ -57,17 +59,17 @@ impl Explanation {
     /// change.
     pub fn new(builder: &Builder<'_>, config: &Config, initializes: bool, inputs: &[Vec<i64>]) -> Result<Self> {
         let cfg = builder.path.find(config).unwrap_or(&Config::Null);
-        let (built, log) = observe(|| {
+        let (built, trace) = observe(|| {
             let module = builder.model(cfg)?;
             if initializes {
                 module.init_weights()?;
             }
             Ok::<_, Error>(module)
         });
-        let mut explanation = Self { config: config.clone(), module: built?, log };
+        let mut explanation = Self { config: config.clone(), module: built?, trace };
         if !inputs.is_empty() {
             let (output, ran) = observe(|| run(&*explanation.module, inputs));
-            explanation.log.calls = ran.calls;
+            explanation.trace.calls = ran.calls;
             output.map_err(|error| explanation.with_key_path(error, builder.registry))?;
         }
         Ok(explanation)
@@ -82,20 +84,20 @@ impl Explanation {
     /// Whether the module was run.
     #[must_use]
     pub fn was_run(&self) -> bool {
-        !self.log.calls.is_empty()
+        !self.trace.calls.is_empty()
     }
 
     /// Messages about `init_cfg` rules that matched no module.
     #[must_use]
     pub fn unmatched_rules(&self) -> &[String] {
-        &self.log.unmatched_rules
+        &self.trace.unmatched_rules
     }
 
     /// All modules, parents before their children.
     #[must_use]
     pub fn modules(&self) -> Vec<ModuleRow<'_>> {
         let mut calls: HashMap<&str, Vec<&Call>> = HashMap::new();
-        for call in &self.log.calls {
+        for call in &self.trace.calls {
             calls.entry(&call.module).or_default().push(call);
         }
         let mut rows = Vec::new();
@@ -116,11 +118,11 @@ impl Explanation {
         let mut tensors = Vec::new();
         for (is_parameter, named) in [(true, parts.parameters), (false, parts.buffers)] {
             for (name, tensor) in named {
-                let initial = self.log.initial(tensor);
+                let initial = self.trace.initial(tensor);
                 tensors.push(TensorRow { name: name.into_owned(), tensor, is_parameter, initial });
             }
         }
-        let origin = self.log.origin(module).or(outer);
+        let origin = self.trace.origin(module).or(outer);
         let is_default = match origin {
             Some(origin) => origin.path.find(&self.config).is_none(),
             None => false,
@@ -129,14 +131,14 @@ impl Explanation {
         let is_leaf = parts.children.is_empty();
         rows.push(ModuleRow { name: name.clone(), module, origin, is_default, tensors, calls: own_calls, is_leaf });
         for (child, module) in parts.children {
-            self.add_rows(rows, join(&name, &child), module, origin, calls);
+            self.add_rows(rows, join_path(&name, &child), module, origin, calls);
         }
     }
 
     /// The multiply-adds of the forward pass.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
-        self.log.calls.iter().map(|call| call.multiply_adds).sum()
+        self.trace.calls.iter().map(|call| call.multiply_adds).sum()
     }
 
     /// The module with that name and its ancestors, up to the root.
@@ -145,7 +147,7 @@ impl Explanation {
         let mut path = String::new();
         'descend: while let Some(parent) = found.last().copied() {
             for (child, module) in Parts::of(parent).children {
-                let inner = join(&path, &child);
+                let inner = join_path(&path, &child);
                 if name == inner || name.starts_with(&format!("{inner}.")) {
                     path = inner;
                     found.push(module);
@@ -162,41 +164,41 @@ impl Explanation {
     /// error suggests no change of the argument.
     fn with_key_path(&self, error: Error, registry: &Registry) -> Error {
         let module = error.module.join(".");
-        let ErrorKind::Shape(misfit) = *error.kind else { return error };
+        let ErrorKind::Shape(mismatch) = *error.kind else { return error };
         let (mut nearest, mut key) = (None, None);
         for ancestor in self.ancestors(&module) {
-            let Some(origin) = self.log.origin(ancestor) else { continue };
+            let Some(origin) = self.trace.origin(ancestor) else { continue };
             nearest = nearest.or(Some(origin));
-            key = self.key_of(&misfit, origin, registry).map(|key| (origin, key));
+            key = self.key_of(&mismatch, origin, registry).map(|key| (origin, key));
             if key.is_some() {
                 break;
             }
         }
-        let Some(nearest) = nearest else { return Error::new(ErrorKind::Shape(misfit)) };
-        let (path, stated, misfit) = match key {
-            Some((origin, key)) => (origin.path.key(key), misfit.value.clone(), misfit.with_argument(key)),
+        let Some(nearest) = nearest else { return Error::new(ErrorKind::Shape(mismatch)) };
+        let (path, stated, mismatch) = match key {
+            Some((origin, key)) => (origin.path.key(key), mismatch.value.clone(), mismatch.with_argument(key)),
             None => {
-                let stated = format!("{} is {}", misfit.argument, misfit.value);
-                (nearest.path.clone(), stated, misfit.without_change())
+                let stated = format!("{} is {}", mismatch.argument, mismatch.value);
+                (nearest.path.clone(), stated, mismatch.without_change())
             }
         };
-        let producer = match self.producer(&misfit.input, &module) {
+        let producer = match self.producer(&mismatch.input, &module) {
             Some(producer) => format!(" (the output of {producer})"),
             None => String::new(),
         };
         let module = if module.is_empty() { String::new() } else { format!(" (module {module})") };
-        let Misfit { input, found, .. } = &misfit;
-        let advice = misfit.advice();
+        let ShapeMismatch { input, found, .. } = &mismatch;
+        let advice = mismatch.advice();
         let reason = format!("does not fit: the input of shape {input:?}{producer} {found}; {advice}{module}");
         ConfigError::conflict(&path, stated, reason).into()
     }
 
     /// The key of a dict whose value, stated or default, is that of the argument that does not fit.
-    fn key_of(&self, misfit: &Misfit, origin: &Origin, registry: &Registry) -> Option<&'static str> {
+    fn key_of(&self, mismatch: &ShapeMismatch, origin: &Origin, registry: &Registry) -> Option<&'static str> {
         let spec = registry.get(origin.type_name);
-        for key in misfit.arguments() {
+        for key in mismatch.arguments() {
             // The config may state an alias of the type.
-            if key == "type" && misfit.value == origin.type_name {
+            if key == "type" && mismatch.value == origin.type_name {
                 return Some(key);
             }
             let value = match (origin.path.key(key).find(&self.config), &spec) {
@@ -205,7 +207,7 @@ impl Explanation {
                 (None, None) => None,
             };
             if let Some(value) = value
-                && misfit.has_value(&value)
+                && mismatch.has_value(&value)
             {
                 return Some(key);
             }
@@ -216,7 +218,7 @@ impl Explanation {
     /// The outermost module that returned a tensor of that shape last, before `module` was run.
     fn producer(&self, shape: &[i64], module: &str) -> Option<&str> {
         let mut producers = Vec::new();
-        for call in &self.log.calls {
+        for call in &self.trace.calls {
             let returned = call.outputs.iter().any(|output| output == shape);
             if returned && call.module != module && !call.module.is_empty() {
                 producers.push(call.module.as_str());

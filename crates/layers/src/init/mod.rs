@@ -251,6 +251,6 @@ fn fill(
 ) -> Result<()> {
     let _guard = tch::no_grad_guard();
     let _ = write(&mut tensor.shallow_clone())?;
-    observe::initialised(tensor, values);
+    observe::initialized(tensor, values);
     Ok(())
 }

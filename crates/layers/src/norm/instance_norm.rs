@@ -169,8 +169,8 @@ impl Module for InstanceNorm {
             let shape = size::of(input)?;
             if self.weight.is_some() {
                 let channels = found.unwrap_or_default();
-                let misfit = wrong_channels("num_features", self.num_features, channels, &shape);
-                return Err(Error::new(ErrorKind::Shape(misfit)));
+                let mismatch = wrong_channels("num_features", self.num_features, channels, &shape);
+                return Err(Error::new(ErrorKind::Shape(mismatch)));
             }
             log::warn!(
                 "num_features is {} and the input size {shape:?}; it is not used without affine",

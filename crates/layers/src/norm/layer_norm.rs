@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::batch_norm::{affine_parameters, normalization};
 use crate::explain::python;
-use crate::{Builder, Error, ErrorKind, Layer, Misfit, Module, NotSend, Parts, Result, Size};
+use crate::{Builder, Error, ErrorKind, Layer, Module, NotSend, Parts, Result, ShapeMismatch, Size};
 
 /// Arguments of `LN`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -93,7 +93,7 @@ impl Module for LayerNorm {
         }
         let last = shape.len().saturating_sub(self.normalized_shape.len());
         let found = shape.get(last..).unwrap_or_default();
-        Err(Error::new(ErrorKind::Shape(Misfit {
+        Err(Error::new(ErrorKind::Shape(ShapeMismatch {
             argument: "normalized_shape",
             value: format!("{:?}", self.normalized_shape),
             found: format!("ends with {found:?}"),

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::{Difference, DtypePolicy, LoadReport, open_checkpoint_with};
-use mmcv_layers::{InitCfg, Module, ModuleExt, Parts, init, join, memory, named_modules, observe};
+use mmcv_layers::{InitCfg, Module, ModuleExt, Parts, init, join_path, memory, named_modules, observe};
 use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entries, zoo_entry};
 use mmcv_pth::UnknownClasses;
 use mmcv_registry::Config;
@@ -301,14 +301,15 @@ fn pretrained(build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>) -> R
     for (path, module) in named_modules(&*network) {
         let parts = Parts::of(module);
         for (local, _) in parts.parameters.iter().chain(&parts.buffers) {
-            let name = join(&path, local);
+            let name = join_path(&path, local);
             match loaded.contains(&name) {
                 true => report.loaded.push(name),
                 false if module.may_be_absent(local) => {}
                 false => report.unset.push(name),
             }
         }
-        report.parameters += parts.parameters.iter().filter(|(local, _)| loaded.contains(&join(&path, local))).count();
+        report.parameters +=
+            parts.parameters.iter().filter(|(local, _)| loaded.contains(&join_path(&path, local))).count();
     }
     report.missing.clone_from(&report.unset);
     Ok((network, report))

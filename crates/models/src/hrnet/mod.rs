@@ -9,7 +9,7 @@ mod parts;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child, run_child,
+    Builder, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child, run_child,
 };
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -188,8 +188,8 @@ impl Module for HRNet {
     }
 
     /// The names of the paper's authors are the same; their classifiers have more.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         let heads = ["classifier.", "incre_modules.", "downsamp_modules.", "final_layer."];
-        vec![heads.into_iter().fold(KeyDialect::new("msra"), KeyDialect::with_head)]
+        vec![heads.into_iter().fold(KeyMapping::new("msra"), KeyMapping::with_head)]
     }
 }

@@ -14,7 +14,7 @@ mod stem;
 use std::sync::Once;
 
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, init, observe, run_child,
+    Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, init, observe, run_child,
 };
 use mmcv_registry::{Config, Dict};
 use tch::{Device, Kind, Tensor};
@@ -106,7 +106,7 @@ impl<'a> Plan<'a> {
 #[derive(Debug)]
 pub struct ResNet {
     class: &'static [&'static str],
-    pub(crate) key_dialects: Vec<KeyDialect>,
+    pub(crate) key_mappings: Vec<KeyMapping>,
     stem: Stem,
     stages: Vec<ResLayer>,
     out_indices: Vec<i64>,
@@ -197,7 +197,7 @@ impl ResNet {
         }
         let network = Self {
             class: plan.class,
-            key_dialects: key_dialects(plan.class, &stem, &stages),
+            key_mappings: key_mappings(plan.class, &stem, &stages),
             stem,
             stages,
             out_indices: options.out_indices.clone(),
@@ -340,15 +340,15 @@ impl Module for ResNet {
         if self.zero_init_residual && !loaded { self.silence_blocks() } else { Ok(()) }
     }
 
-    fn key_dialects(&self) -> Vec<KeyDialect> {
-        self.key_dialects.clone()
+    fn key_mappings(&self) -> Vec<KeyMapping> {
+        self.key_mappings.clone()
     }
 }
 
 /// torchvision has the same names, and its classifier beside them; so have the weights for mmdetection of networks that
 /// torchvision lacks or names otherwise. mmdetection has the parts of a deep stem in one row.
-fn key_dialects(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyDialect> {
-    let dialect = |name| KeyDialect::new(name).with_head("fc.");
+fn key_mappings(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyMapping> {
+    let dialect = |name| KeyMapping::new(name).with_head("fc.");
     let row = stem.in_a_row();
     let same = match (class, row.is_empty()) {
         (["ResNet" | "ResNeXt", ..], _) => "torchvision",
