@@ -105,7 +105,7 @@ fn a_rule_that_matches_nothing_is_reported_with_the_classes_that_are_there() {
     done.unwrap();
     let [text] = log.unmatched_rules.as_slice() else { panic!("{:?}", log.unmatched_rules) };
     assert!(
-        text.starts_with("init_cfg[1] (Constant): no module in Sequential is of class LN; there are Conv2d"),
+        text.starts_with("init_cfg[1] (Constant): no module in Sequential is of class LN; its classes are Conv2d"),
         "{text}"
     );
 }

@@ -224,7 +224,7 @@ fn types_of_other_libraries_are_found() {
         assert_eq!(built, Ok(class), "{cfg}");
     }
     for (cfg, told) in [
-        ("{type: nosuch.ResNet, depth: 18}", "there is no scope \"nosuch\", but mmengine"),
+        ("{type: nosuch.ResNet, depth: 18}", "there is no scope \"nosuch\"; the scopes are mmengine"),
         ("{type: ResNet, depth: 18, _scope_: nosuch}", "_scope_: expected the name of a scope"),
         ("{type: mmdet.ResNett, depth: 18}", "did you mean \"ResNet\""),
         ("{type: torch.optim.SGD}", "there is no scope \"torch.optim\""),

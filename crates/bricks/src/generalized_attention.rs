@@ -6,7 +6,7 @@ use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Size, number, run_child};
+use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Size, run_child, scalar_like};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
@@ -161,7 +161,7 @@ impl GeneralizedAttention {
         const WAVE_LENGTH: f64 = 1000.0;
         let frequencies = self.embedding_dim / 4 + i64::from(self.embedding_dim % 4 != 0);
         let exponents = scaled(&count(frequencies, like)?, 4.0 / self.embedding_dim as f64)?;
-        let base = number(WAVE_LENGTH, like)?.f_to_kind(like.f_kind()?)?.f_view([1])?;
+        let base = scalar_like(WAVE_LENGTH, like)?.f_to_kind(like.f_kind()?)?.f_view([1])?;
         let waves = base.f_pow(&exponents)?.f_view([1, 1, -1])?;
         let x = self.embed_distances(queries.width, keys.width, &waves)?;
         let y = self.embed_distances(queries.height, keys.height, &waves)?;
@@ -191,7 +191,7 @@ impl GeneralizedAttention {
     /// Position features split into heads and divided by the root of 2: `[1, heads, queries, keys, channels]`.
     fn split_position(&self, features: &Tensor, queries: i64, keys: i64) -> Result<Tensor> {
         let features = features.f_view([1, queries, keys, self.config.num_heads, self.head_channels])?;
-        Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div(&number(2f64.sqrt(), &features)?)?)
+        Ok(features.f_permute([0, 3, 1, 2, 4])?.f_div(&scalar_like(2f64.sqrt(), &features)?)?)
     }
 
     /// The output of a projection split into heads: `[N, heads, channels, pixels]`.
@@ -263,7 +263,7 @@ impl GeneralizedAttention {
         let map = map.f_slice(0, 0, rows.height, 1)?.f_slice(1, 0, rows.width, 1)?;
         let map = map.f_slice(2, 0, keys.height, 1)?.f_slice(3, 0, keys.width, 1)?.f_contiguous()?;
         let map = map.f_view([1, 1, rows.pixels(), keys.pixels()])?.f_to_kind(Kind::Bool)?;
-        Ok(energy.f_masked_fill_tensor(&map, &number(f64::NEG_INFINITY, &energy)?)?)
+        Ok(energy.f_masked_fill_tensor(&map, &scalar_like(f64::NEG_INFINITY, &energy)?)?)
     }
 }
 
@@ -426,14 +426,14 @@ fn count(end: i64, like: &Tensor) -> Result<Tensor> {
 }
 
 fn scaled(tensor: &Tensor, factor: f64) -> Result<Tensor> {
-    Ok(tensor.f_mul(&number(factor, tensor)?)?)
+    Ok(tensor.f_mul(&scalar_like(factor, tensor)?)?)
 }
 /// A parameter with values from `(-bound, bound]`.
 fn random_bias(length: i64, bound: f64) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
     let drawn = Tensor::f_rand([length], (Kind::Float, Device::Cpu))?;
-    let scaled = drawn.f_mul(&number(-2.0 * bound, &drawn)?)?;
-    Ok(scaled.f_add(&number(bound, &drawn)?)?.f_set_requires_grad(true)?)
+    let scaled = drawn.f_mul(&scalar_like(-2.0 * bound, &drawn)?)?;
+    Ok(scaled.f_add(&scalar_like(bound, &drawn)?)?.f_set_requires_grad(true)?)
 }
 
 /// 1 for each pair of a pixel and a key that is farther away than the range: `[H, W, H of the keys, W of the keys]`.

@@ -4,7 +4,7 @@
 use mmcv_layers::explain::product;
 use mmcv_layers::init;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
-use mmcv_layers::{Builder, Error, Layer, Module, Parts, Registry, Result, Sequential, Size, number, run_child};
+use mmcv_layers::{Builder, Error, Layer, Module, Parts, Registry, Result, Sequential, Size, run_child, scalar_like};
 use mmcv_registry::{Config, Dict, FromConfig, dict};
 use tch::{Kind, Tensor};
 
@@ -160,7 +160,7 @@ impl NonLocal {
             let (pixels, attended) = (theta.size4()?.2, phi.size4()?.3);
             let both = Tensor::f_cat(&[theta.f_repeat([1, 1, 1, attended])?, phi.f_repeat([1, 1, pixels, 1])?], 1)?;
             let weights = run_child("concat_project", project, &both)?;
-            return Ok(weights.f_view([samples, pixels, attended])?.f_div(&number(attended as f64, &weights)?)?);
+            return Ok(weights.f_view([samples, pixels, attended])?.f_div(&scalar_like(attended as f64, &weights)?)?);
         }
         let theta = theta.f_reshape([samples, channels, -1])?.f_permute([0, 2, 1])?;
         let phi = phi.f_reshape([samples, channels, -1])?;
@@ -168,10 +168,10 @@ impl NonLocal {
         Ok(match self.mode {
             NonLocalMode::DotProduct => {
                 let attended = phi.size3()?.2;
-                weights.f_div(&number(attended as f64, &weights)?)?
+                weights.f_div(&scalar_like(attended as f64, &weights)?)?
             }
             NonLocalMode::EmbeddedGaussian if self.use_scale => {
-                weights.f_div(&number((channels as f64).sqrt(), &weights)?)?.f_softmax(-1, None::<Kind>)?
+                weights.f_div(&scalar_like((channels as f64).sqrt(), &weights)?)?.f_softmax(-1, None::<Kind>)?
             }
             _ => weights.f_softmax(-1, None::<Kind>)?,
         })

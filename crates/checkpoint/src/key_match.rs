@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use mmcv_layers::KeyDialect;
+use mmcv_layers::KeyMapping;
 
 use crate::error::ErrorKind;
 
@@ -13,7 +13,7 @@ const PLACES: [&str; 3] = ["", "backbone.", "backbone.bottom_up."];
 /// A key mapping, and the prefix of its names.
 #[derive(Debug, Default)]
 pub(crate) struct KeyMatch {
-    dialect: Option<KeyDialect>,
+    dialect: Option<KeyMapping>,
     place: &'static str,
 }
 
@@ -38,7 +38,7 @@ impl KeyMatch {
     /// file's tensor with this index.
     pub(crate) fn choose(
         names: &[String],
-        dialects: Vec<KeyDialect>,
+        dialects: Vec<KeyMapping>,
         requested: Option<&str>,
         fits: impl Fn(usize, &str) -> bool,
     ) -> Result<Self, ErrorKind> {
@@ -101,9 +101,9 @@ impl KeyMatch {
 
 /// The requested dialect, or the module's own names (`None`) followed by all dialects.
 fn candidate_dialects(
-    dialects: Vec<KeyDialect>,
+    dialects: Vec<KeyMapping>,
     requested: Option<&str>,
-) -> Result<Vec<Option<KeyDialect>>, ErrorKind> {
+) -> Result<Vec<Option<KeyMapping>>, ErrorKind> {
     let Some(requested) = requested else {
         let mut candidates = vec![None];
         candidates.extend(dialects.into_iter().map(Some));
@@ -124,10 +124,10 @@ mod tests {
 
     const OWN: [&str; 3] = ["conv1.weight", "layer1.0.conv1.weight", "bn1.weight"];
 
-    fn dialects() -> Vec<KeyDialect> {
+    fn dialects() -> Vec<KeyMapping> {
         vec![
-            KeyDialect::new("torchvision").with_head("fc."),
-            KeyDialect::new("other").with([("stem.0.", "conv1."), ("stem.1.", "bn1.")]),
+            KeyMapping::new("torchvision").with_head("fc."),
+            KeyMapping::new("other").with([("stem.0.", "conv1."), ("stem.1.", "bn1.")]),
         ]
     }
 

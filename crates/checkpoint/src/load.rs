@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use mmcv_layers::{Module, ModuleExt, Parts, join, named_modules, observe};
+use mmcv_layers::{Module, ModuleExt, Parts, join_path, named_modules, observe};
 use mmcv_pth::RawTensor;
 use tch::{Kind, Tensor};
 
@@ -138,7 +138,7 @@ impl<'a, 'v> Matched<'a, 'v> {
             let mut absent = Vec::new();
             for (index, (local, tensor)) in parts.parameters.into_iter().chain(parts.buffers).enumerate() {
                 let target = Target {
-                    name: join(&path, &local),
+                    name: join_path(&path, &local),
                     tensor,
                     is_parameter: index < parameter_count,
                     is_optional: module.may_be_absent(&local),
@@ -202,7 +202,7 @@ impl<'a, 'v> Matched<'a, 'v> {
             source.copy_into(target)?;
         }
         for (target, _) in &self.pairs {
-            observe::initialised(target, || observe::LOADED.to_owned());
+            observe::initialized(target, || observe::LOADED.to_owned());
         }
         Ok(())
     }

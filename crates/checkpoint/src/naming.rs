@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mmcv_layers::{KeyDialect, Module, Parts, join, named_modules};
+use mmcv_layers::{KeyMapping, Module, Parts, join_path, named_modules};
 use tch::Tensor;
 
 use crate::LoadOptions;
@@ -21,7 +21,7 @@ pub(crate) struct Names<'a> {
     pub(crate) targets: HashMap<String, &'a Tensor>,
     /// Those that a state dict may lack.
     optional: HashSet<String>,
-    dialects: Vec<KeyDialect>,
+    dialects: Vec<KeyMapping>,
     options: &'a LoadOptions,
 }
 
@@ -47,14 +47,14 @@ impl<'a> Names<'a> {
         for (path, module) in named_modules(module) {
             let parts = Parts::of(module);
             for (local, tensor) in parts.parameters.into_iter().chain(parts.buffers) {
-                let name = join(&path, &local);
+                let name = join_path(&path, &local);
                 if module.may_be_absent(&local) {
                     optional.insert(name.clone());
                 }
                 targets.insert(name, tensor);
             }
         }
-        Self { targets, optional, dialects: module.key_dialects(), options }
+        Self { targets, optional, dialects: module.key_mappings(), options }
     }
 
     /// The name after `revise_keys`; `None` if the key does not have the prefix.

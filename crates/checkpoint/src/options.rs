@@ -17,10 +17,10 @@ pub struct LoadOptions {
     pub prefix: Option<String>,
     /// Renames the file's tensors. Default: removes a leading `module.`.
     pub revise_keys: ReviseKeys,
-    /// The dialect of the names in the file, after `revise_keys`: one of the module's [`Module::key_dialects`]. Default: the
+    /// The dialect of the names in the file, after `revise_keys`: one of the module's [`Module::key_mappings`]. Default: the
     /// module's own names or a dialect, without a prefix or under `backbone.`, whichever fits best.
     ///
-    /// [`Module::key_dialects`]: mmcv_layers::Module::key_dialects
+    /// [`Module::key_mappings`]: mmcv_layers::Module::key_mappings
     pub dialect: Option<String>,
     /// Whether the file and the module must have exactly the same tensors. Otherwise, tensors that do not fit are skipped and
     /// reported; it is still an error if no parameter fits. Default: true.

@@ -8,11 +8,11 @@ use syn::{Attribute, Error, Expr, Ident, LitStr, Path, Result, Token, parenthesi
 pub(crate) struct TypeAttributes {
     /// The path of mmcv-registry.
     pub krate: Path,
-    /// The registered type whose arguments these are.
+    /// The registered type of the arguments.
     pub type_name: Option<LitStr>,
-    /// The layer that these arguments build.
+    /// The layer that the arguments build.
     pub layer: Option<Path>,
-    /// The argument that the owner of a normalization fills in.
+    /// The argument that the owner of a normalization sets.
     pub channels: Option<Ident>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct FieldAttributes {
     pub setter: Option<Ident>,
 }
 
-/// Another default of an argument that is flattened into a struct.
+/// A changed default of a flattened argument.
 pub(crate) struct NewDefault {
     pub name: Ident,
     pub value: Expr,
@@ -34,7 +34,7 @@ pub(crate) struct NewDefault {
 impl TypeAttributes {
     pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
         let mut parsed = Self { krate: parse_quote!(::mmcv_registry), type_name: None, layer: None, channels: None };
-        for attribute in of_config(attributes) {
+        for attribute in config_attributes(attributes) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("crate") {
                     parsed.krate = meta.value()?.call(Path::parse_mod_style)?;
@@ -57,7 +57,7 @@ impl TypeAttributes {
 impl FieldAttributes {
     pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
         let mut parsed = Self::default();
-        for attribute in of_config(attributes) {
+        for attribute in config_attributes(attributes) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("default") {
                     parsed.default = Some(meta.value()?.parse()?);
@@ -82,10 +82,10 @@ impl FieldAttributes {
     }
 }
 
-/// The words of an enum's variant: `#[config(word = "BASIC")]`.
+/// The word of an enum's variant: `#[config(word = "BASIC")]`.
 pub(crate) fn word(attributes: &[Attribute]) -> Result<Option<LitStr>> {
     let mut word = None;
-    for attribute in of_config(attributes) {
+    for attribute in config_attributes(attributes) {
         attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("word") {
                 return Err(meta.error("expected `word`"));
@@ -97,7 +97,7 @@ pub(crate) fn word(attributes: &[Attribute]) -> Result<Option<LitStr>> {
     Ok(word)
 }
 
-/// The documentation of an item, as rustdoc reads it: one string for each line.
+/// The documentation of an item: one string for each line.
 pub(crate) fn docs(attributes: &[Attribute]) -> Vec<Expr> {
     let mut lines = Vec::new();
     for attribute in attributes {
@@ -111,7 +111,7 @@ pub(crate) fn docs(attributes: &[Attribute]) -> Vec<Expr> {
     lines
 }
 
-fn of_config(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+fn config_attributes(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("config"))
 }
 

@@ -17,7 +17,7 @@ struct Argument<'a> {
 
 enum Kind {
     Required,
-    /// Required, but filled in by whoever owns the layer; -1, which every layer refuses, until then.
+    /// Required, and set by the owner of the layer; until then -1, which every layer rejects.
     Channels,
     Optional {
         default: Expr,
@@ -235,7 +235,7 @@ fn traits(name: &Ident, krate: &Path, arguments: &[Argument<'_>]) -> TokenStream
     }
 }
 
-/// The dict that names the type, for `#[config(type = "...")]`.
+/// The conversion into a dict with the type, for `#[config(type = "...")]`.
 fn conversions(name: &Ident, attributes: &TypeAttributes) -> TokenStream {
     let (krate, Some(type_name)) = (&attributes.krate, &attributes.type_name) else { return TokenStream::new() };
     let channels = match &attributes.channels {
@@ -294,9 +294,14 @@ fn parameter(argument: &Argument<'_>) -> (TokenStream, TokenStream) {
     (quote!(#name: impl ::std::convert::Into<#r#type>), quote!(#name.into()))
 }
 
-/// Whether a type is a scalar, which `impl Into` would only make harder to infer, or a list of them.
+/// Whether a type is a scalar or a list of scalars, for which `impl Into` would hinder type inference.
 fn is_plain(r#type: &Type) -> bool {
-    let Type::Path(path) = r#type else { return true };
+    let path = match r#type {
+        Type::Path(path) => path,
+        // A type that a `macro_rules!` macro hands on.
+        Type::Group(group) => return is_plain(&group.elem),
+        _ => return true,
+    };
     let Some(last) = path.path.segments.last() else { return true };
     match &last.arguments {
         PathArguments::None => ["bool", "i64", "u64", "usize", "f64"].iter().any(|scalar| last.ident == scalar),
@@ -310,7 +315,7 @@ fn is_plain(r#type: &Type) -> bool {
     }
 }
 
-/// `norm_cfg` has `with_norm`, `with_spectral_norm` itself, and `stride` has `with_stride`.
+/// The name of the setter: `with_norm` for `norm_cfg`, `with_spectral_norm` unchanged, `with_stride` for `stride`.
 fn setter_of(name: &Ident) -> Ident {
     let text = name.to_string();
     let text = text.strip_prefix("with_").unwrap_or(&text);
@@ -318,7 +323,7 @@ fn setter_of(name: &Ident) -> Ident {
     Ident::new(&format!("with_{text}"), name.span())
 }
 
-/// The field's documentation, and its default.
+/// The documentation of the field, with its default.
 fn setter_docs(argument: &Argument<'_>) -> Vec<Expr> {
     let mut docs = argument.docs.clone();
     let default = match &argument.kind {
@@ -330,7 +335,7 @@ fn setter_docs(argument: &Argument<'_>) -> Vec<Expr> {
     docs
 }
 
-/// An expression as it is written, without the spaces that tokens are printed with.
+/// Removes the spaces between printed tokens.
 fn spaced(tokens: &str) -> String {
     let mut text = tokens.to_owned();
     for (printed, written) in [

@@ -8,7 +8,7 @@ mod config_struct;
 use proc_macro::TokenStream;
 use syn::{Data, DeriveInput, Error, parse_macro_input};
 
-/// Declares the arguments of a layer, or the words that an argument can be.
+/// Declares the arguments of a layer (structs), or the words that are valid for an argument (enums).
 ///
 /// # Structs
 ///
@@ -19,17 +19,17 @@ use syn::{Data, DeriveInput, Error, parse_macro_input};
 /// | `#[config(default = EXPR)]` | the argument is optional |
 /// | `#[config(flatten)]` | the field's own arguments become arguments of this struct; all of them must be optional |
 /// | `#[config(flatten(name = EXPR, ...))]` | as above, with other defaults |
-/// | `#[config(without(name, ...))]` | beside `flatten`: arguments that this struct does not take; they keep their default |
-/// | `#[config(setter = NAME)]` | the name of the setter, when the derived one would not do |
+/// | `#[config(without(name, ...))]` | with `flatten`: arguments that this struct does not have; they keep their default |
+/// | `#[config(setter = NAME)]` | the name of the setter, instead of the derived one |
 ///
-/// The struct implements `ConfigStruct` (the table of arguments, and decoding from a dict with every mistake reported at
-/// once) and `FromConfig`. It gets `new`, which takes the required arguments in order, a setter `with_NAME` for each
-/// optional argument (`norm_cfg` has `with_norm`), and `Default` if nothing is required.
+/// The struct implements `FromConfig` and `ConfigStruct`: a table of its arguments, and decoding from a dict that
+/// reports every error at once. It gets `new`, which takes the required arguments in order, a setter `with_NAME` for
+/// each optional argument (`with_norm` for `norm_cfg`), and `Default` if nothing is required.
 ///
-/// `#[config(type = "GELU")]` on the struct says which registered type the arguments belong to: the struct then converts
-/// into the dict `{type: GELU, ...}`, so that it can be given wherever a config names a layer. `layer = GELU` beside it names
-/// the layer that they build (`TypedConfig`). `channels = num_channels` says, for a normalization, which argument the layer's
-/// owner fills in: it is left out of the dict, and `new` does not take it.
+/// `#[config(type = "GELU")]` names the registered type of the arguments: the struct then converts into the dict
+/// `{type: GELU, ...}` and can be used wherever a config names a layer. `layer = GELU` names the layer that the
+/// arguments build (`TypedConfig`). For a normalization, `channels = num_channels` names the argument that the
+/// layer's owner sets: `new` does not take it, and the dict does not contain it.
 ///
 /// # Enums
 ///

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use cxx::UniquePtr;
-use mmcv_layers::observe::{self, SamePart, Watch};
+use mmcv_layers::observe::{self, Hooks, SamePart};
 use mmcv_layers::{Module, ModuleExt, Output};
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -34,8 +34,8 @@ pub(crate) fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) ->
     drop(PARTS.take());
     let (tracing, standing) = Tracing::begin(inputs, &state)?;
     let standing: Vec<&Tensor> = standing.iter().collect();
-    let watching = Watch { scope: note_scope, size: unnoted_size, part: note_part };
-    let output = observe::watch(watching, || module.call(&standing, arguments)).map_err(ErrorKind::Module)?;
+    let watching = Hooks { scope: note_scope, size: unnoted_size, part: note_part };
+    let output = observe::with_hooks(watching, || module.call(&standing, arguments)).map_err(ErrorKind::Module)?;
     let single = matches!(output, Output::Tensor(_));
     let mut builder = GraphBuilder { parts: PARTS.take().into(), ..GraphBuilder::default() };
     tracing.end(&output.into_vec(), &mut builder)?;

@@ -4,7 +4,7 @@ use mmcv_registry::Dict;
 use tch::Tensor;
 
 use crate::conv::Convolution;
-use crate::{InitCfg, KeyDialect, Module, Output, Parts, Result};
+use crate::{InitCfg, KeyMapping, Module, Output, Parts, Result};
 
 impl Module for Box<dyn Module> {
     fn class(&self) -> &'static [&'static str] {
@@ -79,7 +79,7 @@ impl Module for Box<dyn Module> {
         (**self).after_load(absent)
     }
 
-    fn key_dialects(&self) -> Vec<KeyDialect> {
-        (**self).key_dialects()
+    fn key_mappings(&self) -> Vec<KeyMapping> {
+        (**self).key_mappings()
     }
 }

@@ -4,16 +4,17 @@ use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::python;
-use crate::{Build, Builder, Error, Layer, Module, Parts, Result, Training, size};
+use crate::ops::scalar_like;
+use crate::{Build, Builder, Error, Layer, Module, Parts, Result, Training};
 
 /// Arguments of `Dropout`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "Dropout", layer = Dropout)]
 pub struct DropoutConfig {
-    /// Probability with which an element becomes 0 in training, between 0 and 1.
+    /// Probability of setting an element to 0 in training, between 0 and 1.
     #[config(default = 0.5)]
     pub drop_prob: f64,
-    /// Whether the result replaces the input.
+    /// Whether to do the operation in place.
     #[config(default = false)]
     pub inplace: bool,
 }
@@ -22,7 +23,7 @@ pub struct DropoutConfig {
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "DropPath", layer = DropPath)]
 pub struct DropPathConfig {
-    /// Probability with which a sample becomes 0 in training, between 0 and 1.
+    /// Probability of setting a sample to 0 in training, between 0 and 1.
     #[config(default = 0.1)]
     pub drop_prob: f64,
 }
@@ -37,15 +38,27 @@ pub const SPECS: &[Spec<Build>] = &[
     },
     Spec {
         group: "drop",
-        doc: "Sets whole samples to 0 in training: stochastic depth where it stands before an addition.",
+        doc: "Sets whole samples to 0 in training: stochastic depth in front of an addition.",
         source: "mmcv DropPath; Huang et al., Deep Networks with Stochastic Depth (2016)",
         ..DropPath::SPEC
     },
 ];
 
-/// Sets elements to 0 with a probability in training, and multiplies the others so that the mean stays.
+/// Sets random elements to 0 in training, and scales up the others so that the mean stays the same.
 ///
-/// Shapes: any input, and the output as the input.
+/// Shapes: any input; the output has the same shape.
+///
+/// ```
+/// use mmcv_layers::drop::DropoutConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::Tensor;
+///
+/// let dropout = DropoutConfig::new().with_drop_prob(0.1).build()?;
+/// dropout.train(false);
+/// let input = Tensor::from_slice(&[1.0, 2.0]);
+/// assert_eq!(dropout.forward(&input)?, input);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Dropout {
     config: DropoutConfig,
@@ -53,10 +66,10 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// A dropout.
+    /// Creates the layer.
     ///
     /// # Errors
-    /// Where the probability is not between 0 and 1.
+    /// Returns an error if the probability is not between 0 and 1.
     pub fn new(config: &DropoutConfig) -> Result<Self> {
         if !(0.0..=1.0).contains(&config.drop_prob) {
             return Err(Error::argument("drop_prob", config.drop_prob, "expected a number between 0 and 1"));
@@ -99,9 +112,20 @@ impl Module for Dropout {
     }
 }
 
-/// Sets samples to 0 with a probability in training, and multiplies the others so that the mean stays.
+/// Sets random samples to 0 in training, and scales up the others so that the mean stays the same.
 ///
-/// Shapes: input `[N, *]`, and the output as the input.
+/// Shapes: input `[N, *]`; the output has the same shape.
+///
+/// ```
+/// use mmcv_layers::drop::DropPathConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let drop_path = DropPathConfig::new().with_drop_prob(0.2).build()?;
+/// let output = drop_path.forward(&Tensor::rand([4, 10, 64], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [4, 10, 64]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DropPath {
     drop_prob: f64,
@@ -109,7 +133,7 @@ pub struct DropPath {
 }
 
 impl DropPath {
-    /// A drop path.
+    /// Creates the layer.
     #[must_use]
     pub fn new(config: &DropPathConfig) -> Self {
         Self { drop_prob: config.drop_prob, training: Training::default() }
@@ -141,7 +165,7 @@ impl Module for DropPath {
             return Err(Error::input("at least 1D input", "a scalar"));
         };
         *first = samples;
-        let keep = size::number(keep, input)?;
+        let keep = scalar_like(keep, input)?;
         let kept = Tensor::f_rand(shape, (input.f_kind()?, input.device()))?.f_add(&keep)?.f_floor()?;
         Ok(input.f_div(&keep)?.f_mul(&kept)?)
     }

@@ -1,46 +1,46 @@
-//! [`Error`]: why a layer could not be built or run.
+//! [`Error`]: building or running a layer failed.
 
 use std::fmt;
 
 use mmcv_registry::{ConfigError, KeyPath};
 use tch::TchError;
 
-use crate::Misfit;
+use crate::ShapeMismatch;
 
-/// Why a layer could not be built or run, and in which module.
+/// Building or running a layer failed: the module, and the cause.
 #[derive(Debug)]
 pub struct Error {
-    /// The module, as the names that lead to it from the one that was called: `["layer1", "0", "conv1"]`.
+    /// The path to the module from the one that was called: `["layer1", "0", "conv1"]`.
     pub module: Vec<String>,
-    /// What is wrong.
+    /// The cause.
     pub kind: Box<ErrorKind>,
 }
 
-/// What is wrong.
+/// The cause of an [`Error`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The config is wrong; the error has the key path.
+    /// The config is invalid; the error has the key path.
     #[error(transparent)]
     Config(ConfigError),
     /// The input does not fit the layer.
     #[error("expected {expected}, got {found}")]
     Input {
-        /// What the layer takes.
+        /// The input that the layer expects.
         expected: String,
-        /// What it was given.
+        /// The input found.
         found: String,
     },
     /// The shape of the input does not fit an argument of the layer.
     #[error("{0}")]
-    Shape(Misfit),
-    /// The module cannot do what was asked for.
+    Shape(ShapeMismatch),
+    /// The module does not support the operation.
     #[error("{0}")]
     Unsupported(String),
-    /// What an initializer or a module of another crate says.
+    /// An error from an initializer or a module of another crate.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
-    /// libtorch refused the operation.
+    /// libtorch rejected the operation.
     #[error("{}", first_line(.0))]
     Torch(TchError),
 }
@@ -61,25 +61,26 @@ impl Error {
         Self::new(ErrorKind::Input { expected: expected.into(), found: found.to_string() })
     }
 
-    /// Something that the module cannot do; the text says what can be done instead.
+    /// An operation that the module does not support; the text states an alternative.
     #[must_use]
     pub fn unsupported(text: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsupported(text.into()))
     }
 
-    /// An argument that is not allowed; `reason` says what is.
+    /// An argument that is not allowed; `reason` states the allowed values.
     #[must_use]
     pub fn argument(name: &str, found: impl fmt::Display, reason: impl Into<String>) -> Self {
         ConfigError::invalid(&KeyPath::root().key(name), found, reason).into()
     }
 
-    /// An argument that does not go with another one; `reason` goes on from its value and says what does.
+    /// An argument that conflicts with another one. `reason` continues the sentence after its value and states which
+    /// values would fit.
     #[must_use]
     pub fn conflict(name: &str, found: impl fmt::Display, reason: impl Into<String>) -> Self {
         ConfigError::conflict(&KeyPath::root().key(name), found, reason).into()
     }
 
-    /// The same error seen from the parent in which the module has the given name.
+    /// Prepends the name of a module to the path of modules.
     #[must_use]
     pub fn in_module(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
@@ -89,7 +90,7 @@ impl Error {
         self
     }
 
-    /// The same error seen from further out in the config: `path` is put before the key path of a config error.
+    /// Puts `path` in front of the key path of a config error.
     #[must_use]
     pub fn below(self, path: &KeyPath) -> Self {
         self.map_config(|error| error.below(path))
@@ -101,7 +102,7 @@ impl Error {
         self.map_config(|error| error.in_type(name))
     }
 
-    /// The same error, with a config error changed by `change`.
+    /// Applies `change` to a config error.
     #[must_use]
     pub fn map_config(mut self, change: impl FnOnce(ConfigError) -> ConfigError) -> Self {
         if let ErrorKind::Config(error) = *self.kind {
@@ -116,7 +117,7 @@ impl fmt::Display for Error {
         match &*self.kind {
             kind if self.module.is_empty() => write!(f, "{kind}"),
             // The argument is that of a part, and only the config tells whether a key hands it on.
-            ErrorKind::Shape(misfit) => write!(f, "{}: {}", self.module.join("."), misfit.clone().without_change()),
+            ErrorKind::Shape(mismatch) => write!(f, "{}: {}", self.module.join("."), mismatch.clone().without_change()),
             kind => write!(f, "{}: {kind}", self.module.join(".")),
         }
     }
@@ -124,7 +125,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The message is the kind's own, so the chain goes on with the kind's cause.
+        // The message includes that of the kind, so the chain continues with its source.
         std::error::Error::source(&*self.kind)
     }
 }
@@ -141,13 +142,13 @@ impl From<TchError> for Error {
     }
 }
 
-/// What libtorch says, without the lists and the C++ stack trace that follow it.
+/// The first line of libtorch's message, without the lists and the C++ stack trace that follow it.
 #[must_use]
 pub fn first_line(error: &TchError) -> String {
     torch_message(&error.to_string())
 }
 
-/// A message of libtorch, without the lists and the C++ stack trace that follow it.
+/// The first line of a message of libtorch, without the lists and the C++ stack trace that follow it.
 #[must_use]
 pub fn torch_message(text: &str) -> String {
     let text = text.trim_start().trim_start_matches("Internal torch error: ");

@@ -4,9 +4,18 @@ use tch::Tensor;
 
 use crate::{Module, Result};
 
-/// Gives its input: what stands where a layer is left out.
+/// Returns its input unchanged.
 ///
-/// Shapes: any input, and the output as the input.
+/// Shapes: any input; the output has the same shape.
+///
+/// ```
+/// use mmcv_layers::{Identity, Module};
+/// use tch::Tensor;
+///
+/// let input = Tensor::from_slice(&[1.0, 2.0]);
+/// assert_eq!(Identity.forward(&input)?, input);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Identity;
 

@@ -1,10 +1,10 @@
 //! Configurable layers on libtorch, with MMCV's names, defaults and initial values.
 //!
-//! A layer is described by a dict and built by one of six functions: [`build_conv_layer`], [`build_norm_layer`],
-//! [`build_activation_layer`], [`build_upsample_layer`], [`build_padding_layer`] and [`build_plugin_layer`]. They look the
-//! dict's `type` up in [`MODELS`]; [`Builder`] does the same with a registry of one's own.
+//! Six functions build layers from dicts: [`build_conv_layer`], [`build_norm_layer`], [`build_activation_layer`],
+//! [`build_upsample_layer`], [`build_padding_layer`] and [`build_plugin_layer`]. They look up the dict's `type` in
+//! [`MODELS`]; [`Builder`] uses any registry. [`LayerConfig`] builds layers from typed arguments.
 //!
-//! After `tch::manual_seed(s)` a layer has, bit for bit, the parameters that the Python reference gives it.
+//! After `tch::manual_seed(s)` the initial parameters of a layer are bit-identical to those of the Python reference.
 
 pub mod activation;
 mod boxed;
@@ -12,23 +12,25 @@ mod builder;
 mod catalogue;
 pub mod containers;
 pub mod conv;
-mod dialect;
 pub mod drop;
 mod error;
 pub mod explain;
 pub mod identity;
 pub mod init;
+mod key_mapping;
 mod layer;
 pub mod linear;
 pub mod memory;
 mod module;
 pub mod norm;
 pub mod observe;
+mod ops;
 pub mod padding;
 pub mod pool;
 pub mod scale;
 mod scopes;
-mod shape;
+mod shape_error;
+mod shape_mismatch;
 mod size;
 mod state;
 pub mod upsample;
@@ -39,10 +41,10 @@ pub use builder::{
 };
 pub use catalogue::{MODELS, SPECS, add_all, new_registry};
 pub use containers::{ModuleDict, ModuleList, Sequential};
-pub use dialect::KeyDialect;
 pub use error::{Error, ErrorKind, Result, first_line, torch_message};
 pub use identity::Identity;
 pub use init::InitCfg;
+pub use key_mapping::KeyMapping;
 pub use layer::{Build, BuildResult, Layer, LayerConfig, NamedBuildResult, Registry};
 pub use linear::{Linear, LinearConfig};
 #[doc(hidden)]
@@ -50,6 +52,7 @@ pub use mmcv_registry::{Config, Dict};
 pub use module::{
     AsModule, Module, NotSend, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input,
 };
-pub use shape::Misfit;
-pub use size::{Size, number};
-pub use state::{ModuleExt, TchModule, join, named_modules};
+pub use ops::scalar_like;
+pub use shape_mismatch::ShapeMismatch;
+pub use size::Size;
+pub use state::{ModuleExt, TchModule, join_path, named_modules};

@@ -4,18 +4,18 @@ use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::{elements, product, python};
-use crate::shape::wrong_channels;
+use crate::shape_error::wrong_channels;
 use crate::{Build, Builder, Error, ErrorKind, Layer, Module, NotSend, Parts, Result, init};
 
 /// Arguments of [`Linear`].
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "Linear", layer = Linear)]
 pub struct LinearConfig {
-    /// Size of the input's last dimension.
+    /// Number of input features: the size of the last dimension.
     pub in_features: i64,
-    /// Size of the output's last dimension.
+    /// Number of output features.
     pub out_features: i64,
-    /// Whether a bias is added.
+    /// Whether to add a learnable bias.
     #[config(default = true)]
     pub bias: bool,
 }
@@ -33,6 +33,16 @@ pub const SPECS: &[Spec<Build>] = &[Spec {
 ///
 /// Shapes: input `[*, in_features]`, output `[*, out_features]`. State: `weight` `[out_features, in_features]`, `bias`
 /// `[out_features]`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, LinearConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let linear = LinearConfig::new(8, 4).with_bias(false).build()?;
+/// let output = linear.forward(&Tensor::rand([2, 8], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Linear {
     weight: Tensor,
@@ -45,7 +55,7 @@ impl Linear {
     /// A linear layer with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where a size is negative.
+    /// Returns an error if a number of features is negative.
     pub fn new(config: &LinearConfig) -> Result<Self> {
         let LinearConfig { in_features, out_features, bias } = *config;
         for (name, size) in [("in_features", in_features), ("out_features", out_features)] {
@@ -54,7 +64,7 @@ impl Linear {
             }
         }
         let weight = init::parameter(&[out_features, in_features])?;
-        let bias = bias.then(|| init::parameter(&[out_features])).transpose()?;
+        let bias = if bias { Some(init::parameter(&[out_features])?) } else { None };
         init::conv_default(&weight, bias.as_ref())?;
         if let (0, Some(bias)) = (in_features, &bias) {
             init::uniform(bias, 0.0, 0.0)?;
@@ -62,8 +72,8 @@ impl Linear {
         Ok(Self { weight, bias, class: &["Linear", "Module"], _thread: NotSend::default() })
     }
 
-    /// As [`Self::new`], for rules of `init_cfg` as `mmcv.cnn.Linear`: its base class is `torch.nn.Linear`, so that rules
-    /// for the layer `Module` do not match it.
+    /// As [`Self::new`], but with the class of `mmcv.cnn.Linear`: its base class is `torch.nn.Linear`, so that
+    /// `init_cfg` rules for the layer `Module` do not match it.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -88,15 +98,17 @@ impl Module for Linear {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        input.f_linear(&self.weight, self.bias.as_ref()).map_err(|refused| {
-            let shape = input.size();
-            match (shape.last(), self.weight.size().last()) {
-                (Some(found), Some(features)) if found != features => {
-                    Error::new(ErrorKind::Shape(wrong_channels("in_features", *features, *found, &shape)))
-                }
-                _ => refused.into(),
+        let refusal = match input.f_linear(&self.weight, self.bias.as_ref()) {
+            Ok(output) => return Ok(output),
+            Err(refusal) => refusal,
+        };
+        let shape = input.size();
+        match (shape.last(), self.weight.size().last()) {
+            (Some(found), Some(features)) if found != features => {
+                Err(Error::new(ErrorKind::Shape(wrong_channels("in_features", *features, *found, &shape))))
             }
-        })
+            _ => Err(refusal.into()),
+        }
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -105,13 +117,18 @@ impl Module for Linear {
     }
 
     fn extra_repr(&self) -> String {
-        let shape = self.weight.size();
-        let size = |dim: usize| product(shape.get(dim..=dim).unwrap_or_default());
-        format!("in_features={}, out_features={}, bias={}", size(1), size(0), python::value(self.bias.is_some()))
+        let (mut in_features, mut out_features) = (0, 0);
+        if let [outputs, inputs] = *self.weight.size() {
+            (in_features, out_features) = (inputs, outputs);
+        }
+        let bias = python::value(self.bias.is_some());
+        format!("in_features={in_features}, out_features={out_features}, bias={bias}")
     }
 
     fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
-        let out_features = outputs.first().and_then(|shape| shape.last()).copied().unwrap_or(0);
-        elements(inputs).saturating_mul(product(&[out_features]))
+        match outputs.first().map(Vec::as_slice) {
+            Some([.., out_features]) => elements(inputs).saturating_mul(product(&[*out_features])),
+            _ => 0,
+        }
     }
 }

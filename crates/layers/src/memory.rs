@@ -1,8 +1,8 @@
-//! Memory: what the system has, and what a network would take, before it is taken.
+//! Memory checks before allocation: the memory available, and the memory that a network needs.
 //!
-//! Linux promises more memory than it has, and ends a process that uses it. So what a config or an input asks for is compared
-//! first with what is available: free memory, and the limits of the control groups (containers). The environment variable
-//! `MMCV_MAX_MEMORY` sets another limit, in bytes.
+//! Linux overcommits memory and kills a process that then uses it. Requests of a config or an input are therefore
+//! compared with the memory available: free memory, and the limits of control groups (containers). The environment
+//! variable `MMCV_MAX_MEMORY` sets another limit, in bytes.
 
 use std::fs;
 use std::path::Path;
@@ -10,61 +10,86 @@ use std::path::Path;
 use mmcv_registry::Dict;
 use tch::{Device, Kind, Tensor};
 
-use crate::observe::{Log, observe};
+use crate::observe::{Trace, observe};
 use crate::size::product;
 use crate::{Error, Module, Parts, Result, call_child};
 
-/// What is smaller is not looked at: it costs more to ask the system than to take it.
+/// Smaller requests are not checked: the check costs more than the allocation.
 const SMALL: u64 = 1 << 26;
-/// Bytes of inputs from which a network is tried on smaller ones first.
+/// Bytes of inputs above which a network is first tried on smaller ones.
 const LARGE_INPUT: u64 = 1 << 24;
-/// Pixels of a side of the inputs on which it is tried.
+/// Sides of the smaller inputs in pixels.
 const PROBES: [i64; 2] = [64, 128];
 /// Bytes of a value of type float32.
 const VALUE: u64 = 4;
 
-/// How many bytes can be taken; `None` where the system does not say.
+/// The bytes available; `None` if the system does not report them.
 #[must_use]
 pub fn available() -> Option<u64> {
-    if let Some(limit) = std::env::var("MMCV_MAX_MEMORY").ok().and_then(|limit| limit.parse().ok()) {
+    if let Ok(limit) = std::env::var("MMCV_MAX_MEMORY")
+        && let Ok(limit) = limit.parse()
+    {
         return Some(limit);
     }
-    let of_system = fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_available(&text));
-    of_system
-        .into_iter()
-        .chain(of_group("/sys/fs/cgroup", ["memory.max", "memory.current", "inactive_file"]))
-        .chain(of_group(
-            "/sys/fs/cgroup/memory",
-            ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"],
-        ))
-        .min()
+    const GROUP_V2: [&str; 3] = ["memory.max", "memory.current", "inactive_file"];
+    const GROUP_V1: [&str; 3] = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"];
+    let limits = [
+        available_in_system(),
+        available_in_group(Path::new("/sys/fs/cgroup"), GROUP_V2),
+        available_in_group(Path::new("/sys/fs/cgroup/memory"), GROUP_V1),
+    ];
+    limits.into_iter().flatten().min()
 }
 
-/// What a control group leaves: its limit without what is used. Of that, files that are only cached are given back.
-fn of_group(folder: &str, [limit, used, cached]: [&str; 3]) -> Option<u64> {
-    let text = |file: &str| fs::read_to_string(Path::new(folder).join(file)).ok();
-    let number = |file: &str| text(file)?.trim().parse::<u64>().ok();
-    let stat = text("memory.stat").unwrap_or_default();
-    let cached = stat.lines().find_map(|line| line.strip_prefix(cached)?.trim().parse::<u64>().ok()).unwrap_or(0);
-    Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(cached)))
+/// The limit of a control group minus its usage. Cached files do not count as usage: the system drops them on demand.
+fn available_in_group(folder: &Path, [limit, used, cached]: [&str; 3]) -> Option<u64> {
+    let limit = read_number(&folder.join(limit))?;
+    let used = read_number(&folder.join(used))?;
+    let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let cached = number_after(&stat, cached).unwrap_or(0);
+    Some(limit.saturating_sub(used.saturating_sub(cached)))
+}
+
+fn read_number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// The number in the first line that consists of `key` and a number.
+fn number_after(text: &str, key: &str) -> Option<u64> {
+    for line in text.lines() {
+        if let Some(value) = line.strip_prefix(key)
+            && let Ok(number) = value.trim().parse()
+        {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn available_in_system() -> Option<u64> {
+    mem_available(&fs::read_to_string("/proc/meminfo").ok()?)
 }
 
 fn mem_available(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?.checked_mul(1024)
+    for line in text.lines() {
+        if let Some(value) = line.strip_prefix("MemAvailable:") {
+            return value.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?.checked_mul(1024);
+        }
+    }
+    None
 }
 
-/// Checks that `bytes` can be taken for `what`.
+/// Checks that `bytes` are available for `purpose`.
 ///
 /// # Errors
-/// Where they cannot; the error has both numbers.
-pub fn check(bytes: u64, what: &str) -> Result<()> {
+/// Returns an error with both numbers if they are not.
+pub fn check(bytes: u64, purpose: &str) -> Result<()> {
     if bytes <= SMALL && std::env::var_os("MMCV_MAX_MEMORY").is_none() {
         return Ok(());
     }
     match available() {
         Some(available) if bytes > available => Err(Error::unsupported(format!(
-            "{what} would take {}, and {} are available; the environment variable MMCV_MAX_MEMORY sets another limit, in bytes",
+            "{purpose} would take {}, and {} are available; the environment variable MMCV_MAX_MEMORY sets another limit, in bytes",
             size(bytes),
             size(available)
         ))),
@@ -78,19 +103,22 @@ pub fn bytes_of(shape: &[i64]) -> u64 {
     u64::try_from(product(shape)).unwrap_or(u64::MAX).saturating_mul(VALUE)
 }
 
-/// Checks that `module` can run on inputs of these shapes, before memory is taken for them: large ones are estimated by running it
-/// on small ones of two sizes, and seeing how its largest layer grows.
+/// Checks that memory suffices to run `module` on inputs of these shapes, before it is allocated. For large inputs the
+/// memory is extrapolated from the largest layer on small inputs of two sizes.
 ///
 /// # Errors
-/// Where it would take more memory than is available.
+/// Returns an error if it does not suffice.
 pub fn check_forward(module: &dyn Module, inputs: &[Vec<i64>]) -> Result<()> {
-    let own = inputs.iter().map(|shape| bytes_of(shape)).fold(0, u64::saturating_add);
+    let input_bytes = total_bytes(inputs);
     let shapes: Vec<String> = inputs.iter().map(|shape| format!("{shape:?}")).collect();
     let what = format!("an input of shape {}", shapes.join(", "));
-    check(own, &what)?;
-    let parameters = Parts::of(module).parameters;
-    let on_cpu = parameters.first().is_none_or(|(_, tensor)| tensor.device() == Device::Cpu);
-    if !on_cpu || own < LARGE_INPUT && std::env::var_os("MMCV_MAX_MEMORY").is_none() {
+    check(input_bytes, &what)?;
+    if let Some((_, tensor)) = Parts::of(module).parameters.first()
+        && tensor.device() != Device::Cpu
+    {
+        return Ok(());
+    }
+    if input_bytes < LARGE_INPUT && std::env::var_os("MMCV_MAX_MEMORY").is_none() {
         return Ok(());
     }
     match estimate(module, inputs) {
@@ -99,47 +127,62 @@ pub fn check_forward(module: &dyn Module, inputs: &[Vec<i64>]) -> Result<()> {
     }
 }
 
-/// About how many bytes the largest layer takes for its inputs and outputs; `None` where the network does not run on smaller
-/// inputs.
+/// The bytes of float32 tensors of these shapes.
+fn total_bytes(shapes: &[Vec<i64>]) -> u64 {
+    let mut total = 0_u64;
+    for shape in shapes {
+        total = total.saturating_add(bytes_of(shape));
+    }
+    total
+}
+
+/// Estimates the bytes of the largest layer's inputs and outputs; `None` if the network does not run on smaller inputs.
 fn estimate(module: &dyn Module, inputs: &[Vec<i64>]) -> Option<u64> {
-    let [small, larger] = PROBES.map(|side| {
-        let shapes: Vec<Vec<i64>> = inputs.iter().map(|shape| smaller(shape, side)).collect();
-        let values = shapes.iter().map(|shape| bytes_of(shape)).fold(0, u64::saturating_add);
-        Some((peak(module, &shapes)?, values as f64))
-    });
-    let ((small, small_input), (larger, larger_input)) = (small?, larger?);
-    let own = inputs.iter().map(|shape| bytes_of(shape)).fold(0, u64::saturating_add) as f64;
-    // A convolution grows as its input does, attention with its square.
+    let [small_side, larger_side] = PROBES;
+    let (small, small_input) = probe(module, inputs, small_side)?;
+    let (larger, larger_input) = probe(module, inputs, larger_side)?;
+    // A convolution grows linearly with its input, attention quadratically.
     let growth =
         if larger_input > small_input { (larger / small).ln() / (larger_input / small_input).ln() } else { 1.0 };
-    let bytes = larger * (own / larger_input).powf(growth.clamp(0.0, 2.0));
-    // A float beyond the range becomes the largest integer.
+    let bytes = larger * (total_bytes(inputs) as f64 / larger_input).powf(growth.clamp(0.0, 2.0));
+    // The conversion saturates.
     Some(bytes as u64)
 }
 
-/// The same shape with one sample, and spatial dimensions of `side` at most.
+/// The bytes of the largest layer, and of the inputs, for inputs of a smaller side.
+fn probe(module: &dyn Module, inputs: &[Vec<i64>], side: i64) -> Option<(f64, f64)> {
+    let shapes: Vec<Vec<i64>> = inputs.iter().map(|shape| smaller(shape, side)).collect();
+    Some((peak(module, &shapes)? as f64, total_bytes(&shapes) as f64))
+}
+
+/// The shape with one sample and spatial dimensions of at most `side`.
 fn smaller(shape: &[i64], side: i64) -> Vec<i64> {
-    let dimension = |(dimension, size): (usize, &i64)| match dimension {
-        0 if shape.len() > 2 => (*size).min(1),
-        2.. => (*size).min(side),
-        _ => *size,
-    };
-    shape.iter().enumerate().map(dimension).collect()
+    let mut smaller = shape.to_vec();
+    if let [samples, _, spatial @ ..] = smaller.as_mut_slice()
+        && !spatial.is_empty()
+    {
+        *samples = (*samples).min(1);
+        for size in spatial {
+            *size = (*size).min(side);
+        }
+    }
+    smaller
 }
 
-/// The most bytes that the inputs and outputs of one layer have together.
-fn peak(module: &dyn Module, shapes: &[Vec<i64>]) -> Option<f64> {
+/// The maximum over all layers of the bytes of their inputs and outputs.
+fn peak(module: &dyn Module, shapes: &[Vec<i64>]) -> Option<u64> {
     let _guard = tch::no_grad_guard();
-    let zeros = |shape: &Vec<i64>| Tensor::f_zeros(shape, (Kind::Float, Device::Cpu)).ok();
-    let tensors = shapes.iter().map(zeros).collect::<Option<Vec<_>>>()?;
+    let mut tensors = Vec::with_capacity(shapes.len());
+    for shape in shapes {
+        tensors.push(Tensor::f_zeros(shape, (Kind::Float, Device::Cpu)).ok()?);
+    }
     let references: Vec<&Tensor> = tensors.iter().collect();
-    let (output, Log { calls, .. }) = observe(|| call_child("", module, &references, &Dict::new()));
+    let (output, Trace { calls, .. }) = observe(|| call_child("", module, &references, &Dict::new()));
     output.ok()?;
-    let bytes = |shapes: &[Vec<i64>]| shapes.iter().map(|shape| bytes_of(shape)).fold(0, u64::saturating_add);
-    calls.iter().map(|call| bytes(&call.inputs).saturating_add(bytes(&call.outputs))).max().map(|bytes| bytes as f64)
+    calls.iter().map(|call| total_bytes(&call.inputs).saturating_add(total_bytes(&call.outputs))).max()
 }
 
-/// Bytes for people.
+/// Formats a number of bytes.
 fn size(bytes: u64) -> String {
     if bytes < 1_000_000_000 {
         format!("{:.1} MB", bytes as f64 / 1e6)

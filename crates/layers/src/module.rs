@@ -10,7 +10,7 @@ use mmcv_registry::Dict;
 use tch::Tensor;
 
 use crate::conv::Convolution;
-use crate::{Error, InitCfg, KeyDialect, Result, observe};
+use crate::{Error, InitCfg, KeyMapping, Result, observe};
 
 /// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
 ///
@@ -139,7 +139,7 @@ pub trait Module: AsModule + Any + Debug {
     }
 
     /// The names that other libraries give to the tensors in checkpoints of this network.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         Vec::new()
     }
 

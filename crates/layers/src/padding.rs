@@ -4,7 +4,7 @@ use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::python;
-use crate::{Build, Builder, Layer, Module, Result, Size, size};
+use crate::{Build, Builder, Layer, Module, Result, Size, ops};
 
 /// Arguments of `zero`, `reflect` and `replicate`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -39,7 +39,7 @@ pub const SPECS: &[Spec<Build>] = &[
     },
 ];
 
-/// What padded pixels hold.
+/// Values of padded pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PadMode {
     /// 0.
@@ -50,9 +50,22 @@ pub enum PadMode {
     Replicate,
 }
 
-/// Padding of an image on its four sides.
+/// Pads the four sides of an image.
 ///
 /// Shapes: input `[N, C, H, W]` or `[C, H, W]`, output `[N, C, H + top + bottom, W + left + right]`.
+///
+/// ```
+/// use mmcv_layers::padding::{PadConfig, ReflectionPad2d};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let input = Tensor::rand([1, 3, 16, 16], FLOAT_CPU);
+/// let zero = PadConfig::new(1).build()?;
+/// assert_eq!(zero.forward(&input)?.size(), [1, 3, 18, 18]);
+/// let reflect = PadConfig::new([0, 1, 0, 2]).build_as::<ReflectionPad2d>()?;
+/// assert_eq!(reflect.forward(&input)?.size(), [1, 3, 18, 17]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pad {
     mode: PadMode,
@@ -60,7 +73,7 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// A padding layer. Whether the sides fit the input is checked by the forward pass, as in the reference.
+    /// Creates the layer. The forward pass checks whether the sides fit the input, as in the reference.
     #[must_use]
     pub fn new(mode: PadMode, config: &PadConfig) -> Self {
         let sides = match &config.padding {
@@ -124,9 +137,9 @@ impl Module for Pad {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         match self.mode {
-            PadMode::Zero => size::pad(input, &self.sides, "constant", Some(0.0)),
-            PadMode::Reflect => size::pad(input, &self.sides, "reflect", None),
-            PadMode::Replicate => size::pad(input, &self.sides, "replicate", None),
+            PadMode::Zero => ops::pad(input, &self.sides, "constant", Some(0.0)),
+            PadMode::Reflect => ops::pad(input, &self.sides, "reflect", None),
+            PadMode::Replicate => ops::pad(input, &self.sides, "replicate", None),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{Build, Builder, Error, Layer, Module, NotSend, Parts, Result, init, 
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "Scale", layer = Scale)]
 pub struct ScaleConfig {
-    /// Initial factor.
+    /// Initial value of the factor.
     #[config(default = 1.0)]
     pub scale: f64,
 }
@@ -19,15 +19,15 @@ pub struct ScaleConfig {
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "LayerScale", layer = LayerScale)]
 pub struct LayerScaleConfig {
-    /// Channels.
+    /// Number of channels.
     pub dim: i64,
-    /// Whether the result replaces the input.
+    /// Whether to do the operation in place.
     #[config(default = false)]
     pub inplace: bool,
-    /// Where the channels stand: `channels_last` or `channels_first`.
+    /// Position of the channels: `channels_last` or `channels_first`.
     #[config(default = DataFormat::ChannelsLast)]
     pub data_format: DataFormat,
-    /// Initial factor.
+    /// Initial value of the factor.
     #[config(default = 1e-5)]
     pub scale: f64,
 }
@@ -43,7 +43,7 @@ pub const SPECS: &[Spec<Build>] = &[
     },
 ];
 
-/// Where the channels stand.
+/// Position of the channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum DataFormat {
     /// `[N, *, C]`
@@ -54,7 +54,18 @@ pub enum DataFormat {
 
 /// Multiplies by one learned factor.
 ///
-/// Shapes: any input, and the output as the input. State: `scale` (0-dim).
+/// Shapes: any input; the output has the same shape. State: `scale` (0-dim).
+///
+/// ```
+/// use mmcv_layers::scale::ScaleConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::Tensor;
+///
+/// let scale = ScaleConfig::new().with_scale(2.0).build()?;
+/// let output = scale.forward(&Tensor::from_slice(&[1.0, 3.0]))?;
+/// assert_eq!(output, Tensor::from_slice(&[2.0, 6.0]));
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Scale {
     scale: Tensor,
@@ -62,10 +73,10 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A scale.
+    /// Creates the layer.
     ///
     /// # Errors
-    /// Where libtorch fails.
+    /// Returns an error if libtorch fails.
     pub fn new(config: &ScaleConfig) -> Result<Self> {
         let scale = init::parameter(&[])?;
         init::constant(&scale, config.scale)?;
@@ -103,7 +114,18 @@ impl Module for Scale {
 
 /// Multiplies each channel by a learned factor.
 ///
-/// Shapes: as [`DataFormat`], and the output as the input. State: `weight` `[dim]`.
+/// Shapes: see [`DataFormat`]; the output has the same shape. State: `weight` `[dim]`.
+///
+/// ```
+/// use mmcv_layers::scale::LayerScaleConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let scale = LayerScaleConfig::new(64).with_scale(1e-4).build()?;
+/// let output = scale.forward(&Tensor::rand([2, 10, 64], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 10, 64]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LayerScale {
     weight: Tensor,
@@ -113,10 +135,10 @@ pub struct LayerScale {
 }
 
 impl LayerScale {
-    /// A layer scale.
+    /// Creates the layer.
     ///
     /// # Errors
-    /// Where the number of channels is negative.
+    /// Returns an error if the number of channels is negative.
     pub fn new(config: &LayerScaleConfig) -> Result<Self> {
         if config.dim < 0 {
             return Err(Error::argument("dim", config.dim, "expected at least 0"));

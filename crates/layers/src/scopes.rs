@@ -1,10 +1,10 @@
-//! Names of other libraries that stand in configs.
+//! Scopes and types of other libraries in configs.
 
-/// The scopes and packages of the reference and of PyTorch, whose types are meant by ours.
+/// The scopes and packages of the reference and of PyTorch that map to our types.
 pub(crate) const SCOPES: &[&str] =
     &["mmpretrain", "mmcls", "mmdet", "mmseg", "mmcv.cnn", "mmcv", "mmengine.model", "mmengine", "torch.nn"];
 
-/// The names of what mmcv.ops registers, and of its other classes.
+/// The types that mmcv.ops registers, and its other classes.
 pub(crate) const OPS: &[&str] = &[
     "mmcv.ops",
     "DCN",

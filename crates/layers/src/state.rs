@@ -127,14 +127,14 @@ impl<M: Module + ?Sized> ModuleExt for M {}
 pub fn named_modules(module: &dyn Module) -> Vec<(String, &dyn Module)> {
     let mut found = vec![(String::new(), module)];
     for (name, child) in Parts::of(module).children {
-        found.extend(named_modules(child).into_iter().map(|(inner, module)| (join(&name, &inner), module)));
+        found.extend(named_modules(child).into_iter().map(|(inner, module)| (join_path(&name, &inner), module)));
     }
     found
 }
 
 /// The name of what is called `name` in the module `prefix`; either may be empty.
 #[must_use]
-pub fn join(prefix: &str, name: &str) -> String {
+pub fn join_path(prefix: &str, name: &str) -> String {
     if prefix.is_empty() || name.is_empty() { format!("{prefix}{name}") } else { format!("{prefix}.{name}") }
 }
 
@@ -202,10 +202,10 @@ fn walk<'a, M: Module + ?Sized>(module: &'a M, prefix: &str, visit: &mut dyn FnM
     let parts = Parts::of(module);
     visit(prefix, &parts);
     for (name, child) in &parts.children {
-        walk(*child, &join(prefix, name), visit);
+        walk(*child, &join_path(prefix, name), visit);
     }
 }
 
 fn add(found: &mut Vec<(String, Tensor)>, prefix: &str, tensors: &[(std::borrow::Cow<'_, str>, &Tensor)]) {
-    found.extend(tensors.iter().map(|(name, tensor)| (join(prefix, name), tensor.shallow_clone())));
+    found.extend(tensors.iter().map(|(name, tensor)| (join_path(prefix, name), tensor.shallow_clone())));
 }

@@ -6,7 +6,7 @@ use mmcv_layers::conv::{Conv, ConvConfig, Padding};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size,
+    Builder, InitCfg, KeyMapping, Layer, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size,
     run_child,
 };
 use mmcv_registry::{Config, Dict};
@@ -135,8 +135,8 @@ impl Module for AlexNet {
     }
 
     /// torchvision uses the same names.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
-        let mut torchvision = KeyDialect::new("torchvision");
+    fn key_mappings(&self) -> Vec<KeyMapping> {
+        let mut torchvision = KeyMapping::new("torchvision");
         if self.classifier.is_none() {
             torchvision = torchvision.with_head("classifier.");
         }

@@ -1,6 +1,6 @@
 //! `ImageClassifier`. Reference: mmpretrain/models/classifiers/image.py.
 
-use mmcv_layers::{Builder, Error, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, call_child};
+use mmcv_layers::{Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, call_child};
 use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
 
@@ -147,13 +147,13 @@ impl Module for ImageClassifier {
     }
 
     /// The mappings of the backbone, whose classifier is the head here, and that of a file with the backbone only.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         let head = match &self.head {
             Some(head) if Parts::of(&**head).children.iter().any(|(name, _)| name == "fc") => Some("head.fc."),
             _ => None,
         };
-        let mut mappings = vec![KeyDialect::new("backbone").of_classifier("backbone.", head)];
-        for mapping in self.backbone.key_dialects() {
+        let mut mappings = vec![KeyMapping::new("backbone").of_classifier("backbone.", head)];
+        for mapping in self.backbone.key_mappings() {
             mappings.push(mapping.of_classifier("backbone.", head));
         }
         mappings

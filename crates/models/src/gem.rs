@@ -2,7 +2,7 @@
 //! with No Human Annotation (2018).
 
 use mmcv_layers::observe::of_size;
-use mmcv_layers::{Builder, Error, Layer, Module, NotSend, Output, Parts, Result, init, number};
+use mmcv_layers::{Builder, Error, Layer, Module, NotSend, Output, Parts, Result, init, scalar_like};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
@@ -87,7 +87,7 @@ impl Module for GeneralizedMeanPooling {
         let Some(map) = map else { return Err(Error::input("4D input", format!("{:?}", input.size()))) };
         let mut clamped = input.shallow_clone();
         if self.clamp {
-            clamped = input.f_clamp_min_tensor(&number(self.eps, input)?)?;
+            clamped = input.f_clamp_min_tensor(&scalar_like(self.eps, input)?)?;
         }
         let powers = clamped.f_pow(&self.p)?;
         let mean = powers.f_avg_pool2d(map, map, [0, 0], false, true, None::<i64>)?;

@@ -3,7 +3,7 @@
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, Sequential, run_child,
+    Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -193,14 +193,14 @@ impl Module for MobileNetV2 {
         }
     }
 
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         vec![torchvision()]
     }
 }
 
 /// torchvision numbers all blocks in one list, `features`. A convolution and its norm are `0` and `1` of a list; the last
 /// convolution of a block and its norm are items of the block's list instead.
-fn torchvision() -> KeyDialect {
+fn torchvision() -> KeyMapping {
     let mut pairs = Vec::from(conv_and_norm("features.0", "conv1"));
     let mut position = 1;
     for (stage, (expansion, _, blocks, _)) in (1..).zip(STAGES) {
@@ -216,7 +216,7 @@ fn torchvision() -> KeyDialect {
         }
     }
     pairs.extend(conv_and_norm(&format!("features.{position}"), "conv2"));
-    KeyDialect::new("torchvision").with_head("classifier.1.").with(pairs)
+    KeyMapping::new("torchvision").with_head("classifier.1.").with(pairs)
 }
 
 /// The prefixes of a convolution and its norm: torchvision's and ours.

@@ -2,7 +2,7 @@
 //!
 //! Reference: mmpretrain/models/backbones/regnet.py.
 
-use mmcv_layers::{Builder, Error, KeyDialect, Layer, Registry, Result};
+use mmcv_layers::{Builder, Error, KeyMapping, Layer, Registry, Result};
 use mmcv_registry::{Config, ConfigError, ConfigStruct, FromConfig, KeyPath, one_of};
 
 use crate::resnet::{AvgDown, Plan, ResNet, ResNetOptions, StagePlan, StemKind, at_least_one};
@@ -219,7 +219,7 @@ impl Layer for RegNet {
             stages: stages.into_iter().map(StagePlan::from).collect(),
         };
         let mut network = ResNet::assemble(builder, &plan)?;
-        network.key_dialects.push(torchvision(&blocks));
+        network.key_mappings.push(torchvision(&blocks));
         Ok(network)
     }
 
@@ -230,7 +230,7 @@ impl Layer for RegNet {
 
 /// torchvision's names: a block of stage 1 is `trunk_output.block1.block1-0`, and its convolutions with their norms are
 /// `f.a`, `f.b` and `f.c`.
-fn torchvision(blocks: &[usize]) -> KeyDialect {
+fn torchvision(blocks: &[usize]) -> KeyMapping {
     let mut pairs = Vec::from(conv_and_norm("stem", ["conv1.".to_owned(), "bn1.".to_owned()]));
     for (stage, blocks) in (1..).zip(blocks) {
         for block in 0..*blocks {
@@ -243,7 +243,7 @@ fn torchvision(blocks: &[usize]) -> KeyDialect {
             pairs.push((format!("{theirs}.proj."), format!("{ours}.downsample.")));
         }
     }
-    KeyDialect::new("torchvision").with_head("fc.").with(pairs)
+    KeyMapping::new("torchvision").with_head("fc.").with(pairs)
 }
 
 /// The prefixes of a convolution and its norm: torchvision's and ours.

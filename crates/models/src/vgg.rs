@@ -8,7 +8,7 @@ use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyDialect, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result,
+    Builder, Error, InitCfg, KeyMapping, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result,
     Sequential, Size, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
@@ -275,7 +275,7 @@ impl Module for VGG {
     }
 
     /// torchvision and `mmcv.cnn` list convolutions, norms and activations in one sequence.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
+    fn key_mappings(&self) -> Vec<KeyMapping> {
         let (mut pairs, mut position) = (Vec::new(), 0);
         for (index, layer) in self.features.iter().enumerate() {
             // The items of their list that correspond to this module; a pooling is one, too.
@@ -287,7 +287,7 @@ impl Module for VGG {
             }
             position += usize::from(layer.downcast_ref::<MaxPool>().is_some());
         }
-        let mut torchvision = KeyDialect::new("torchvision").with(pairs);
+        let mut torchvision = KeyMapping::new("torchvision").with(pairs);
         if self.classifier.is_none() {
             torchvision = torchvision.with_head("classifier.");
         }

@@ -4,8 +4,8 @@ use crate::{Config, ConfigError, Decoder, Dict, Field, FromConfig, KeyPath, Repo
 
 /// The arguments of a registered type: a struct with `#[derive(Config)]`.
 ///
-/// The struct is the only place where the arguments, their documentation and their defaults stand. Decoding, error
-/// messages, `mmcv layers` and the typed setters follow from it.
+/// The struct is the only place that states the arguments, their documentation and their defaults. Decoding, error
+/// messages, the table of arguments and the typed setters are derived from it.
 ///
 /// ```
 /// use mmcv_registry::{Config, ConfigStruct, KeyPath, dict};
@@ -29,7 +29,7 @@ use crate::{Config, ConfigError, Decoder, Dict, Field, FromConfig, KeyPath, Repo
 /// assert!(error.to_string().starts_with("upsample_cfg.mod: unknown key, did you mean \"mode\"?"));
 /// ```
 ///
-/// A type with all arguments of another one flattens them: with other defaults, or without some of them. The flattened
+/// A type can flatten the arguments of another one, change their defaults and leave some of them out. Flattened
 /// arguments must be optional.
 ///
 /// ```
@@ -70,7 +70,7 @@ pub trait ConfigStruct: FromConfig {
     /// Reads the arguments from the dict at `path`.
     ///
     /// # Errors
-    /// Returns all missing keys, unknown keys and values of a wrong type at once.
+    /// Returns an error if keys are missing or unknown, or values have the wrong type; it lists all of them.
     fn decode(dict: &Dict, path: &KeyPath) -> Result<Self, ConfigError> {
         let mut decoder = Decoder::new(dict, path);
         let decoded = Self::decode_fields(&mut decoder);
@@ -78,10 +78,10 @@ pub trait ConfigStruct: FromConfig {
         Ok(decoded?)
     }
 
-    /// Reads the arguments one by one; `decoder` collects the mistakes.
+    /// Reads the arguments one by one; `decoder` collects the errors.
     ///
     /// # Errors
-    /// Returns [`Reported`] if one of them cannot be read.
+    /// Returns an error if an argument cannot be read.
     #[doc(hidden)]
     fn decode_fields(decoder: &mut Decoder<'_>) -> Result<Self, Reported>;
 
@@ -94,8 +94,8 @@ pub trait ConfigStruct: FromConfig {
     }
 }
 
-/// The arguments of one registered type, which build its layer themselves: declared with `#[config(type = "GELU", layer =
-/// GELU)]`.
+/// The arguments of one registered type, which can build its layer: declared with
+/// `#[config(type = "GELU", layer = GELU)]`.
 pub trait TypedConfig: ConfigStruct {
     /// The name of the type in a registry.
     const TYPE: &'static str;
@@ -107,8 +107,8 @@ pub trait TypedConfig: ConfigStruct {
 /// The name of an argument and its new default.
 type NewDefault<'a> = (&'a str, fn() -> Config);
 
-/// The fields of a struct that flattens `base`: its `own`, then those of the base except the names in `without`, with
-/// other defaults for those in `changed`.
+/// The fields of a struct that flattens `base`: `own`, then those of `base` except the names in `without`, with the
+/// defaults in `changed`.
 #[doc(hidden)]
 #[must_use]
 pub const fn flatten<const N: usize>(
@@ -160,7 +160,7 @@ const fn position(names: &[&str], name: &str) -> Option<usize> {
     None
 }
 
-/// `==` of strings, which is not const.
+/// `==` for strings in a const context.
 const fn same(left: &str, right: &str) -> bool {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     if left.len() != right.len() {

@@ -3,44 +3,46 @@
 use crate::error::nearest;
 use crate::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath};
 
-/// A type that can be read from a config value, and written as one.
+/// A type that can be read from a config value and written as one.
 pub trait FromConfig: Sized {
-    /// What the value has to be, for messages: `an integer`.
+    /// A description of the accepted values, for messages: `an integer`.
     fn expected() -> String;
 
-    /// Reads the value that stands at `path`.
+    /// Reads the value at `path`.
     ///
     /// # Errors
-    /// Where the value is of another type, or not allowed; the error has the path.
+    /// Returns an error with the path if the value has the wrong type or is not allowed.
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError>;
 
-    /// The value as a config, which [`Self::from_config`] reads again; documentation shows defaults in this form.
+    /// The inverse of [`Self::from_config`]; documentation shows defaults in this form.
     fn to_config(&self) -> Config;
 }
 
-/// One argument of a registered type: what documentation, messages and checks know about it.
+/// One argument of a registered type, for documentation, messages and checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
     /// The key.
     pub name: &'static str,
-    /// What it means, with unit or range.
+    /// The meaning, with unit or range.
     pub doc: &'static str,
-    /// What the value has to be.
+    /// A description of the accepted values.
     pub expected: fn() -> String,
-    /// The default; `None` where the key is required.
+    /// The default; `None` if the key is required.
     pub default: Option<fn() -> Config>,
 }
 
-/// How many mistakes of a kind are told one by one.
-const MOST_TOLD: usize = 20;
+/// The number of errors of one kind that are listed individually.
+const MOST_LISTED: usize = 20;
 
-/// What is said of those mistakes of `count` that are not told.
+/// The error that stands for those of `count` errors that are not listed.
 fn more(path: &KeyPath, count: usize) -> Option<ConfigError> {
-    let count = count.checked_sub(MOST_TOLD).filter(|count| *count > 0)?;
-    Some(ConfigError::new(path, ConfigErrorKind::More { count }))
+    if count <= MOST_LISTED {
+        return None;
+    }
+    Some(ConfigError::new(path, ConfigErrorKind::More { count: count - MOST_LISTED }))
 }
 
-/// Reads the keys of a dict one by one, and collects every mistake in it.
+/// Reads the keys of a dict one by one and collects every error.
 #[derive(Debug)]
 pub struct Decoder<'a> {
     dict: &'a Dict,
@@ -49,21 +51,21 @@ pub struct Decoder<'a> {
     errors: Vec<ConfigError>,
 }
 
-/// A value could not be read; the reason is in the [`Decoder`], whose `finish` returns it.
+/// A value could not be read. [`Decoder::finish`] returns the reason.
 #[derive(Debug, Clone, Copy)]
 pub struct Reported;
 
 impl<'a> Decoder<'a> {
-    /// A decoder of the dict that stands at `path`.
+    /// A decoder for the dict at `path`.
     #[must_use]
     pub fn new(dict: &'a Dict, path: &'a KeyPath) -> Self {
         Self { dict, path, defaults: Dict::new(), errors: Vec::new() }
     }
 
-    /// Reads a key that has to be there.
+    /// Reads a required key.
     ///
     /// # Errors
-    /// [`Reported`] where it is missing or cannot be read.
+    /// Returns an error if it is missing or cannot be read.
     pub fn required<T: FromConfig>(&mut self, key: &str) -> Result<T, Reported> {
         match self.dict.get(key) {
             Some(value) => self.read(key, value),
@@ -78,7 +80,7 @@ impl<'a> Decoder<'a> {
     /// Reads a key that has a default.
     ///
     /// # Errors
-    /// [`Reported`] where it is there and cannot be read; a bad value never becomes the default.
+    /// Returns an error if the value cannot be read: a bad value never becomes the default.
     pub fn optional<T: FromConfig>(&mut self, key: &str, default: impl FnOnce() -> T) -> Result<T, Reported> {
         match self.dict.get(key) {
             Some(value) => self.read(key, value),
@@ -89,17 +91,17 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Gives a key another default than the one with which it will be read.
+    /// Overrides the default that a key will be read with.
     pub fn set_default(&mut self, key: &str, default: impl FnOnce() -> Config) {
         if !self.dict.contains_key(key) && !self.defaults.contains_key(key) {
             self.defaults.insert(key, default());
         }
     }
 
-    /// Ends the reading.
+    /// Finishes decoding.
     ///
     /// # Errors
-    /// All mistakes that were found, and all keys of the dict that are not among `allowed`.
+    /// Returns an error if a value could not be read or a key is not in `allowed`; it lists all of them.
     pub fn finish<'n>(mut self, allowed: impl Iterator<Item = &'n str> + Clone) -> Result<(), ConfigError> {
         let mut unknown = 0;
         for key in self.dict.keys() {
@@ -107,7 +109,7 @@ impl<'a> Decoder<'a> {
                 continue;
             }
             unknown += 1;
-            if unknown <= MOST_TOLD {
+            if unknown <= MOST_LISTED {
                 let kind = ConfigErrorKind::UnknownKey {
                     nearest: nearest(key, allowed.clone()),
                     allowed: allowed.clone().map(str::to_owned).collect(),
@@ -120,14 +122,17 @@ impl<'a> Decoder<'a> {
     }
 
     fn read<T: FromConfig>(&mut self, key: &str, value: &Config) -> Result<T, Reported> {
-        T::from_config(value, &self.path.key(key)).map_err(|error| {
-            self.errors.push(error);
-            Reported
-        })
+        match T::from_config(value, &self.path.key(key)) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                self.errors.push(error);
+                Err(Reported)
+            }
+        }
     }
 }
 
-/// Only reached where a decoder that recorded an error did not return it, which `finish` rules out.
+/// Unreachable: `finish` returns the recorded error first.
 impl From<Reported> for ConfigError {
     fn from(_: Reported) -> Self {
         ConfigError::new(&KeyPath::root(), ConfigErrorKind::Many(Vec::new()))
@@ -187,19 +192,27 @@ impl<T: FromConfig> FromConfig for Option<T> {
     }
 
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        match value {
-            Config::Null => Ok(None),
-            value => T::from_config(value, path).map(Some).map_err(|mut error| {
-                if let (ConfigErrorKind::WrongType { expected, .. }, true) = (&mut *error.kind, error.path == *path) {
+        if value.is_null() {
+            return Ok(None);
+        }
+        match T::from_config(value, path) {
+            Ok(value) => Ok(Some(value)),
+            Err(mut error) => {
+                if let ConfigErrorKind::WrongType { expected, .. } = &mut *error.kind
+                    && error.path == *path
+                {
                     expected.push_str(" or null");
                 }
-                error
-            }),
+                Err(error)
+            }
         }
     }
 
     fn to_config(&self) -> Config {
-        self.as_ref().map_or(Config::Null, FromConfig::to_config)
+        match self {
+            Some(value) => value.to_config(),
+            None => Config::Null,
+        }
     }
 }
 
@@ -217,7 +230,9 @@ impl<T: FromConfig> FromConfig for Vec<T> {
                 Ok(item) => read.push(item),
                 Err(error) => {
                     wrong += 1;
-                    errors.extend((wrong <= MOST_TOLD).then_some(error));
+                    if wrong <= MOST_LISTED {
+                        errors.push(error);
+                    }
                 }
             }
         }

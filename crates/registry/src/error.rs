@@ -1,89 +1,89 @@
-//! [`ConfigError`]: what is wrong in a config, and where.
+//! [`ConfigError`]: an error in a config, with its key path.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::KeyPath;
 
-/// What is wrong in a config, and where.
+/// An error in a config, with its key path.
 ///
 /// Displayed as `backbone.norm_cfg.epz: unknown key, did you mean "eps"?`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigError {
-    /// Where: the key path from the root of the config that was given.
+    /// The key path from the root of the config.
     pub path: KeyPath,
-    /// What.
+    /// The cause.
     pub kind: Box<ConfigErrorKind>,
-    /// The registered type whose arguments were read, where it is known.
+    /// The registered type whose arguments were read, if known.
     pub type_name: Option<String>,
 }
 
-/// What is wrong in a config.
+/// The cause of a [`ConfigError`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// A key that nothing reads.
+    /// An unknown key.
     #[error("unknown key{}; allowed: {}", did_you_mean(nearest), list(allowed))]
     UnknownKey {
-        /// The allowed key that looks most like it.
+        /// The most similar allowed key.
         nearest: Option<String>,
-        /// The keys that are allowed here.
+        /// The allowed keys.
         allowed: Vec<String>,
     },
-    /// A key without a default that was not given.
+    /// A required key is missing.
     #[error("missing: expected {expected}")]
     Missing {
-        /// What the key takes.
+        /// A description of the accepted values.
         expected: String,
     },
-    /// A value of another type than the key takes.
+    /// A value of the wrong type.
     #[error("expected {expected}, got {found}")]
     WrongType {
-        /// What the key takes.
+        /// A description of the accepted values.
         expected: String,
-        /// What was given.
+        /// The value found.
         found: String,
     },
     /// A value of the right type that is not allowed, with the reason and the remedy.
     #[error("{reason}, got {found}")]
     Invalid {
-        /// What was given.
+        /// The value found.
         found: String,
-        /// What is allowed.
+        /// The values allowed.
         reason: String,
     },
-    /// A value that is allowed as such, and does not go with another one.
+    /// A value that conflicts with another one.
     #[error("{found} {reason}")]
     Conflict {
-        /// What was given.
+        /// The value found.
         found: String,
-        /// What it does not go with, and what does.
+        /// The value that it conflicts with, and the values that would fit.
         reason: String,
     },
-    /// A key that was given in the config and as an argument too.
+    /// A key that appears both in the config and as an argument.
     #[error("given twice, in the config and as an argument of the builder; remove one of them")]
     Duplicate,
-    /// A `type` that the registry does not hold.
+    /// A `type` that is not registered.
     #[error("{:?} is not in registry {registry:?}{}{}", cut(name), did_you_mean(nearest), hint)]
     UnknownType {
-        /// What was looked for.
+        /// The name that was looked up.
         name: String,
-        /// Where it was looked for: the registry, with its parents.
+        /// The registry that was searched, and its parents.
         registry: String,
-        /// The registered names that look most like it.
+        /// The most similar registered name.
         nearest: Option<String>,
-        /// What else could help, or an empty string.
+        /// Further help, or an empty string.
         hint: String,
     },
-    /// A name that is already in the registry.
-    #[error("{name:?} is already in registry {registry:?}; use `replace` where it is meant to be another type")]
+    /// A name that is already registered.
+    #[error("{name:?} is already in registry {registry:?}; call `replace` to register another type under this name")]
     NameTaken {
         /// The name.
         name: String,
         /// The registry.
         registry: String,
     },
-    /// An override with an index that the list does not have.
+    /// An override whose index is past the end of the list.
     #[error("index {index} is out of range: the list has {len} items")]
     IndexOutOfRange {
         /// The index.
@@ -94,12 +94,12 @@ pub enum ConfigErrorKind {
     /// An override or a literal that cannot be read.
     #[error("{:?}: {reason}", cut(text))]
     Syntax {
-        /// What was given.
+        /// The value found.
         text: String,
-        /// What is wrong with it, and how it is written.
+        /// The mistake, and the correct syntax.
         reason: String,
     },
-    /// A text that is not YAML or JSON, or that holds what a config cannot hold.
+    /// A text that is not valid YAML or JSON, or has values that a config cannot represent.
     #[error("not a valid {format} config: {reason}")]
     Parse {
         /// The format.
@@ -115,13 +115,13 @@ pub enum ConfigErrorKind {
         /// The reason.
         reason: String,
     },
-    /// More mistakes of a kind, which are not told one by one.
+    /// Further errors of one kind that are not listed individually.
     #[error("and {count} more")]
     More {
-        /// How many.
+        /// Their number.
         count: usize,
     },
-    /// Several mistakes in one dict.
+    /// Several errors in one dict.
     #[error("{}", join(.0))]
     Many(Vec<ConfigError>),
 }
@@ -133,13 +133,14 @@ impl ConfigError {
         Self { path: path.clone(), kind: Box::new(kind), type_name: None }
     }
 
-    /// A value at `path` that is of the wrong type.
+    /// A value of the wrong type at `path`.
     #[must_use]
     pub fn wrong_type(path: &KeyPath, expected: impl Into<String>, found: &crate::Config) -> Self {
         Self::new(path, ConfigErrorKind::WrongType { expected: expected.into(), found: found.quoted() })
     }
 
-    /// A value at `path` where a dict is expected. A name alone is the usual slip: `act_cfg: ReLU` for `act_cfg: {type: ReLU}`.
+    /// A value at `path` that should be a dict. For a name alone, as in `act_cfg: ReLU`, the message suggests
+    /// `{type: ReLU}`.
     #[must_use]
     pub fn not_a_dict(path: &KeyPath, found: &crate::Config) -> Self {
         match found.as_str() {
@@ -148,19 +149,20 @@ impl ConfigError {
         }
     }
 
-    /// A value at `path` that is not allowed; `reason` says what is.
+    /// A value at `path` that is not allowed; `reason` states the allowed values.
     #[must_use]
     pub fn invalid(path: &KeyPath, found: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self::new(path, ConfigErrorKind::Invalid { found: found.to_string(), reason: reason.into() })
     }
 
-    /// A value at `path` that does not go with another one; `reason` goes on from the value and says what does.
+    /// A value at `path` that conflicts with another one. `reason` continues the sentence after the value and states
+    /// which values would fit.
     #[must_use]
     pub fn conflict(path: &KeyPath, found: impl fmt::Display, reason: impl Into<String>) -> Self {
         Self::new(path, ConfigErrorKind::Conflict { found: found.to_string(), reason: reason.into() })
     }
 
-    /// One error for all of `errors`: itself where there is one, else [`ConfigErrorKind::Many`] at `path`.
+    /// Combines errors: a single one is returned unchanged, several become [`ConfigErrorKind::Many`] at `path`.
     #[must_use]
     pub fn many(path: &KeyPath, mut errors: Vec<ConfigError>) -> Self {
         match (errors.pop(), errors.is_empty()) {
@@ -172,7 +174,7 @@ impl ConfigError {
         }
     }
 
-    /// The same error with every path in it changed by `change`.
+    /// Applies `change` to every path in the error.
     #[must_use]
     pub fn map_paths(mut self, change: &impl Fn(KeyPath) -> KeyPath) -> Self {
         self.path = change(self.path);
@@ -182,7 +184,7 @@ impl ConfigError {
         self
     }
 
-    /// Adds the registered type whose arguments were read, unless an inner one is known.
+    /// Adds the registered type whose arguments were read, unless an inner type is set.
     #[must_use]
     pub fn in_type(mut self, name: &str) -> Self {
         if let ConfigErrorKind::Many(errors) = &mut *self.kind {
@@ -193,7 +195,7 @@ impl ConfigError {
         self
     }
 
-    /// The same error seen from further out: `outer` is put before its path.
+    /// Puts `outer` in front of every path in the error.
     #[must_use]
     pub fn below(self, outer: &KeyPath) -> Self {
         self.map_paths(&|path| path.below(outer))
@@ -216,26 +218,33 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The name among `names` that looks most like `name`, where one looks like it at all.
+/// The most similar of `names`, or `None` if none is similar enough.
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    const LEAST_LIKENESS: f64 = 0.8;
-    // The time of a comparison grows with the product of both lengths, and nobody misspells so much.
+    const LEAST_SIMILARITY: f64 = 0.8;
+    // A comparison takes time proportional to the product of both lengths.
     const LONGEST: usize = 100;
     if name.len() > LONGEST {
         return None;
     }
-    let wanted = name.to_lowercase();
-    names
-        .into_iter()
-        .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, candidate)| candidate.to_owned())
+    let name = name.to_lowercase();
+    let mut nearest = None;
+    let mut highest = LEAST_SIMILARITY;
+    for candidate in names {
+        if candidate.len() > LONGEST {
+            continue;
+        }
+        let similarity = strsim::jaro_winkler(&name, &candidate.to_lowercase());
+        // Of equals the last one wins.
+        if similarity >= highest {
+            highest = similarity;
+            nearest = Some(candidate.to_owned());
+        }
+    }
+    nearest
 }
 
-/// A text as it is quoted in messages: cut where it is long.
+/// A text for messages, truncated if it is long.
 pub(crate) fn cut(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 80;
     match text.char_indices().nth(LONGEST) {
@@ -244,7 +253,7 @@ pub(crate) fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The words in quotes: `"a", "b" or "c"`.
+/// Quotes and joins words: `"a", "b" or "c"`.
 #[must_use]
 pub fn one_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
@@ -256,7 +265,10 @@ pub fn one_of(words: &[&str]) -> String {
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |name| format!(", did you mean {name:?}?"))
+    match nearest {
+        Some(name) => format!(", did you mean {name:?}?"),
+        None => String::new(),
+    }
 }
 
 fn list(names: &[String]) -> String {

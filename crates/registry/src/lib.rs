@@ -1,9 +1,9 @@
 //! Configs and the registry of mmcv-rs, without any tensor library.
 //!
-//! - [`Config`] is an ordered value from YAML, JSON, the [`config!`] macro, and command-line overrides
-//!   ([`Config::set_option`]).
+//! - [`Config`] is an ordered value from YAML, JSON or the [`config!`] macro; [`Config::set_option`] overrides parts of
+//!   it.
 //! - `#[derive(Config)]` declares the arguments of a type once, as a struct ([`ConfigStruct`]); decoding reports every
-//!   mistake with its key path.
+//!   error with its key path.
 //! - [`Registry`] maps type names to [`Spec`]s, with aliases and scopes.
 //!
 //! ```
@@ -29,8 +29,8 @@ mod literal;
 mod overrides;
 mod path;
 mod registry;
-mod text;
 mod value;
+mod yaml_json;
 
 // The generated code of `#[derive(Config)]` names this crate by this path, here too.
 extern crate self as mmcv_registry;

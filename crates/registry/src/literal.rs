@@ -1,19 +1,20 @@
-//! Values of command-line overrides: Python and YAML literals.
+//! Python and YAML literals in overrides.
 
 use crate::error::cut;
 use crate::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath};
 
-/// The longest text.
+/// The maximum length of a literal, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// How deep lists and dicts may nest.
+/// The maximum nesting depth of lists and dicts.
 const DEEPEST: usize = 100;
 
 /// Reads one value: `1e-3`, `true`/`True`, `None`/`null`, `[1,2]`, `(1,2)`, `1,2`, `{type: GN}`, a quoted string, or
 /// else a plain string.
 ///
 /// # Errors
-/// Where a bracket or a quote is not closed, something follows a closed one, or the text is longer than 1 MiB.
+/// Returns an error if a bracket or a quote is not closed, text follows a complete value, or the text is longer than
+/// 1 MiB.
 pub fn parse_literal(text: &str) -> Result<Config, ConfigError> {
     let mut reader = Reader { text, rest: text.trim() };
     if text.len() > LONGEST {
@@ -37,7 +38,7 @@ struct Reader<'a> {
     rest: &'a str,
 }
 
-/// What ends a plain, unquoted value.
+/// The characters that end a plain, unquoted value.
 #[derive(Clone, Copy, PartialEq)]
 enum Stop {
     /// A comma, outside of all brackets.
@@ -46,6 +47,16 @@ enum Stop {
     Bracket,
     /// A colon, a comma or a closing bracket: for the keys of a dict.
     Key,
+}
+
+impl Stop {
+    fn ends_at(self, character: char) -> bool {
+        match self {
+            Self::Comma => character == ',',
+            Self::Bracket => matches!(character, ',' | ']' | ')' | '}'),
+            Self::Key => matches!(character, ':' | ',' | ']' | ')' | '}'),
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -95,7 +106,7 @@ impl Reader<'_> {
             }
             let value = self.value(depth + 1, Stop::Bracket)?;
             if dict.insert(key.clone(), value).is_some() {
-                return Err(self.error(&format!("the key {key:?} stands twice")));
+                return Err(self.error(&format!("the key {key:?} appears twice")));
             }
             if !self.take(',') && !self.rest.starts_with('}') {
                 return Err(self.error("'{' is not closed by '}'"));
@@ -103,7 +114,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A string in quotes; `\` takes the next character as it is, but for `\n`, `\t`, `\r`.
+    /// A quoted string. `\n`, `\t` and `\r` are escapes; any other character after `\` stands for itself.
     fn quoted(&mut self, quote: char) -> Result<String, ConfigError> {
         let mut read = String::new();
         let mut characters = self.rest.char_indices().skip(1);
@@ -127,20 +138,16 @@ impl Reader<'_> {
     }
 
     fn plain(&mut self, stop: Stop) -> &str {
-        let ends = |character: char| match stop {
-            Stop::Comma => character == ',',
-            Stop::Bracket => matches!(character, ',' | ']' | ')' | '}'),
-            Stop::Key => matches!(character, ':' | ',' | ']' | ')' | '}'),
-        };
-        let (plain, rest) = self.rest.split_at(self.rest.find(ends).unwrap_or(self.rest.len()));
+        let end = self.rest.find(|character| stop.ends_at(character)).unwrap_or(self.rest.len());
+        let (plain, rest) = self.rest.split_at(end);
         self.rest = rest;
         plain.trim()
     }
 
-    /// Takes `wanted` and the space around it, where it comes next.
-    fn take(&mut self, wanted: char) -> bool {
+    /// Consumes `character` and the space around it if it comes next.
+    fn take(&mut self, character: char) -> bool {
         let rest = self.rest.trim_start();
-        match rest.strip_prefix(wanted) {
+        match rest.strip_prefix(character) {
             Some(rest) => {
                 self.rest = rest.trim_start();
                 true
@@ -160,7 +167,10 @@ fn scalar(text: &str) -> Config {
         "true" | "True" | "TRUE" => Config::Bool(true),
         "false" | "False" | "FALSE" => Config::Bool(false),
         "null" | "Null" | "NULL" | "None" | "~" => Config::Null,
-        _ => number(text).unwrap_or_else(|| Config::from(text)),
+        _ => match number(text) {
+            Some(number) => number,
+            None => Config::from(text),
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Command-line overrides `a.b.0.c=value`, as mmengine's `--cfg-options`.
+//! Overrides `a.b.0.c=value`, with the syntax of mmengine.
 
 use crate::literal::parse_literal;
 use crate::{Config, ConfigError, ConfigErrorKind, Dict, KeyPath};
@@ -7,21 +7,19 @@ impl Config {
     /// Applies one override `a.b.0.c=value`.
     ///
     /// The value is a Python or YAML literal: `1e-3`, `true`/`True`, `None`/`null`, `[1,2]`, `(1,2)`, `1,2`,
-    /// `{type: GN}`, a quoted string, or else a plain string. Dicts on the way are made where there is nothing or
-    /// null; indices of lists have to exist. Reference: `DictAction` of mmengine/config/config.py.
+    /// `{type: GN}`, a quoted string, or else a plain string. Missing dicts on the way are created, also in
+    /// place of null; list indices must exist. Reference: `DictAction` of mmengine/config/config.py.
     ///
     /// # Errors
-    /// Where there is no `=`, a literal is broken, a value on the way is no dict or list, or an index is out of range; the
-    /// error names the path.
+    /// Returns an error with the path if there is no `=`, the literal is malformed, a value on the way is not a dict
+    /// or a list, or an index is out of range.
     pub fn set_option(&mut self, option: &str) -> Result<(), ConfigError> {
-        let syntax = |reason: &str| {
-            let kind = ConfigErrorKind::Syntax { text: option.to_owned(), reason: reason.to_owned() };
-            ConfigError::new(&KeyPath::root(), kind)
+        let Some((keys, value)) = option.split_once('=') else {
+            return Err(syntax_error(option, "an option is written KEY.KEY=VALUE"));
         };
-        let (keys, value) = option.split_once('=').ok_or_else(|| syntax("an option is written KEY.KEY=VALUE"))?;
         let keys = keys.trim();
         if keys.split('.').any(str::is_empty) {
-            return Err(syntax("an option is written KEY.KEY=VALUE, with a key between every two dots"));
+            return Err(syntax_error(option, "an option is written KEY.KEY=VALUE, with a key between every two dots"));
         }
         let value = parse_literal(value)?;
 
@@ -37,12 +35,12 @@ impl Config {
     /// Applies several overrides in order.
     ///
     /// # Errors
-    /// As [`Self::set_option`], at the first that fails.
+    /// As [`Self::set_option`]; stops at the first override that fails.
     pub fn set_options<S: AsRef<str>>(&mut self, options: impl IntoIterator<Item = S>) -> Result<(), ConfigError> {
         options.into_iter().try_for_each(|option| self.set_option(option.as_ref()))
     }
 
-    /// Goes one key further; a key that a dict lacks is made, and null becomes a dict.
+    /// Goes one key further. Creates a key that a dict lacks, and a dict in place of null.
     fn step(&mut self, key: &str, path: &KeyPath) -> Result<(&mut Config, KeyPath), ConfigError> {
         if self.is_null() {
             *self = Config::Dict(Dict::new());
@@ -76,6 +74,11 @@ impl Config {
             }
         }
     }
+}
+
+fn syntax_error(option: &str, reason: &str) -> ConfigError {
+    let kind = ConfigErrorKind::Syntax { text: option.to_owned(), reason: reason.to_owned() };
+    ConfigError::new(&KeyPath::root(), kind)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! [`KeyPath`]: where in a config a value stands.
+//! [`KeyPath`]: the location of a value in a config.
 
 use std::fmt;
 
 use crate::Config;
 use crate::error::cut;
 
-/// The way from the root of a config to one of its values, such as `backbone.blocks[1].conv_cfg.padding`.
+/// The path from the root of a config to one of its values, such as `backbone.blocks[1].conv_cfg.padding`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyPath(Vec<Segment>);
 
@@ -22,13 +22,13 @@ impl KeyPath {
         Self::default()
     }
 
-    /// The path of the value under `key` of the dict that stands here.
+    /// The path of the value under `key` in the dict at this path.
     #[must_use]
     pub fn key(&self, key: impl Into<String>) -> Self {
         self.with(Segment::Key(key.into()))
     }
 
-    /// The path of item `index` of the list that stands here.
+    /// The path of item `index` in the list at this path.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.with(Segment::Index(index))
@@ -49,23 +49,27 @@ impl KeyPath {
         }
     }
 
-    /// The value that stands here in `config`; `None` where there is none.
+    /// The value at this path in `config`, or `None` if there is none.
     #[must_use]
     pub fn find<'a>(&self, config: &'a Config) -> Option<&'a Config> {
-        self.0.iter().try_fold(config, |config, segment| match (segment, config) {
-            (Segment::Key(key), Config::Dict(dict)) => dict.get(key),
-            (Segment::Index(index), Config::List(items)) => items.get(*index),
-            _ => None,
-        })
+        let mut value = config;
+        for segment in &self.0 {
+            value = match (segment, value) {
+                (Segment::Key(key), Config::Dict(dict)) => dict.get(key)?,
+                (Segment::Index(index), Config::List(items)) => items.get(*index)?,
+                _ => return None,
+            };
+        }
+        Some(value)
     }
 
-    /// This path seen from further out: `outer` and then this path.
+    /// This path with `outer` in front.
     #[must_use]
     pub fn below(&self, outer: &KeyPath) -> Self {
         Self(outer.0.iter().chain(&self.0).cloned().collect())
     }
 
-    /// As `serde_yaml` writes it before its messages.
+    /// The path as `serde_yaml` writes it in front of its messages.
     pub(crate) fn in_yaml_errors(&self) -> String {
         let mut text = String::new();
         for (position, segment) in self.0.iter().enumerate() {
@@ -79,7 +83,7 @@ impl KeyPath {
         text
     }
 
-    /// How many keys and indices lead here.
+    /// The number of keys and indices in the path.
     pub(crate) fn depth(&self) -> usize {
         self.0.len()
     }
@@ -103,7 +107,7 @@ impl KeyPath {
     }
 }
 
-/// A path of many keys is cut in the middle.
+/// Shortens a path of many keys in the middle.
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MOST: usize = 24;

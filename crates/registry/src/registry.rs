@@ -1,4 +1,4 @@
-//! [`Registry`]: type names and what builds them, in scopes.
+//! [`Registry`]: types by name, in scopes.
 
 mod scopes;
 
@@ -12,36 +12,35 @@ use indexmap::IndexMap;
 use crate::error::{cut, nearest};
 use crate::{Config, ConfigError, ConfigErrorKind, Dict, Field, KeyPath};
 
-/// A registered type: its names, its arguments, where it comes from, and what builds it.
+/// A registered type: its names, its arguments, its source, and the function that builds it.
 ///
-/// `B` is what builds the type, usually a function pointer; the registry does not look into it.
+/// `B` is usually a function pointer; the registry never calls it.
 #[derive(Debug, Clone)]
 pub struct Spec<B> {
-    /// The name under which a config finds it.
+    /// The name in a config.
     pub name: &'static str,
     /// Other names of the same type.
     pub aliases: &'static [&'static str],
-    /// The kind of layer it is, which documentation sorts by: `conv`, `norm`, `activation`, ...
+    /// The kind of layer, by which documentation is grouped: `conv`, `norm`, `activation`, ...
     pub group: &'static str,
-    /// One sentence on what it does.
+    /// One sentence that describes it.
     pub doc: &'static str,
-    /// Where it comes from: the paper, or the reference's name.
+    /// The source: a paper, or the name in the reference.
     pub source: &'static str,
-    /// The arguments; empty where the builder reads the dict itself.
+    /// The arguments; empty if `build` reads the dict itself.
     pub fields: &'static [Field],
-    /// The abbreviation from which a layer's name is made, such as `bn` for `bn1`.
+    /// The prefix of a layer's name: `bn` of `bn1`.
     pub abbreviation: Option<&'static str>,
-    /// For a normalization: the argument that takes the number of channels.
+    /// For a normalization: the argument for the number of channels.
     pub channels: Option<&'static str>,
-    /// Arguments that the type's name decides: a config may repeat them, and what it says is ignored.
+    /// Arguments that the type's name implies: a config may state them, and their values are ignored.
     pub decided: &'static [&'static str],
-    /// What builds it.
+    /// Builds the type.
     pub build: B,
 }
 
 impl<B> Spec<B> {
-    /// A type of no group, without aliases, documentation or a table of arguments. A layer's own is `Layer::SPEC` of
-    /// mmcv-layers, which has the table.
+    /// A type without group, aliases, documentation or arguments. `Layer::SPEC` of mmcv-layers also has the arguments.
     #[must_use]
     pub const fn new(name: &'static str, build: B) -> Self {
         Self {
@@ -58,17 +57,18 @@ impl<B> Spec<B> {
         }
     }
 
-    /// Whether the table of arguments has `name`.
+    /// Whether the type has the argument `name`.
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
 }
 
-/// Type names and what builds them.
+/// Types by name.
 ///
-/// Registries form a tree of scopes, as in mmengine: `mmdet.ResNet` is looked up in the child whose scope is `mmdet`;
-/// a name without a scope is looked up here and then in the parents. A clone is another handle on the same registry.
+/// Registries form a tree of scopes, as in mmengine: `mmdet.ResNet` is looked up in the child with scope `mmdet`; a
+/// name without a scope is looked up in this registry and then in its parents. A clone is a handle on the same
+/// registry.
 #[derive(Debug)]
 pub struct Registry<B>(Arc<Inner<B>>);
 
@@ -89,8 +89,8 @@ struct State<B> {
     absent: Vec<(&'static [&'static str], &'static str)>,
 }
 
-/// Turns the arguments that a config of another library gives to a type, by its name, into those that mean the same here:
-/// adds defaults that differ, and converts what is counted differently.
+/// Converts the arguments of a type, identified by its name, from the conventions of another library to ours: adds
+/// defaults that differ and converts units.
 pub type ScopeRules = fn(&str, &mut Dict);
 
 impl<B> Clone for Registry<B> {
@@ -106,18 +106,22 @@ impl<B> Registry<B> {
         Self::with_parent(scope.into(), None)
     }
 
-    /// An empty registry below this one: `scope.Name` finds its types from anywhere in the tree, and what it does not
-    /// hold itself it finds in its parents. It stays known as long as a handle on it is kept.
+    /// An empty registry below this one. `scope.Name` finds its types from anywhere in the tree; types that it lacks
+    /// are looked up in its parents. It is dropped with its last handle.
     ///
     /// # Errors
-    /// Where a child of that scope exists already.
+    /// Returns an error if a child with that scope exists.
     pub fn child(&self, scope: impl Into<String>) -> Result<Self, ConfigError> {
         let scope = scope.into();
         let child = Self::with_parent(scope.clone(), Some(self.clone()));
         let mut state = self.write();
-        state.children.retain(|known| known.strong_count() > 0);
-        if state.children.iter().filter_map(Weak::upgrade).any(|known| known.scope == scope) {
-            return Err(self.name_taken(&scope));
+        state.children.retain(|sibling| sibling.strong_count() > 0);
+        for sibling in &state.children {
+            if let Some(sibling) = sibling.upgrade()
+                && sibling.scope == scope
+            {
+                return Err(self.name_taken(&scope));
+            }
         }
         state.children.push(Arc::downgrade(&child.0));
         drop(state);
@@ -142,7 +146,7 @@ impl<B> Registry<B> {
         &self.0.scope
     }
 
-    /// The scope in which names without one are looked up first, before this registry; `None` for this registry.
+    /// Sets the scope in which names without a scope are looked up first; `None` for this registry.
     pub fn set_default_scope(&self, scope: Option<&str>) {
         self.write().default_scope = scope.map(str::to_owned);
     }
@@ -150,7 +154,7 @@ impl<B> Registry<B> {
     /// Adds a type with its aliases.
     ///
     /// # Errors
-    /// Where its name or one of its aliases is taken; nothing is added then.
+    /// Returns an error, and adds nothing, if its name or one of its aliases is taken.
     pub fn add(&self, spec: Spec<B>) -> Result<(), ConfigError> {
         let mut state = self.write();
         let names = std::iter::once(&spec.name).chain(spec.aliases);
@@ -161,7 +165,7 @@ impl<B> Registry<B> {
         Ok(())
     }
 
-    /// Adds a type in the place of those that had its name or its aliases.
+    /// Adds a type and removes those that had its name or its aliases.
     pub fn replace(&self, spec: Spec<B>) {
         let mut state = self.write();
         for name in std::iter::once(&spec.name).chain(spec.aliases) {
@@ -171,10 +175,10 @@ impl<B> Registry<B> {
         state.insert(spec);
     }
 
-    /// Gives a type of this registry one more name.
+    /// Adds another name for a type of this registry.
     ///
     /// # Errors
-    /// Where `alias` is taken, or `name` is not in this registry.
+    /// Returns an error if `alias` is taken, or `name` is not in this registry.
     pub fn alias(&self, alias: impl Into<String>, name: &str) -> Result<(), ConfigError> {
         let alias = alias.into();
         let mut state = self.write();
@@ -189,34 +193,53 @@ impl<B> Registry<B> {
         Ok(())
     }
 
-    /// The type of that name, alias, or `scope.Name`; `None` where there is none.
+    /// The type with that name, alias, or `scope.Name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Spec<B>>> {
         let default_scope = self.read().default_scope.clone();
-        let in_default = default_scope.and_then(|scope| self.in_scope(&scope)?.own_or_inherited(name));
-        let found = in_default.or_else(|| self.own_or_inherited(name)).or_else(|| {
-            let (scope, name) = name.split_once('.')?;
-            self.in_scope(scope)?.own_or_inherited(name)
-        });
-        found.or_else(|| self.accepted(name).map(|(spec, _)| spec))
+        if let Some(scope) = default_scope
+            && let Some(spec) = self.get_in_scope(&scope, name)
+        {
+            return Some(spec);
+        }
+        if let Some(spec) = self.own_or_inherited(name) {
+            return Some(spec);
+        }
+        if let Some((scope, name)) = name.split_once('.')
+            && let Some(spec) = self.get_in_scope(scope, name)
+        {
+            return Some(spec);
+        }
+        let (spec, _) = self.accepted(name)?;
+        Some(spec)
     }
 
-    /// As [`Self::get`], with an error that says what was looked for and where.
+    fn get_in_scope(&self, scope: &str, name: &str) -> Option<Arc<Spec<B>>> {
+        self.in_scope(scope)?.own_or_inherited(name)
+    }
+
+    /// As [`Self::get`], with an error that names the type and the registries that were searched.
     ///
     /// # Errors
-    /// Where there is no such type; `path` is the key path of the `type` key.
+    /// Returns an error if the type is not registered; `path` is the key path of the `type` key.
     pub fn lookup(&self, name: &str, path: &KeyPath) -> Result<Arc<Spec<B>>, ConfigError> {
-        self.get(name).ok_or_else(|| self.unknown(name, path))
+        match self.get(name) {
+            Some(spec) => Ok(spec),
+            None => Err(self.unknown(name, path)),
+        }
     }
 
-    /// Takes `type` out of a layer's dict: the type, and the remaining arguments. A key `_scope_` names the scope in which
-    /// the type is looked up first.
+    /// Splits the dict of a layer into the type under `type` and the remaining arguments. The key `_scope_` names the
+    /// scope in which the type is looked up first.
     ///
     /// # Errors
-    /// Where `cfg` is no dict, has no `type`, or has one that is no string or unknown; `path` is where `cfg` stands.
+    /// Returns an error if `cfg`, which is at `path`, is not a dict, or its `type` is missing, not a string or unknown.
     pub fn resolve(&self, cfg: &Config, path: &KeyPath) -> Result<(Arc<Spec<B>>, Dict), ConfigError> {
         let Config::Dict(dict) = cfg else {
-            let example = cfg.as_str().map_or_else(String::new, |name| format!(", such as {{type: {name:?}}}"));
+            let example = match cfg.as_str() {
+                Some(name) => format!(", such as {{type: {name:?}}}"),
+                None => String::new(),
+            };
             return Err(ConfigError::wrong_type(path, format!("a dict with the key \"type\"{example}"), cfg));
         };
         let at = path.key("type");
@@ -224,7 +247,10 @@ impl<B> Registry<B> {
             Some(Config::Str(name)) => name,
             Some(other) => return Err(ConfigError::wrong_type(&at, "the name of a registered type", other)),
             None => {
-                let slip = nearest("type", dict.keys()).map_or_else(String::new, |key| format!(" (not {key:?})"));
+                let slip = match nearest("type", dict.keys()) {
+                    Some(key) => format!(" (not {key:?})"),
+                    None => String::new(),
+                };
                 let expected = format!("the name of a registered type, under the key \"type\"{slip}");
                 return Err(ConfigError::new(&at, ConfigErrorKind::Missing { expected }));
             }
@@ -245,13 +271,13 @@ impl<B> Registry<B> {
         Ok((spec, arguments))
     }
 
-    /// The types of this registry, without its parents and children, in the order in which they were added.
+    /// The types of this registry, without its parents and children, in the order they were added.
     #[must_use]
     pub fn specs(&self) -> Vec<Arc<Spec<B>>> {
         self.read().specs.values().cloned().collect()
     }
 
-    /// All names of this registry: of types, and after them aliases.
+    /// All names in this registry: types, then aliases.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let state = self.read();
@@ -259,20 +285,40 @@ impl<B> Registry<B> {
     }
 
     fn own_or_inherited(&self, name: &str) -> Option<Arc<Spec<B>>> {
-        self.read().find(name).or_else(|| self.0.parent.as_ref()?.own_or_inherited(name))
+        if let Some(spec) = self.read().find(name) {
+            return Some(spec);
+        }
+        self.0.parent.as_ref()?.own_or_inherited(name)
     }
 
-    /// The registry of that scope: this one, one below it, or one anywhere in the tree.
+    /// The registry with that scope: this one, one below it, or one elsewhere in the tree.
     fn in_scope(&self, scope: &str) -> Option<Self> {
-        self.here_or_below(scope).or_else(|| self.0.parent.as_ref()?.in_scope(scope))
+        if let Some(registry) = self.here_or_below(scope) {
+            return Some(registry);
+        }
+        self.0.parent.as_ref()?.in_scope(scope)
     }
 
     fn here_or_below(&self, scope: &str) -> Option<Self> {
         if self.0.scope == scope {
             return Some(self.clone());
         }
-        let children: Vec<_> = self.read().children.iter().filter_map(Weak::upgrade).collect();
-        children.into_iter().find_map(|child| Self(child).here_or_below(scope))
+        for child in self.children() {
+            if let Some(registry) = child.here_or_below(scope) {
+                return Some(registry);
+            }
+        }
+        None
+    }
+
+    fn children(&self) -> Vec<Self> {
+        let mut children = Vec::new();
+        for child in &self.read().children {
+            if let Some(child) = child.upgrade() {
+                children.push(Self(child));
+            }
+        }
+        children
     }
 
     fn unknown(&self, name: &str, path: &KeyPath) -> ConfigError {
@@ -283,22 +329,24 @@ impl<B> Registry<B> {
             current = registry.0.parent.as_ref();
         }
         let (scope, bare) = name.rsplit_once('.').unwrap_or(("", name));
-        let absence = self.absence(bare).or_else(|| self.absence(scope));
         let scope_is_known = scope.is_empty()
             || self.accepts(scope).is_some()
             || self.in_scope(scope.split('.').next().unwrap_or(scope)).is_some();
-        let (nearest, hint) = match absence {
-            Some(reason) => (None, format!("; {reason}")),
-            None if !scope_is_known => {
-                let scopes = self.scopes().join(", ");
-                (None, format!("; there is no scope {:?}, but {scopes}", cut(scope)))
+        let (mut similar, mut hint) = (None, String::new());
+        if let Some(reason) = self.absence(bare) {
+            hint = format!("; {reason}");
+        } else if let Some(reason) = self.absence(scope) {
+            hint = format!("; {reason}");
+        } else if !scope_is_known {
+            hint = format!("; there is no scope {:?}; the scopes are {}", cut(scope), self.scopes().join(", "));
+        } else {
+            similar = nearest(bare, names.iter().map(String::as_str));
+            if similar.is_none() {
+                hint = format!("; it holds {}", names.join(", "));
             }
-            None => match nearest(bare, names.iter().map(String::as_str)) {
-                None => (None, format!("; it holds {}", names.join(", "))),
-                found => (found, String::new()),
-            },
-        };
-        let kind = ConfigErrorKind::UnknownType { name: name.to_owned(), registry: chain.join(", "), nearest, hint };
+        }
+        let kind =
+            ConfigErrorKind::UnknownType { name: name.to_owned(), registry: chain.join(", "), nearest: similar, hint };
         ConfigError::new(path, kind)
     }
 

@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 
 use crate::error::cut;
 
-/// A config value: what YAML, JSON, `--cfg-options` and Rust code are turned into before anything is built.
+/// A config value, read from YAML or JSON, or written in Rust with [`config!`](crate::config).
 ///
-/// Tuples of the Python reference are lists here.
+/// Tuples of the Python reference become lists.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Config {
     /// `null` in YAML and JSON, `None` in Python.
@@ -18,22 +18,22 @@ pub enum Config {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A number written with a point or an exponent, or infinite, or not a number.
+    /// A number written with a point or an exponent, an infinity, or NaN.
     Float(f64),
     /// A string.
     Str(String),
     /// A list.
     List(Vec<Config>),
-    /// A dict with string keys, in the order in which they were written.
+    /// A dict with string keys, in the order they were written.
     Dict(Dict),
 }
 
-/// A dict of a config: string keys in the order in which they were written.
+/// A dict of config values: string keys in the order they were written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dict(IndexMap<String, Config>);
 
 impl Config {
-    /// The dict, where this is one.
+    /// The dict, or `None` for any other value.
     #[must_use]
     pub fn as_dict(&self) -> Option<&Dict> {
         match self {
@@ -42,7 +42,7 @@ impl Config {
         }
     }
 
-    /// The text, where this is a string.
+    /// The text, or `None` if this is not a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -57,13 +57,13 @@ impl Config {
         matches!(self, Self::Null)
     }
 
-    /// The value under `key`, where this is a dict that has it.
+    /// The value under `key`, or `None` if this is not a dict or lacks the key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Config> {
         self.as_dict()?.get(key)
     }
 
-    /// What kind of value this is, for messages: `a string`, `a dict`, and so on.
+    /// The kind of value, for messages: `a string`, `a dict`, and so on.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl Config {
         }
     }
 
-    /// The value as it is quoted in messages: the text of it, cut where it is long.
+    /// The value as text for messages, truncated if it is long.
     #[must_use]
     pub fn quoted(&self) -> String {
         cut(&self.to_string()).into_owned()
@@ -97,7 +97,7 @@ impl Dict {
         self.0.get(key)
     }
 
-    /// The value under `key`, to be changed.
+    /// A mutable reference to the value under `key`.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Config> {
         self.0.get_mut(key)
     }
@@ -108,19 +108,19 @@ impl Dict {
         self.0.contains_key(key)
     }
 
-    /// Puts a value under `key`; a key that exists keeps its place and gets the new value.
+    /// Inserts a value, and returns the previous one. An existing key keeps its position.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<Config>) -> Option<Config> {
         self.0.insert(key.into(), value.into())
     }
 
-    /// Puts a value under `key` where there is none.
+    /// Inserts a value unless the key exists.
     pub fn set_default(&mut self, key: &str, value: impl Into<Config>) {
         if !self.contains_key(key) {
             self.insert(key, value);
         }
     }
 
-    /// Takes the value under `key` out; the order of the others stays.
+    /// Removes and returns the value under `key`; the other keys keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Config> {
         self.0.shift_remove(key)
     }
@@ -200,7 +200,10 @@ impl<T: Into<Config>, const N: usize> From<[T; N]> for Config {
 
 impl<T: Into<Config>> From<Option<T>> for Config {
     fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
+        match value {
+            Some(value) => value.into(),
+            None => Self::Null,
+        }
     }
 }
 
@@ -239,7 +242,7 @@ impl fmt::Display for Dict {
     }
 }
 
-/// Writes a [`Config`] in Rust code, in the order given.
+/// Builds a [`Config`] from a literal; keys keep their order.
 ///
 /// ```
 /// use mmcv_registry::config;
@@ -252,12 +255,12 @@ impl fmt::Display for Dict {
 ///     norm_cfg: norm_cfg,
 ///     conv_cfg: { type: "Conv2d" },
 /// };
-/// assert_eq!(cfg.get("norm_cfg").and_then(|norm| norm.get("type")).and_then(|kind| kind.as_str()), Some("GN"));
-/// assert!(cfg.get("act_cfg").is_some_and(|act| act.is_null()));
+/// assert_eq!(cfg.get("norm_cfg").unwrap().to_string(), "{type: \"GN\", num_groups: 4}");
+/// assert_eq!(cfg.get("act_cfg"), Some(&mmcv_registry::Config::Null));
 /// ```
 ///
 /// Values are `null`, nested `{ key: value }` dicts, lists `[...]` of such values, or any expression of a type that
-/// converts [`Into`] a `Config`. A key that is no identifier is written as a string literal: `"a-b": 1`.
+/// converts [`Into`] a `Config`. Keys that are not identifiers are string literals: `"a-b": 1`.
 #[macro_export]
 macro_rules! config {
     ($($body:tt)*) => {
@@ -265,7 +268,7 @@ macro_rules! config {
     };
 }
 
-/// Writes a [`Dict`] in Rust code, as [`config!`] writes a [`Config`].
+/// Builds a [`Dict`] from a literal, with the syntax of [`config!`].
 #[macro_export]
 macro_rules! dict {
     ($($body:tt)*) => {{
@@ -276,7 +279,7 @@ macro_rules! dict {
     }};
 }
 
-/// The part of [`config!`] that takes one entry after the other.
+/// The part of [`config!`] that inserts the entries one by one.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entries {
@@ -299,7 +302,7 @@ macro_rules! __entries {
     };
 }
 
-/// The part of [`config!`] that makes a list.
+/// The part of [`config!`] that builds a list.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __list {
@@ -311,7 +314,7 @@ macro_rules! __list {
     }};
 }
 
-/// The part of [`config!`] that takes one list item after the other.
+/// The part of [`config!`] that appends the list items one by one.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __items {
@@ -334,7 +337,7 @@ macro_rules! __items {
     };
 }
 
-/// The part of [`config!`] that makes a key from an identifier or a string literal.
+/// The part of [`config!`] that turns an identifier or a string literal into a key.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __key {

@@ -384,4 +384,3 @@ fn wraps_a_convolution(module: &dyn Module) -> bool {
         None => true,
     }
 }
-

@@ -3,7 +3,7 @@
 use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution};
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Error, Module, Parts, Result, Training, number, run_child};
+use mmcv_layers::{Error, Module, Parts, Result, Training, run_child, scalar_like};
 use tch::{Kind, Tensor};
 
 use super::attention::MultiheadAttentionConfig;
@@ -125,7 +125,7 @@ impl Multihead {
             mask = with_column(mask)?;
             attended += 1;
         }
-        let scaled = query.f_mul(&number((1.0 / head_size as f64).sqrt(), &query)?)?;
+        let scaled = query.f_mul(&scalar_like((1.0 / head_size as f64).sqrt(), &query)?)?;
         let keys = key.f_transpose(1, 2)?;
         let weights = match mask {
             None => scaled.f_bmm(&keys)?,
@@ -329,5 +329,5 @@ fn additive(mask: &Tensor, kind: Kind) -> Result<Tensor> {
         return Err(Error::input(format!("a mask of type Bool or {kind:?}"), format!("{found:?}")));
     }
     let zeros = Tensor::f_zeros(mask.size(), (kind, mask.device()))?;
-    Ok(zeros.f_masked_fill_tensor(mask, &number(f64::NEG_INFINITY, &zeros)?)?)
+    Ok(zeros.f_masked_fill_tensor(mask, &scalar_like(f64::NEG_INFINITY, &zeros)?)?)
 }

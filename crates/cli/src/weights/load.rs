@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use mmcv_checkpoint::{Difference, LoadReport, open_checkpoint_with};
-use mmcv_layers::{Module, ModuleExt, Parts, init, join, named_modules, observe};
+use mmcv_layers::{Module, ModuleExt, Parts, init, join_path, named_modules, observe};
 use mmcv_models::CheckpointConfig;
 use mmcv_registry::Config;
 use mmcv_zoo::FetchOptions;
@@ -91,12 +91,12 @@ fn load_pretrained(
     for (path, module) in named_modules(&*network) {
         let Parts { parameters, buffers, .. } = Parts::of(module);
         for (local_name, _) in &parameters {
-            if loaded.contains(&join(&path, local_name)) {
+            if loaded.contains(&join_path(&path, local_name)) {
                 report.parameters += 1;
             }
         }
         for (local_name, _) in parameters.iter().chain(&buffers) {
-            let name = join(&path, local_name);
+            let name = join_path(&path, local_name);
             if loaded.contains(&name) {
                 report.loaded.push(name);
             } else if !module.may_be_absent(local_name) {

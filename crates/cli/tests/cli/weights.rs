@@ -310,7 +310,7 @@ fn advice_names_the_key_that_the_config_has_or_none() {
     let cases: [(String, &str, &[&str], &[&str]); 6] = [
         (head(640), "1x3x32x32", &["model.head.in_channels: 640 does not fit", "set in_channels to 1280, or "], &["in_features"]),
         // The input of this network cannot be chosen.
-        (head(1280), "1x4x32x32", &["in_channels is 3", "has 4 channels; let what comes before give 3"], &["set "]),
+        (head(1280), "1x4x32x32", &["in_channels is 3", "has 4 channels; have the previous layer output 3"], &["set "]),
         (resnet.to_owned(), "1x4x32x32", &["in_channels: 3 does not fit", "set in_channels to 4, or "], &[]),
         (resnet.to_owned(), "1x3x32x32x32", &["conv_cfg.type: Conv2d does not fit", "4D input"], &[]),
         (

@@ -4,9 +4,10 @@ use mmcv_registry::Config;
 use tch::Tensor;
 
 use crate::explain::{elements, python};
-use crate::{Builder, Error, Layer, Module, Result, size};
+use crate::ops::{rounded_once, scalar_like};
+use crate::{Builder, Error, Layer, Module, Result};
 
-/// Declares an activation: its arguments, how Python shows them, and its function of the input.
+/// Declares an activation: its arguments, their check, their `repr`, and the function of the input.
 macro_rules! elementwise {
     (
         $(#[$meta:meta])*
@@ -25,8 +26,6 @@ macro_rules! elementwise {
         }
 
         $(#[$meta])*
-        ///
-        /// Shapes: any input, and the output as the input.
         #[derive(Debug)]
         pub struct $name(
             /// The arguments.
@@ -69,8 +68,21 @@ macro_rules! elementwise {
 
 elementwise! {
     /// `max(x, 0)`. Reference: `torch.nn.ReLU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ReLUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ReLUConfig::new().with_inplace(true).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-1.0, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 2.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     ReLU("ReLU", ReLUConfig) {
-        /// Whether the result replaces the input.
+        /// Whether to do the operation in place.
         inplace: bool = false,
     }
     repr |arguments| shown(&[], arguments.inplace);
@@ -78,11 +90,24 @@ elementwise! {
 }
 
 elementwise! {
-    /// `x` where it is positive, else `negative_slope * x`. Reference: `torch.nn.LeakyReLU`.
+    /// `x` if positive, else `negative_slope * x`. Reference: `torch.nn.LeakyReLU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::LeakyReLUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = LeakyReLUConfig::new().with_negative_slope(0.5).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-1.0, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[-0.5, 2.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     LeakyReLU("LeakyReLU", LeakyReLUConfig) {
         /// Slope for negative inputs.
         negative_slope: f64 = 0.01,
-        /// Whether the result replaces the input.
+        /// Whether to do the operation in place.
         inplace: bool = false,
     }
     repr |arguments| shown(&[("negative_slope", arguments.negative_slope)], arguments.inplace);
@@ -91,8 +116,21 @@ elementwise! {
 
 elementwise! {
     /// `min(max(x, 0), 6)`. Reference: `torch.nn.ReLU6`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ReLU6Config;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ReLU6Config::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-1.0, 2.0, 8.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 2.0, 6.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     ReLU6("ReLU6", ReLU6Config) {
-        /// Whether the result replaces the input.
+        /// Whether to do the operation in place.
         inplace: bool = false,
     }
     repr |arguments| shown(&[], arguments.inplace);
@@ -100,11 +138,24 @@ elementwise! {
 }
 
 elementwise! {
-    /// `x` where it is positive, else `alpha * (exp(x) - 1)`. Reference: `torch.nn.ELU`.
+    /// `x` if positive, else `alpha * (exp(x) - 1)`. Reference: `torch.nn.ELU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ELUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ELUConfig::new().with_alpha(0.5).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 2.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     ELU("ELU", ELUConfig) {
-        /// Size of the limit for very negative inputs.
+        /// Scale of the negative part: the output approaches `-alpha` for very negative inputs.
         alpha: f64 = 1.0,
-        /// Whether the result replaces the input.
+        /// Whether to do the operation in place.
         inplace: bool = false,
     }
     repr |arguments| shown(&[("alpha", arguments.alpha)], arguments.inplace);
@@ -113,20 +164,59 @@ elementwise! {
 
 elementwise! {
     /// `1 / (1 + exp(-x))`. Reference: `torch.nn.Sigmoid`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::SigmoidConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = SigmoidConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.5]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Sigmoid("Sigmoid", SigmoidConfig) {}
     |_arguments, input| input.f_sigmoid()?
 }
 
 elementwise! {
     /// The hyperbolic tangent. Reference: `torch.nn.Tanh`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::TanhConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = TanhConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Tanh("Tanh", TanhConfig) {}
     |_arguments, input| input.f_tanh()?
 }
 
 elementwise! {
     /// `x` times the normal distribution's CDF at `x`. Reference: `torch.nn.GELU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::{Approximate, GELUConfig};
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = GELUConfig::new().with_approximate(Approximate::Tanh).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     GELU("GELU", GELUConfig) {
-        /// `none`, or `tanh` for the approximation by a hyperbolic tangent.
+        /// `none`, or `tanh` for the approximation with a hyperbolic tangent.
         approximate: Approximate = Approximate::None,
     }
     repr |arguments| format!("approximate={}", python::value(arguments.approximate.word()));
@@ -135,8 +225,21 @@ elementwise! {
 
 elementwise! {
     /// `x * sigmoid(x)`. Reference: `torch.nn.SiLU`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::SiLUConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = SiLUConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     SiLU("SiLU", SiLUConfig) {
-        /// Whether the result replaces the input.
+        /// Whether to do the operation in place.
         inplace: bool = false,
     }
     repr |arguments| shown(&[], arguments.inplace);
@@ -145,14 +248,40 @@ elementwise! {
 
 elementwise! {
     /// `x * sigmoid(x)`. Reference: mmcv/cnn/bricks/swish.py.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::SwishConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = SwishConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[0.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Swish("Swish", SwishConfig) {}
     |_arguments, input| input.f_mul(&input.f_sigmoid()?)?
 }
 
 elementwise! {
     /// `x * min(max(x + 3, 0), 6) / 6`. Reference: `torch.nn.Hardswish`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::HardswishConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = HardswishConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-3.0, 3.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 3.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Hardswish("HSwish", HardswishConfig) {
-        /// Whether the result replaces the input.
+        /// Whether to do the operation in place.
         inplace: bool = false,
     }
     |arguments, input| if arguments.inplace { input.shallow_clone().f_hardswish_()? } else { input.f_hardswish()? }
@@ -160,6 +289,19 @@ elementwise! {
 
 elementwise! {
     /// `x` limited to the range from `min` to `max`. Reference: mmcv/cnn/bricks/activation.py, `Clamp`.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::ClampConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = ClampConfig::new().with_min(0.0).build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-2.0, 0.5, 2.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 0.5, 1.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     Clamp("Clamp", ClampConfig) {
         /// Lower bound; null for none.
         min: Option<f64> = Some(-1.0),
@@ -167,9 +309,9 @@ elementwise! {
         max: Option<f64> = Some(1.0),
     }
     |arguments, input| match (arguments.min, arguments.max) {
-        (Some(min), Some(max)) => input.f_clamp_tensor(Some(&size::number(min, input)?), Some(&size::number(max, input)?))?,
-        (Some(min), None) => input.f_clamp_min_tensor(&size::number(min, input)?)?,
-        (None, Some(max)) => input.f_clamp_max_tensor(&size::number(max, input)?)?,
+        (Some(min), Some(max)) => input.f_clamp_tensor(Some(&scalar_like(min, input)?), Some(&scalar_like(max, input)?))?,
+        (Some(min), None) => input.f_clamp_min_tensor(&scalar_like(min, input)?)?,
+        (None, Some(max)) => input.f_clamp_max_tensor(&scalar_like(max, input)?)?,
         (None, None) => return Err(Error::argument("min", "null", "expected at least one of min and max")),
     }
 }
@@ -178,10 +320,23 @@ elementwise! {
     /// `(x + bias) / divisor` limited to the range from `min_value` to `max_value`.
     ///
     /// Reference: mmcv/cnn/bricks/hsigmoid.py.
+    ///
+    /// Shapes: any input; the output has the same shape.
+    ///
+    /// ```
+    /// use mmcv_layers::activation::HSigmoidConfig;
+    /// use mmcv_layers::{LayerConfig, Module};
+    /// use tch::Tensor;
+    ///
+    /// let layer = HSigmoidConfig::new().build()?;
+    /// let output = layer.forward(&Tensor::from_slice(&[-3.0, 3.0]))?;
+    /// assert_eq!(output, Tensor::from_slice(&[0.0, 1.0]));
+    /// # Ok::<(), mmcv_layers::Error>(())
+    /// ```
     HSigmoid("HSigmoid", HSigmoidConfig) {
-        /// Added to the input.
+        /// Offset added to the input.
         bias: f64 = 3.0,
-        /// Divides the sum; not 0.
+        /// Divisor of the sum; not 0.
         divisor: f64 = 6.0,
         /// Lower bound.
         min_value: f64 = 0.0,
@@ -190,63 +345,66 @@ elementwise! {
     }
     check |arguments| nonzero_divisor(arguments);
     |arguments, input| {
-        let HSigmoidConfig { bias, divisor, min_value, max_value } = *arguments;
-        {
-            let number = |value: f64| size::number(value, input);
-            let scaled = input.f_add(&number(bias)?)?.f_div(&number(divisor)?)?;
-            scaled.f_clamp_tensor(Some(&number(min_value)?), Some(&number(max_value)?))?
-        }
+        let scaled = input.f_add(&scalar_like(arguments.bias, input)?)?;
+        let scaled = scaled.f_div(&scalar_like(arguments.divisor, input)?)?;
+        let (least, greatest) = (scalar_like(arguments.min_value, input)?, scalar_like(arguments.max_value, input)?);
+        scaled.f_clamp_tensor(Some(&least), Some(&greatest))?
     }
 }
 
 fn nonzero_divisor(config: &HSigmoidConfig) -> Result<()> {
     if config.divisor == 0.0 {
-        return Err(Error::argument("divisor", config.divisor, "expected another number than 0"));
+        return Err(Error::argument("divisor", config.divisor, "expected a nonzero number"));
     }
     Ok(())
 }
 
-/// How GELU is computed.
+/// The formula of GELU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum Approximate {
-    /// By the error function.
+    /// Exact, with the error function.
     None,
-    /// By a hyperbolic tangent.
+    /// Approximate, with a hyperbolic tangent.
     Tanh,
 }
 
-/// Numbers with their names, and `inplace=True` where it is set.
+/// The arguments as Python's `repr` shows them: named numbers, and `inplace=True` if it is set.
 pub(super) fn shown(numbers: &[(&str, f64)], inplace: bool) -> String {
-    let numbers = numbers.iter().map(|(name, number)| format!("{name}={}", python::value(*number)));
-    let inplace = inplace.then(|| format!("inplace={}", python::value(true)));
-    numbers.chain(inplace).collect::<Vec<_>>().join(", ")
+    let mut arguments = Vec::new();
+    for (name, number) in numbers {
+        arguments.push(format!("{name}={}", python::value(*number)));
+    }
+    if inplace {
+        arguments.push(format!("inplace={}", python::value(true)));
+    }
+    arguments.join(", ")
 }
 
-/// Leaky ReLU with any slope; tch's own knows only the slope 0.01.
+/// Leaky ReLU with any slope; tch's has the fixed slope 0.01.
 pub(super) fn leaky_relu(input: &Tensor, slope: f64, inplace: bool) -> Result<Tensor> {
     const TCH_SLOPE: f64 = 0.01;
     if slope == TCH_SLOPE {
         return Ok(if inplace { input.shallow_clone().f_leaky_relu_()? } else { input.f_leaky_relu()? });
     }
-    let output = size::rounded_once(input, |input| Ok(input.f_prelu(&size::number(slope, input)?)?))?;
+    let output = rounded_once(input, |input| Ok(input.f_prelu(&scalar_like(slope, input)?)?))?;
     replace(input, output, inplace)
 }
 
-/// ELU with any alpha; tch's own knows only alpha 1.
+/// ELU with any alpha; tch's has the fixed alpha 1.
 fn elu(input: &Tensor, arguments: &ELUConfig) -> Result<Tensor> {
     if arguments.alpha == 1.0 {
         return Ok(if arguments.inplace { input.shallow_clone().f_elu_()? } else { input.f_elu()? });
     }
-    let output = size::rounded_once(input, |input| {
-        // The clamp keeps exp() and its gradient finite where its value is not used.
-        let zero = size::number(0.0, input)?;
-        let negative = input.f_clamp_max_tensor(&zero)?.f_expm1()?.f_mul(&size::number(arguments.alpha, input)?)?;
+    let output = rounded_once(input, |input| {
+        // The clamp keeps exp() and its gradient finite for positive inputs.
+        let zero = scalar_like(0.0, input)?;
+        let negative = input.f_clamp_max_tensor(&zero)?.f_expm1()?.f_mul(&scalar_like(arguments.alpha, input)?)?;
         Ok(input.f_where_self(&input.f_gt_tensor(&zero)?, &negative)?)
     })?;
     replace(input, output, arguments.inplace)
 }
 
-/// Writes `output` into `input` where the layer works in place; not where gradients need the input as it was.
+/// Writes `output` into `input` if the layer works in place and no gradient needs the old input.
 pub(super) fn replace(input: &Tensor, output: Tensor, inplace: bool) -> Result<Tensor> {
     if !inplace || output.requires_grad() {
         return Ok(output);

@@ -24,7 +24,7 @@ pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "activation",
         aliases: &["torch.nn.LeakyReLU"],
-        doc: "x where it is positive, else negative_slope * x",
+        doc: "x if positive, else negative_slope * x",
         source: "torch.nn.LeakyReLU; Maas et al. (2013)",
         ..LeakyReLU::SPEC
     },
@@ -38,7 +38,7 @@ pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "activation",
         aliases: &["torch.nn.RReLU"],
-        doc: "Leaky ReLU with slopes that are drawn in training",
+        doc: "Leaky ReLU with random slopes in training",
         source: "torch.nn.RReLU; Xu et al., Empirical Evaluation of Rectified Activations (2015)",
         ..RReLU::SPEC
     },
@@ -52,7 +52,7 @@ pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "activation",
         aliases: &["torch.nn.ELU"],
-        doc: "x where it is positive, else alpha * (exp(x) - 1)",
+        doc: "x if positive, else alpha * (exp(x) - 1)",
         source: "torch.nn.ELU; Clevert et al. (2015)",
         ..ELU::SPEC
     },

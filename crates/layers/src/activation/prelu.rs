@@ -18,9 +18,20 @@ pub struct PReLUConfig {
     pub init: f64,
 }
 
-/// `x` where it is positive, else `weight * x`, with one learned slope for all or for each channel.
+/// `x` if positive, else `weight * x`, with one learned slope for all channels or one per channel.
 ///
 /// Shapes: input `[N, C, *]`, output the same. State: `weight` `[num_parameters]`.
+///
+/// ```
+/// use mmcv_layers::activation::PReLUConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let prelu = PReLUConfig::new().with_num_parameters(8).build()?;
+/// let output = prelu.forward(&Tensor::rand([2, 8, 4, 4], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 8, 4, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PReLU {
     weight: Tensor,
@@ -28,10 +39,10 @@ pub struct PReLU {
 }
 
 impl PReLU {
-    /// A PReLU with the given initial slope.
+    /// Creates the layer.
     ///
     /// # Errors
-    /// Where the number of slopes is negative.
+    /// Returns an error if the number of slopes is negative.
     pub fn new(config: &PReLUConfig) -> Result<Self> {
         if config.num_parameters < 0 {
             return Err(Error::argument(

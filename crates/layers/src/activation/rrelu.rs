@@ -5,7 +5,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::elementwise::{leaky_relu, replace, shown};
 use crate::explain::elements;
-use crate::{Builder, Error, Layer, Module, Parts, Result, Training, size};
+use crate::ops::{rounded_once, scalar_like};
+use crate::{Builder, Error, Layer, Module, Parts, Result, Training};
 
 /// Arguments of `RReLU`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -17,15 +18,27 @@ pub struct RReLUConfig {
     /// Largest slope.
     #[config(default = 1.0 / 3.0)]
     pub upper: f64,
-    /// Whether the result replaces the input.
+    /// Whether to do the operation in place.
     #[config(default = false)]
     pub inplace: bool,
 }
 
-/// `x` where it is positive, else `slope * x`: in training each slope is drawn from `[lower, upper)`, in evaluation it is
+/// `x` if positive, else `slope * x`. In training each slope is drawn from `[lower, upper)`; in evaluation the slope is
 /// their mean.
 ///
-/// Shapes: any input, and the output as the input.
+/// Shapes: any input; the output has the same shape.
+///
+/// ```
+/// use mmcv_layers::activation::RReLUConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::Tensor;
+///
+/// let rrelu = RReLUConfig::new().with_lower(0.25).with_upper(0.75).build()?;
+/// rrelu.train(false);
+/// let output = rrelu.forward(&Tensor::from_slice(&[-1.0, 2.0]))?;
+/// assert_eq!(output, Tensor::from_slice(&[-0.5, 2.0]));
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct RReLU {
     config: RReLUConfig,
@@ -33,22 +46,22 @@ pub struct RReLU {
 }
 
 impl RReLU {
-    /// An RReLU.
+    /// Creates the layer.
     ///
     /// # Errors
-    /// None at present: bounds are checked by the forward pass, as in the reference.
+    /// Never fails at present: the forward pass checks the bounds, as in the reference.
     pub fn new(config: &RReLUConfig) -> Result<Self> {
         Ok(Self { config: config.clone(), training: Training::default() })
     }
 
-    /// A slope for each element, 1 where the input is positive.
+    /// A slope for each element; 1 for positive elements.
     ///
-    /// tch's own operator passes `training` as the lower bound, so the slopes are drawn here: as the operator does, in
+    /// tch's operator passes `training` as the lower bound, so the slopes are drawn here as libtorch draws them: in
     /// float64, one for each element that is not positive, row by row.
     fn slopes(&self, input: &Tensor) -> Result<Tensor> {
         let RReLUConfig { lower, upper, .. } = self.config;
         let _guard = tch::no_grad_guard();
-        let not_positive = input.f_le_tensor(&size::number(0.0, input)?)?;
+        let not_positive = input.f_le_tensor(&scalar_like(0.0, input)?)?;
         let count = not_positive.f_sum(Kind::Int64)?.f_int64_value(&[])?;
         let drawn = Tensor::f_empty([count], (Kind::Double, Device::Cpu))?.f_uniform_(lower, upper)?;
         let drawn = drawn.f_to_kind(input.f_kind()?)?.f_to_device(input.device())?;
@@ -79,7 +92,7 @@ impl Module for RReLU {
         if !self.training.get() {
             return leaky_relu(input, (lower + upper) / 2.0, inplace);
         }
-        let output = size::rounded_once(input, |input| Ok(input.f_mul(&self.slopes(input)?)?))?;
+        let output = rounded_once(input, |input| Ok(input.f_mul(&self.slopes(input)?)?))?;
         replace(input, output, inplace)
     }
 

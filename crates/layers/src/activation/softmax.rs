@@ -6,10 +6,19 @@ use crate::{Module, Result};
 
 /// `exp(x)`, divided by its sum over one dimension.
 ///
-/// Shapes: any input with that dimension, and the output as the input.
+/// Shapes: any input with that dimension; the output has the same shape.
+///
+/// ```
+/// use mmcv_layers::{Module, activation::Softmax};
+/// use tch::Tensor;
+///
+/// let output = Softmax { dim: -1 }.forward(&Tensor::from_slice(&[1.0, 1.0]))?;
+/// assert_eq!(output, Tensor::from_slice(&[0.5, 0.5]));
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Softmax {
-    /// The dimension; a negative one counts from the end.
+    /// The dimension; negative values count from the end.
     pub dim: i64,
 }
 

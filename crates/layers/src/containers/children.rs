@@ -27,32 +27,41 @@ impl Children {
     /// Adds a module under a name.
     ///
     /// # Errors
-    /// Where the name is empty, has a dot (names are joined by dots), or is taken.
+    /// Returns an error if the name is empty, contains a dot (dots join names), or is taken.
     pub fn add(&mut self, name: &str, module: Box<dyn Module>) -> Result<()> {
-        let reason = match name {
-            "" => "a module needs a name",
-            name if name.contains('.') => "names of modules are joined by dots, so they cannot have one",
-            name if self.names.contains(name) => "there is a module of that name already",
-            _ => {
-                self.names.insert(name.to_owned());
-                self.modules.push((name.to_owned(), module));
-                return Ok(());
-            }
+        let mistake = if name.is_empty() {
+            Some("a module needs a name")
+        } else if name.contains('.') {
+            Some("names of modules are joined by dots, so they cannot contain one")
+        } else if self.names.contains(name) {
+            Some("there is already a module of that name")
+        } else {
+            None
         };
-        Err(Error::argument("name", format!("{name:?}"), reason))
+        if let Some(reason) = mistake {
+            return Err(Error::argument("name", format!("{name:?}"), reason));
+        }
+        self.names.insert(name.to_owned());
+        self.modules.push((name.to_owned(), module));
+        Ok(())
     }
 
-    /// Adds a module, whose name is the next number.
+    /// Adds a module named by its position.
     pub fn push(&mut self, module: Box<dyn Module>) {
         let name = self.modules.len().to_string();
         self.names.insert(name.clone());
         self.modules.push((name, module));
     }
 
-    /// The module of that name.
+    /// The module with that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&dyn Module> {
-        self.iter().find(|(own, _)| *own == name).map(|(_, module)| module)
+        for (child, module) in self.iter() {
+            if child == name {
+                return Some(module);
+            }
+        }
+        None
     }
 
     /// Names and modules, in order.
@@ -60,7 +69,7 @@ impl Children {
         self.modules.iter().map(|(name, module)| (name.as_str(), &**module))
     }
 
-    /// Builds what stands at the builder's path: null, a list of dicts, or a dict of dicts.
+    /// Builds the modules in `modules`, which is at the builder's path: null, a list of dicts, or a dict of dicts.
     pub(crate) fn build(builder: &Builder<'_>, modules: &Config) -> Result<Self> {
         let mut children = Self::default();
         match modules {
@@ -71,7 +80,7 @@ impl Children {
                 }
             }
             Config::Dict(dict) if dict.contains_key("type") => {
-                let expected = "a list of dicts, also where there is one module";
+                let expected = "a list of dicts, even for a single module";
                 return Err(ConfigError::wrong_type(&builder.path, expected, modules).into());
             }
             Config::Dict(dict) => {

@@ -1,4 +1,4 @@
-//! Modules that hold others: `Sequential`, `ModuleList`, `ModuleDict`. With them a network needs no code.
+//! Modules that hold others: `Sequential`, `ModuleList`, `ModuleDict`. With them a config alone describes a network.
 //!
 //! Reference: mmengine/model/base_module.py, torch/nn/modules/container.py.
 
@@ -19,34 +19,19 @@ pub use sequential::Sequential;
 /// Arguments of `Sequential`, `ModuleList` and `ModuleDict`.
 #[derive(Debug, Clone, PartialEq, Config)]
 pub struct ContainerConfig {
-    /// The modules: a list of dicts, which are named `0`, `1`, ..., or a dict of dicts with their names.
+    /// The modules: a list of dicts, named `0`, `1`, ..., or a dict of named dicts.
     #[config(default = Config::Null)]
     pub modules: Config,
-    /// Rules of initialisation.
+    /// Initialization rules.
     #[config(default = Config::Null)]
     pub init_cfg: Config,
 }
 
 /// The registered containers.
 pub const SPECS: &[Spec<Build>] = &[
-    Spec {
-        group: "container",
-        doc: "Modules that are run one after the other.",
-        source: "mmengine",
-        ..Sequential::SPEC
-    },
-    Spec {
-        group: "container",
-        doc: "Modules by number, which their parent runs.",
-        source: "mmengine",
-        ..ModuleList::SPEC
-    },
-    Spec {
-        group: "container",
-        doc: "Modules by name, which their parent runs.",
-        source: "mmengine",
-        ..ModuleDict::SPEC
-    },
+    Spec { group: "container", doc: "Runs modules one after the other.", source: "mmengine", ..Sequential::SPEC },
+    Spec { group: "container", doc: "Numbered modules that the parent runs.", source: "mmengine", ..ModuleList::SPEC },
+    Spec { group: "container", doc: "Named modules that the parent runs.", source: "mmengine", ..ModuleDict::SPEC },
 ];
 
 /// The children of a container, and its rules of initialization.

@@ -5,7 +5,18 @@ use tch::Tensor;
 use super::{Children, ContainerConfig, parts};
 use crate::{Builder, Error, InitCfg, Layer, Module, Parts, Result};
 
-/// Modules with names that their parent runs. Reference: `mmengine.model.ModuleDict`.
+/// Named modules that the parent runs. Reference: `mmengine.model.ModuleDict`.
+///
+/// ```
+/// use mmcv_layers::containers::{Children, ModuleDict};
+/// use mmcv_layers::{LayerConfig, LinearConfig};
+///
+/// let mut children = Children::default();
+/// children.add("fc", Box::new(LinearConfig::new(8, 4).build()?))?;
+/// let heads = ModuleDict::from(children);
+/// assert!(heads.get("fc").is_some());
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct ModuleDict {
     children: Children,
@@ -13,13 +24,13 @@ pub struct ModuleDict {
 }
 
 impl ModuleDict {
-    /// The same with rules of initialisation.
+    /// Sets the initialization rules.
     #[must_use]
     pub fn with_init_cfg(self, init_cfg: InitCfg) -> Self {
         Self { init_cfg, ..self }
     }
 
-    /// The module of that name.
+    /// The module with that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&dyn Module> {
         self.children.get(name)

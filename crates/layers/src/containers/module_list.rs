@@ -5,7 +5,23 @@ use tch::Tensor;
 use super::{Children, ContainerConfig, parts};
 use crate::{Builder, Error, InitCfg, Layer, Module, Parts, Result};
 
-/// Modules named `0`, `1`, ... that their parent runs. Reference: `mmengine.model.ModuleList`.
+/// Modules named `0`, `1`, ... that the parent runs. Reference: `mmengine.model.ModuleList`.
+///
+/// ```
+/// use mmcv_layers::{LayerConfig, LinearConfig, Module, ModuleList};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let layers = ModuleList::new(vec![
+///     Box::new(LinearConfig::new(8, 16).build()?),
+///     Box::new(LinearConfig::new(16, 4).build()?),
+/// ]);
+/// let mut output = Tensor::rand([2, 8], FLOAT_CPU);
+/// for layer in layers.iter() {
+///     output = layer.forward(&output)?;
+/// }
+/// assert_eq!(output.size(), [2, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct ModuleList {
     children: Children,
@@ -13,13 +29,13 @@ pub struct ModuleList {
 }
 
 impl ModuleList {
-    /// The given modules in order.
+    /// Creates a list of modules.
     #[must_use]
     pub fn new(modules: Vec<Box<dyn Module>>) -> Self {
         Children::numbered(modules).into()
     }
 
-    /// The same with rules of initialisation.
+    /// Sets the initialization rules.
     #[must_use]
     pub fn with_init_cfg(self, init_cfg: InitCfg) -> Self {
         Self { init_cfg, ..self }

@@ -1,4 +1,4 @@
-//! [`Sequential`]: modules that are run one after the other.
+//! [`Sequential`]: runs modules one after the other.
 
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -6,10 +6,24 @@ use tch::Tensor;
 use super::{Children, ContainerConfig, parts};
 use crate::{Builder, InitCfg, Layer, Module, Output, Parts, Result, call_child, no_options, run_child};
 
-/// Modules that are run one after the other.
+/// Runs modules one after the other.
 ///
-/// Shapes: as the first module takes and the last one gives; without modules the input is given as it is.
+/// Shapes: the input of the first module, the output of the last one. Without modules the input is returned unchanged.
 /// Reference: `torch.nn.Sequential`; with [`Self::with_init_cfg`] it is `mmengine.model.Sequential`.
+///
+/// ```
+/// use mmcv_layers::activation::ReLUConfig;
+/// use mmcv_layers::{LayerConfig, LinearConfig, Module, Sequential};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let mut network = Sequential::default();
+/// network.push(LinearConfig::new(8, 16).build()?);
+/// network.push(ReLUConfig::new().build()?);
+/// network.push(LinearConfig::new(16, 4).build()?);
+/// let output = network.forward(&Tensor::rand([2, 8], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Sequential {
     children: Children,
@@ -17,13 +31,13 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// The given modules in order, named `0`, `1`, ...
+    /// Creates a sequence of modules named `0`, `1`, ...
     #[must_use]
     pub fn new(modules: Vec<Box<dyn Module>>) -> Self {
         Children::numbered(modules).into()
     }
 
-    /// The same with rules of initialisation: the modules are then asked for their own initialisation too.
+    /// Sets the initialization rules. `init_weights` then also initializes the modules by their own rules.
     #[must_use]
     pub fn with_init_cfg(self, init_cfg: InitCfg) -> Self {
         Self { init_cfg: Some(init_cfg), ..self }
@@ -73,7 +87,7 @@ impl Module for Sequential {
         Ok(output)
     }
 
-    /// Each module is given what the one before it gave, be it one tensor or several.
+    /// Passes the output of each module, one tensor or several, to the next one.
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         if let [input] = inputs {
             no_options(self.name(), options)?;

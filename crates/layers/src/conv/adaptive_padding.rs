@@ -4,13 +4,25 @@ use tch::Tensor;
 
 use super::Convolution;
 use super::conv::{Conv, Padding};
-use super::standardised::PlainConvConfig;
+use super::weight_standardization::PlainConvConfig;
 use crate::observe::of_size;
 use crate::{Builder, Error, Layer, Module, Parts, Result, Size};
 
-/// A 2-D convolution that pads its input so that the output has `size / stride` pixels, rounded up, as TensorFlow's `same`.
+/// A 2-D convolution with TensorFlow's `same` padding: the output has `size / stride` pixels, rounded up.
 ///
-/// Shapes and state: as of `Conv2d`; `padding` is accepted and not used.
+/// Shapes and state: those of `Conv2d`; `padding` is accepted and ignored.
+///
+/// ```
+/// use mmcv_layers::conv::{Conv2dAdaptivePadding, PlainConvConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = PlainConvConfig::new(3, 8, 3).with_stride(2);
+/// let conv = config.build_as::<Conv2dAdaptivePadding>()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 15, 15], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Conv2dAdaptivePadding {
     conv: Conv,
@@ -61,7 +73,10 @@ impl Module for Conv2dAdaptivePadding {
         let pad = same_padding_of(input, &self.kernel_size, &self.stride, &self.dilation)?;
         let padded = if pad.iter().any(|pad| *pad > 0) {
             // The last dimension first.
-            let sides: Vec<i64> = pad.iter().rev().flat_map(|pad| [pad / 2, pad - pad / 2]).collect();
+            let mut sides = Vec::with_capacity(2 * pad.len());
+            for pad in pad.iter().rev() {
+                sides.extend([pad / 2, pad - pad / 2]);
+            }
             input.f_pad(sides, "constant", 0.0)?
         } else {
             input.shallow_clone()
@@ -90,27 +105,30 @@ impl Module for Conv2dAdaptivePadding {
     }
 }
 
-/// [`same_padding`] of an image.
+/// [`same_padding`] for an image.
 ///
 /// # Errors
-/// Where the input has fewer than two dimensions.
+/// Returns an error if the input has fewer than two dimensions.
 pub fn same_padding_of(input: &Tensor, kernel_size: &[i64], stride: &[i64], dilation: &[i64]) -> Result<Vec<i64>> {
     let [kernel_size, stride, dilation] = [kernel_size, stride, dilation].map(<[i64]>::to_vec);
     let pad = of_size(input, move |shape| match shape {
         [.., height, width] => Some(same_padding(&[*height, *width], &kernel_size, &stride, &dilation)),
         _ => None,
     })?;
-    pad.ok_or_else(|| Error::input("3D or 4D input", format!("{}D input {:?}", input.dim(), input.size())))
+    match pad {
+        Some(pad) => Ok(pad),
+        None => Err(Error::input("3D or 4D input", format!("{}D input {:?}", input.dim(), input.size()))),
+    }
 }
 
-/// The pixels by which each dimension has to grow so that the output has `size / stride` pixels, rounded up.
+/// The pixels to add to each dimension so that the output has `size / stride` pixels, rounded up.
 #[must_use]
 pub fn same_padding(sizes: &[i64], kernel_size: &[i64], stride: &[i64], dilation: &[i64]) -> Vec<i64> {
-    let parameters = kernel_size.iter().zip(stride).zip(dilation);
-    let pad = |(size, ((kernel, stride), dilation)): (&i64, ((&i64, &i64), &i64))| {
+    let mut padding = Vec::with_capacity(sizes.len());
+    for (((size, kernel), stride), dilation) in sizes.iter().zip(kernel_size).zip(stride).zip(dilation) {
         let outputs = size.saturating_add(stride - 1).checked_div(*stride).unwrap_or(0);
         let field = dilation.saturating_mul(kernel - 1).saturating_add(1);
-        (outputs - 1).saturating_mul(*stride).saturating_add(field).saturating_sub(*size).max(0)
-    };
-    sizes.iter().zip(parameters).map(pad).collect()
+        padding.push((outputs - 1).saturating_mul(*stride).saturating_add(field).saturating_sub(*size).max(0));
+    }
+    padding
 }

@@ -7,35 +7,35 @@ use super::Convolution;
 use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
 use crate::explain::{elements, product};
-use crate::shape::{Expected, Kernel};
-use crate::{Builder, Error, ErrorKind, Layer, Module, Parts, Result, Size, Training, init, size};
+use crate::shape_error::{Expected, Kernel};
+use crate::{Builder, Error, ErrorKind, Layer, Module, Parts, Result, Size, Training, init, ops, size};
 
 /// Arguments of `Conv1d`, `Conv2d` and `Conv3d`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "Conv2d", layer = Conv2d)]
 pub struct ConvConfig {
-    /// Channels of the input.
+    /// Number of input channels.
     pub in_channels: i64,
-    /// Channels of the output.
+    /// Number of output channels.
     pub out_channels: i64,
-    /// Size of the kernel in pixels.
+    /// Size of the kernel.
     pub kernel_size: Size,
-    /// Step of the kernel in pixels.
+    /// Stride of the convolution.
     #[config(default = Size::All(1))]
     pub stride: Size,
-    /// Pixels added at both ends of each dimension; or `same` (the output is as large as the input) or `valid`.
+    /// Padding added to both sides of each dimension; or `same` (the output is as large as the input) or `valid`.
     #[config(default = Padding::Size(Size::All(0)))]
     pub padding: Padding,
-    /// Distance of the kernel's elements in pixels.
+    /// Spacing between kernel elements.
     #[config(default = Size::All(1))]
     pub dilation: Size,
-    /// Number of groups of channels that are not connected to each other.
+    /// Number of blocked connections from input channels to output channels; divides both.
     #[config(default = 1)]
     pub groups: i64,
-    /// Whether a bias is added; null counts as false.
+    /// Whether to add a learnable bias; null counts as false.
     #[config(default = Some(true))]
     pub bias: Option<bool>,
-    /// What padded pixels hold.
+    /// Values of padded pixels.
     #[config(default = PaddingMode::Zeros)]
     pub padding_mode: PaddingMode,
 }
@@ -43,11 +43,11 @@ pub struct ConvConfig {
 /// The padding of a convolution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Padding {
-    /// Pixels at both ends of each dimension.
+    /// Pixels on both sides of each dimension.
     Size(Size),
-    /// As much as makes the output as large as the input; needs a stride of 1.
+    /// Padding that makes the output as large as the input; requires stride 1.
     Same,
-    /// None.
+    /// No padding.
     Valid,
 }
 
@@ -86,7 +86,7 @@ impl FromConfig for Padding {
     }
 }
 
-/// What padded pixels of a convolution hold.
+/// Values of the padded pixels of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum PaddingMode {
     /// 0.
@@ -104,6 +104,22 @@ pub enum PaddingMode {
 /// Shapes: input `[N, in_channels, *]` or without `N`; output `[N, out_channels, *]` with
 /// `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1` pixels in each dimension, rounded down.
 /// State: `weight` `[out_channels, in_channels / groups, *kernel_size]`, `bias` `[out_channels]`.
+///
+/// ```
+/// use mmcv_layers::conv::{Conv3d, ConvConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = ConvConfig::new(3, 8, 3).with_padding(1);
+/// let conv = config.build()?; // Conv2d
+/// let output = conv.forward(&Tensor::rand([1, 3, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 16, 16]);
+///
+/// let conv = config.build_as::<Conv3d>()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 4, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 4, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Conv {
     weight: Tensor,
@@ -114,8 +130,8 @@ pub struct Conv {
     kernel_size: Vec<i64>,
     stride: Vec<i64>,
     padding: ConvPadding,
-    /// As it was given.
-    given_padding: Padding,
+    /// As stated in the config.
+    stated_padding: Padding,
     padding_mode: PaddingMode,
     dilation: Vec<i64>,
     spectral_norm: Option<SpectralNorm>,
@@ -127,7 +143,7 @@ pub struct Conv {
 enum ConvPadding {
     /// By the convolution.
     Zeros(Vec<i64>),
-    /// By the convolution, as much as keeps the size.
+    /// By the convolution, so that the size stays the same.
     Same,
     /// Before the convolution: pixels before and after each dimension, the last dimension first.
     Before(Vec<i64>, &'static str),
@@ -137,8 +153,8 @@ impl Conv {
     /// A convolution over `dims` dimensions (1, 2 or 3), with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where channels or groups are not positive, `groups` does not divide the channels, a list of sizes has not `dims`
-    /// items, a size is out of range, or `same` padding comes with a stride.
+    /// Returns an error if channels or groups are not positive, `groups` does not divide the channels, a list of
+    /// sizes does not have `dims` items, a size is out of range, or `same` padding is combined with a stride.
     pub fn new(dims: usize, config: &ConvConfig) -> Result<Self> {
         let ConvConfig { in_channels, out_channels, groups, .. } = *config;
         check_channels(in_channels, out_channels, groups)?;
@@ -148,7 +164,7 @@ impl Conv {
         let padding = ConvPadding::new(config, &kernel_size, &stride, &dilation)?;
         let shape = [&[out_channels, in_channels / groups], kernel_size.as_slice()].concat();
         let weight = init::parameter(&shape)?;
-        let bias = config.bias.unwrap_or(false).then(|| init::parameter(&[out_channels])).transpose()?;
+        let bias = if config.bias == Some(true) { Some(init::parameter(&[out_channels])?) } else { None };
         init::conv_default(&weight, bias.as_ref())?;
         Ok(Self {
             weight,
@@ -159,7 +175,7 @@ impl Conv {
             kernel_size,
             stride,
             padding,
-            given_padding: config.padding.clone(),
+            stated_padding: config.padding.clone(),
             padding_mode: config.padding_mode,
             dilation,
             spectral_norm: None,
@@ -172,13 +188,13 @@ impl Conv {
         &self.weight
     }
 
-    /// Channels of the input.
+    /// Number of input channels.
     #[must_use]
     pub fn in_channels(&self) -> i64 {
         self.in_channels
     }
 
-    /// Channels of the output.
+    /// Number of output channels.
     #[must_use]
     pub fn out_channels(&self) -> i64 {
         self.out_channels
@@ -207,7 +223,7 @@ impl Conv {
             }
             ConvPadding::Zeros(padding) => (input, padding),
             ConvPadding::Before(padding, mode) => {
-                padded = size::pad(input, padding, mode, None)?;
+                padded = ops::pad(input, padding, mode, None)?;
                 zeros = vec![0; stride.len()];
                 (&padded, &zeros)
             }
@@ -276,7 +292,7 @@ impl Convolution for Conv {
 
     fn forward_with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         self.convolve(input, weight, bias).map_err(|error| match *error.kind {
-            ErrorKind::Torch(refused) => self.expected().explain(input, refused),
+            ErrorKind::Torch(refusal) => self.expected().explain(input, refusal),
             _ => error,
         })
     }
@@ -311,7 +327,7 @@ impl Module for Conv {
     }
 
     fn extra_repr(&self) -> String {
-        let padding = match &self.given_padding {
+        let padding = match &self.stated_padding {
             Padding::Size(Size::All(size)) => repr::padding(&vec![*size; self.stride.len()]),
             Padding::Size(Size::Each(sizes)) => repr::padding(sizes),
             Padding::Same => Some("same".to_owned()),
@@ -333,9 +349,9 @@ impl Module for Conv {
     }
 
     fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
-        let inputs_of_one = product(&self.kernel_size).saturating_mul(product(&[self.in_channels / self.groups]));
+        let per_output = product(&self.kernel_size).saturating_mul(product(&[self.in_channels / self.groups]));
         let bias = u64::from(self.bias.is_some());
-        elements(outputs).saturating_mul(inputs_of_one.saturating_add(bias))
+        elements(outputs).saturating_mul(per_output.saturating_add(bias))
     }
 }
 
@@ -343,36 +359,38 @@ impl ConvPadding {
     fn new(config: &ConvConfig, kernel_size: &[i64], stride: &[i64], dilation: &[i64]) -> Result<Self> {
         let dims = kernel_size.len();
         let mode = config.padding_mode;
-        let both_ends: Vec<(i64, i64)> = match &config.padding {
+        let mut sides = Vec::with_capacity(dims);
+        match &config.padding {
             Padding::Same if stride.iter().any(|stride| *stride != 1) => {
                 let reason = "\"same\" is not supported for strided convolutions: expected stride 1";
                 return Err(Error::argument("padding", format!("stride {stride:?}"), reason));
             }
             Padding::Same if mode == PaddingMode::Zeros => return Ok(Self::Same),
             Padding::Same => {
-                let total = kernel_size.iter().zip(dilation).map(|(size, dilation)| dilation.saturating_mul(size - 1));
-                total.map(|total| (total / 2, total - total / 2)).collect()
+                for (size, dilation) in kernel_size.iter().zip(dilation) {
+                    let total = dilation.saturating_mul(size - 1);
+                    sides.push([total / 2, total - total / 2]);
+                }
             }
-            Padding::Valid => vec![(0, 0); dims],
+            Padding::Valid => sides.resize(dims, [0, 0]),
+            Padding::Size(size) if mode == PaddingMode::Zeros => {
+                return Ok(Self::Zeros(size.broadcast_at_least(0, dims, "padding")?));
+            }
             Padding::Size(size) => {
-                let sizes = match mode {
-                    PaddingMode::Zeros => size.broadcast_at_least(0, dims, "padding")?,
-                    _ => size.expand(dims, "padding")?,
-                };
-                sizes.into_iter().map(|size| (size, size)).collect()
+                for pixels in size.expand(dims, "padding")? {
+                    sides.push([pixels, pixels]);
+                }
             }
-        };
-        Ok(match mode {
-            PaddingMode::Zeros => Self::Zeros(both_ends.into_iter().map(|(before, _)| before).collect()),
-            _ => Self::Before(
-                both_ends.into_iter().rev().flat_map(|(before, after)| [before, after]).collect(),
-                mode.word(),
-            ),
-        })
+        }
+        if mode == PaddingMode::Zeros {
+            return Ok(Self::Zeros(vec![0; dims]));
+        }
+        sides.reverse();
+        Ok(Self::Before(sides.concat(), mode.word()))
     }
 }
 
-/// Checks what every convolution needs.
+/// Checks the arguments that all convolutions share.
 pub(super) fn check_channels(in_channels: i64, out_channels: i64, groups: i64) -> Result<()> {
     if groups <= 0 {
         return Err(Error::argument("groups", groups, "expected a positive integer"));
@@ -390,7 +408,7 @@ pub(super) fn check_channels(in_channels: i64, out_channels: i64, groups: i64) -
     Ok(())
 }
 
-/// The sizes of a kernel, which are all given or one for all.
+/// The sizes of a kernel: one for all dimensions, or one for each.
 pub(super) fn kernel_sizes(size: &Size, dims: usize) -> Result<Vec<i64>> {
     size.expand(dims, "kernel_size")?;
     size.broadcast_at_least(1, dims, "kernel_size")

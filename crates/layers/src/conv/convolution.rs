@@ -1,4 +1,4 @@
-//! [`Convolution`]: what folds a norm into a convolution needs to know of it.
+//! [`Convolution`]: access to a convolution for folding a norm into it.
 
 use tch::Tensor;
 
@@ -6,8 +6,8 @@ use crate::{Module, Result};
 
 /// A convolution whose weight and bias can be replaced for one forward pass.
 ///
-/// Implement it for your own convolution, and return it from [`Module::as_convolution`]: `ConvModule` then folds a batch
-/// norm into it with `efficient_conv_bn_eval`.
+/// Implement it for your own convolution, and return it from [`Module::as_convolution`]: `ConvModule` then folds a
+/// batch norm into it with `efficient_conv_bn_eval`.
 pub trait Convolution: Module {
     /// The bias: `[out_channels]`.
     fn bias(&self) -> Option<&Tensor>;

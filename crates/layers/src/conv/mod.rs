@@ -6,16 +6,16 @@ mod conv;
 mod convolution;
 mod repr;
 mod spectral_norm;
-mod standardised;
 mod transposed;
+mod weight_standardization;
 
 use mmcv_registry::Spec;
 
 pub use adaptive_padding::{Conv2dAdaptivePadding, same_padding, same_padding_of};
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvConfig, Padding, PaddingMode};
 pub use convolution::Convolution;
-pub use standardised::{ConvAWS2d, ConvWS2d, ConvWSConfig, PlainConvConfig};
 pub use transposed::{ConvTranspose, ConvTranspose2d, ConvTranspose3d, ConvTransposeConfig, TransposedPaddingMode};
+pub use weight_standardization::{ConvAWS2d, ConvWS2d, ConvWSConfig, PlainConvConfig};
 
 use crate::{Build, Layer};
 
@@ -31,7 +31,7 @@ pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "conv",
         aliases: &["Conv", "torch.nn.Conv2d"],
-        doc: "Convolution over 2 dimensions; what is built where no config is given.",
+        doc: "Convolution over 2 dimensions; the default if the config is null.",
         source: "torch.nn.Conv2d",
         ..Conv2d::SPEC
     },
@@ -44,19 +44,19 @@ pub const SPECS: &[Spec<Build>] = &[
     },
     Spec {
         group: "conv",
-        doc: "2-D convolution whose weight is standardised.",
+        doc: "2-D convolution whose weight is standardized.",
         source: "mmcv ConvWS2d; Qiao et al., Weight Standardization (2019)",
         ..ConvWS2d::SPEC
     },
     Spec {
         group: "conv",
-        doc: "2-D convolution whose weight is standardised, with a mean and a deviation of its own.",
+        doc: "2-D convolution whose weight is standardized, with a learned mean and deviation.",
         source: "mmcv ConvAWS2d; Chen et al., DetectoRS (2020)",
         ..ConvAWS2d::SPEC
     },
     Spec {
         group: "conv",
-        doc: "2-D convolution that pads as TensorFlow's `same`.",
+        doc: "2-D convolution with TensorFlow's `same` padding.",
         source: "mmcv Conv2dAdaptivePadding",
         ..Conv2dAdaptivePadding::SPEC
     },

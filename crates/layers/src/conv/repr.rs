@@ -1,8 +1,9 @@
-//! The arguments of convolutions as Python shows them. Reference: `_ConvNd.extra_repr` in torch/nn/modules/conv.py.
+//! The arguments of convolutions in the form of Python's `repr`. Reference: `_ConvNd.extra_repr` in
+//! torch/nn/modules/conv.py.
 
 use crate::explain::python;
 
-/// The arguments; those that are as by default are left out.
+/// The arguments; the text omits defaults.
 pub(super) struct ConvRepr<'a> {
     pub(super) in_channels: i64,
     pub(super) out_channels: i64,
@@ -19,29 +20,39 @@ pub(super) struct ConvRepr<'a> {
 
 impl ConvRepr<'_> {
     pub(super) fn text(&self) -> String {
-        let tuple = |sizes: &[i64]| python::tuple(sizes.iter().copied());
-        let unless_all = |default: i64, sizes: &[i64]| sizes.iter().any(|size| *size != default).then(|| tuple(sizes));
-        let optional = [
-            ("padding", self.padding.clone()),
-            ("dilation", unless_all(1, self.dilation)),
-            ("output_padding", unless_all(0, self.output_padding)),
-            ("groups", (self.groups != 1).then(|| self.groups.to_string())),
-            ("bias", (!self.bias).then(|| python::value(false))),
-            ("padding_mode", (self.padding_mode != "zeros").then(|| self.padding_mode.to_owned())),
-        ];
         let Self { in_channels, out_channels, .. } = self;
         let (kernel_size, stride) = (tuple(self.kernel_size), tuple(self.stride));
         let mut text = format!("{in_channels}, {out_channels}, kernel_size={kernel_size}, stride={stride}");
-        for (name, value) in optional {
-            if let Some(value) = value {
-                text.push_str(&format!(", {name}={value}"));
-            }
+        if let Some(padding) = &self.padding {
+            text.push_str(&format!(", padding={padding}"));
+        }
+        if self.dilation.iter().any(|dilation| *dilation != 1) {
+            text.push_str(&format!(", dilation={}", tuple(self.dilation)));
+        }
+        if self.output_padding.iter().any(|pixels| *pixels != 0) {
+            text.push_str(&format!(", output_padding={}", tuple(self.output_padding)));
+        }
+        if self.groups != 1 {
+            text.push_str(&format!(", groups={}", self.groups));
+        }
+        if !self.bias {
+            text.push_str(&format!(", bias={}", python::value(false)));
+        }
+        if self.padding_mode != "zeros" {
+            text.push_str(&format!(", padding_mode={}", self.padding_mode));
         }
         text
     }
 }
 
-/// The padding as a tuple; `None` where it is 0.
+fn tuple(sizes: &[i64]) -> String {
+    python::tuple(sizes.iter().copied())
+}
+
+/// The padding as a tuple, or `None` if it is 0.
 pub(super) fn padding(sizes: &[i64]) -> Option<String> {
-    sizes.iter().any(|size| *size != 0).then(|| python::tuple(sizes.iter().copied()))
+    if sizes.iter().all(|size| *size == 0) {
+        return None;
+    }
+    Some(tuple(sizes))
 }

@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use crate::ops::scalar_like;
 use crate::{Parts, Result, size};
 
 const EPS: f64 = 1e-12;
@@ -11,7 +12,7 @@ const EPS: f64 = 1e-12;
 /// Miyato et al., Spectral Normalization for Generative Adversarial Networks (2018).
 #[derive(Debug)]
 pub(super) struct SpectralNorm {
-    /// The dimension of the weight that stands for the outputs.
+    /// The dimension of the weight with the outputs.
     dim: i64,
     /// `[outputs]`
     u: Tensor,
@@ -24,26 +25,22 @@ impl SpectralNorm {
     pub(super) fn new(weight: &Tensor, dim: i64) -> Result<Self> {
         let _guard = tch::no_grad_guard();
         let (height, width) = matrix(weight, dim)?.size2()?;
-        let draw = |length: i64| -> Result<Tensor> {
-            let mut vector = Tensor::f_empty([length], (weight.f_kind()?, weight.device()))?;
-            normalised(&vector.f_normal_(0.0, 1.0)?)
-        };
-        let u = draw(height)?;
-        let v = draw(width)?;
+        let u = random_unit_vector(height, weight)?;
+        let v = random_unit_vector(width, weight)?;
         Ok(Self { dim, u, v })
     }
 
-    /// The weight divided by its largest singular value; in training, one power iteration comes first.
+    /// The weight divided by its largest singular value, after one power iteration in training.
     pub(super) fn apply(&self, weight: &Tensor, training: bool) -> Result<Tensor> {
         let matrix = matrix(weight, self.dim)?;
         if training {
             let _guard = tch::no_grad_guard();
-            let v = normalised(&matrix.f_tr()?.f_mv(&self.u)?)?;
+            let v = normalized(&matrix.f_tr()?.f_mv(&self.u)?)?;
             self.v.shallow_clone().f_copy_(&v)?;
-            let u = normalised(&matrix.f_mv(&self.v)?)?;
+            let u = normalized(&matrix.f_mv(&self.v)?)?;
             self.u.shallow_clone().f_copy_(&u)?;
         }
-        // Copies, so that the next iteration does not change what this forward pass saved for its gradients.
+        // Copies, so that the next iteration does not change the tensors that autograd saved in this one.
         let (u, v) = (self.u.f_detach_copy()?, self.v.f_detach_copy()?);
         let sigma = u.f_dot(&matrix.f_mv(&v)?)?;
         Ok(weight.f_div(&sigma)?)
@@ -71,6 +68,11 @@ impl SpectralNorm {
     }
 }
 
+fn random_unit_vector(length: i64, like: &Tensor) -> Result<Tensor> {
+    let mut vector = Tensor::f_empty([length], (like.f_kind()?, like.device()))?;
+    normalized(&vector.f_normal_(0.0, 1.0)?)
+}
+
 /// The weight as a matrix: `[outputs, the rest]`.
 fn matrix(weight: &Tensor, dim: i64) -> Result<Tensor> {
     let outputs_first = if dim == 0 { weight.shallow_clone() } else { weight.f_transpose(0, dim)? };
@@ -78,8 +80,8 @@ fn matrix(weight: &Tensor, dim: i64) -> Result<Tensor> {
     Ok(outputs_first.f_reshape([outputs, -1])?)
 }
 
-/// The vector divided by its Euclidean norm, or by a tiny number where that is smaller.
-fn normalised(vector: &Tensor) -> Result<Tensor> {
+/// The vector divided by its Euclidean norm, or by a tiny number if the norm is smaller.
+fn normalized(vector: &Tensor) -> Result<Tensor> {
     let norm = vector.f_norm()?;
-    Ok(vector.f_div(&norm.f_clamp_min_tensor(&size::number(EPS, &norm)?)?)?)
+    Ok(vector.f_div(&norm.f_clamp_min_tensor(&scalar_like(EPS, &norm)?)?)?)
 }

@@ -7,43 +7,43 @@ use super::conv::{check_channels, kernel_sizes};
 use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
 use crate::explain::{elements, product};
-use crate::shape::Expected;
+use crate::shape_error::Expected;
 use crate::{Builder, Layer, Module, Parts, Result, Size, Training, init};
 
 /// Arguments of `deconv`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "deconv", layer = ConvTranspose2d)]
 pub struct ConvTransposeConfig {
-    /// Channels of the input.
+    /// Number of input channels.
     pub in_channels: i64,
-    /// Channels of the output.
+    /// Number of output channels.
     pub out_channels: i64,
-    /// Size of the kernel in pixels.
+    /// Size of the kernel.
     pub kernel_size: Size,
-    /// Step of the kernel in pixels: the factor by which the input grows.
+    /// Stride of the convolution: the factor by which the input grows.
     #[config(default = Size::All(1))]
     pub stride: Size,
-    /// Pixels taken away at both ends of each dimension of the output.
+    /// Pixels removed from both sides of each dimension of the output.
     #[config(default = Size::All(0))]
     pub padding: Size,
-    /// Pixels added at the end of each dimension of the output; smaller than `stride` or `dilation`.
+    /// Pixels added to one side of each dimension of the output; smaller than `stride` or `dilation`.
     #[config(default = Size::All(0))]
     pub output_padding: Size,
-    /// Number of groups of channels that are not connected to each other.
+    /// Number of blocked connections from input channels to output channels; divides both.
     #[config(default = 1)]
     pub groups: i64,
-    /// Whether a bias is added; null counts as false.
+    /// Whether to add a learnable bias; null counts as false.
     #[config(default = Some(true))]
     pub bias: Option<bool>,
-    /// Distance of the kernel's elements in pixels.
+    /// Spacing between kernel elements.
     #[config(default = Size::All(1))]
     pub dilation: Size,
-    /// What padded pixels hold: only `zeros` is supported.
+    /// Values of padded pixels: only `zeros` is supported.
     #[config(default = TransposedPaddingMode::Zeros)]
     pub padding_mode: TransposedPaddingMode,
 }
 
-/// What padded pixels of a transposed convolution hold; there is no other choice.
+/// Values of the padded pixels of a transposed convolution; there is only one choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum TransposedPaddingMode {
     /// 0.
@@ -55,6 +55,17 @@ pub enum TransposedPaddingMode {
 /// Shapes: input `[N, in_channels, *]`; output `[N, out_channels, *]` with
 /// `(size - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1` pixels in each dimension.
 /// State: `weight` `[in_channels, out_channels / groups, *kernel_size]`, `bias` `[out_channels]`.
+///
+/// ```
+/// use mmcv_layers::conv::ConvTransposeConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let conv = ConvTransposeConfig::new(8, 4, 2).with_stride(2).build()?; // ConvTranspose2d
+/// let output = conv.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 4, 32, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConvTranspose {
     weight: Tensor,
@@ -75,8 +86,8 @@ impl ConvTranspose {
     /// A transposed convolution over `dims` dimensions (1, 2 or 3), with PyTorch's initial values.
     ///
     /// # Errors
-    /// Where channels or groups are not positive, `groups` does not divide the channels, a list of sizes has not `dims`
-    /// items, a size is out of range, or the padding mode is not `zeros`.
+    /// Returns an error if channels or groups are not positive, `groups` does not divide the channels, a list of
+    /// sizes does not have `dims` items, or a size is out of range.
     pub fn new(dims: usize, config: &ConvTransposeConfig) -> Result<Self> {
         let ConvTransposeConfig { in_channels, out_channels, groups, .. } = *config;
         check_channels(in_channels, out_channels, groups)?;
@@ -87,7 +98,7 @@ impl ConvTranspose {
         let output_padding = config.output_padding.broadcast_at_least(0, dims, "output_padding")?;
         let dilation = config.dilation.broadcast_at_least(1, dims, "dilation")?;
         let weight = init::parameter(&shape)?;
-        let bias = config.bias.unwrap_or(false).then(|| init::parameter(&[out_channels])).transpose()?;
+        let bias = if config.bias == Some(true) { Some(init::parameter(&[out_channels])?) } else { None };
         init::conv_default(&weight, bias.as_ref())?;
         Ok(Self {
             weight,
@@ -157,10 +168,9 @@ impl Module for ConvTranspose {
             2 => input.f_conv_transpose2d(&weight, bias, stride, padding, output_padding, *groups, dilation),
             _ => input.f_conv_transpose3d(&weight, bias, stride, padding, output_padding, *groups, dilation),
         };
-        output.map_err(|refused| {
-            let in_channels = self.weight.size().first().copied().unwrap_or_default();
-            let channels = ("in_channels", in_channels);
-            Expected { class: self.name(), dims, channels, kernel: None }.explain(input, refused)
+        output.map_err(|refusal| {
+            let channels = ("in_channels", self.in_channels);
+            Expected { class: self.name(), dims, channels, kernel: None }.explain(input, refusal)
         })
     }
 
@@ -191,8 +201,8 @@ impl Module for ConvTranspose {
     }
 
     fn multiply_adds(&self, inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {
-        let outputs_of_one = product(&self.kernel_size).saturating_mul(product(&[self.out_channels / self.groups]));
+        let per_input = product(&self.kernel_size).saturating_mul(product(&[self.out_channels / self.groups]));
         let bias = if self.bias.is_some() { elements(outputs) } else { 0 };
-        elements(inputs).saturating_mul(outputs_of_one).saturating_add(bias)
+        elements(inputs).saturating_mul(per_input).saturating_add(bias)
     }
 }

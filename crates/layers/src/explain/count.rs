@@ -1,13 +1,20 @@
-//! Numbers of elements, for [`Module::multiply_adds`](crate::Module::multiply_adds).
+//! Element counts, for [`Module::multiply_adds`](crate::Module::multiply_adds).
 
-/// The number of elements of the first of these shapes; 0 where there is none.
+/// The number of elements of the first shape; 0 if there is none.
 #[must_use]
 pub fn elements(shapes: &[Vec<i64>]) -> u64 {
-    shapes.first().map_or(0, |shape| product(shape))
+    match shapes.first() {
+        Some(shape) => product(shape),
+        None => 0,
+    }
 }
 
-/// The product of these sizes; the largest integer where it is larger.
+/// The product of the sizes, saturating.
 #[must_use]
 pub fn product(sizes: &[i64]) -> u64 {
-    sizes.iter().fold(1, |product: u64, size| product.saturating_mul(u64::try_from(*size).unwrap_or(0)))
+    let mut product = 1_u64;
+    for size in sizes {
+        product = product.saturating_mul(u64::try_from(*size).unwrap_or(0));
+    }
+    product
 }

@@ -1,4 +1,4 @@
-//! Values as Python's `repr` writes them.
+//! Values in the form of Python's `repr`.
 
 use mmcv_registry::Config;
 
@@ -22,7 +22,7 @@ pub fn value(value: impl Into<Config>) -> String {
     }
 }
 
-/// A tuple: `(3, 3)`, or `(3,)` where it has one item.
+/// A tuple: `(3, 3)`, or `(3,)` with one item.
 #[must_use]
 pub fn tuple<T: Into<Config>>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<Config> = items.into_iter().map(Into::into).collect();
@@ -30,7 +30,7 @@ pub fn tuple<T: Into<Config>>(items: impl IntoIterator<Item = T>) -> String {
     format!("({}{comma})", joined(items))
 }
 
-/// A size as it was given: `3`, or `(3, 3)`.
+/// A size: `3`, or `(3, 3)`.
 #[must_use]
 pub fn size(size: &Size) -> String {
     match size {
@@ -43,20 +43,18 @@ fn joined(items: Vec<Config>) -> String {
     items.into_iter().map(value).collect::<Vec<_>>().join(", ")
 }
 
-/// Rust and Python write the same digits, and change to exponents at the same sizes; but Python's exponents have a sign
-/// and two digits.
+/// Rust and Python write the same digits and switch to exponents at the same magnitudes, but Python's exponents have
+/// a sign and two digits.
 fn float(number: f64) -> String {
     let text = format!("{number:?}").to_lowercase();
-    match text.split_once('e') {
-        Some((digits, exponent)) => {
-            let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-            format!("{digits}e{sign}{exponent:0>2}")
-        }
-        None => text,
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    match exponent.strip_prefix('-') {
+        Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+        None => format!("{digits}e+{exponent:0>2}"),
     }
 }
 
-/// In single quotes, or in double ones where only that avoids a backslash.
+/// A string in single quotes, or in double quotes if that avoids a backslash.
 fn string(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut quoted = String::from(quote);

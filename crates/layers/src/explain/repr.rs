@@ -1,11 +1,12 @@
-//! [`repr`]: the tree of modules. Reference: torch/nn/modules/module.py and container.py, mmengine/model/base_module.py.
+//! [`repr`]: the tree of modules. Reference: torch/nn/modules/module.py and container.py,
+//! mmengine/model/base_module.py.
 
 use mmcv_registry::Config;
 
 use super::python;
-use crate::{InitCfg, Module, Parts};
+use crate::{Module, Parts};
 
-/// The module and all that is in it, as Python's `repr` shows them.
+/// The tree of modules in the form of Python's `repr`.
 ///
 /// ```no_run
 /// use mmcv_layers::{build_norm_layer, explain};
@@ -17,31 +18,37 @@ use crate::{InitCfg, Module, Parts};
 /// ```
 #[must_use]
 pub fn repr(module: &dyn Module) -> String {
-    let children = Parts::of(module).children.into_iter().map(|(name, child)| (name.into_owned(), repr(child)));
-    let children: Vec<(String, String)> = children.collect();
+    let mut children = Vec::new();
+    for (name, child) in Parts::of(module).children {
+        children.push((name.into_owned(), repr(child)));
+    }
     let extra = module.extra_repr();
-    let mut text = match (children.as_slice(), extra.as_str()) {
-        ([], extra) if !extra.contains('\n') => format!("{}({extra})", module.name()),
-        (children, extra) => {
-            let lines = extra.lines().map(str::to_owned);
-            let children = if module.class().contains(&"ModuleList") { fold(children) } else { list(children) };
-            let lines: Vec<String> = lines.chain(children).collect();
-            format!("{}(\n  {}\n)", module.name(), lines.join("\n  "))
+    let mut text = if children.is_empty() && !extra.contains('\n') {
+        format!("{}({extra})", module.name())
+    } else {
+        let mut lines: Vec<String> = extra.lines().map(str::to_owned).collect();
+        if module.class().contains(&"ModuleList") {
+            lines.extend(folded(&children));
+        } else {
+            lines.extend(listed(&children));
         }
+        format!("{}(\n  {}\n)", module.name(), lines.join("\n  "))
     };
-    if let Some(config) = module.init_cfg().map(InitCfg::config).filter(|config| !is_empty(config)) {
-        text.push_str(&format!("\ninit_cfg={}", python::value(config)));
+    if let Some(rules) = module.init_cfg()
+        && !is_empty(rules.config())
+    {
+        text.push_str(&format!("\ninit_cfg={}", python::value(rules.config())));
     }
     text
 }
 
 /// `(name): child` for each child.
-fn list(children: &[(String, String)]) -> Vec<String> {
+fn listed(children: &[(String, String)]) -> Vec<String> {
     children.iter().map(|(name, child)| format!("({name}): {}", indent(child))).collect()
 }
 
-/// By number, and neighbours that look the same as one: `(0-2): 3 x child`.
-fn fold(children: &[(String, String)]) -> Vec<String> {
+/// `(number): child` for each child; equal neighbors are combined: `(0-2): 3 x child`.
+fn folded(children: &[(String, String)]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut first = 0;
     for same in children.chunk_by(|(_, left), (_, right)| left == right) {
@@ -57,12 +64,12 @@ fn fold(children: &[(String, String)]) -> Vec<String> {
     lines
 }
 
-/// Moves all lines but the first to the right.
+/// Indents all lines but the first.
 fn indent(text: &str) -> String {
     text.replace('\n', "\n  ")
 }
 
-/// Whether Python takes the value for false.
+/// Whether the value is empty or null, hence false in Python.
 fn is_empty(config: &Config) -> bool {
     match config {
         Config::Null => true,

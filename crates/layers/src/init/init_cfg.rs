@@ -1,4 +1,4 @@
-//! `init_cfg`: rules that initialise a module and what is below it. Reference: mmengine/model/base_module.py.
+//! `init_cfg`: rules that initialize a module and its descendants. Reference: mmengine/model/base_module.py.
 
 use std::cell::Cell;
 
@@ -9,12 +9,12 @@ use crate::{Module, Parts, Result, observe};
 
 /// The `init_cfg` of a module: rules in order, and whether they were applied.
 ///
-/// A rule is a dict with the `type` of a registered [`Initializer`](super::Initializer) and its arguments; `layer` holds the
-/// class names, or names of direct base classes, of the modules that it is for, and `override` one or several dicts with
-/// the `name` of a child and another rule, or nothing to use the same one.
+/// A rule is a dict with the `type` of a registered [`Initializer`](super::Initializer) and its arguments. `layer`
+/// lists the classes, or direct base classes, of the modules to initialize. `override` is one or several dicts with
+/// the `name` of a child and another rule; without a rule, the child gets the same one.
 #[derive(Debug, Default)]
 pub struct InitCfg {
-    /// As the user wrote it.
+    /// As stated by the user.
     config: Config,
     rules: Vec<Rule>,
     state: Cell<State>,
@@ -22,34 +22,37 @@ pub struct InitCfg {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The module has the values with which it was built.
+    /// The module has the values it was built with.
     #[default]
     Built,
     /// The rules were applied.
-    Initialised,
+    Initialized,
     /// All its tensors came from a checkpoint.
     Loaded,
 }
 
 impl InitCfg {
-    /// Reads null, a rule, or a list of rules, from the value that stands at `path`.
+    /// Reads null, a rule, or a list of rules from the value at `path`.
     ///
     /// # Errors
-    /// Where a rule has an unknown type, an unknown or missing argument, or a value of a wrong type.
+    /// Returns an error if a rule has an unknown type, an unknown or missing argument, or a value of a wrong type.
     pub fn decode(config: &Config, path: &KeyPath) -> Result<Self> {
         let rules = match config {
             Config::Null => Vec::new(),
             Config::List(items) => {
-                let items = items.iter().enumerate();
-                items.map(|(index, item)| Rule::decode(item, &path.index(index))).collect::<Result<_>>()?
+                let mut rules = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    rules.push(Rule::decode(item, &path.index(index))?);
+                }
+                rules
             }
             single => vec![Rule::decode(single, path)?],
         };
         Ok(Self { config: config.clone(), rules, state: Cell::default() })
     }
 
-    /// The same where `are_default` says that the rules are those which the class itself brings, and no user's: one that
-    /// matches no module is then no mistake.
+    /// Marks the rules as defaults of the class if `are_default` is true. A default rule that matches no module is not
+    /// reported.
     #[must_use]
     pub fn by_default(mut self, are_default: bool) -> Self {
         for rule in &mut self.rules {
@@ -58,22 +61,23 @@ impl InitCfg {
         self
     }
 
-    /// The rules as the user wrote them.
+    /// The rules as stated by the user.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The reference's `BaseModule.init_weights`: applies the rules to `module` and all below it, then asks the children
-    /// that have an initialisation of their own for it, and loads pretrained weights last. Where that was done before,
-    /// or all weights were loaded, nothing happens.
+    /// The reference's `BaseModule.init_weights`: applies the rules to `module` and its descendants, then calls
+    /// `init_weights` of the children, and loads pretrained weights last. Does nothing if the module was initialized
+    /// before or all its weights were loaded.
     ///
     /// # Errors
-    /// Where an override names a child that does not exist, a checkpoint cannot be loaded, or libtorch fails.
+    /// Returns an error if an override names a child that does not exist, a checkpoint cannot be loaded, or libtorch
+    /// fails.
     pub fn init_weights(&self, module: &dyn Module) -> Result<()> {
         match self.state.get() {
             State::Built => {}
-            State::Initialised => {
+            State::Initialized => {
                 log::warn!("init_weights of {} was called more than once; it does nothing now", module.name());
                 return Ok(());
             }
@@ -82,19 +86,22 @@ impl InitCfg {
                 return Ok(());
             }
         }
-        self.state.set(State::Initialised);
+        self.state.set(State::Initialized);
         let (last, first): (Vec<&Rule>, Vec<&Rule>) = self.rules.iter().partition(|rule| rule.loads());
         first.into_iter().try_for_each(|rule| rule.apply(module))?;
         for (name, child) in Parts::of(module).children {
-            if child.init_cfg().is_none_or(|init_cfg| init_cfg.state.get() == State::Built) {
-                let own = || format!("init_weights of {}", child.name());
-                observe::because(own, || child.init_weights()).map_err(|error| error.in_module(name))?;
+            if let Some(rules) = child.init_cfg()
+                && rules.state.get() != State::Built
+            {
+                continue;
             }
+            observe::because(|| format!("init_weights of {}", child.name()), || child.init_weights())
+                .map_err(|error| error.in_module(name))?;
         }
         last.into_iter().try_for_each(|rule| rule.apply(module))
     }
 
-    /// Says that all tensors of the module came from a checkpoint: nothing initialises them again.
+    /// Records that all tensors of the module came from a checkpoint, so that nothing initializes them again.
     pub fn mark_loaded(&self) {
         self.state.set(State::Loaded);
     }

@@ -1,4 +1,4 @@
-//! The types of rules in `init_cfg`, and their registry. Reference: mmengine/model/weight_init.py.
+//! The types of `init_cfg` rules and their registry. Reference: mmengine/model/weight_init.py.
 
 use std::fmt::Debug;
 
@@ -8,26 +8,27 @@ use once_cell::sync::Lazy;
 use super::{Distribution, FanMode, Nonlinearity, modules};
 use crate::{Module, Result};
 
-/// What a rule of `init_cfg` does with a module.
+/// The action of an `init_cfg` rule on a module.
 pub trait Initializer: Debug + Send {
-    /// Writes initial values into the module's own parameters; with [`Self::loads`], into all that is below it too.
+    /// Writes initial values into the module's own parameters; with [`Self::loads`], also into those of its
+    /// descendants.
     ///
     /// # Errors
-    /// Where the values cannot be drawn or loaded.
+    /// Returns an error if the values cannot be drawn or loaded.
     fn initialize(&self, module: &dyn Module) -> Result<()>;
 
-    /// The class names of the modules that it is for.
+    /// The classes of the modules to initialize.
     fn layers(&self) -> &[String] {
         &[]
     }
 
-    /// Whether it loads weights: then it is given the module itself, after everything else was initialised.
+    /// Whether it loads weights: it is then applied to the module itself, after all other rules.
     fn loads(&self) -> bool {
         false
     }
 }
 
-/// What builds an initializer from its arguments, which stand at the path.
+/// Builds an initializer from its arguments, which are at the path.
 pub type BuildInitializer = fn(&Dict, &KeyPath) -> Result<Box<dyn Initializer>>;
 
 /// The registered initializers; `mmcv-checkpoint` adds `Pretrained`.
@@ -41,7 +42,8 @@ pub static INITIALIZERS: Lazy<Registry<BuildInitializer>> = Lazy::new(|| {
     registry
 });
 
-/// Declares an initializer: its arguments beside those that all have, and what it does with one module.
+/// Declares an initializer: its own arguments, and its action on one module. All initializers share the other
+/// arguments.
 macro_rules! initializer {
     (
         $(#[$meta:meta])*
@@ -59,10 +61,10 @@ macro_rules! initializer {
             /// The value of biases.
             #[config(default = 0.0)]
             pub bias: f64,
-            /// In place of `bias`: the output of a sigmoid over the bias, between 0 and 1.
+            /// Instead of `bias`: the sigmoid of the bias, between 0 and 1.
             #[config(default = None)]
             pub bias_prob: Option<Probability>,
-            /// The class names, or names of direct base classes, of the modules that the rule is for.
+            /// The classes, or direct base classes, of the modules to initialize.
             #[config(default = Layers(Vec::new()))]
             pub layer: Layers,
         }
@@ -70,7 +72,10 @@ macro_rules! initializer {
         impl Initializer for $name {
             fn initialize(&self, $module: &dyn Module) -> Result<()> {
                 let $this = self;
-                let $bias = self.bias_prob.map_or(self.bias, |Probability(prior)| modules::bias_init_with_prob(prior));
+                let $bias = match self.bias_prob {
+                    Some(Probability(prior)) => modules::bias_init_with_prob(prior),
+                    None => self.bias,
+                };
                 $initialize
             }
 
@@ -122,13 +127,13 @@ initializer! {
     /// Arguments of the initializer `TruncNormal`.
     pub struct TruncNormalInit {
         optional {
-            /// The mean of the weights before they are cut off.
+            /// The mean of the weights before truncation.
             mean: f64 = 0.0,
-            /// The standard deviation of the weights before they are cut off, above 0.
+            /// The standard deviation of the weights before truncation, above 0.
             std: f64 = 1.0,
-            /// The least weight.
+            /// The lower bound of the weights.
             a: f64 = -2.0,
-            /// The greatest weight.
+            /// The upper bound of the weights.
             b: f64 = 2.0,
         }
     }
@@ -139,9 +144,9 @@ initializer! {
     /// Arguments of the initializer `Uniform`.
     pub struct UniformInit {
         optional {
-            /// The least weight.
+            /// The lower bound of the weights.
             a: f64 = 0.0,
-            /// The bound that all weights are below.
+            /// The upper bound of the weights, exclusive.
             b: f64 = 1.0,
         }
     }
@@ -152,11 +157,11 @@ initializer! {
     /// Arguments of the initializer `Kaiming`.
     pub struct KaimingInit {
         optional {
-            /// The slope for negative values of the function that follows, where that is `leaky_relu`.
+            /// The negative slope of the nonlinearity if that is `leaky_relu`.
             a: f64 = 0.0,
-            /// What the variance is kept for: `fan_in` the forward pass, `fan_out` the backward pass.
+            /// Preserves the variance in the forward pass (`fan_in`) or the backward pass (`fan_out`).
             mode: FanMode = FanMode::FanOut,
-            /// The function that follows.
+            /// The nonlinearity after the layer.
             nonlinearity: NonlinearityName = NonlinearityName::Relu,
             /// The distribution of the weights.
             distribution: Distribution = Distribution::Normal,
@@ -173,12 +178,12 @@ initializer! {
     |_this, module, bias| modules::caffe2_xavier_init(module, bias)
 }
 
-/// The function that follows a layer, by its name in `torch.nn.functional`.
+/// The nonlinearity after a layer, by its name in `torch.nn.functional`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum NonlinearityName {
     /// Rectifier.
     Relu,
-    /// Rectifier with a slope for negative values.
+    /// Leaky rectifier.
     LeakyRelu,
     /// None.
     Linear,
@@ -254,7 +259,7 @@ pub const INITIALIZER_SPECS: &[Spec<BuildInitializer>] = &[
         ..spec("Constant", &["ConstantInit"], build::<ConstantInit>)
     },
     Spec {
-        doc: "Keeps the variance between layers, for symmetric functions.",
+        doc: "Preserves the variance between layers, for symmetric activations.",
         source: "mmengine XavierInit; Glorot and Bengio (2010)",
         fields: XavierInit::FIELDS,
         ..spec("Xavier", &["XavierInit"], build::<XavierInit>)
@@ -265,7 +270,7 @@ pub const INITIALIZER_SPECS: &[Spec<BuildInitializer>] = &[
         ..spec("Normal", &["NormalInit"], build::<NormalInit>)
     },
     Spec {
-        doc: "A normal distribution that is cut off.",
+        doc: "A truncated normal distribution.",
         fields: TruncNormalInit::FIELDS,
         ..spec("TruncNormal", &["TruncNormalInit"], build::<TruncNormalInit>)
     },
@@ -275,7 +280,7 @@ pub const INITIALIZER_SPECS: &[Spec<BuildInitializer>] = &[
         ..spec("Uniform", &["UniformInit"], build::<UniformInit>)
     },
     Spec {
-        doc: "Keeps the variance between layers, for rectifiers.",
+        doc: "Preserves the variance between layers, for rectifiers.",
         source: "mmengine KaimingInit; He et al. (2015)",
         fields: KaimingInit::FIELDS,
         ..spec("Kaiming", &["KaimingInit"], build::<KaimingInit>)

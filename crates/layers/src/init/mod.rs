@@ -1,7 +1,8 @@
-//! Weight initialisation, with the draws of `torch.nn.init` and of mmengine/model/weight_init.py.
+//! Weight initialization, with the same random draws as `torch.nn.init` and mmengine/model/weight_init.py.
 //!
-//! The functions on tensors (`kaiming`, ...) are `torch.nn.init`'s; those on modules (`kaiming_init`, ...) are mmengine's:
-//! they fill the module's own `weight` and `bias`, where it has them. [`InitCfg`] applies rules to a tree of modules.
+//! The functions on tensors (`kaiming`, ...) follow `torch.nn.init`; those on modules (`kaiming_init`, ...) follow
+//! mmengine and fill the module's own `weight` and `bias`, if it has them. [`InitCfg`] applies rules to a tree of
+//! modules.
 
 mod init_cfg;
 mod initializer;
@@ -13,6 +14,7 @@ use std::cell::Cell;
 use mmcv_registry::{Config, ConfigError, KeyPath};
 use tch::{Kind, Tensor};
 
+use crate::ops::scalar_like;
 use crate::{Error, Result, memory, observe, size};
 
 pub use init_cfg::InitCfg;
@@ -25,16 +27,16 @@ pub use modules::{
     xavier_init,
 };
 
-/// Which number of connections the variance is kept for.
+/// The direction in which the variance is preserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum FanMode {
-    /// Those that lead to one output: keeps the variance in the forward pass.
+    /// Inputs per unit: preserves the variance in the forward pass.
     FanIn,
-    /// Those that lead from one input: keeps the variance in the backward pass.
+    /// Outputs per unit: preserves the variance in the backward pass.
     FanOut,
 }
 
-/// The function that follows the layer, which decides the gain.
+/// The nonlinearity after the layer, which determines the gain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Nonlinearity {
     /// Gain 1.
@@ -63,7 +65,7 @@ impl Nonlinearity {
     }
 }
 
-/// The distribution from which values are drawn.
+/// The distribution to draw values from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum Distribution {
     /// A normal distribution.
@@ -76,12 +78,12 @@ thread_local! {
     static DRAWS: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Does `work`, in which no random values are drawn: [`uniform`], [`normal`], [`trunc_normal`] and what builds on them leave
-/// tensors as they are, and a new [`parameter`] is zero.
+/// Runs `work` without random draws: [`uniform`], [`normal`], [`trunc_normal`] and the functions based on them leave
+/// tensors unchanged, and a new [`parameter`] is zero.
 ///
-/// For networks whose weights are then loaded as a whole, for which drawing them is most of the time of building.
+/// Use it to build networks whose weights are then loaded: drawing them takes most of the build time.
 pub fn without_draws<T>(work: impl FnOnce() -> T) -> T {
-    /// Puts the setting back, also where `work` panics.
+    /// Restores the setting, even if `work` panics.
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -92,28 +94,28 @@ pub fn without_draws<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// A new parameter of the given shape, on the CPU in float32, whose values are not set yet.
+/// A new parameter of the given shape, on the CPU in float32, with uninitialized values.
 ///
 /// # Errors
-/// Where a size is negative or the memory is not there; the error stands at the dict that is being built.
+/// Returns an error if a size is negative or memory does not suffice. Its path is that of the dict that is being built.
 pub fn parameter(shape: &[i64]) -> Result<Tensor> {
     if let Err(error) = memory::check(memory::bytes_of(shape), "it") {
-        let reason = format!("the sizes in this dict must give a parameter that fits into memory: {error}");
+        let reason = format!("the sizes in this dict must describe a parameter that fits into memory: {error}");
         return Err(ConfigError::invalid(&KeyPath::root(), format!("a parameter of shape {shape:?}"), reason).into());
     }
-    // Zeros come from the system, and cost nothing until they are written.
+    // The system provides zeroed pages, which cost nothing until they are written.
     let new = if DRAWS.get() { Tensor::f_empty } else { Tensor::f_zeros };
     let tensor = new(shape, (Kind::Float, tch::Device::Cpu)).map_err(|_| {
-        let reason = "the sizes in this dict must give a parameter that fits into memory";
+        let reason = "the sizes in this dict must describe a parameter that fits into memory";
         ConfigError::invalid(&KeyPath::root(), format!("a parameter of shape {shape:?}"), reason)
     })?;
     Ok(tensor.f_set_requires_grad(true)?)
 }
 
-/// Inputs and outputs of one unit: (fan in, fan out).
+/// The fan-in and fan-out of a weight.
 ///
 /// # Errors
-/// Where the tensor has fewer than 2 dimensions.
+/// Returns an error if the tensor has fewer than 2 dimensions.
 pub fn fans(tensor: &Tensor) -> Result<(i64, i64)> {
     match size::of(tensor)?.as_slice() {
         [outputs, inputs, kernel @ ..] => {
@@ -130,7 +132,7 @@ pub fn fans(tensor: &Tensor) -> Result<(i64, i64)> {
 /// Draws from a uniform distribution over `[low, high)`.
 ///
 /// # Errors
-/// Where `low` is greater than `high`.
+/// Returns an error if `low` is greater than `high`.
 pub fn uniform(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
     fill_randomly(tensor, |tensor| tensor.f_uniform_(low, high), || format!("uniform({low:.4}, {high:.4})"))
 }
@@ -138,7 +140,7 @@ pub fn uniform(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
 /// Draws from a normal distribution.
 ///
 /// # Errors
-/// Where `std` is negative.
+/// Returns an error if `std` is negative.
 pub fn normal(tensor: &Tensor, mean: f64, std: f64) -> Result<()> {
     fill_randomly(tensor, |tensor| tensor.f_normal_(mean, std), || format!("normal({mean}, {std:.4})"))
 }
@@ -146,27 +148,23 @@ pub fn normal(tensor: &Tensor, mean: f64, std: f64) -> Result<()> {
 /// Sets all values.
 ///
 /// # Errors
-/// Where libtorch refuses.
+/// Returns an error if libtorch fails.
 pub fn constant(tensor: &Tensor, value: f64) -> Result<()> {
-    let number = size::number(value, tensor)?;
+    let number = scalar_like(value, tensor)?;
     fill(tensor, |tensor| tensor.f_fill_tensor_(&number), || format!("constant({value})"))
 }
 
-/// Draws from a normal distribution that is cut at `low` and `high` (in units of the values, not of `std`).
+/// Draws from a normal distribution truncated to `[low, high]` (values, not multiples of `std`).
 ///
 /// # Errors
-/// Where `std` is not positive or `low` is greater than `high`.
+/// Returns an error if `std` is not positive or `low` is greater than `high`.
 pub fn trunc_normal(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) -> Result<()> {
     if std <= 0.0 || low > high {
         return Err(Error::input("std > 0 and a <= b", format!("std {std}, a {low}, b {high}")));
     }
-    let cdf = |value: f64| -> Result<f64> {
-        let argument = Tensor::from((value - mean) / std / 2f64.sqrt());
-        Ok((1.0 + argument.f_erf()?.f_double_value(&[])?) / 2.0)
-    };
-    let (lower, upper) = (cdf(low)?, cdf(high)?);
-    let number = |value: f64| size::number(value, tensor);
-    let (factor, shift, least, greatest) = (number(std * 2f64.sqrt())?, number(mean)?, number(low)?, number(high)?);
+    let (lower, upper) = (normal_cdf((low - mean) / std)?, normal_cdf((high - mean) / std)?);
+    let (factor, shift) = (scalar_like(std * 2f64.sqrt(), tensor)?, scalar_like(mean, tensor)?);
+    let (least, greatest) = (scalar_like(low, tensor)?, scalar_like(high, tensor)?);
     let write = |tensor: &mut Tensor| {
         let _ = tensor.f_uniform_(2.0 * lower - 1.0, 2.0 * upper - 1.0)?;
         let _ = tensor.f_erfinv_()?;
@@ -177,20 +175,25 @@ pub fn trunc_normal(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) -
     fill_randomly(tensor, write, || format!("trunc_normal({mean}, {std:.4}, {low}, {high})"))
 }
 
-/// Glorot and Bengio (2010): keeps the variance between layers, for symmetric functions.
+/// The cumulative distribution function of the standard normal distribution.
+fn normal_cdf(value: f64) -> Result<f64> {
+    Ok((1.0 + Tensor::from(value / 2f64.sqrt()).f_erf()?.f_double_value(&[])?) / 2.0)
+}
+
+/// Glorot and Bengio (2010): preserves the variance between layers, for symmetric activations.
 ///
 /// # Errors
-/// Where the tensor has fewer than 2 dimensions.
+/// Returns an error if the tensor has fewer than 2 dimensions.
 pub fn xavier(tensor: &Tensor, gain: f64, distribution: Distribution) -> Result<()> {
     let (fan_in, fan_out) = fans(tensor)?;
     let std = gain * (2.0 / fan_in.saturating_add(fan_out) as f64).sqrt();
     draw(tensor, std, distribution)
 }
 
-/// He et al. (2015): keeps the variance between layers, for rectifiers.
+/// He et al. (2015): preserves the variance between layers, for rectifiers.
 ///
 /// # Errors
-/// Where the tensor has fewer than 2 dimensions.
+/// Returns an error if the tensor has fewer than 2 dimensions.
 pub fn kaiming(tensor: &Tensor, mode: FanMode, nonlinearity: Nonlinearity, distribution: Distribution) -> Result<()> {
     if size::of(tensor)?.contains(&0) {
         return Ok(());
@@ -207,7 +210,7 @@ pub fn kaiming(tensor: &Tensor, mode: FanMode, nonlinearity: Nonlinearity, distr
 /// 1 / sqrt(fan in).
 ///
 /// # Errors
-/// Where the weight has fewer than 2 dimensions.
+/// Returns an error if the weight has fewer than 2 dimensions.
 pub fn conv_default(weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     kaiming(weight, FanMode::FanIn, Nonlinearity::LeakyRelu(5f64.sqrt()), Distribution::Uniform)?;
     let (fan_in, _) = fans(weight)?;
@@ -216,7 +219,7 @@ pub fn conv_default(weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
             let bound = 1.0 / (fan_in as f64).sqrt();
             uniform(bias, -bound, bound)
         }
-        // PyTorch leaves this one as the memory was.
+        // PyTorch leaves this one uninitialized.
         Some(bias) => constant(bias, 0.0),
         None => Ok(()),
     }
@@ -232,7 +235,7 @@ fn draw(tensor: &Tensor, std: f64, distribution: Distribution) -> Result<()> {
     }
 }
 
-/// As [`fill`], and nothing within [`without_draws`].
+/// As [`fill`], but does nothing within [`without_draws`].
 fn fill_randomly(
     tensor: &Tensor,
     write: impl FnOnce(&mut Tensor) -> Result<Tensor, tch::TchError>,
@@ -248,6 +251,6 @@ fn fill(
 ) -> Result<()> {
     let _guard = tch::no_grad_guard();
     let _ = write(&mut tensor.shallow_clone())?;
-    observe::initialised(tensor, values);
+    observe::initialized(tensor, values);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Initialisation of one module's own weight and bias. Reference: mmengine/model/weight_init.py.
+//! Initialization of one module's own weight and bias. Reference: mmengine/model/weight_init.py.
 
 use tch::Tensor;
 
@@ -8,7 +8,7 @@ use crate::{Module, Parts, Result};
 /// Fills the module's own weight and bias. Reference: `mmengine.model.constant_init`.
 ///
 /// # Errors
-/// Where libtorch refuses.
+/// Returns an error if libtorch fails.
 pub fn constant_init(module: &dyn Module, value: f64, bias: f64) -> Result<()> {
     init(module, bias, |weight| constant(weight, value))
 }
@@ -16,7 +16,7 @@ pub fn constant_init(module: &dyn Module, value: f64, bias: f64) -> Result<()> {
 /// Reference: `mmengine.model.xavier_init`.
 ///
 /// # Errors
-/// Where the module's weight has fewer than 2 dimensions.
+/// Returns an error if the module's weight has fewer than 2 dimensions.
 pub fn xavier_init(module: &dyn Module, gain: f64, bias: f64, distribution: Distribution) -> Result<()> {
     init(module, bias, |weight| xavier(weight, gain, distribution))
 }
@@ -24,7 +24,7 @@ pub fn xavier_init(module: &dyn Module, gain: f64, bias: f64, distribution: Dist
 /// Reference: `mmengine.model.normal_init`.
 ///
 /// # Errors
-/// Where `std` is negative.
+/// Returns an error if `std` is negative.
 pub fn normal_init(module: &dyn Module, mean: f64, std: f64, bias: f64) -> Result<()> {
     init(module, bias, |weight| normal(weight, mean, std))
 }
@@ -32,7 +32,7 @@ pub fn normal_init(module: &dyn Module, mean: f64, std: f64, bias: f64) -> Resul
 /// Reference: `mmengine.model.trunc_normal_init`.
 ///
 /// # Errors
-/// Where `std` is not positive or `low` is greater than `high`.
+/// Returns an error if `std` is not positive or `low` is greater than `high`.
 pub fn trunc_normal_init(module: &dyn Module, mean: f64, std: f64, low: f64, high: f64, bias: f64) -> Result<()> {
     init(module, bias, |weight| trunc_normal(weight, mean, std, low, high))
 }
@@ -40,7 +40,7 @@ pub fn trunc_normal_init(module: &dyn Module, mean: f64, std: f64, low: f64, hig
 /// Reference: `mmengine.model.uniform_init`.
 ///
 /// # Errors
-/// Where `low` is greater than `high`.
+/// Returns an error if `low` is greater than `high`.
 pub fn uniform_init(module: &dyn Module, low: f64, high: f64, bias: f64) -> Result<()> {
     init(module, bias, |weight| uniform(weight, low, high))
 }
@@ -48,7 +48,7 @@ pub fn uniform_init(module: &dyn Module, low: f64, high: f64, bias: f64) -> Resu
 /// Reference: `mmengine.model.kaiming_init`.
 ///
 /// # Errors
-/// Where the module's weight has fewer than 2 dimensions.
+/// Returns an error if the module's weight has fewer than 2 dimensions.
 pub fn kaiming_init(
     module: &dyn Module,
     mode: FanMode,
@@ -62,12 +62,12 @@ pub fn kaiming_init(
 /// The `XavierFill` of Caffe2. Reference: `mmengine.model.caffe2_xavier_init`.
 ///
 /// # Errors
-/// Where the module's weight has fewer than 2 dimensions.
+/// Returns an error if the module's weight has fewer than 2 dimensions.
 pub fn caffe2_xavier_init(module: &dyn Module, bias: f64) -> Result<()> {
     kaiming_init(module, FanMode::FanIn, Nonlinearity::LeakyRelu(1.0), bias, Distribution::Uniform)
 }
 
-/// The bias of a sigmoid classifier whose output is `prior` at first, between 0 and 1.
+/// The bias for which a sigmoid classifier initially returns `prior`, between 0 and 1.
 ///
 /// Reference: `mmengine.model.bias_init_with_prob`; Lin et al., Focal Loss (2017).
 #[must_use]
@@ -78,8 +78,11 @@ pub fn bias_init_with_prob(prior: f64) -> f64 {
 fn init(module: &dyn Module, bias: f64, weight: impl FnOnce(&Tensor) -> Result<()>) -> Result<()> {
     let parts = Parts::of(module);
     // With spectral norm the trained weight is `weight_orig`.
-    if let Some(tensor) = parts.find_parameter("weight").or_else(|| parts.find_parameter("weight_orig")) {
+    if let Some(tensor) = parts.find_parameter("weight").or(parts.find_parameter("weight_orig")) {
         weight(tensor)?;
     }
-    parts.find_parameter("bias").map_or(Ok(()), |tensor| constant(tensor, bias))
+    match parts.find_parameter("bias") {
+        Some(tensor) => constant(tensor, bias),
+        None => Ok(()),
+    }
 }

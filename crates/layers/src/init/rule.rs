@@ -14,16 +14,16 @@ pub(super) struct Rule {
     type_name: &'static str,
     initializer: Box<dyn Initializer>,
     overrides: Vec<Override>,
-    /// Whether the module's class brings it.
+    /// Whether it is a default of the module's class.
     is_default: bool,
 }
 
-/// A rule for one child, wherever its classes are.
+/// A rule for one child, whatever its class.
 #[derive(Debug)]
 struct Override {
     path: KeyPath,
     name: String,
-    /// `None`: that of the rule.
+    /// `None` for the outer rule.
     rule: Option<Rule>,
 }
 
@@ -40,25 +40,28 @@ impl Rule {
         let overrides = match overrides {
             Config::Null => Vec::new(),
             Config::List(items) => {
-                let items = items.iter().enumerate();
-                items.map(|(index, item)| Override::decode(item, at.index(index))).collect::<Result<_>>()?
+                let mut overrides = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    overrides.push(Override::decode(item, at.index(index))?);
+                }
+                overrides
             }
             single => vec![Override::decode(&single, at)?],
         };
         Ok(Self { path: path.clone(), type_name: spec.name, initializer, overrides, is_default: false })
     }
 
-    /// Says whether the module's class brings the rule.
+    /// Sets whether the rule is a default of the module's class.
     pub(super) fn by_default(&mut self, is_default: bool) {
         self.is_default = is_default;
     }
 
-    /// Whether the rule loads weights, which is done after all others.
+    /// Whether the rule loads weights, which happens after all other rules.
     pub(super) fn loads(&self) -> bool {
         self.initializer.loads()
     }
 
-    /// Applies the rule to `module` and what is below it, and then its overrides to children of `module`.
+    /// Applies the rule to `module` and its descendants, and then its overrides to children of `module`.
     pub(super) fn apply(&self, module: &dyn Module) -> Result<()> {
         let layers = self.initializer.layers();
         if self.loads() {
@@ -78,7 +81,7 @@ impl Rule {
         self.overrides.iter().try_for_each(|item| item.apply(module, self))
     }
 
-    /// Applies the rule to everything in `module`, whatever its class.
+    /// Applies the rule to all modules in `module`, whatever their class.
     fn apply_to_all(&self, module: &dyn Module) -> Result<()> {
         if self.loads() { self.fill(module) } else { visit(module, &mut |module| self.fill(module)) }
     }
@@ -91,7 +94,7 @@ impl Rule {
         let layers = self.initializer.layers().join(", ");
         let classes = classes.iter().copied().collect::<Vec<_>>().join(", ");
         let text = format!(
-            "{} ({}): no module in {} is of class {layers}; there are {classes}",
+            "{} ({}): no module in {} is of class {layers}; its classes are {classes}",
             self.path,
             self.type_name,
             module.name()
@@ -101,7 +104,7 @@ impl Rule {
     }
 }
 
-/// `Pretrained` is the one initializer of the reference that another crate brings.
+/// Another crate provides `Pretrained`, the only initializer of the reference that is missing here.
 fn explain(mut error: ConfigError) -> ConfigError {
     if let ConfigErrorKind::UnknownType { name, hint, .. } = &mut *error.kind
         && name == "Pretrained"
@@ -133,10 +136,12 @@ impl Override {
     }
 }
 
-/// `module.apply` of the reference: the children first, in order, and then the module itself. What was loaded from a
-/// checkpoint is left out.
+/// `module.apply` of the reference: visits the children in order, then the module. Skips modules that were loaded
+/// from a checkpoint.
 fn visit(module: &dyn Module, each: &mut dyn FnMut(&dyn Module) -> Result<(), Error>) -> Result<()> {
-    if module.init_cfg().is_some_and(|init_cfg| init_cfg.is_loaded()) {
+    if let Some(rules) = module.init_cfg()
+        && rules.is_loaded()
+    {
         return Ok(());
     }
     for (name, child) in Parts::of(module).children {

@@ -5,32 +5,33 @@ use tch::{Device, Kind, Tensor};
 
 use super::check;
 use crate::explain::{elements, python};
-use crate::{Builder, Error, Layer, Module, Parts, Result, Training, init, size};
+use crate::ops::scalar_like;
+use crate::{Builder, Error, Layer, Module, Parts, Result, Training, init};
 
 /// Arguments of `BN1d`, `BN2d`, `BN3d` and `SyncBN`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "BN2d", layer = BatchNorm2d, channels = num_features)]
 pub struct BatchNormConfig {
-    /// Channels.
+    /// Number of channels.
     pub num_features: i64,
-    /// Added to the variance before the root is taken; at least 0, and greater than 0 in training.
+    /// Value added to the variance for numerical stability; at least 0, and greater than 0 in training.
     #[config(default = 1e-5)]
     pub eps: f64,
-    /// Weight of the newest batch in the running statistics; null for the mean over all batches.
+    /// Weight of the newest batch in the running statistics; null for a cumulative average.
     #[config(default = Some(0.1))]
     pub momentum: Option<f64>,
-    /// Whether there are a weight and a bias for each channel.
+    /// Whether the layer has a learnable weight and bias per channel.
     #[config(default = true)]
     pub affine: bool,
-    /// Whether the running statistics are kept; where not, those of the input are used in evaluation too.
+    /// Whether to track running statistics; otherwise evaluation also uses those of the input.
     #[config(default = true)]
     pub track_running_stats: bool,
-    /// Whether there is a bias, where `affine` is true.
+    /// Whether the layer has a bias if `affine` is true.
     #[config(default = true)]
     pub bias: bool,
 }
 
-/// The input that a batch norm takes.
+/// The input of a batch norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchNormKind {
     /// `[N, C]` or `[N, C, L]`.
@@ -39,15 +40,30 @@ pub enum BatchNormKind {
     TwoD,
     /// `[N, C, D, H, W]`.
     ThreeD,
-    /// `[N, C, *]`, over all processes; there is one.
+    /// `[N, C, *]`, synchronized over all processes, of which there is one.
     Sync,
 }
 
-/// Batch norm: `(x - mean) / sqrt(variance + eps) * weight + bias` for each channel, with the statistics of the batch in
-/// training and the running ones in evaluation.
+/// Batch norm: `(x - mean) / sqrt(variance + eps) * weight + bias` for each channel, with the statistics of the batch
+/// in training and the running ones in evaluation.
 ///
-/// Shapes: as [`BatchNormKind`], and the output as the input. State: `weight`, `bias`, `running_mean`, `running_var`
+/// Shapes: see [`BatchNormKind`]; the output has the same shape. State: `weight`, `bias`, `running_mean`, `running_var`
 /// `[C]`, `num_batches_tracked` (0-dim, int64).
+///
+/// ```
+/// use mmcv_layers::norm::{BatchNorm1d, BatchNormConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = BatchNormConfig::new().with_num_features(8);
+/// let norm = config.build()?; // BN2d
+/// let output = norm.forward(&Tensor::rand([2, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 8, 16, 16]);
+///
+/// let norm = config.build_as::<BatchNorm1d>()?;
+/// assert_eq!(norm.forward(&Tensor::rand([2, 8], FLOAT_CPU))?.size(), [2, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct BatchNorm {
     kind: BatchNormKind,
@@ -72,7 +88,7 @@ impl BatchNorm {
     /// A batch norm with weight 1, bias 0, running mean 0 and running variance 1.
     ///
     /// # Errors
-    /// Where the number of channels is negative.
+    /// Returns an error if the number of channels is negative.
     pub fn new(kind: BatchNormKind, config: &BatchNormConfig) -> Result<Self> {
         let (weight, bias) = affine_parameters(&[channels(config.num_features)?], config.affine, config.bias)?;
         let running = if config.track_running_stats { Some(Running::new(config.num_features)?) } else { None };
@@ -88,7 +104,7 @@ impl BatchNorm {
         })
     }
 
-    /// Whether running statistics are kept.
+    /// Whether the layer tracks running statistics.
     #[must_use]
     pub fn tracks_running_stats(&self) -> bool {
         self.running.is_some()
@@ -100,22 +116,22 @@ impl BatchNorm {
         self.training.get()
     }
 
-    /// The factor and the summand by which each channel of a convolution's output is changed in evaluation, where the
-    /// convolution adds `conv_bias`: both `[C]`; `None` where there are no running statistics.
+    /// Scale and shift, each `[C]`, that this layer applies in evaluation to the output of a convolution with the bias
+    /// `conv_bias`. `None` without running statistics.
     ///
     /// # Errors
-    /// Where libtorch fails.
+    /// Returns an error if libtorch fails.
     pub fn scale_and_shift(&self, conv_bias: Option<&Tensor>) -> Result<Option<(Tensor, Tensor)>> {
         let Some(running) = &self.running else { return Ok(None) };
-        let mut scale = running.variance.f_add(&size::number(self.eps, &running.variance)?)?.f_rsqrt()?;
+        let mut scale = running.variance.f_add(&scalar_like(self.eps, &running.variance)?)?.f_rsqrt()?;
         if let Some(weight) = &self.weight {
             scale = weight.f_mul(&scale)?;
         }
-        let centred = match conv_bias {
+        let centered = match conv_bias {
             Some(bias) => bias.f_sub(&running.mean)?,
             None => running.mean.f_neg()?,
         };
-        let mut shift = scale.f_mul(&centred)?;
+        let mut shift = scale.f_mul(&centered)?;
         if let Some(bias) = &self.bias {
             shift = bias.f_add(&shift)?;
         }
@@ -199,10 +215,10 @@ impl Module for BatchNorm {
         let training = self.training.get();
         let batch_statistics = training || self.running.is_none();
         let mut momentum = self.momentum.unwrap_or(0.0);
-        if let (true, Some(running)) = (training, &self.running) {
+        if training && let Some(running) = &self.running {
             let mut batches = running.batches.shallow_clone();
-            let _ =
-                batches.f_add_(&Tensor::f_from_slice(&[1i64])?.f_reshape([0i64; 0])?.f_to_device(batches.device())?)?;
+            let one = Tensor::f_from_slice(&[1i64])?.f_reshape([0i64; 0])?.f_to_device(batches.device())?;
+            let _ = batches.f_add_(&one)?;
             if self.momentum.is_none() {
                 momentum = 1.0 / batches.f_double_value(&[])?;
             }
@@ -211,19 +227,22 @@ impl Module for BatchNorm {
             check::passes(input, check::several_values_per_channel)?;
         }
         check_eps(self.eps, batch_statistics)?;
-        let running = self.running.as_ref();
+        let (mean, variance) = match &self.running {
+            Some(running) => (Some(&running.mean), Some(&running.variance)),
+            None => (None, None),
+        };
         let output = input.f_batch_norm(
             self.weight.as_ref(),
             self.bias.as_ref(),
-            running.map(|running| &running.mean),
-            running.map(|running| &running.variance),
+            mean,
+            variance,
             batch_statistics,
             momentum,
             self.eps,
             true,
         );
-        let affine = self.weight.as_ref().or(running.map(|running| &running.mean));
-        output.map_err(|refused| check::explain("num_features", affine, &input.size(), refused))
+        let per_channel = self.weight.as_ref().or(mean);
+        output.map_err(|refusal| check::explain("num_features", per_channel, &input.size(), refusal))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -237,7 +256,7 @@ impl Module for BatchNorm {
         }
     }
 
-    /// Files that were written before PyTorch 0.4.1 lack the counter, which then stays as it is.
+    /// Files written before PyTorch 0.4.1 lack the counter, which then keeps its value.
     fn may_be_absent(&self, name: &str) -> bool {
         name == "num_batches_tracked"
     }
@@ -248,7 +267,7 @@ impl Module for BatchNorm {
     }
 
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
-        normalisation(inputs, self.weight.is_some())
+        normalization(inputs, self.weight.is_some())
     }
 }
 
@@ -281,19 +300,20 @@ pub(super) fn channels(num_features: i64) -> Result<i64> {
     Ok(num_features)
 }
 
-/// Weight 1 and bias 0 of the given shape, as far as they are wanted.
+/// Weight 1 and bias 0 of the given shape; `None` for those that the arguments switch off.
 pub(super) fn affine_parameters(shape: &[i64], affine: bool, bias: bool) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let filled = |value: f64| -> Result<Tensor> {
-        let tensor = init::parameter(shape)?;
-        init::constant(&tensor, value)?;
-        Ok(tensor)
-    };
-    let weight = affine.then(|| filled(1.0)).transpose()?;
-    let bias = (affine && bias).then(|| filled(0.0)).transpose()?;
+    let weight = if affine { Some(constant_parameter(shape, 1.0)?) } else { None };
+    let bias = if affine && bias { Some(constant_parameter(shape, 0.0)?) } else { None };
     Ok((weight, bias))
 }
 
-/// The arguments of a batch or instance norm as Python shows them; `affine` says whether there are a weight and a bias.
+fn constant_parameter(shape: &[i64], value: f64) -> Result<Tensor> {
+    let tensor = init::parameter(shape)?;
+    init::constant(&tensor, value)?;
+    Ok(tensor)
+}
+
+/// The arguments of a batch or instance norm in Python's form; `affine` tells whether there are a weight and a bias.
 pub(super) fn channel_norm_repr(
     num_features: i64,
     eps: f64,
@@ -310,7 +330,7 @@ pub(super) fn channel_norm_repr(
     )
 }
 
-/// The multiply-adds of a normalisation with or without weights.
-pub(super) fn normalisation(inputs: &[Vec<i64>], affine: bool) -> u64 {
+/// The multiply-adds of a normalization with or without weights.
+pub(super) fn normalization(inputs: &[Vec<i64>], affine: bool) -> u64 {
     elements(inputs).saturating_mul(if affine { 2 } else { 1 })
 }

@@ -1,20 +1,22 @@
-//! Checks of normalisations that the reference makes in Python, so that libtorch does not make them.
+//! Checks of normalizations that the reference makes in Python and libtorch does not repeat.
 
 use tch::{TchError, Tensor};
 
 use crate::observe::of_size;
-use crate::shape::wrong_channels;
+use crate::shape_error::wrong_channels;
 use crate::{Error, ErrorKind, Result, size};
 
-/// The error of an input that libtorch refused: that it has another number of channels than `per_channel`, a parameter
-/// or buffer of the layer whose argument is `argument`; or what libtorch says.
-pub(super) fn explain(argument: &'static str, per_channel: Option<&Tensor>, shape: &[i64], refused: TchError) -> Error {
-    match (per_channel.and_then(|tensor| tensor.size().first().copied()), shape.get(1)) {
-        (Some(channels), Some(found)) if channels != *found => {
-            Error::new(ErrorKind::Shape(wrong_channels(argument, channels, *found, shape)))
-        }
-        _ => refused.into(),
+/// Explains why libtorch rejected an input: its number of channels differs from that of `per_channel`, a parameter or
+/// buffer of the layer, which `argument` sets. Otherwise returns libtorch's error.
+pub(super) fn explain(argument: &'static str, per_channel: Option<&Tensor>, shape: &[i64], refusal: TchError) -> Error {
+    if let Some(per_channel) = per_channel
+        && let Some(channels) = per_channel.size().first()
+        && let Some(found) = shape.get(1)
+        && channels != found
+    {
+        return Error::new(ErrorKind::Shape(wrong_channels(argument, *channels, *found, shape)));
     }
+    refusal.into()
 }
 
 /// Training needs more than one value per channel.
@@ -33,7 +35,7 @@ pub(super) fn several_spatial_elements(shape: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Checks the input's size; a forward pass that is watched depends on nothing of it but that it passes.
+/// Checks the size of the input. A traced forward pass then depends only on whether the check passes.
 pub(super) fn passes(
     input: &Tensor,
     check: impl Fn(&[i64]) -> Result<()> + Copy + Send + Sync + 'static,
@@ -44,7 +46,7 @@ pub(super) fn passes(
     check(&size::of(input)?)
 }
 
-/// The input has one of the numbers of dimensions in `allowed`.
+/// Checks that the number of dimensions is in `allowed`.
 pub(super) fn dimensions(input: &Tensor, allowed: &[usize]) -> Result<()> {
     let found = size::dims(input)?;
     if allowed.contains(&found) {
@@ -54,7 +56,7 @@ pub(super) fn dimensions(input: &Tensor, allowed: &[usize]) -> Result<()> {
     Err(Error::input(format!("{} input", allowed.join(" or ")), format!("{found}D input {:?}", input.size())))
 }
 
-/// The input has a dimension of channels.
+/// Checks that the input has a dimension of channels.
 pub(super) fn at_least_two_dimensions(input: &Tensor) -> Result<()> {
     match size::dims(input)? {
         dims @ 0..2 => Err(Error::input("at least 2D input", format!("{dims}D input"))),

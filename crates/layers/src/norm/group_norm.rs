@@ -3,7 +3,7 @@
 use mmcv_registry::Config;
 use tch::Tensor;
 
-use super::batch_norm::{affine_parameters, normalisation};
+use super::batch_norm::{affine_parameters, normalization};
 use super::check;
 use crate::explain::python;
 use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, size};
@@ -12,17 +12,17 @@ use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, size};
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "GN", layer = GroupNorm, channels = num_channels)]
 pub struct GroupNormConfig {
-    /// Number of groups into which the channels are divided.
+    /// Number of groups to divide the channels into.
     pub num_groups: i64,
-    /// Channels; divisible by `num_groups`.
+    /// Number of channels; divisible by `num_groups`.
     pub num_channels: i64,
-    /// Added to the variance before the root is taken.
+    /// Value added to the variance for numerical stability.
     #[config(default = 1e-5)]
     pub eps: f64,
-    /// Whether there are a weight and a bias for each channel.
+    /// Whether the layer has a learnable weight and bias per channel.
     #[config(default = true)]
     pub affine: bool,
-    /// Whether there is a bias, where `affine` is true.
+    /// Whether the layer has a bias if `affine` is true.
     #[config(default = true)]
     pub bias: bool,
 }
@@ -30,6 +30,17 @@ pub struct GroupNormConfig {
 /// Group norm: each group of channels of each sample has mean 0 and variance 1 before weight and bias.
 ///
 /// Shapes: input `[N, C, *]`, output the same. State: `weight`, `bias` `[C]`.
+///
+/// ```
+/// use mmcv_layers::norm::GroupNormConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let norm = GroupNormConfig::new(32).with_num_channels(64).build()?;
+/// let output = norm.forward(&Tensor::rand([2, 64, 8, 8], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 64, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GroupNorm {
     num_groups: i64,
@@ -44,7 +55,7 @@ impl GroupNorm {
     /// A group norm with weight 1 and bias 0.
     ///
     /// # Errors
-    /// Where the number of groups is not positive or does not divide the number of channels.
+    /// Returns an error if the number of groups is not positive or does not divide the number of channels.
     pub fn new(config: &GroupNormConfig) -> Result<Self> {
         let GroupNormConfig { num_groups, num_channels, eps, affine, bias } = *config;
         if num_channels < 0 {
@@ -85,7 +96,7 @@ impl Module for GroupNorm {
         })?;
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
         let output = input.f_group_norm(self.num_groups, weight, bias, self.eps, true);
-        output.map_err(|refused| check::explain("num_channels", weight, &input.size(), refused))
+        output.map_err(|refusal| check::explain("num_channels", weight, &input.size(), refusal))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -100,6 +111,6 @@ impl Module for GroupNorm {
     }
 
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
-        normalisation(inputs, self.weight.is_some())
+        normalization(inputs, self.weight.is_some())
     }
 }

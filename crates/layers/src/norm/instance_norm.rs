@@ -3,39 +3,50 @@
 use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
 
-use super::batch_norm::{affine_parameters, channel_norm_repr, channels, normalisation};
+use super::batch_norm::{affine_parameters, channel_norm_repr, channels, normalization};
 use super::check;
 use crate::observe::of_size;
-use crate::shape::wrong_channels;
+use crate::shape_error::wrong_channels;
 use crate::{Builder, Error, ErrorKind, Layer, Module, Parts, Result, Training, size};
 
 /// Arguments of `IN1d`, `IN2d` and `IN3d`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "IN2d", layer = InstanceNorm2d, channels = num_features)]
 pub struct InstanceNormConfig {
-    /// Channels.
+    /// Number of channels.
     pub num_features: i64,
-    /// Added to the variance before the root is taken.
+    /// Value added to the variance for numerical stability.
     #[config(default = 1e-5)]
     pub eps: f64,
     /// Weight of the newest input in the running statistics; null for 0.
     #[config(default = Some(0.1))]
     pub momentum: Option<f64>,
-    /// Whether there are a weight and a bias for each channel.
+    /// Whether the layer has a learnable weight and bias per channel.
     #[config(default = false)]
     pub affine: bool,
-    /// Whether running statistics are kept and used in evaluation.
+    /// Whether to track running statistics and use them in evaluation.
     #[config(default = false)]
     pub track_running_stats: bool,
-    /// Whether there is a bias, where `affine` is true.
+    /// Whether the layer has a bias if `affine` is true.
     #[config(default = true)]
     pub bias: bool,
 }
 
 /// Instance norm: each channel of each sample has mean 0 and variance 1 before weight and bias.
 ///
-/// Shapes: input `[N, C, *]` or `[C, *]`, output the same. State: `weight`, `bias`, `running_mean`, `running_var` `[C]`,
-/// `num_batches_tracked` (0-dim, int64, which stays 0 as in the reference).
+/// Shapes: input `[N, C, *]` or `[C, *]`, output the same. State: `weight`, `bias`, `running_mean`, `running_var`
+/// `[C]`, `num_batches_tracked` (0-dim, int64, always 0 as in the reference).
+///
+/// ```
+/// use mmcv_layers::norm::InstanceNormConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let norm = InstanceNormConfig::new().with_num_features(8).with_affine(true).build()?; // IN2d
+/// let output = norm.forward(&Tensor::rand([2, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 8, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct InstanceNorm {
     dims: usize,
@@ -52,7 +63,7 @@ impl InstanceNorm {
     /// An instance norm over `dims` dimensions (1, 2 or 3) with weight 1 and bias 0.
     ///
     /// # Errors
-    /// Where the number of channels is negative.
+    /// Returns an error if the number of channels is negative.
     pub fn new(dims: usize, config: &InstanceNormConfig) -> Result<Self> {
         let num_features = channels(config.num_features)?;
         let (weight, bias) = affine_parameters(&[num_features], config.affine, config.bias)?;
@@ -80,12 +91,15 @@ impl InstanceNorm {
         if input_statistics {
             check::passes(input, check::several_spatial_elements)?;
         }
-        let running = self.running.as_ref();
+        let (mean, variance) = match &self.running {
+            Some([mean, variance, _]) => (Some(mean), Some(variance)),
+            None => (None, None),
+        };
         Ok(input.f_instance_norm(
             self.weight.as_ref(),
             self.bias.as_ref(),
-            running.map(|[mean, _, _]| mean),
-            running.map(|[_, variance, _]| variance),
+            mean,
+            variance,
             input_statistics,
             self.momentum.unwrap_or(0.0),
             self.eps,
@@ -155,8 +169,8 @@ impl Module for InstanceNorm {
             let shape = size::of(input)?;
             if self.weight.is_some() {
                 let channels = found.unwrap_or_default();
-                let misfit = wrong_channels("num_features", self.num_features, channels, &shape);
-                return Err(Error::new(ErrorKind::Shape(misfit)));
+                let mismatch = wrong_channels("num_features", self.num_features, channels, &shape);
+                return Err(Error::new(ErrorKind::Shape(mismatch)));
             }
             log::warn!(
                 "num_features is {} and the input size {shape:?}; it is not used without affine",
@@ -186,6 +200,6 @@ impl Module for InstanceNorm {
     }
 
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
-        normalisation(inputs, self.weight.is_some())
+        normalization(inputs, self.weight.is_some())
     }
 }

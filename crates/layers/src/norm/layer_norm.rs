@@ -3,23 +3,23 @@
 use mmcv_registry::Config;
 use tch::Tensor;
 
-use super::batch_norm::{affine_parameters, normalisation};
+use super::batch_norm::{affine_parameters, normalization};
 use crate::explain::python;
-use crate::{Builder, Error, ErrorKind, Layer, Misfit, Module, NotSend, Parts, Result, Size};
+use crate::{Builder, Error, ErrorKind, Layer, Module, NotSend, Parts, Result, ShapeMismatch, Size};
 
 /// Arguments of `LN`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "LN", layer = LayerNorm, channels = normalized_shape)]
 pub struct LayerNormConfig {
-    /// The sizes of the last dimensions, over which the statistics are taken; an integer for the last one alone.
+    /// Sizes of the last dimensions, which the statistics are computed over; an integer for the last dimension alone.
     pub normalized_shape: Size,
-    /// Added to the variance before the root is taken.
+    /// Value added to the variance for numerical stability.
     #[config(default = 1e-5)]
     pub eps: f64,
-    /// Whether there are a weight and a bias for each element.
+    /// Whether the layer has a learnable weight and bias per element.
     #[config(default = true)]
     pub elementwise_affine: bool,
-    /// Whether there is a bias, where `elementwise_affine` is true.
+    /// Whether the layer has a bias if `elementwise_affine` is true.
     #[config(default = true)]
     pub bias: bool,
 }
@@ -27,6 +27,17 @@ pub struct LayerNormConfig {
 /// Layer norm: the last dimensions have mean 0 and variance 1 before weight and bias.
 ///
 /// Shapes: input `[*, *normalized_shape]`, output the same. State: `weight`, `bias` of `normalized_shape`.
+///
+/// ```
+/// use mmcv_layers::norm::LayerNormConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let norm = LayerNormConfig::new().with_normalized_shape(64).build()?;
+/// let output = norm.forward(&Tensor::rand([2, 10, 64], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [2, 10, 64]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LayerNorm {
     normalized_shape: Vec<i64>,
@@ -40,7 +51,7 @@ impl LayerNorm {
     /// A layer norm with weight 1 and bias 0.
     ///
     /// # Errors
-    /// Where a size is negative.
+    /// Returns an error if a size is negative.
     pub fn new(config: &LayerNormConfig) -> Result<Self> {
         let normalized_shape = match &config.normalized_shape {
             Size::All(size) => vec![*size],
@@ -72,23 +83,24 @@ impl Module for LayerNorm {
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
-        let output = input.f_layer_norm(&self.normalized_shape, weight, bias, self.eps, true);
-        output.map_err(|refused| {
-            let shape = input.size();
-            if shape.ends_with(&self.normalized_shape) {
-                return refused.into();
-            }
-            let last = shape.len().saturating_sub(self.normalized_shape.len());
-            let found = shape.get(last..).unwrap_or_default();
-            Error::new(ErrorKind::Shape(Misfit {
-                argument: "normalized_shape",
-                value: format!("{:?}", self.normalized_shape),
-                found: format!("ends with {found:?}"),
-                change: format!("set normalized_shape to {found:?}"),
-                remedy: "give it inputs with the channels last".to_owned(),
-                input: shape,
-            }))
-        })
+        let refusal = match input.f_layer_norm(&self.normalized_shape, weight, bias, self.eps, true) {
+            Ok(output) => return Ok(output),
+            Err(refusal) => refusal,
+        };
+        let shape = input.size();
+        if shape.ends_with(&self.normalized_shape) {
+            return Err(refusal.into());
+        }
+        let last = shape.len().saturating_sub(self.normalized_shape.len());
+        let found = shape.get(last..).unwrap_or_default();
+        Err(Error::new(ErrorKind::Shape(ShapeMismatch {
+            argument: "normalized_shape",
+            value: format!("{:?}", self.normalized_shape),
+            found: format!("ends with {found:?}"),
+            change: format!("set normalized_shape to {found:?}"),
+            remedy: "pass inputs with the channels last".to_owned(),
+            input: shape,
+        })))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -103,6 +115,6 @@ impl Module for LayerNorm {
     }
 
     fn multiply_adds(&self, inputs: &[Vec<i64>], _outputs: &[Vec<i64>]) -> u64 {
-        normalisation(inputs, self.weight.is_some())
+        normalization(inputs, self.weight.is_some())
     }
 }

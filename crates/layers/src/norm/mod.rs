@@ -1,4 +1,4 @@
-//! Normalisations. Reference: mmcv/cnn/bricks/norm.py.
+//! Normalizations. Reference: mmcv/cnn/bricks/norm.py.
 
 mod batch_norm;
 mod check;
@@ -15,7 +15,7 @@ pub use layer_norm::{LayerNorm, LayerNormConfig};
 
 use crate::{Build, Layer};
 
-/// The registered normalisations.
+/// The registered normalizations.
 pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "norm",
@@ -47,7 +47,7 @@ pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "norm",
         aliases: &["torch.nn.SyncBatchNorm"],
-        doc: "Batch norm of any dimension; in a single process there is nothing to synchronise.",
+        doc: "Batch norm of input of any dimension; a single process has nothing to synchronize.",
         source: "torch.nn.SyncBatchNorm",
         abbreviation: Some("bn"),
         channels: Some("num_features"),

@@ -7,19 +7,29 @@ use crate::{Error, Module, Result, Size};
 
 /// The mean of each square window. Reference: `torch.nn.AvgPool2d`.
 ///
-/// Shapes: input `[N, C, H, W]` or `[C, H, W]`; output with `(size + 2 padding - kernel_size) / stride + 1` pixels in each
-/// dimension.
+/// Shapes: input `[N, C, H, W]` or `[C, H, W]`; output with `(size + 2 padding - kernel_size) / stride + 1` pixels in
+/// each dimension.
+///
+/// ```
+/// use mmcv_layers::{Module, pool::AvgPool2d};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let pool = AvgPool2d { kernel_size: 2, stride: 2, padding: 0, ceil_mode: false, count_include_pad: true };
+/// let output = pool.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AvgPool2d {
-    /// Pixels of the window's side.
+    /// Side of the window in pixels.
     pub kernel_size: i64,
-    /// Step of the window in pixels.
+    /// Stride of the window in pixels.
     pub stride: i64,
-    /// Pixels of zeros added at both ends of each dimension.
+    /// Zero padding added to both sides of each dimension.
     pub padding: i64,
-    /// Whether a window that begins inside may end outside.
+    /// Whether to round the output size up, so that windows may extend past the end.
     pub ceil_mode: bool,
-    /// Whether the added pixels count.
+    /// Whether the padding counts in the mean.
     pub count_include_pad: bool,
 }
 
@@ -54,9 +64,19 @@ impl Module for AvgPool2d {
     }
 }
 
-/// Means over windows that are as large as the size of the output asks for. Reference: `torch.nn.AdaptiveAvgPool2d`.
+/// Means over windows that are sized for a fixed output size. Reference: `torch.nn.AdaptiveAvgPool2d`.
 ///
 /// Shapes: input `[N, C, *]` or `[C, *]`; output with `output_size` pixels.
+///
+/// ```
+/// use mmcv_layers::{Module, Size, pool::AdaptiveAvgPool};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let pool = AdaptiveAvgPool::new(2, Size::All(1))?;
+/// let output = pool.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 1, 1]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdaptiveAvgPool {
     dims: usize,
@@ -64,10 +84,10 @@ pub struct AdaptiveAvgPool {
 }
 
 impl AdaptiveAvgPool {
-    /// A pooling over `dims` dimensions (1, 2 or 3).
+    /// Creates a pooling over `dims` dimensions (1, 2 or 3).
     ///
     /// # Errors
-    /// Where `dims` is another number, or `output_size` is a list of another length.
+    /// Returns an error if `dims` is out of range, or `output_size` is a list of another length.
     pub fn new(dims: usize, output_size: Size) -> Result<Self> {
         if !(1..=3).contains(&dims) {
             return Err(Error::argument("dim", dims, "expected 1, 2 or 3"));

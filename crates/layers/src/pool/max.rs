@@ -10,29 +10,40 @@ use crate::{Builder, Layer, Module, Output, Result, Size, single_input};
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "MaxPool2d", layer = MaxPool2d)]
 pub struct MaxPoolConfig {
-    /// Size of the window in pixels.
+    /// Size of the window.
     pub kernel_size: Size,
-    /// Step of the window in pixels; null for the size of the window.
+    /// Stride of the window; null for the size of the window.
     #[config(default = None)]
     pub stride: Option<Size>,
-    /// Pixels of negative infinity added at both ends of each dimension.
+    /// Padding with negative infinity added to both sides of each dimension.
     #[config(default = Size::All(0))]
     pub padding: Size,
-    /// Distance of the window's elements in pixels.
+    /// Spacing between window elements.
     #[config(default = Size::All(1))]
     pub dilation: Size,
-    /// Whether the places of the largest values are given too.
+    /// Whether to return the indices of the maxima too.
     #[config(default = false)]
     pub return_indices: bool,
-    /// Whether a window that begins inside may end outside.
+    /// Whether to round the output size up, so that windows may extend past the end.
     #[config(default = false)]
     pub ceil_mode: bool,
 }
 
 /// The largest value of each window.
 ///
-/// Shapes: input `[N, C, *]` or `[C, *]`; output with `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride + 1`
-/// pixels in each dimension.
+/// Shapes: input `[N, C, *]` or `[C, *]`; output with `(size + 2 padding - dilation (kernel_size - 1) - 1) / stride +
+/// 1` pixels in each dimension.
+///
+/// ```
+/// use mmcv_layers::pool::MaxPoolConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let pool = MaxPoolConfig::new(2).build()?; // MaxPool2d
+/// let output = pool.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 8, 8]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MaxPool {
     config: MaxPoolConfig,
@@ -43,10 +54,11 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    /// A pooling over `dims` dimensions (1, 2 or 3).
+    /// Creates a pooling over `dims` dimensions (1, 2 or 3).
     ///
     /// # Errors
-    /// Where a list of sizes has not `dims` items. Other mistakes are found by the forward pass, as in the reference.
+    /// Returns an error if a list of sizes does not have `dims` items or a size is out of range. The forward pass
+    /// checks the rest, as in the reference.
     pub fn new(dims: usize, config: &MaxPoolConfig) -> Result<Self> {
         let kernel_size = config.kernel_size.broadcast_at_least(1, dims, "kernel_size")?;
         let stride = match &config.stride {
@@ -105,19 +117,19 @@ impl Module for MaxPool {
         })
     }
 
-    /// With `return_indices` gives the values and their places, as indices into the flattened spatial dimensions.
+    /// With `return_indices`, returns the maxima and their indices into the flattened spatial dimensions.
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         let input = single_input(self.name(), inputs, options)?;
         if !self.config.return_indices {
             return self.forward(input).map(Output::Tensor);
         }
         let Self { config, kernel_size, stride, padding, dilation } = self;
-        let (values, places) = match kernel_size.len() {
+        let (values, indices) = match kernel_size.len() {
             1 => input.f_max_pool1d_with_indices(kernel_size, stride, padding, dilation, config.ceil_mode)?,
             2 => input.f_max_pool2d_with_indices(kernel_size, stride, padding, dilation, config.ceil_mode)?,
             _ => input.f_max_pool3d_with_indices(kernel_size, stride, padding, dilation, config.ceil_mode)?,
         };
-        Ok(Output::Tensors(vec![values, places]))
+        Ok(Output::Tensors(vec![values, indices]))
     }
 
     fn extra_repr(&self) -> String {

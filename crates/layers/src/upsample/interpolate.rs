@@ -11,16 +11,16 @@ use crate::{Builder, Error, Layer, Module, Result, Size, size};
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "nearest", layer = NearestUpsample)]
 pub struct UpsampleConfig {
-    /// Size of the output in pixels. Either this or `scale_factor` is given.
+    /// Size of the output in pixels. Set either this or `scale_factor`.
     #[config(default = None)]
     pub size: Option<Size>,
-    /// Factor by which the input grows. Either this or `size` is given; 0 counts as not given.
+    /// Factor by which the input grows. Set either this or `size`; 0 counts as unset.
     #[config(default = None)]
     pub scale_factor: Option<ScaleFactor>,
-    /// Whether the centres of the pixels in the corners stay where they are; only for `bilinear`.
+    /// Whether to align the centers of the corner pixels; only for `bilinear`.
     #[config(default = None)]
     pub align_corners: Option<bool>,
-    /// Whether the factor is computed again from the rounded size of the output.
+    /// Whether to recompute the factor from the rounded size of the output.
     #[config(default = None)]
     pub recompute_scale_factor: Option<bool>,
 }
@@ -55,42 +55,58 @@ impl FromConfig for ScaleFactor {
     }
 }
 
-/// How values between pixels are found.
+/// The interpolation between pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
-    /// From the nearest pixel; for 3-D, 4-D and 5-D input.
+    /// The nearest pixel; for 3-D, 4-D and 5-D input.
     Nearest,
-    /// Linearly from the four nearest pixels; for 4-D input.
+    /// Linear between the four nearest pixels; for 4-D input.
     Bilinear,
 }
 
 /// Upsampling by interpolation.
 ///
 /// Shapes: input `[N, C, *]`, output `[N, C, *]` with `size` pixels, or `pixels * scale_factor` rounded down.
+///
+/// ```
+/// use mmcv_layers::upsample::{BilinearUpsample, ScaleFactor, UpsampleConfig};
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let config = UpsampleConfig::new().with_scale_factor(ScaleFactor::All(2.0));
+/// let nearest = config.build()?;
+/// let bilinear = config.build_as::<BilinearUpsample>()?;
+/// let input = Tensor::rand([1, 8, 16, 16], FLOAT_CPU);
+/// assert_eq!(nearest.forward(&input)?.size(), [1, 8, 32, 32]);
+/// assert_eq!(bilinear.forward(&input)?.size(), [1, 8, 32, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Upsample {
     interpolation: Interpolation,
     config: UpsampleConfig,
 }
 
-/// What the size of the output follows from.
+/// The source of the size of the output.
 enum Target {
     Size(Vec<i64>),
     Factors(Vec<f64>),
 }
 
 impl Upsample {
-    /// An upsampling layer. Whether size and factor fit is checked by the forward pass, as in the reference.
+    /// Creates the layer. The forward pass checks size and factor, as in the reference.
     ///
     /// # Errors
-    /// None at present.
+    /// Never fails at present.
     pub fn new(interpolation: Interpolation, config: &UpsampleConfig) -> Result<Self> {
         let mut config = config.clone();
-        config.scale_factor = config.scale_factor.filter(|factor| *factor != ScaleFactor::All(0.0));
+        if config.scale_factor == Some(ScaleFactor::All(0.0)) {
+            config.scale_factor = None;
+        }
         Ok(Self { interpolation, config })
     }
 
-    /// The size of the output or the factors, of which exactly one is given, for an input with `dims` spatial dimensions.
+    /// The size of the output or the factors, exactly one of which is set, for an input with `dims` spatial dimensions.
     fn target(&self, input: &Tensor, dims: usize) -> Result<Target> {
         let config = &self.config;
         let recompute = config.recompute_scale_factor == Some(true);
@@ -113,11 +129,8 @@ impl Upsample {
                     }
                 };
                 if recompute {
-                    let sizes = of_size(input, move |shape| -> Vec<i64> {
-                        let spatial = shape.iter().skip(2).zip(&factors);
-                        spatial.map(|(size, factor)| (*size as f64 * factor) as i64).collect()
-                    });
-                    return sizes.map(Target::Size);
+                    let sizes = of_size(input, move |shape| scaled(shape, &factors))?;
+                    return Ok(Target::Size(sizes));
                 }
                 Ok(Target::Factors(factors))
             }
@@ -127,6 +140,15 @@ impl Upsample {
             }
         }
     }
+}
+
+/// The spatial sizes of a shape, each multiplied by its factor and rounded down.
+fn scaled(shape: &[i64], factors: &[f64]) -> Vec<i64> {
+    let mut sizes = Vec::with_capacity(factors.len());
+    for (size, factor) in shape.iter().skip(2).zip(factors) {
+        sizes.push((*size as f64 * factor) as i64);
+    }
+    sizes
 }
 
 /// The type `nearest`.
@@ -194,7 +216,7 @@ impl Module for Upsample {
     }
 
     fn extra_repr(&self) -> String {
-        let given = match (&self.config.scale_factor, &self.config.size) {
+        let size = match (&self.config.scale_factor, &self.config.size) {
             (Some(ScaleFactor::All(factor)), _) => format!("scale_factor={}", python::value(*factor)),
             (Some(ScaleFactor::Each(factors)), _) => format!("scale_factor={}", python::tuple(factors.iter().copied())),
             (None, Some(size)) => format!("size={}", python::size(size)),
@@ -204,7 +226,7 @@ impl Module for Upsample {
             Interpolation::Nearest => "nearest",
             Interpolation::Bilinear => "bilinear",
         };
-        format!("{given}, mode={}", python::value(mode))
+        format!("{size}, mode={}", python::value(mode))
     }
 
     fn multiply_adds(&self, _inputs: &[Vec<i64>], outputs: &[Vec<i64>]) -> u64 {

@@ -15,14 +15,14 @@ use crate::{Build, Layer};
 pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "upsample",
-        doc: "Each pixel takes the value of the nearest one.",
+        doc: "Nearest-neighbor interpolation.",
         source: "torch.nn.Upsample",
         decided: &["mode"],
         ..NearestUpsample::SPEC
     },
     Spec {
         group: "upsample",
-        doc: "Each pixel is interpolated between the four nearest ones.",
+        doc: "Bilinear interpolation.",
         source: "torch.nn.Upsample",
         decided: &["mode"],
         ..BilinearUpsample::SPEC
@@ -43,7 +43,7 @@ pub const SPECS: &[Spec<Build>] = &[
     },
     Spec {
         group: "upsample",
-        doc: "A convolution that makes more channels, which are then rearranged into pixels.",
+        doc: "A convolution to more channels, which are then rearranged into pixels.",
         source: "mmcv PixelShufflePack; Shi et al., Real-Time Single Image and Video Super-Resolution (2016)",
         ..PixelShufflePack::SPEC
     },

@@ -11,9 +11,9 @@ use crate::{Builder, Error, Layer, Module, Parts, Result, Size, run_child};
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "pixel_shuffle", layer = PixelShufflePack)]
 pub struct PixelShufflePackConfig {
-    /// Channels of the input.
+    /// Number of input channels.
     pub in_channels: i64,
-    /// Channels of the output.
+    /// Number of output channels.
     pub out_channels: i64,
     /// Factor by which height and width grow.
     pub scale_factor: i64,
@@ -21,10 +21,21 @@ pub struct PixelShufflePackConfig {
     pub upsample_kernel: i64,
 }
 
-/// A convolution that makes `scale_factor^2` times the channels, which are then rearranged into pixels.
+/// A convolution to `scale_factor^2` times the channels, which are then rearranged into pixels.
 ///
-/// Shapes: input `[N, in_channels, H, W]`, output `[N, out_channels, scale_factor H, scale_factor W]` for an odd kernel.
-/// State: `upsample_conv.weight`, `upsample_conv.bias`. Shi et al. (2016).
+/// Shapes: input `[N, in_channels, H, W]`, output `[N, out_channels, scale_factor H, scale_factor W]` for an odd
+/// kernel. State: `upsample_conv.weight`, `upsample_conv.bias`. Shi et al. (2016).
+///
+/// ```
+/// use mmcv_layers::upsample::PixelShufflePackConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let upsample = PixelShufflePackConfig::new(8, 4, 2, 3).build()?;
+/// let output = upsample.forward(&Tensor::rand([1, 8, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 4, 32, 32]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PixelShufflePack {
     upsample_conv: Conv,
@@ -35,14 +46,17 @@ impl PixelShufflePack {
     /// A pixel shuffle with Xavier-uniform initial values.
     ///
     /// # Errors
-    /// Where an argument is not positive.
+    /// Returns an error if an argument is not positive.
     pub fn new(config: &PixelShufflePackConfig) -> Result<Self> {
         let PixelShufflePackConfig { in_channels, out_channels, scale_factor, upsample_kernel } = *config;
         if out_channels < 0 {
             return Err(Error::argument("out_channels", out_channels, "expected at least 0"));
         }
-        let expanded = scale_factor.checked_mul(scale_factor).and_then(|pixels| out_channels.checked_mul(pixels));
-        let Some(expanded) = expanded.filter(|_| scale_factor > 0) else {
+        let expanded = match scale_factor.checked_mul(scale_factor) {
+            Some(pixels) if scale_factor > 0 => out_channels.checked_mul(pixels),
+            _ => None,
+        };
+        let Some(expanded) = expanded else {
             return Err(Error::argument("scale_factor", scale_factor, "expected a small positive integer"));
         };
         if upsample_kernel < 1 {

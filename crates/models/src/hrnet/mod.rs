@@ -9,7 +9,7 @@ mod parts;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child, run_child,
+    Builder, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child, run_child,
 };
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -201,8 +201,8 @@ impl Module for HRNet {
     }
 
     /// The paper's authors use the same names; their classifiers have additional tensors.
-    fn key_dialects(&self) -> Vec<KeyDialect> {
-        let mut msra = KeyDialect::new("msra");
+    fn key_mappings(&self) -> Vec<KeyMapping> {
+        let mut msra = KeyMapping::new("msra");
         for head in ["classifier.", "incre_modules.", "downsamp_modules.", "final_layer."] {
             msra = msra.with_head(head);
         }

@@ -1,11 +1,11 @@
 //! Detectron2's names of the tensors of a ResNet. Reference: detectron2/modeling/backbone/resnet.py.
 
-use mmcv_layers::{KeyDialect, Module, Parts};
+use mmcv_layers::{KeyMapping, Module, Parts};
 
 use super::stage::ResLayer;
 
 /// Stages are `res2` to `res5`, norms are inside their convolutions, and `downsample` is `shortcut`.
-pub(super) fn dialect(stages: &[ResLayer]) -> KeyDialect {
+pub(super) fn dialect(stages: &[ResLayer]) -> KeyMapping {
     let mut pairs =
         vec![("stem.conv1.".to_owned(), "conv1.".to_owned()), ("stem.conv1.norm.".to_owned(), "bn1.".to_owned())];
     for (stage, layer) in stages.iter().enumerate() {
@@ -23,7 +23,7 @@ pub(super) fn dialect(stages: &[ResLayer]) -> KeyDialect {
             }
         }
     }
-    KeyDialect::new("detectron2").with_head("linear.").with(pairs)
+    KeyMapping::new("detectron2").with_head("linear.").with(pairs)
 }
 
 /// The convolution of a shortcut, and its norm.

@@ -14,7 +14,7 @@ mod stem;
 use std::sync::Once;
 
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyDialect, Layer, Module, Output, Parts, Registry, Result, init, observe, run_child,
+    Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, init, observe, run_child,
 };
 use mmcv_registry::{Config, Dict};
 use tch::{Device, Kind, Tensor};
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
 #[derive(Debug)]
 pub struct ResNet {
     class: &'static [&'static str],
-    pub(crate) key_dialects: Vec<KeyDialect>,
+    pub(crate) key_mappings: Vec<KeyMapping>,
     stem: Stem,
     stages: Vec<ResLayer>,
     out_indices: Vec<i64>,
@@ -175,7 +175,7 @@ impl ResNet {
         let stages = build_stages(builder, plan, plugins)?;
         let network = Self {
             class: plan.class,
-            key_dialects: key_dialects(plan.class, &stem, &stages),
+            key_mappings: key_mappings(plan.class, &stem, &stages),
             stem,
             stages,
             out_indices: options.out_indices.clone(),
@@ -376,23 +376,23 @@ impl Module for ResNet {
         Ok(())
     }
 
-    fn key_dialects(&self) -> Vec<KeyDialect> {
-        self.key_dialects.clone()
+    fn key_mappings(&self) -> Vec<KeyMapping> {
+        self.key_mappings.clone()
     }
 }
 
 /// torchvision uses the same names, with a classifier besides; so do mmdetection's weights of networks that torchvision
 /// lacks or names differently. mmdetection lists the parts of a deep stem in one sequence.
-fn key_dialects(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyDialect> {
+fn key_mappings(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyMapping> {
     let deep_stem = stem.mmdet_names();
     let library = match (class, deep_stem.is_empty()) {
         (["ResNet" | "ResNeXt", ..], _) => "torchvision",
         (_, true) => "mmdet",
         (_, false) => "mmpretrain",
     };
-    let mut mappings = vec![KeyDialect::new(library).with_head("fc.")];
+    let mut mappings = vec![KeyMapping::new(library).with_head("fc.")];
     if !deep_stem.is_empty() {
-        mappings.push(KeyDialect::new("mmdet").with_head("fc.").with(deep_stem));
+        mappings.push(KeyMapping::new("mmdet").with_head("fc.").with(deep_stem));
     } else if library == "torchvision" {
         mappings.push(detectron2::dialect(stages));
     }

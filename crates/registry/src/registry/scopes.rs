@@ -1,41 +1,45 @@
-//! Scopes of other libraries, whose types are taken for a registry's own, and types that are known to be missing.
+//! Scopes of other libraries that map to a registry's types, and types that are known to be missing.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::{Registry, ScopeRules, Spec};
 use crate::error::cut;
 use crate::{ConfigError, KeyPath};
 
 impl<B> Registry<B> {
-    /// Takes the types of this registry for those of another library: with `mmdet`, a config finds `ResNet` under
-    /// `mmdet.ResNet` and `mmdet.models.ResNet` too. A registered scope of that name is looked up first. A second call for a
-    /// scope replaces the rules.
+    /// Accepts the scope of another library for the types of this registry: with `mmdet`, a config also finds
+    /// `ResNet` as `mmdet.ResNet` and `mmdet.models.ResNet`. A registered scope with that name takes precedence. A
+    /// second call for a scope replaces the rules.
     pub fn accept_scope(&self, scope: &'static str, rules: ScopeRules) {
         let mut state = self.write();
         state.accepted.retain(|(known, _)| *known != scope);
         state.accepted.push((scope, rules));
     }
 
-    /// Notes the names of types that people look for and that are not here: `reason`, which errors say, tells why.
+    /// Registers the names of types that users may look for and that are not available. Errors state the `reason`.
     pub fn note_absent(&self, names: &'static [&'static str], reason: &'static str) {
         self.write().absent.push((names, reason));
     }
 
-    /// The type that another library has under this name with its scope, and the rules for its arguments there.
+    /// The type for a name with the scope of another library, and the rules for its arguments.
     pub(super) fn accepted(&self, name: &str) -> Option<(Arc<Spec<B>>, ScopeRules)> {
         let (prefix, bare) = name.rsplit_once('.')?;
         Some((self.own_or_inherited(bare)?, self.accepts(prefix)?))
     }
 
-    /// Whether the scope is one of another library whose types are taken for ours.
+    /// The rules for an accepted scope of another library.
     pub(super) fn accepts(&self, prefix: &str) -> Option<ScopeRules> {
-        let below =
-            |scope: &str| prefix.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let own = self.read().accepted.iter().find(|(scope, _)| below(scope)).map(|(_, rules)| *rules);
-        own.or_else(|| self.0.parent.as_ref()?.accepts(prefix))
+        for (scope, rules) in &self.read().accepted {
+            if let Some(rest) = prefix.strip_prefix(scope)
+                && (rest.is_empty() || rest.starts_with('.'))
+            {
+                return Some(*rules);
+            }
+        }
+        self.0.parent.as_ref()?.accepts(prefix)
     }
 
-    /// The name with the scope that `_scope_` gives it; as it is, where that scope has no such type.
+    /// The name with the scope from `_scope_`; the name alone if that scope lacks the type.
     pub(super) fn scoped(&self, scope: &str, name: &str, path: &KeyPath) -> Result<String, ConfigError> {
         if self.in_scope(scope).is_none() && self.accepts(scope).is_none() {
             let reason = format!("expected the name of a scope, such as {}", self.scopes().join(", "));
@@ -61,16 +65,20 @@ impl<B> Registry<B> {
     }
 
     fn own_scopes(&self) -> Vec<String> {
-        let children: Vec<_> = self.read().children.iter().filter_map(Weak::upgrade).collect();
-        let below = children.into_iter().flat_map(|child| Self(child).own_scopes());
-        std::iter::once(self.scope().to_owned()).chain(below).collect()
+        let mut scopes = vec![self.scope().to_owned()];
+        for child in self.children() {
+            scopes.extend(child.own_scopes());
+        }
+        scopes
     }
 
-    /// Why there is no such type, where that is known.
+    /// The reason why a type is not available, if known.
     pub(super) fn absence(&self, name: &str) -> Option<&'static str> {
-        let state = self.read();
-        let found = state.absent.iter().find(|(names, _)| names.contains(&name)).map(|(_, reason)| *reason);
-        drop(state);
-        found.or_else(|| self.0.parent.as_ref()?.absence(name))
+        for (names, reason) in &self.read().absent {
+            if names.contains(&name) {
+                return Some(reason);
+            }
+        }
+        self.0.parent.as_ref()?.absence(name)
     }
 }

@@ -83,7 +83,10 @@ fn types_of_other_libraries_are_taken_for_ours() {
     assert_eq!(arguments(config! { type: "mmdet.Conv2d" }).unwrap(), "{}");
     assert_eq!(arguments(config! { type: "ReLU" }).unwrap(), "{}");
     let message = |cfg: Config| arguments(cfg).unwrap_err().to_string();
-    assert!(message(config! { type: "nosuch.ReLU" }).contains("there is no scope \"nosuch\", but mmengine, mmdet"));
+    assert!(
+        message(config! { type: "nosuch.ReLU" })
+            .contains("there is no scope \"nosuch\"; the scopes are mmengine, mmdet")
+    );
     assert!(message(config! { type: "ReLU", _scope_: "nosuch" }).starts_with("_scope_: expected the name of a scope"));
     assert!(message(config! { type: "mmdet.ReLUU" }).contains("did you mean \"ReLU\""));
     for name in ["DCN", "mmcv.ops.DCN", "mmcv.ops.RoIAlign", "mmdet.DCN"] {

@@ -1,32 +1,35 @@
-//! What a YAML text is refused for before the parser sees it, whose time grows with the square of the depth of brackets.
+//! Checks on a YAML text before it is parsed: the parser's time grows with the square of the depth of brackets.
 
 use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_DIRECTIVES, MOST_VALUES};
 
-/// Refuses a text that is too long, too deep, or has too many values.
+/// Rejects a text that is too long, too deep, or has too many values.
 ///
-/// Where a bracket may stand in a quoted string, a comment or a block of text, it is looked at in both ways, so that
-/// nothing can be hidden from this; only a text with a hundred brackets that are never closed is refused without need.
+/// A bracket that may be part of a quoted string, a comment or a block of text is read both ways, so that nothing
+/// escapes the check. Only a text with a hundred brackets that are never closed is rejected needlessly.
 pub(super) fn yaml(text: &str) -> Result<(), String> {
     size(text)?;
-    let separators = text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{' | b'\n' | b'\r')).count();
-    if separators > MOST_VALUES {
+    if text.matches([',', '[', '{', '\n', '\r']).count() > MOST_VALUES {
         return Err(format!("it has more than {MOST_VALUES} lines and values"));
     }
-    if text.lines().filter(|line| line.starts_with('%')).count() > MOST_DIRECTIVES {
+    let mut directives = 0;
+    for line in text.lines() {
+        directives += usize::from(line.starts_with('%'));
+    }
+    if directives > MOST_DIRECTIVES {
         return Err(format!("it has more than {MOST_DIRECTIVES} directives (lines that begin with %)"));
     }
     let mut seen = vec![false; text.len()];
-    // What a run reads is bounded, so that no text takes long.
+    // The length of a run is bounded, so that no text takes long.
     let mut steps = 20 * text.len() + 1000;
     for (start, _) in text.match_indices(['[', '{']) {
-        if !seen.get(start).is_some_and(|seen| *seen) {
+        if seen.get(start) != Some(&true) {
             Brackets { text, seen: &mut seen }.run(start, &mut steps)?;
         }
     }
     Ok(())
 }
 
-/// Refuses a text that is too long.
+/// Rejects a text that is too long.
 pub(super) fn size(text: &str) -> Result<(), String> {
     if text.len() > MOST_BYTES {
         return Err(format!("it has {} bytes, and a config may have {MOST_BYTES}", text.len()));
@@ -82,7 +85,10 @@ impl Brackets<'_> {
                 _ => fresh = false,
             }
             blank = is_blank(character);
-            let after = characters.peek().map_or(self.text.len(), |(at, _)| *at);
+            let after = match characters.peek() {
+                Some((at, _)) => *at,
+                None => self.text.len(),
+            };
             *steps = steps.saturating_sub(after - before);
             if *steps == 0 {
                 return Err("its brackets are not closed".to_owned());
@@ -108,16 +114,19 @@ fn skip_quoted(characters: &mut Characters<'_>, quote: char) {
 /// Reads to the end of a tag: `!name` or `!<name>`.
 fn skip_tag(characters: &mut Characters<'_>) {
     let verbatim = characters.next_if(|(_, next)| *next == '<').is_some();
-    let ends = |next: char| is_blank(next) || if verbatim { next == '>' } else { "[]{},".contains(next) };
-    while characters.next_if(|(_, next)| !ends(*next)).is_some() {}
+    let ends = if verbatim { ">" } else { "[]{}," };
+    while characters.next_if(|(_, next)| !is_blank(*next) && !ends.contains(*next)).is_some() {}
     if verbatim {
         characters.next_if(|(_, next)| *next == '>');
     }
 }
 
-/// Whether a colon or a question mark stands for itself and is no part of a word.
+/// Whether a colon or a question mark is an indicator and not part of a word.
 fn ends_key(fresh: bool, next: Option<char>) -> bool {
-    fresh || next.is_none_or(|next| is_blank(next) || "[]{},?".contains(next))
+    match next {
+        Some(next) => fresh || is_blank(next) || "[]{},?".contains(next),
+        None => true,
+    }
 }
 
 fn is_break(character: char) -> bool {

@@ -20,12 +20,12 @@ use visit::Reading;
 
 impl Config {
     /// Reads YAML. Anchors, aliases and merge keys (`<<`) are resolved; `!!python/tuple` is read as a list,
-    /// since tags of the form `!!name` are not looked at. A byte order mark at the beginning is passed by.
+    /// since tags of the form `!!name` are ignored. A leading byte order mark is skipped.
     ///
     /// # Errors
-    /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is no string, number
-    /// or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16 MiB, nested
-    /// more than 100 levels deep, or has more than 300,000 values, counting what aliases repeat.
+    /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is not a string,
+    /// number or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16
+    /// MiB, nested more than 100 levels deep, or has more than 300,000 values, counting what aliases repeat.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         let text = file::without_mark(text);
         scan::yaml(text).map_err(|reason| parse_error(&KeyPath::root(), "YAML", reason))?;
@@ -34,60 +34,63 @@ impl Config {
         read.map_err(|error| parse_error(&reading.path(), "YAML", error.to_string()))
     }
 
-    /// Reads JSON, with the numbers `NaN`, `Infinity` and `-Infinity` as Python writes them. A byte order mark at the
-    /// beginning is passed by.
+    /// Reads JSON, with the numbers `NaN`, `Infinity` and `-Infinity` as Python writes them. A leading byte order
+    /// mark is skipped.
     ///
     /// # Errors
-    /// Returns an error if the text is not JSON (with line and column), has a key twice, or an integer that does not fit 64
-    /// bits; limits are those of [`Self::from_yaml`].
+    /// Returns an error if the text is not JSON (with line and column), has a key twice, or an integer that does not
+    /// fit 64 bits; limits are those of [`Self::from_yaml`].
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let text = file::without_mark(text);
-        let refuse = |path: &KeyPath, reason: String| parse_error(path, "JSON", reason);
-        scan::size(text).map_err(|reason| refuse(&KeyPath::root(), reason))?;
+        scan::size(text).map_err(|reason| parse_error(&KeyPath::root(), "JSON", reason))?;
         let (text, number_mark) = mark_numbers(text);
         let reading = Reading::new(false, number_mark);
         let mut deserializer = serde_json::Deserializer::from_str(&text);
-        let read = reading.deserialize(&mut deserializer).and_then(|config| deserializer.end().map(|()| config));
-        read.map_err(|error| refuse(&reading.path(), error.to_string()))
+        let mut read = reading.deserialize(&mut deserializer);
+        if read.is_ok()
+            && let Err(error) = deserializer.end()
+        {
+            read = Err(error);
+        }
+        read.map_err(|error| parse_error(&reading.path(), "JSON", error.to_string()))
     }
 
-    /// Reads a file: JSON where its name ends in `.json`, else YAML.
+    /// Reads a file: JSON if its name ends in `.json`, YAML otherwise.
     ///
-    /// A dict may name its base, or a list of them, under `_base_`: paths relative to the file. It is merged into them, dict by
-    /// dict; a dict with `_delete_: true` takes the place of the base's. `{{ fileDirname }}` and its like are replaced.
-    /// Reference: `mmengine.Config.fromfile`.
+    /// The key `_base_` names one base or a list of bases, relative to the file. The config is merged into them, dict
+    /// by dict; a dict with `_delete_: true` replaces that of the base. `{{ fileDirname }}` and similar templates are
+    /// expanded. Reference: `mmengine.Config.fromfile`.
     ///
     /// # Errors
-    /// Returns an error if the file or a base cannot be read or is not a regular file, a file is its own base, two bases
-    /// have the same key, a dict is merged with what is none; and as [`Self::from_yaml`] and [`Self::from_json`]. The message
-    /// names the file.
+    /// Returns an error if the file or a base cannot be read or is not a regular file, a file is its own base, two
+    /// bases have the same key, a dict is merged into another kind of value; and as [`Self::from_yaml`] and
+    /// [`Self::from_json`]. The message names the file.
     pub fn from_file(file: impl AsRef<Path>) -> Result<Self, ConfigError> {
         base::load(file.as_ref())
     }
 
-    /// Writes JSON on one line. Infinite numbers and NaN, which JSON lacks, become `null`.
+    /// The config as JSON on one line. Infinities and NaN, which JSON lacks, become `null`.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Writes YAML in block style.
+    /// The config as YAML in block style.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         serde_yaml::to_string(self).unwrap_or_default()
     }
 }
 
-/// The parser's message begins with a path of its own, which is left out.
+/// The error of a parser, without the path that the parser puts in front of its message.
 fn parse_error(path: &KeyPath, format: &'static str, reason: String) -> ConfigError {
-    let own = path.in_yaml_errors();
-    let rest = reason.strip_prefix(&own).and_then(|rest| rest.strip_prefix(": "));
-    let reason = rest.unwrap_or(&reason).to_owned();
+    let prefix = format!("{}: ", path.in_yaml_errors());
+    let reason = reason.strip_prefix(&prefix).unwrap_or(&reason).to_owned();
     ConfigError::new(path, ConfigErrorKind::Parse { format, reason })
 }
 
-/// JSON in which the numbers that are not finite are strings that begin with a mark, and the mark; the text itself where
-/// there are none.
+/// Replaces numbers that are not finite by strings that begin with a mark, and returns the mark. Without such numbers
+/// the text is returned unchanged.
 fn mark_numbers(text: &str) -> (std::borrow::Cow<'_, str>, Option<String>) {
     const NAMES: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
     if !text.contains("Infinity") && !text.contains("NaN") {
@@ -99,7 +102,7 @@ fn mark_numbers(text: &str) -> (std::borrow::Cow<'_, str>, Option<String>) {
     }
     let mut marked = String::with_capacity(text.len());
     let mut rest = text;
-    // Outside of strings and inside of them in turn.
+    // Alternates between the text outside of strings and the strings.
     while let Some(quote) = rest.find('"') {
         let (outside, string) = rest.split_at(quote);
         push_marked(&mut marked, outside, &NAMES, &mark);
@@ -120,7 +123,7 @@ fn mark_numbers(text: &str) -> (std::borrow::Cow<'_, str>, Option<String>) {
     (marked.into(), Some(mark))
 }
 
-/// Adds text without strings in it.
+/// Appends text that contains no strings.
 fn push_marked(marked: &mut String, mut rest: &str, names: &[&str], mark: &str) {
     while let Some(at) = rest.find(['N', 'I', '-']) {
         let (before, found) = rest.split_at(at);

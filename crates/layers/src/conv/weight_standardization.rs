@@ -1,39 +1,40 @@
-//! `ConvWS` and `ConvAWS`: convolutions with weight standardisation. Reference: mmcv/cnn/bricks/conv_ws.py; Qiao et al.,
-//! Weight Standardization (2019).
+//! `ConvWS` and `ConvAWS`: convolutions with weight standardization. Reference: mmcv/cnn/bricks/conv_ws.py; Qiao et
+//! al., Weight Standardization (2019).
 
 use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
 
 use super::Convolution;
 use super::conv::{Conv, ConvConfig, Padding};
-use crate::{Builder, Layer, Module, Parts, Result, Size, size};
+use crate::ops::scalar_like;
+use crate::{Builder, Layer, Module, Parts, Result, Size};
 
 /// Arguments of `ConvWS`.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "ConvWS", layer = ConvWS2d)]
 pub struct ConvWSConfig {
-    /// Channels of the input.
+    /// Number of input channels.
     pub in_channels: i64,
-    /// Channels of the output.
+    /// Number of output channels.
     pub out_channels: i64,
-    /// Size of the kernel in pixels.
+    /// Size of the kernel.
     pub kernel_size: Size,
-    /// Step of the kernel in pixels.
+    /// Stride of the convolution.
     #[config(default = Size::All(1))]
     pub stride: Size,
-    /// Pixels added at both ends of each dimension.
+    /// Padding added to both sides of each dimension.
     #[config(default = Padding::Size(Size::All(0)))]
     pub padding: Padding,
-    /// Distance of the kernel's elements in pixels.
+    /// Spacing between kernel elements.
     #[config(default = Size::All(1))]
     pub dilation: Size,
-    /// Number of groups of channels that are not connected to each other.
+    /// Number of blocked connections from input channels to output channels; divides both.
     #[config(default = 1)]
     pub groups: i64,
-    /// Whether a bias is added; null counts as false.
+    /// Whether to add a learnable bias; null counts as false.
     #[config(default = Some(true))]
     pub bias: Option<bool>,
-    /// Added to the standard deviation.
+    /// Value added to the standard deviation for numerical stability.
     #[config(default = 1e-5)]
     pub eps: f64,
 }
@@ -42,31 +43,31 @@ pub struct ConvWSConfig {
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(type = "ConvAWS", layer = ConvAWS2d)]
 pub struct PlainConvConfig {
-    /// Channels of the input.
+    /// Number of input channels.
     pub in_channels: i64,
-    /// Channels of the output.
+    /// Number of output channels.
     pub out_channels: i64,
-    /// Size of the kernel in pixels.
+    /// Size of the kernel.
     pub kernel_size: Size,
-    /// Step of the kernel in pixels.
+    /// Stride of the convolution.
     #[config(default = Size::All(1))]
     pub stride: Size,
-    /// Pixels added at both ends of each dimension.
+    /// Padding added to both sides of each dimension.
     #[config(default = Padding::Size(Size::All(0)))]
     pub padding: Padding,
-    /// Distance of the kernel's elements in pixels.
+    /// Spacing between kernel elements.
     #[config(default = Size::All(1))]
     pub dilation: Size,
-    /// Number of groups of channels that are not connected to each other.
+    /// Number of blocked connections from input channels to output channels; divides both.
     #[config(default = 1)]
     pub groups: i64,
-    /// Whether a bias is added; null counts as false.
+    /// Whether to add a learnable bias; null counts as false.
     #[config(default = Some(true))]
     pub bias: Option<bool>,
 }
 
 impl PlainConvConfig {
-    /// The same as arguments of a plain convolution.
+    /// The arguments of the underlying convolution.
     pub(super) fn to_conv(&self) -> ConvConfig {
         let Self { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias } = self.clone();
         ConvConfig {
@@ -82,7 +83,18 @@ impl PlainConvConfig {
 
 /// A 2-D convolution whose weight has mean 0 and standard deviation 1 for each output.
 ///
-/// Shapes and state: as of `Conv2d`.
+/// Shapes and state: those of `Conv2d`.
+///
+/// ```
+/// use mmcv_layers::conv::ConvWSConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let conv = ConvWSConfig::new(3, 8, 3).with_padding(1).build()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConvWS2d {
     conv: Conv,
@@ -101,7 +113,7 @@ impl ConvWS2d {
         Ok(Self { conv: Conv::new(2, &plain.to_conv())?, eps })
     }
 
-    /// The convolution without standardisation.
+    /// The convolution without standardization.
     #[must_use]
     pub fn conv(&self) -> &Conv {
         &self.conv
@@ -128,7 +140,7 @@ impl Module for ConvWS2d {
         let (flat, per_output) = flattened(&weight)?;
         let mean = flat.f_mean_dim([1i64].as_slice(), true, None::<Kind>)?.f_view(per_output)?;
         let std = flat.f_std_dim([1i64].as_slice(), true, true)?.f_view(per_output)?;
-        let weight = weight.f_sub(&mean)?.f_div(&std.f_add(&size::number(self.eps, &std)?)?)?;
+        let weight = weight.f_sub(&mean)?.f_div(&std.f_add(&scalar_like(self.eps, &std)?)?)?;
         self.conv.forward_with(input, &weight, self.conv.bias())
     }
 
@@ -153,11 +165,22 @@ impl Module for ConvWS2d {
     }
 }
 
-/// A 2-D convolution whose weight is standardised and then given a mean and a standard deviation of its own.
+/// A 2-D convolution whose weight is standardized and then rescaled to a learned mean and standard deviation.
 ///
-/// Shapes: as of `Conv2d`. State: also `weight_gamma`, `weight_beta` `[out_channels, 1, 1, 1]`. Weights that were trained
-/// without them are loaded so that the convolution gives the same numbers, see [`Module::after_load`].
+/// Shapes: those of `Conv2d`. State: also `weight_gamma`, `weight_beta` `[out_channels, 1, 1, 1]`. Weights that were
+/// trained without them are loaded so that the output of the convolution stays the same, see [`Module::after_load`].
 /// Chen et al., DetectoRS (2020).
+///
+/// ```
+/// use mmcv_layers::conv::PlainConvConfig;
+/// use mmcv_layers::{LayerConfig, Module};
+/// use tch::{Tensor, kind::FLOAT_CPU};
+///
+/// let conv = PlainConvConfig::new(3, 8, 3).with_padding(1).build()?;
+/// let output = conv.forward(&Tensor::rand([1, 3, 16, 16], FLOAT_CPU))?;
+/// assert_eq!(output.size(), [1, 8, 16, 16]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConvAWS2d {
     conv: Conv,
@@ -166,7 +189,7 @@ pub struct ConvAWS2d {
 }
 
 impl ConvAWS2d {
-    /// Added to the variance.
+    /// Value added to the variance for numerical stability.
     const EPS: f64 = 1e-5;
 
     /// A convolution with PyTorch's initial values, standard deviation 1 and mean 0.
@@ -180,7 +203,7 @@ impl ConvAWS2d {
         Ok(Self { conv, gamma: Tensor::f_ones(shape, float)?, beta: Tensor::f_zeros(shape, float)? })
     }
 
-    /// The convolution without standardisation.
+    /// The convolution without standardization.
     #[must_use]
     pub fn conv(&self) -> &Conv {
         &self.conv
@@ -191,7 +214,7 @@ impl ConvAWS2d {
         let (flat, per_output) = flattened(weight)?;
         let mean = flat.f_mean_dim([1i64].as_slice(), false, None::<Kind>)?.f_view(per_output)?;
         let variance = flat.f_var_dim([1i64].as_slice(), true, false)?;
-        let variance = variance.f_add(&size::number(Self::EPS, &variance)?)?;
+        let variance = variance.f_add(&scalar_like(Self::EPS, &variance)?)?;
         Ok((mean, variance.f_sqrt()?.f_view(per_output)?))
     }
 }
@@ -247,8 +270,9 @@ impl Module for ConvAWS2d {
 
     fn after_load(&self, absent: &[&str]) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let trained = !absent.contains(&"weight_gamma") && self.gamma.f_mean(None::<Kind>)?.f_double_value(&[])? > 0.0;
-        if !trained {
+        let is_trained =
+            !absent.contains(&"weight_gamma") && self.gamma.f_mean(None::<Kind>)?.f_double_value(&[])? > 0.0;
+        if !is_trained {
             let (mean, std) = Self::statistics(self.conv.weight())?;
             self.beta.shallow_clone().f_copy_(&mean)?;
             self.gamma.shallow_clone().f_copy_(&std)?;
@@ -257,7 +281,7 @@ impl Module for ConvAWS2d {
     }
 }
 
-/// The weight with one row for each output, and the shape of one number for each output.
+/// The weight with one row per output, and the shape of a tensor with one number per output.
 fn flattened(weight: &Tensor) -> Result<(Tensor, [i64; 4])> {
     let outputs = weight.size().first().copied().unwrap_or(0);
     Ok((weight.f_reshape([outputs, -1])?, [outputs, 1, 1, 1]))

@@ -1,4 +1,4 @@
-//! Config files that change others: `_base_` and `_delete_`. Reference: mmengine/config/config.py.
+//! Config files that inherit from others: `_base_` and `_delete_`. Reference: mmengine/config/config.py.
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +10,15 @@ const BASE: &str = "_base_";
 const DELETE: &str = "_delete_";
 const DEPRECATION: &str = "_deprecation_";
 
-/// The config of a file, merged with the files that it names as its bases.
+/// The config in a file, merged into its bases.
 pub(super) fn load(file: &Path) -> Result<Config, ConfigError> {
     Loader::default().load(file)
 }
 
-/// Reads files and, before them, their bases.
+/// Reads files and their bases.
 #[derive(Debug, Default)]
 struct Loader {
-    /// The file that is being read, and before it those whose base it is.
+    /// The files that are being read, each a base of the one before it.
     chain: Vec<PathBuf>,
     files: usize,
     bytes: usize,
@@ -26,68 +26,78 @@ struct Loader {
 
 impl Loader {
     fn load(&mut self, path: &Path) -> Result<Config, ConfigError> {
-        let refuse = |reason: String| error(path, reason);
-        let identity = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let identity = match std::fs::canonicalize(path) {
+            Ok(canonical) => canonical,
+            Err(_) => path.to_owned(),
+        };
         if self.chain.contains(&identity) {
             let chain: Vec<String> = self.chain.iter().chain([&identity]).map(|file| shown(file)).collect();
-            return Err(refuse(format!("it is a base of itself: {}", chain.join(" -> "))));
+            return Err(file_error(path, format!("it is a base of itself: {}", chain.join(" -> "))));
         }
         self.files += 1;
         if self.chain.len() >= MOST_DEPTH || self.files > MOST_FILES {
             let most = format!("{MOST_FILES} files, {MOST_DEPTH} below one another");
-            return Err(refuse(format!("too many files are the bases of one config (at most {most})")));
+            return Err(file_error(path, format!("too many files are the bases of one config (at most {most})")));
         }
         let config = self.read(path)?;
-        let Config::Dict(mut own) = config else {
-            return if self.chain.is_empty() { Ok(config) } else { Err(refuse("a base has to be a dict".to_owned())) };
+        let Config::Dict(mut dict) = config else {
+            if self.chain.is_empty() {
+                return Ok(config);
+            }
+            return Err(file_error(path, "a base has to be a dict".to_owned()));
         };
-        let bases = bases(own.remove(BASE)).map_err(&refuse)?;
+        let bases = bases(dict.remove(BASE)).map_err(|reason| file_error(path, reason))?;
         self.chain.push(identity);
         let mut merged = Dict::new();
         for base in bases {
             self.add(path, &base, &mut merged)?;
         }
         self.chain.pop();
-        own.remove(DEPRECATION);
-        merge(own, &mut merged, &KeyPath::root()).map_err(|error| refuse(error.to_string()))?;
-        // Python's own names, such as `__file__`, are no part of a config.
-        let kept: Dict = merged.into_iter().filter(|(key, _)| !key.starts_with("__")).collect();
-        Ok(Config::Dict(kept))
+        dict.remove(DEPRECATION);
+        merge(dict, &mut merged, &KeyPath::root()).map_err(|error| file_error(path, error.to_string()))?;
+        // Names that Python sets, such as `__file__`, are not part of the config.
+        let mut config = Dict::new();
+        for (key, value) in merged {
+            if !key.starts_with("__") {
+                config.insert(key, value);
+            }
+        }
+        Ok(Config::Dict(config))
     }
 
-    /// Adds the keys of one base of `child` to those of the bases before it.
+    /// Adds the keys of one base of `child` to those of the previous bases.
     fn add(&mut self, child: &Path, base: &str, merged: &mut Dict) -> Result<(), ConfigError> {
         if base.contains("::") {
             let reason = format!("its base {base:?} is a config of a Python package; give the path of a file");
-            return Err(error(child, reason));
+            return Err(file_error(child, reason));
         }
         let file = child.parent().unwrap_or(Path::new("")).join(base);
-        let Config::Dict(dict) = self.load(&file).map_err(|error| of_base(child, error))? else { return Ok(()) };
+        let Config::Dict(dict) = self.load(&file).map_err(|error| in_base(child, error))? else { return Ok(()) };
         for (key, value) in dict {
             if merged.insert(key.as_str(), value).is_some() {
                 let reason = format!("the key {key:?} is in two of its bases, the second of which is {base:?}");
-                return Err(error(child, reason));
+                return Err(file_error(child, reason));
             }
         }
         Ok(())
     }
 
-    /// The config in one file, as it stands there.
+    /// The config in one file, before merging.
     fn read(&mut self, path: &Path) -> Result<Config, ConfigError> {
-        let refuse = |reason: String| error(path, reason);
         let extension = path.extension().unwrap_or_default();
         if extension.eq_ignore_ascii_case("py") && path.is_file() {
-            return Err(refuse(PYTHON.to_owned()));
+            return Err(file_error(path, PYTHON.to_owned()));
         }
-        let text = file::read(path).map_err(refuse)?;
+        let text = file::read(path).map_err(|reason| file_error(path, reason))?;
         self.bytes += text.len();
         if self.bytes > MOST_BYTES {
-            return Err(refuse(format!("with it, the files of this config have more than {MOST_BYTES} bytes")));
+            let reason = format!("with it, the files of this config have more than {MOST_BYTES} bytes");
+            return Err(file_error(path, reason));
         }
-        let text = template::fill(&text, path).map_err(refuse)?;
+        let text = template::fill(&text, path).map_err(|reason| file_error(path, reason))?;
         let is_json = extension.eq_ignore_ascii_case("json");
         let config = if is_json { Config::from_json(&text) } else { Config::from_yaml(&text) };
-        config.map_err(|error| refuse(error.to_string()))
+        config.map_err(|error| file_error(path, error.to_string()))
     }
 }
 
@@ -114,7 +124,7 @@ fn bases(value: Option<Config>) -> Result<Vec<String>, String> {
     Ok(paths)
 }
 
-/// Merges `child` into `base`: dicts key by key, everything else in the place of what was there.
+/// Merges `child` into `base`: dicts are merged key by key, other values are replaced.
 fn merge(child: Dict, base: &mut Dict, path: &KeyPath) -> Result<(), ConfigError> {
     for (key, value) in child {
         let Config::Dict(mut inner) = value else {
@@ -125,7 +135,11 @@ fn merge(child: Dict, base: &mut Dict, path: &KeyPath) -> Result<(), ConfigError
             base.insert(key, inner);
             continue;
         };
-        if inner.remove(DELETE).is_some_and(|value| is_true(&value)) {
+        let replaces = match inner.remove(DELETE) {
+            Some(value) => is_true(&value),
+            None => false,
+        };
+        if replaces {
             *existing = Config::Dict(inner);
             continue;
         }
@@ -142,7 +156,7 @@ fn merge(child: Dict, base: &mut Dict, path: &KeyPath) -> Result<(), ConfigError
     Ok(())
 }
 
-/// Whether Python takes the value for true.
+/// Whether the value is true in Python.
 fn is_true(value: &Config) -> bool {
     match value {
         Config::Null => false,
@@ -155,12 +169,12 @@ fn is_true(value: &Config) -> bool {
     }
 }
 
-fn error(file: &Path, reason: String) -> ConfigError {
+fn file_error(file: &Path, reason: String) -> ConfigError {
     ConfigError::new(&KeyPath::root(), ConfigErrorKind::File { file: shown(file), reason })
 }
 
-/// The error of a base, which says whose base it is.
-fn of_base(child: &Path, error: ConfigError) -> ConfigError {
+/// Adds the name of the inheriting file to the error of a base.
+fn in_base(child: &Path, error: ConfigError) -> ConfigError {
     match *error.kind {
         ConfigErrorKind::File { file, reason } if !reason.contains(" (a base of ") => {
             let reason = format!("{reason} (a base of {})", shown(child));

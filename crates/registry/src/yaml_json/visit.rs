@@ -1,4 +1,4 @@
-//! [`Reading`]: a text becomes a [`Config`], value by value, within limits.
+//! [`Reading`]: deserializes a [`Config`] value by value, within limits.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -9,15 +9,15 @@ use super::limits::{MOST_DEPTH, MOST_STRINGS, MOST_VALUES};
 use crate::error::cut;
 use crate::{Config, Dict, KeyPath};
 
-/// The key whose dicts are merged into the one that it stands in.
+/// The key whose dicts are merged into the one that contains it.
 const MERGE: &str = "<<";
 
-/// One text that is being read: where, and how much of the limits is used.
+/// A text that is being read: the current path, and the use of the limits.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     /// Whether `<<` merges.
     merges: bool,
-    /// What stands before the name of a number that is not finite, in JSON.
+    /// The prefix of numbers that are not finite, in JSON.
     number_mark: Option<String>,
     path: RefCell<KeyPath>,
     values: Cell<usize>,
@@ -25,12 +25,12 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// One that merges where `merges`, with the mark of numbers of JSON.
+    /// `merges` tells whether `<<` merges; `number_mark` is the prefix of numbers that are not finite.
     pub(super) fn new(merges: bool, number_mark: Option<String>) -> Self {
         Self { merges, number_mark, ..Self::default() }
     }
 
-    /// Where the value stands that was read last; after an error, the one that is wrong.
+    /// The path of the value that was read last; after an error, that of the wrong value.
     pub(super) fn path(&self) -> KeyPath {
         self.path.borrow().clone()
     }
@@ -58,7 +58,10 @@ impl Reading {
 
     fn string<E: de::Error>(&self, text: &str) -> Result<Config, E> {
         self.count(text.len())?;
-        let number = self.number_mark.as_ref().and_then(|mark| text.strip_prefix(mark.as_str()));
+        let number = match &self.number_mark {
+            Some(mark) => text.strip_prefix(mark.as_str()),
+            None => None,
+        };
         Ok(match number {
             Some("NaN") => Config::Float(f64::NAN),
             Some("Infinity") => Config::Float(f64::INFINITY),
@@ -67,7 +70,7 @@ impl Reading {
         })
     }
 
-    /// The dicts under `<<`, the one that wins last.
+    /// The dicts under `<<`, in the order in which they override one another.
     fn merged<E: de::Error>(value: Config) -> Result<Vec<Dict>, E> {
         let items = match value {
             Config::List(items) => items,
@@ -150,25 +153,27 @@ impl<'de> Visitor<'de> for &Reading {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Config, A::Error> {
         self.enter()?;
-        let (mut own, mut merged) = (Dict::new(), Dict::new());
+        let (mut dict, mut merged) = (Dict::new(), Dict::new());
         while let Some(key) = entries.next_key_seed(Key)? {
             self.count(key.len())?;
             self.path.borrow_mut().push_key(key.clone());
             let value = entries.next_value_seed(self)?;
             if self.merges && key == MERGE {
-                for dict in Reading::merged::<A::Error>(value)? {
-                    dict.into_iter().for_each(|(key, value)| drop(merged.insert(key, value)));
+                for (key, value) in Reading::merged::<A::Error>(value)?.into_iter().flatten() {
+                    merged.insert(key, value);
                 }
-            } else if own.insert(key.as_str(), value).is_some() {
+            } else if dict.insert(key.as_str(), value).is_some() {
                 self.path.borrow_mut().pop();
-                return Err(de::Error::custom(format!("the key {:?} stands twice in one dict", cut(&key))));
+                return Err(de::Error::custom(format!("the key {:?} appears twice in one dict", cut(&key))));
             }
             self.path.borrow_mut().pop();
         }
         if merged.is_empty() {
-            return Ok(Config::Dict(own));
+            return Ok(Config::Dict(dict));
         }
-        own.into_iter().for_each(|(key, value)| drop(merged.insert(key, value)));
+        for (key, value) in dict {
+            merged.insert(key, value);
+        }
         Ok(Config::Dict(merged))
     }
 
@@ -183,7 +188,7 @@ fn too_large<E: de::Error>(value: impl fmt::Display) -> E {
     E::custom(format!("{value} does not fit a 64-bit signed integer"))
 }
 
-/// A key of a dict: a string, or what becomes one.
+/// A key of a dict: a string, or a value that becomes one.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {

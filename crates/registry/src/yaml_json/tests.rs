@@ -24,7 +24,7 @@ fn mistakes_have_line_and_column() {
     let error = Config::from_yaml("a: [1, 2\nb: 3").unwrap_err().to_string();
     assert!(error.contains("YAML") && error.contains("line 2"), "{error}");
     let error = Config::from_yaml("a: 1\na: 2").unwrap_err().to_string();
-    assert!(error.contains("the key \"a\" stands twice in one dict"), "{error}");
+    assert!(error.contains("the key \"a\" appears twice in one dict"), "{error}");
     for text in ["{\"a\": 1,}", "{\"a\": 1, \"a\": 2}", "{\"a\": 18446744073709551615}"] {
         let error = Config::from_json(text).unwrap_err().to_string();
         assert!(error.contains("JSON") && error.contains("line 1 column"), "{error}");

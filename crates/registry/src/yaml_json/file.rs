@@ -1,4 +1,4 @@
-//! Text files: what may be read, and its encoding.
+//! Reading text files: allowed files and encodings.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,12 +6,13 @@ use std::path::Path;
 
 use super::limits::MOST_BYTES;
 
-/// The text of a file, without the byte order mark that it may begin with.
+/// The text of a file, without a byte order mark.
 ///
 /// # Errors
-/// The reason, where the file cannot be opened, is no regular file or too large, or is not UTF-8 or marked as UTF-16.
+/// Returns an error if the file cannot be opened, is not a regular file, is too large, or is neither UTF-8 nor UTF-16
+/// with a byte order mark.
 pub(super) fn read(file: &Path) -> Result<String, String> {
-    // Opening a FIFO waits for a writer, so what it is has to be known before.
+    // Opening a FIFO blocks until there is a writer, so the kind of the file is checked before.
     regular(&std::fs::metadata(file).map_err(|error| error.to_string())?)?;
     let opened = File::open(file).map_err(|error| error.to_string())?;
     regular(&opened.metadata().map_err(|error| error.to_string())?)?;
@@ -63,7 +64,7 @@ fn decode(bytes: Vec<u8>) -> Result<String, String> {
     }
 }
 
-/// The text after the byte order mark that some editors write.
+/// The text after the byte order mark, which some editors write.
 pub(super) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -1,18 +1,18 @@
-//! Names in double braces that stand for parts of the file's own path. Reference: mmengine/config/config.py.
+//! Templates in double braces for parts of the file's path. Reference: mmengine/config/config.py.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The double braces that a text may have.
+/// The maximum number of double braces in a text.
 const MOST: usize = 10_000;
 
-/// The longest template.
+/// The maximum length of a template.
 const LONGEST: usize = 200;
 
-/// The text with `{{ fileDirname }}`, `{{ fileBasename }}`, `{{ fileBasenameNoExtension }}` and `{{ fileExtname }}` replaced.
+/// Expands `{{ fileDirname }}`, `{{ fileBasename }}`, `{{ fileBasenameNoExtension }}` and `{{ fileExtname }}`.
 ///
 /// # Errors
-/// The reason, where a template asks for a value of a base or of the environment: these are not read.
+/// Returns an error if a template refers to a value of a base or to the environment, which is not supported.
 pub(super) fn fill<'a>(text: &'a str, file: &Path) -> Result<Cow<'a, str>, String> {
     match text.match_indices("{{").take(MOST + 1).count() {
         0 => return Ok(text.into()),
@@ -45,15 +45,21 @@ pub(super) fn fill<'a>(text: &'a str, file: &Path) -> Result<Cow<'a, str>, Strin
     Ok(filled.into())
 }
 
-/// The part of the path that the name stands for.
+/// The part of the path that a template names.
 fn part(name: &str, file: &Path) -> Option<String> {
-    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    match name {
-        "fileDirname" => Some(text(absolute.parent().map(Path::as_os_str))),
-        "fileBasename" => Some(text(absolute.file_name())),
-        "fileBasenameNoExtension" => Some(text(absolute.file_stem())),
-        "fileExtname" => Some(absolute.extension().map_or_else(String::new, |end| format!(".{}", text(Some(end))))),
-        _ => None,
-    }
+    let absolute = match std::path::absolute(file) {
+        Ok(absolute) => absolute,
+        Err(_) => file.to_owned(),
+    };
+    let part = match name {
+        "fileDirname" => absolute.parent().map(Path::as_os_str),
+        "fileBasename" => absolute.file_name(),
+        "fileBasenameNoExtension" => absolute.file_stem(),
+        "fileExtname" => match absolute.extension() {
+            Some(extension) => return Some(format!(".{}", extension.to_string_lossy())),
+            None => None,
+        },
+        _ => return None,
+    };
+    Some(part.unwrap_or_default().to_string_lossy().into_owned())
 }
