@@ -62,7 +62,7 @@ struct Report<'a> {
     source: Option<&'a Config>,
     network: &'a str,
     backbone: Option<String>,
-    style: Option<&'a str>,
+    style: Option<String>,
     dialect: &'a str,
     colours: Option<&'a Config>,
     mean: Option<&'a Config>,
