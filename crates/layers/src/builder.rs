@@ -69,9 +69,8 @@ impl<'a> Builder<'a> {
     /// As [`Self::model`].
     pub fn conv(&self, cfg: &Config, arguments: &Dict) -> Result<Box<dyn Module>> {
         if cfg.is_null() {
-            // There is no config to blame: every mistake is in the arguments.
-            let builder = self.at(|_| self.arguments.clone());
-            return builder.layer(&mmcv_registry::config! { type: "Conv2d" }, arguments);
+            let layer = self.layer(&mmcv_registry::config! { type: "Conv2d" }, arguments);
+            return layer.map_err(|error| self.blame_arguments(error));
         }
         self.layer(cfg, arguments).map_err(|error| self.explain(error, cfg, "conv"))
     }
@@ -150,6 +149,14 @@ impl<'a> Builder<'a> {
         Ok((format!("{abbreviation}{postfix}"), layer))
     }
 
+    /// Reads the rules of initialization under the key `init_cfg`: null, a rule, or a list of rules.
+    ///
+    /// # Errors
+    /// Returns an error if a rule is wrong.
+    pub fn init_cfg(&self, config: &Config) -> Result<InitCfg> {
+        Ok(InitCfg::decode(config, &self.path.key("init_cfg"))?.below(&self.origin))
+    }
+
     /// The error of a type that is unknown, or of another group than the one that is built, says what the group holds:
     /// that is the mistake, and not the arguments which the type does not take.
     fn explain(&self, error: Error, cfg: &Config, group: &str) -> Error {
@@ -194,6 +201,13 @@ impl<'a> Builder<'a> {
         let module = (spec.build)(&dict, &builder).map_err(|error| self.locate(error.in_type(spec.name), arguments))?;
         observe::built(&*module, &builder.origin, spec.name);
         Ok(module)
+    }
+
+    /// The error of a layer without a config: what is wrong with the layer as a whole is in the arguments.
+    fn blame_arguments(&self, error: Error) -> Error {
+        error.map_config(|error| {
+            error.map_paths(&|path: KeyPath| if path == self.path { self.arguments.clone() } else { path })
+        })
     }
 
     /// The error of a layer, whose path starts at the layer's arguments, from the dict that is being built.

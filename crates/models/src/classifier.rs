@@ -82,7 +82,7 @@ impl ImageClassifier {
             backbone,
             neck,
             head,
-            init_cfg: InitCfg::decode(&rules, &builder.path.key("init_cfg"))?,
+            init_cfg: builder.init_cfg(&rules)?,
         })
     }
 }

@@ -115,8 +115,7 @@ impl MobileNetV2 {
         let last_channels = (LAST_CHANNELS as f64 * widen_factor.max(1.0)) as i64;
         let conv2 = conv_modules.build(channels, last_channels, Kernel { size: 1, stride: 1, groups: 1 }, true)?;
         let rules = rules(&config.init_cfg, &MobileNetV2Config::new().init_cfg, config.pretrained.as_deref())?;
-        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?
-            .by_default(config.init_cfg == MobileNetV2Config::new().init_cfg);
+        let init_cfg = builder.init_cfg(&rules)?.by_default(config.init_cfg == MobileNetV2Config::new().init_cfg);
         let out_indices = config.out_indices.clone();
         Ok(Self { conv1, layers, conv2, out_indices, frozen_stages, norm_eval, init_cfg })
     }

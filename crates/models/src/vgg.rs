@@ -138,7 +138,8 @@ impl VGG {
             out_indices,
             frozen_stages: config.frozen_stages,
             norm_eval: config.norm_eval,
-            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?
+            init_cfg: builder
+                .init_cfg(&config.init_cfg)?
                 .by_default(config.init_cfg == VGGConfig::new(config.depth).init_cfg),
         })
     }

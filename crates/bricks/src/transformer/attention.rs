@@ -98,7 +98,7 @@ impl MultiheadAttention {
             dropout_layer: build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?,
             embed_dims: config.embed_dims,
             batch_first: config.batch_first,
-            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
         })
     }
 

@@ -103,7 +103,7 @@ impl FFN {
             gamma2,
             dropout_layer,
             add_identity: config.add_identity,
-            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
         })
     }
 

@@ -131,7 +131,7 @@ impl BaseTransformerLayer {
             attentions: ModuleList::new(attentions),
             ffns: ModuleList::new(ffns),
             norms: ModuleList::new(norms),
-            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
         })
     }
     fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
@@ -250,10 +250,7 @@ impl TransformerLayerSequence {
         for (cfg, path) in one_for_each(&config.transformerlayers, count, &builder.path.key("transformerlayers"))? {
             layers.push(builder.at(|_| path).model(&Config::Dict(cfg))?);
         }
-        Ok(Self {
-            layers: ModuleList::new(layers),
-            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
-        })
+        Ok(Self { layers: ModuleList::new(layers), init_cfg: builder.init_cfg(&config.init_cfg)? })
     }
 }
 

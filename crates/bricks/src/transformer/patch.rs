@@ -149,7 +149,7 @@ impl PatchEmbed {
         };
         let projection = builder.part("conv_type").conv(&config! { type: config.conv_type.as_str() }, &arguments)?;
         let norm = norm(&builder.part("norm_cfg"), config.norm_cfg.as_ref(), config.embed_dims)?;
-        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+        let init_cfg = builder.init_cfg(&config.init_cfg)?;
         Ok(Self { adaptive_padding, projection, norm, init_cfg })
     }
 }
@@ -261,7 +261,7 @@ impl PatchMerging {
             norm: norm(&builder.part("norm_cfg"), config.norm_cfg.as_ref(), merged)?,
             in_channels: config.in_channels,
             reduction: Linear::new(&reduction)?,
-            init_cfg: InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?,
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
         })
     }
     /// The forward pass for a map of `height` times `width` patches.

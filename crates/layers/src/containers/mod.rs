@@ -36,6 +36,6 @@ pub const SPECS: &[Spec<Build>] = &[
 
 /// The children of a container, and its rules of initialization.
 fn parts(config: &ContainerConfig, builder: &Builder<'_>) -> Result<(Children, InitCfg)> {
-    let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?;
+    let init_cfg = builder.init_cfg(&config.init_cfg)?;
     Ok((Children::build(&builder.key("modules"), &config.modules)?, init_cfg))
 }

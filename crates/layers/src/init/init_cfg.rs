@@ -61,6 +61,14 @@ impl InitCfg {
         self
     }
 
+    /// The same rules, whose messages name a path that begins with `outer`.
+    pub(crate) fn below(mut self, outer: &KeyPath) -> Self {
+        for rule in &mut self.rules {
+            rule.locate_below(outer);
+        }
+        self
+    }
+
     /// The rules as stated by the user.
     #[must_use]
     pub fn config(&self) -> &Config {

@@ -28,6 +28,17 @@ struct Override {
 }
 
 impl Rule {
+    /// Puts `outer` in front of the path that messages name.
+    pub(super) fn locate_below(&mut self, outer: &KeyPath) {
+        self.path = self.path.below(outer);
+        for part in &mut self.overrides {
+            part.path = part.path.below(outer);
+            if let Some(rule) = &mut part.rule {
+                rule.locate_below(outer);
+            }
+        }
+    }
+
     pub(super) fn decode(config: &Config, path: &KeyPath) -> Result<Self> {
         let mut config = config.clone();
         let overrides = match &mut config {

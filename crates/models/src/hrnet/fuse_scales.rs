@@ -87,7 +87,8 @@ impl HRFuseScales {
         }
         let [.., last_channels] = CHANNELS;
         let final_layer = conv(builder, config, last_channels, config.out_channels, 1)?;
-        let init_cfg = InitCfg::decode(&config.init_cfg, &builder.path.key("init_cfg"))?
+        let init_cfg = builder
+            .init_cfg(&config.init_cfg)?
             .by_default(config.init_cfg == HRFuseScalesConfig::new(Vec::new()).init_cfg);
         Ok(Self {
             increase_layers: PlainList(increase_layers),

@@ -96,8 +96,7 @@ impl HRNet {
             channels = widths;
         }
         let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref())?;
-        let init_cfg = InitCfg::decode(&rules, &builder.path.key("init_cfg"))?
-            .by_default(config.init_cfg == HRNetConfig::new().init_cfg);
+        let init_cfg = builder.init_cfg(&rules)?.by_default(config.init_cfg == HRNetConfig::new().init_cfg);
         let relu = ReLU(ReLUConfig { inplace: true });
         Ok(Self { conv1, conv2, relu, layer1, stages, norm_eval: config.norm_eval, init_cfg })
     }

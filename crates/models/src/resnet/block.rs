@@ -153,7 +153,7 @@ impl ResidualBlock {
             layers.push(ConvNorm::new(index + 1, conv, builder, config.conv_cfg, norm)?);
         }
         let shortcut = Shortcut::new(config.drop_path_rate, downsample);
-        let init_cfg = InitCfg::decode(config.init_cfg, &builder.path.key("init_cfg"))?.by_default(true);
+        let init_cfg = builder.init_cfg(config.init_cfg)?.by_default(true);
         let mut block = Self { class, layers, shortcut, init_cfg };
         for plugin in config.plugins {
             block.add_plugin(builder, plugin)?;

@@ -169,8 +169,8 @@ impl ResNet {
         };
         options.check(num_stages)?;
         let plugins = options.plugins(num_stages)?;
-        let init_cfg = InitCfg::decode(&options.rules()?, &builder.path.key("init_cfg"))?
-            .by_default(options.init_cfg == ResNetOptions::new().init_cfg);
+        let init_cfg =
+            builder.init_cfg(&options.rules()?)?.by_default(options.init_cfg == ResNetOptions::new().init_cfg);
         let stem = Stem::new(builder, plan.stem, options)?;
         let stages = build_stages(builder, plan, plugins)?;
         let network = Self {

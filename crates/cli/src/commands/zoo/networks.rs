@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use mmcv_layers::Builder;
 use mmcv_layers::explain::{Explanation, ModuleRow};
-use mmcv_models::{MODELS, PublishedFigures, ZooEntry, zoo_entries};
+use mmcv_models::{MODELS, ZooEntry, zoo_entries};
 use serde::Serialize;
 
 use crate::commands::Failure;
@@ -23,7 +23,7 @@ The networks of the model zoo, with their classifier of 1,000 classes, as counte
 published the figure. Multiply-adds are for one image of 224 x 224 pixels and are listed twice: by the conventions of MMCV's
 `get_model_complexity_info`, which also counts norms, activations, pooling and biases; and for the kernels of convolutions
 and linear layers alone. mmpretrain publishes the first (for HRNet without the 2,048,000 of the last layer), torchvision the
-second, HRNet's authors the second in units of 2^30 (Gi). PublishedFigures figures are rounded; the ResNet paper truncates them.
+second, HRNet's authors the second in units of 2^30 (Gi). Published figures are rounded; the ResNet paper truncates them.
 
 `mmcv zoo show NAME` shows the preprocessing and the key mapping of a name; `mmcv predict NAME IMAGE` and `mmcv features
 NAME IMAGE` use its network, and `model_zoo/configs/` has a file for each name. To add a network, see
@@ -157,7 +157,7 @@ impl Row {
         })
     }
 
-    /// PublishedFigures parameters, multiply-adds and their source.
+    /// Published parameters, multiply-adds and their source.
     fn published(&self) -> [&str; 3] {
         match &self.published {
             Some(figures) => [&figures.parameters, &figures.multiply_adds, &figures.source],
@@ -184,7 +184,7 @@ impl Row {
 }
 
 impl PublishedFigures {
-    fn new(published: &PublishedFigures) -> Self {
+    fn new(published: &mmcv_models::PublishedFigures) -> Self {
         Self {
             parameters: published.parameters.clone(),
             multiply_adds: published.multiply_adds.clone(),
