@@ -1,4 +1,4 @@
-//! Saves a small network with the state of an optimiser: `cargo run -p mmcv-checkpoint --example save -- epoch_3.pth`.
+//! Saves a small network with the state of an optimizer: `cargo run -p mmcv-checkpoint --example save -- epoch_3.pth`.
 //!
 //! `resume.py` beside this file lets mmengine's runner resume the training from what is written.
 

@@ -25,6 +25,21 @@ use crate::state::State;
 ///
 /// For inputs with infinities, without numbers (NaN), or with numbers of 2^63 or more, the outputs are those of the module, at its
 /// speed, on the CPU; `docs/performance.md` explains what is different if numbers overflow inside.
+///
+/// ```
+/// use mmcv_fuse::{FuseOptions, fuse};
+/// use mmcv_layers::{Builder, MODELS, Module};
+/// use mmcv_registry::{Config, config};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let conv = config! { type: "Conv2d", in_channels: 3, out_channels: 8, kernel_size: 3 };
+/// let network = Builder::new(&MODELS).model(&Config::List(vec![conv, config! { type: "ReLU" }]))?;
+/// network.train(false);
+/// let fused = fuse(&*network, &[1, 3, 16, 16], &FuseOptions::default())?;
+/// let output = fused.forward(&Tensor::zeros([1, 3, 16, 16], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(output.size(), [1, 8, 14, 14]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Fused {
     state: Arc<Mutex<State>>,

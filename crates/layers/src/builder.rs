@@ -53,8 +53,8 @@ impl<'a> Builder<'a> {
     /// Builds any registered type; a list becomes a `Sequential`.
     ///
     /// # Errors
-    /// Where `cfg` is no dict, its `type` is missing or unknown, an argument is missing, unknown, given twice or of a
-    /// wrong type, or the layer refuses it.
+    /// Returns an error if `cfg` is not a dict, its `type` is missing or unknown, an argument is missing, unknown, given
+    /// twice or of a wrong type, or the layer refuses it.
     pub fn model(&self, cfg: &Config) -> Result<Box<dyn Module>> {
         if let Config::List(_) = cfg {
             let children = Children::build(self, cfg)?;
@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
         self.layer(cfg, arguments).map_err(|error| self.explain(error, cfg, "conv"))
     }
 
-    /// Builds a normalisation of `num_features` channels (for `LN` also a list of sizes); also returns its name, such as
+    /// Builds a normalization of `num_features` channels (for `LN` also a list of sizes); also returns its name, such as
     /// `bn1`, from the type's abbreviation and `postfix`.
     ///
     /// The keys `requires_grad` (whether its parameters are trained, default true) and `eps` (default 1e-5) can be in

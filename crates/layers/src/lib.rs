@@ -9,7 +9,7 @@
 pub mod activation;
 mod boxed;
 mod builder;
-mod catalogue;
+mod catalog;
 pub mod containers;
 pub mod conv;
 pub mod drop;
@@ -39,7 +39,7 @@ pub use builder::{
     Builder, build_activation_layer, build_conv_layer, build_norm_layer, build_padding_layer, build_plugin_layer,
     build_upsample_layer,
 };
-pub use catalogue::{MODELS, SPECS, add_all, new_registry};
+pub use catalog::{MODELS, SPECS, add_all, new_registry};
 pub use containers::{ModuleDict, ModuleList, Sequential};
 pub use error::{Error, ErrorKind, Result, first_line, torch_message};
 pub use identity::Identity;

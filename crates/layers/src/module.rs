@@ -14,7 +14,7 @@ use crate::{Error, InitCfg, KeyMapping, Result, observe};
 
 /// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
 ///
-/// Tensors are handles on shared memory, so parameters are initialised, loaded and trained through `&self`, as in
+/// Tensors are handles on shared memory, so parameters are initialized, loaded and trained through `&self`, as in
 /// Python; the training mode is a [`Cell`].
 ///
 /// A module stays on the thread that made it: another thread could hold handles on its tensors, and use them while the
@@ -36,7 +36,8 @@ pub trait Module: AsModule + Any + Debug {
     /// The forward pass of a module with one input and one output.
     ///
     /// # Errors
-    /// Where the input does not fit, or the module takes several inputs or gives several outputs (see [`Self::call`]).
+    /// Returns an error if the input does not fit, or the module takes several inputs or returns several outputs: see
+    /// [`Self::call`].
     fn forward(&self, input: &Tensor) -> Result<Tensor>;
 
     /// The forward pass with any number of inputs and outputs, and with options by name.
@@ -133,7 +134,7 @@ pub trait Module: AsModule + Any + Debug {
     /// Is called after the module's own tensors were loaded, with the names of those that the checkpoint lacks.
     ///
     /// # Errors
-    /// Where libtorch fails.
+    /// Returns an error if libtorch fails.
     fn after_load(&self, _absent: &[&str]) -> Result<()> {
         Ok(())
     }
@@ -228,7 +229,7 @@ pub fn call_child(name: impl Display, child: &dyn Module, inputs: &[&Tensor], op
 /// The input of a module called `name` that takes one input and no options.
 ///
 /// # Errors
-/// Where there is not one input, or there is an option.
+/// Returns an error unless there is one input and no option.
 pub fn single_input<'a>(name: &str, inputs: &[&'a Tensor], options: &Dict) -> Result<&'a Tensor> {
     let [input] = inputs else {
         return Err(Error::input("one input", format!("{} inputs", inputs.len())));
@@ -240,7 +241,7 @@ pub fn single_input<'a>(name: &str, inputs: &[&'a Tensor], options: &Dict) -> Re
 /// Checks that a module called `name`, which takes no options in its forward pass, is given none.
 ///
 /// # Errors
-/// Where there is one; the error names it.
+/// Returns an error if there is one; the error names it.
 pub fn no_options(name: &str, options: &Dict) -> Result<()> {
     match options.keys().next() {
         Some(option) => Err(Error::argument(option, "it", format!("{name} takes no options in its forward pass"))),
@@ -261,7 +262,7 @@ impl Output {
     /// The only tensor.
     ///
     /// # Errors
-    /// Where there are several, or none.
+    /// Returns an error if there are several, or none.
     pub fn single(self) -> Result<Tensor> {
         match self {
             Self::Tensor(tensor) => Ok(tensor),

@@ -58,7 +58,7 @@ pub trait ModuleExt: Module {
     /// Moves all parameters and buffers to `device`.
     ///
     /// # Errors
-    /// Where the device is missing or its memory is full; what was moved before stays moved.
+    /// Returns an error if the device is missing or its memory is full; tensors that were moved before stay moved.
     fn to_device(&self, device: Device) -> Result<()> {
         self.replace_data(|tensor| Ok(tensor.f_to_device(device)?))
     }
@@ -66,7 +66,7 @@ pub trait ModuleExt: Module {
     /// Converts all floating-point parameters and buffers to `kind`.
     ///
     /// # Errors
-    /// Where `kind` is no floating-point type, or memory is full.
+    /// Returns an error if `kind` is not a floating-point type, or memory is full.
     fn to_kind(&self, kind: Kind) -> Result<()> {
         if !is_floating(kind) {
             return Err(Error::input("a floating-point type", format!("{kind:?}")));
@@ -80,7 +80,7 @@ pub trait ModuleExt: Module {
     /// Sets whether gradients are computed for all parameters.
     ///
     /// # Errors
-    /// Where libtorch refuses.
+    /// Returns an error if libtorch refuses.
     fn requires_grad(&self, requires_grad: bool) -> Result<()> {
         self.named_parameters().iter().try_for_each(|(_, tensor)| {
             let _ = tensor.f_set_requires_grad(requires_grad)?;
@@ -88,9 +88,9 @@ pub trait ModuleExt: Module {
         })
     }
 
-    /// A [`VarStore`] that holds the same tensors (not copies), for tch's optimisers: what they change, the module
+    /// A [`VarStore`] that holds the same tensors (not copies), for tch's optimizers: what they change, the module
     /// sees. The parameters are its trainable variables. To move the module to another device, use
-    /// [`Self::to_device`] before this. The store and the optimiser that is made from it must stay on the module's
+    /// [`Self::to_device`] before this. The store and the optimizer that is made from it must stay on the module's
     /// thread, although tch declares them as `Send`.
     fn var_store(&self) -> VarStore {
         let (parameters, buffers) = (self.named_parameters(), self.named_buffers());

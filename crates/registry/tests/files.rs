@@ -216,7 +216,7 @@ fn hostile_texts_end_in_an_error() {
         let error = Config::from_file(&file).unwrap_err().to_string();
         assert!(error.contains(told), "{number}: {error}");
         assert!(error.len() < 1000, "{number}: {}", error.len());
-        // Minutes where nothing bounds them; a busy machine and a build without optimisation take some seconds.
+        // Minutes where nothing bounds them; a busy machine and a build without optimization take some seconds.
         assert!(start.elapsed() < Duration::from_secs(60), "{number}: {:?}", start.elapsed());
     }
 }

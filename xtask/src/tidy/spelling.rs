@@ -42,18 +42,7 @@ const EXTENSIONS: [&str; 9] = ["rs", "md", "toml", "py", "cpp", "h", "yaml", "tx
 const FOREIGN: [&str; 5] = ["model_zoo/", "tests/cases/", "fuzz/", "docs/layers.md", "docs/networks.md"];
 
 /// Lines that still have such a word, by folder. The numbers may only fall.
-const ALLOWED: [(&str, usize); 10] = [
-    ("crates/bricks", 26),
-    ("crates/checkpoint", 7),
-    ("crates/cli", 96),
-    ("crates/fuse", 2),
-    ("crates/layers", 63),
-    ("crates/mmcv", 96),
-    ("crates/models", 29),
-    ("crates/pth", 3),
-    ("crates/registry", 1),
-    ("tests", 2),
-];
+const ALLOWED: [(&str, usize); 2] = [("crates/cli", 20), ("tests", 1)];
 
 /// What names the words to look for.
 const THIS_FILE: &str = "xtask/src/tidy/spelling.rs";

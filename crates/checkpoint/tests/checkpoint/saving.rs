@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::setup::network;
 
 #[test]
-fn weights_meta_and_optimiser_come_back() {
+fn weights_meta_and_optimizer_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("epoch_3.pth");
     let saved = network();

@@ -28,7 +28,7 @@ fn keys(file: &Path) -> Vec<String> {
     FileCheckpoint::open(file).unwrap().tensors().map(|raw| raw.key().to_owned()).collect()
 }
 
-/// A training checkpoint: a state dict whose tensors share a storage, an optimiser, meta.
+/// A training checkpoint: a state dict whose tensors share a storage, an optimizer, meta.
 fn training(folder: &Path) -> PathBuf {
     let file = folder.join("training.pth");
     let weight = floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
@@ -86,7 +86,7 @@ fn safetensors_hold_everything_under_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (training(folder.path()), folder.path().join("all.safetensors"));
     let converted = convert_with(&from, &to, OutputFormat::Safetensors, &ConvertOptions::default()).unwrap();
-    // The tied one, the last one, and the optimiser's all lie in one storage.
+    // The tied one, the last one, and the optimizer's all lie in one storage.
     assert_eq!(converted, ConversionReport { tensors: 4, unshared: 3, ..ConversionReport::default() });
     assert_eq!(keys(&to), ["state_dict.z.weight", "state_dict.a.tied", "state_dict.a.last", "optimizer.state.0.m"]);
     let written = FileCheckpoint::open(&to).unwrap();
