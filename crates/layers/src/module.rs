@@ -18,7 +18,8 @@ use crate::{Error, InitCfg, KeyMapping, Result, observe};
 /// Python; the training mode is a [`Cell`].
 ///
 /// A module stays on the thread that made it: another thread could hold handles on its tensors, and use them while the
-/// module changes what they stand for. A worker thread builds its own module (a [`Config`](mmcv_registry::Config) can be
+/// module changes what they stand for. A worker thread builds its own module (a [`Config`](enum@mmcv_registry::Config) can
+/// be
 /// sent), or is given a fused form (`mmcv_fuse::Fused`), which shares nothing and can be sent and shared. A type of your
 /// own that holds tensors itself holds a [`NotSend`] too.
 ///

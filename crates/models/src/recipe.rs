@@ -172,7 +172,7 @@ impl Recipe {
                 format!("expected {scores} names, or no `classes`, for the names in the checkpoint or numbers"),
             ),
             (None, Some(names)) => {
-                (names, format!("they are the names in the checkpoint: expected `classes` with {scores} names"))
+                (names, format!("the class names of the checkpoint do not fit: expected `classes` with {scores} names"))
             }
             (None, None) => return Ok(None),
         };

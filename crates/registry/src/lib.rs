@@ -1,6 +1,6 @@
 //! Configs and the registry of mmcv-rs, without any tensor library.
 //!
-//! - [`Config`] is an ordered value from YAML, JSON or the [`config!`] macro; [`Config::set_option`] overrides parts of
+//! - [`Config`](enum@Config) is an ordered value from YAML, JSON or the [`config!`] macro; [`Config::set_option`] overrides parts of
 //!   it.
 //! - `#[derive(Config)]` declares the arguments of a type once, as a struct ([`ConfigStruct`]); decoding reports every
 //!   error with its key path.

@@ -1,4 +1,4 @@
-//! [`Config`] and [`Dict`]: ordered config values.
+//! [`Config`](enum@Config) and [`Dict`]: ordered config values.
 
 use std::fmt;
 
@@ -242,7 +242,7 @@ impl fmt::Display for Dict {
     }
 }
 
-/// Builds a [`Config`] from a literal; keys keep their order.
+/// Builds a [`Config`](enum@Config) from a literal; keys keep their order.
 ///
 /// ```
 /// use mmcv_registry::config;

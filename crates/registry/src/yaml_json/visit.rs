@@ -1,4 +1,4 @@
-//! [`Reading`]: deserializes a [`Config`] value by value, within limits.
+//! [`Reading`]: deserializes a [`Config`](enum@Config) value by value, within limits.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
