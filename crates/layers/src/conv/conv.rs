@@ -309,7 +309,10 @@ impl Module for Conv {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.forward_with(input, &self.effective_weight()?, self.bias())
+        match &self.spectral_norm {
+            Some(_) => self.forward_with(input, &self.effective_weight()?, self.bias()),
+            None => self.forward_with(input, &self.weight, self.bias()),
+        }
     }
 
     fn as_convolution(&self) -> Option<&dyn Convolution> {

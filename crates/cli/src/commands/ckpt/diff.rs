@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mmcv_pth::{Checkpoint, CompareOptions, Comparison, OpenOptions, TensorDifference, ValueDifference};
-use serde::{Serialize, Serializer};
+use mmcv_pth::{Checkpoint, CompareOptions, Comparison, OpenOptions, ValueDifference};
 
 use crate::args::UnknownClassesOption;
 use crate::commands::Failure;
-use crate::output::{as_map, display, print, print_json};
+use crate::output::{display, print, print_json};
 use crate::progress::ByteProgress;
 
 /// How many names of each group are shown without `--all`.
@@ -64,7 +63,7 @@ impl Diff {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let comparison = self.compare()?;
         if self.json {
-            print_json(&Report::new(&comparison))?;
+            print_json(&comparison)?;
         } else {
             print(&self.text(&comparison))?;
         }
@@ -149,79 +148,4 @@ fn distance(values: &ValueDifference) -> String {
         return format!("{elements} of {total} elements differ only in their bits, such as -0 and 0");
     }
     format!("{elements} of {total} elements differ, by at most {max_abs:.3e}, relative {max_rel:.3e}")
-}
-
-#[derive(Serialize)]
-struct Report<'a> {
-    equal: bool,
-    same: usize,
-    only_in_a: &'a [String],
-    only_in_b: &'a [String],
-    #[serde(serialize_with = "as_map")]
-    different: Vec<(&'a str, DifferenceReport<'a>)>,
-}
-
-#[derive(Serialize)]
-struct DifferenceReport<'a> {
-    a: TensorReport<'a>,
-    b: TensorReport<'a>,
-    values: Option<ValuesReport>,
-}
-
-#[derive(Serialize)]
-struct TensorReport<'a> {
-    dtype: &'static str,
-    shape: &'a [u64],
-}
-
-#[derive(Serialize)]
-struct ValuesReport {
-    elements: u64,
-    of: u64,
-    #[serde(serialize_with = "number")]
-    max_abs: f64,
-    #[serde(serialize_with = "number")]
-    max_rel: f64,
-}
-
-impl<'a> Report<'a> {
-    fn new(comparison: &'a Comparison) -> Self {
-        let mut different = Vec::new();
-        for difference in &comparison.different {
-            different.push((difference.key.as_str(), DifferenceReport::new(difference)));
-        }
-        Self {
-            equal: comparison.is_same(),
-            same: comparison.same,
-            only_in_a: &comparison.only_in_a,
-            only_in_b: &comparison.only_in_b,
-            different,
-        }
-    }
-}
-
-impl<'a> DifferenceReport<'a> {
-    fn new(different: &'a TensorDifference) -> Self {
-        let [dtype_a, dtype_b] = different.dtypes;
-        let [shape_a, shape_b] = &different.shapes;
-        let values = different.values.as_ref().map(|values| ValuesReport {
-            elements: values.elements,
-            of: values.total,
-            max_abs: values.max_abs,
-            max_rel: values.max_rel,
-        });
-        Self {
-            a: TensorReport { dtype: dtype_a, shape: shape_a },
-            b: TensorReport { dtype: dtype_b, shape: shape_b },
-            values,
-        }
-    }
-}
-
-/// JSON has no infinity: it becomes `{"$float": "inf"}`.
-fn number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    if value.is_finite() {
-        return serializer.serialize_f64(*value);
-    }
-    serializer.collect_map([("$float", "inf")])
 }

@@ -1,7 +1,7 @@
 //! `mmcv zoo where`: what a name resolves to, and the settings in effect.
 
 use clap::Args;
-use mmcv_zoo::Zoo;
+use mmcv_zoo::{Location, Zoo};
 use serde::Serialize;
 
 use crate::commands::Failure;
@@ -24,34 +24,20 @@ pub(crate) struct Where {
 impl Where {
     pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
         match &self.name {
-            Some(name) => print_report(&Location::new(zoo, name)?, self.json),
+            Some(name) => {
+                let location = zoo.locate(name)?;
+                print_report(&NamedLocation { name: mmcv_zoo::redact(name), location }, self.json)
+            }
             None => print_report(&Settings::new(zoo)?, self.json),
         }
     }
 }
 
 #[derive(Serialize)]
-struct Location {
+struct NamedLocation {
     name: String,
-    url: Option<String>,
-    mirrors: Vec<String>,
-    digest: Option<String>,
-    path: String,
-    cached: bool,
-}
-
-impl Location {
-    fn new(zoo: &Zoo, name: &str) -> Result<Self, Failure> {
-        let found = zoo.locate(name)?;
-        Ok(Self {
-            name: mmcv_zoo::redact(name),
-            url: found.url,
-            mirrors: found.mirrors,
-            digest: found.digest.map(|digest| digest.to_string()),
-            path: lossy(&found.file),
-            cached: found.cached,
-        })
-    }
+    #[serde(flatten)]
+    location: Location,
 }
 
 #[derive(Serialize)]

@@ -1,12 +1,12 @@
 //! `mmcv zoo prune`: removes leftover files.
 
 use clap::Args;
-use mmcv_zoo::{PruneOptions, Zoo};
+use mmcv_zoo::{PruneOptions, Pruned, Zoo};
 use serde::Serialize;
 
 use crate::commands::Failure;
 use crate::format::{plural, size};
-use crate::output::{display, lossy, print, print_json};
+use crate::output::{display, print, print_json};
 
 /// Removes the leftovers of interrupted downloads and of deleted files. Never touches files that are not the cache's.
 #[derive(Debug, Args)]
@@ -28,15 +28,9 @@ pub(crate) struct Prune {
 
 #[derive(Serialize)]
 struct Report {
-    files: Vec<FileReport>,
+    files: Vec<Pruned>,
     bytes: u64,
     dry_run: bool,
-}
-
-#[derive(Serialize)]
-struct FileReport {
-    path: String,
-    size: u64,
 }
 
 impl Prune {
@@ -44,7 +38,6 @@ impl Prune {
         let files = zoo.prune(PruneOptions { all: self.all, dry_run: self.dry_run })?;
         let bytes: u64 = files.iter().map(|file| file.size).sum();
         if self.json {
-            let files = files.iter().map(|file| FileReport { path: lossy(&file.file), size: file.size }).collect();
             return print_json(&Report { files, bytes, dry_run: self.dry_run });
         }
         let mut text: String = files.iter().map(|file| format!("{}\n", display(&file.file))).collect();

@@ -5,7 +5,7 @@ use mmcv_zoo::{Status, Verified, Zoo};
 use serde::Serialize;
 
 use crate::commands::Failure;
-use crate::output::{display, lossy, print, print_json};
+use crate::output::{display, print, print_json};
 
 /// Hashes cached files again, regardless of recorded results. Changes nothing; the exit status is 1 if a file is wrong.
 #[derive(Debug, Args)]
@@ -22,18 +22,8 @@ pub(crate) struct Verify {
 }
 
 #[derive(Serialize)]
-struct Report {
-    files: Vec<FileReport>,
-}
-
-#[derive(Serialize)]
-struct FileReport {
-    path: String,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
+struct Report<'a> {
+    files: &'a [Verified],
 }
 
 impl Verify {
@@ -41,7 +31,7 @@ impl Verify {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let files = zoo.verify(&names)?;
         if self.json {
-            print_json(&Report { files: files.iter().map(FileReport::new).collect() })?;
+            print_json(&Report { files: &files })?;
         } else {
             print(&files.iter().map(line).collect::<String>())?;
         }
@@ -64,23 +54,5 @@ fn line(file: &Verified) -> String {
         Status::Unknown { sha256 } => format!("unknown  {path}: no digest is known; its SHA-256 is {sha256}\n"),
         Status::Missing => format!("missing  {path}\n"),
         other => format!("{other:?} {path}\n"),
-    }
-}
-
-impl FileReport {
-    fn new(file: &Verified) -> Self {
-        let (status, expected, sha256) = match &file.status {
-            Status::Good { sha256 } => ("good", None, Some(sha256)),
-            Status::Wrong { expected, found } => ("wrong", Some(expected), Some(found)),
-            Status::Unknown { sha256 } => ("unknown", None, Some(sha256)),
-            Status::Missing => ("missing", None, None),
-            _ => ("other", None, None),
-        };
-        Self {
-            path: lossy(&file.file),
-            status,
-            expected: expected.map(ToString::to_string),
-            sha256: sha256.map(ToString::to_string),
-        }
     }
 }
