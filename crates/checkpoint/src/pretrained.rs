@@ -20,13 +20,18 @@ pub struct PretrainedInit {
 }
 
 impl Initializer for PretrainedInit {
-    /// Loads the tensors that fit, and logs a warning about the others.
+    /// Loads the tensors that fit, and logs a warning about the others and about those that were cast.
     fn initialize(&self, module: &dyn Module) -> Result<()> {
         let options = LoadOptions { prefix: self.prefix.clone(), strict: false, ..LoadOptions::default() };
-        match load_checkpoint(module, &self.checkpoint, &options) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(mmcv_layers::Error::new(ErrorKind::Other(Box::new(error)))),
+        let report = match load_checkpoint(module, &self.checkpoint, &options) {
+            Ok(report) => report,
+            Err(error) => return Err(mmcv_layers::Error::new(ErrorKind::Other(Box::new(error)))),
+        };
+        // An incomplete one has been logged.
+        if report.is_complete() && report.is_converted() {
+            log::warn!("{report}");
         }
+        Ok(())
     }
 
     fn loads(&self) -> bool {

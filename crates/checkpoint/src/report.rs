@@ -93,6 +93,12 @@ impl LoadReport {
         self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
     }
 
+    /// Whether tensors were changed so that they fit: cast to another type, or renamed without a wrapper's prefix.
+    #[must_use]
+    pub fn is_converted(&self) -> bool {
+        !self.cast.is_empty() || self.wrapper.is_some()
+    }
+
     /// The number of tensors of the module.
     #[must_use]
     pub fn total(&self) -> usize {

@@ -14,6 +14,7 @@ use super::Failure;
 use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, Source, output_files};
 use crate::draw;
 use crate::format::shape;
+use crate::network::with_key;
 use crate::output::{create_parent, display, lossy, print, print_json};
 use crate::weights::{CheckedShapes, Weights};
 
@@ -109,6 +110,7 @@ impl Features {
         }
         let mut extractor = Extractor {
             network,
+            recipe: &recipe,
             out_indices,
             pooled: self.pooled,
             format,
@@ -167,8 +169,9 @@ impl Features {
 }
 
 /// A backbone, and the results so far.
-struct Extractor {
+struct Extractor<'a> {
     network: Box<dyn Module>,
+    recipe: &'a Recipe,
     /// The stages that the backbone returns, if they are known.
     out_indices: Option<Vec<i64>>,
     pooled: bool,
@@ -181,10 +184,13 @@ struct Extractor {
     reports: Vec<ImageReport>,
 }
 
-impl BatchRunner for Extractor {
+impl BatchRunner for Extractor<'_> {
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         self.checked.check(&*self.network, input)?;
-        Ok(self.network.call(&[input], &Dict::new())?.into_vec())
+        match self.network.call(&[input], &Dict::new()) {
+            Ok(stages) => Ok(stages.into_vec()),
+            Err(error) => Err(with_key(error, &self.recipe.model, &[input]).into()),
+        }
     }
 
     fn handle(&mut self, output: ImageOutput<'_>) -> Result<()> {
@@ -209,7 +215,7 @@ impl BatchRunner for Extractor {
     }
 }
 
-impl Extractor {
+impl Extractor<'_> {
     /// The stages of one image, from outputs `[1, ...]`.
     fn stages(&self, outputs: &[Tensor]) -> Result<Vec<Stage>> {
         let mut stages = Vec::new();

@@ -30,9 +30,8 @@ impl Weights {
             Some(checkpoint) => self.checkpoint.load(checkpoint, build)?,
             None => load_pretrained(build)?,
         };
-        let is_changed = !report.cast.is_empty() || report.wrapper.is_some();
         // The library logs a warning about an incomplete checkpoint.
-        if report.is_complete() && is_changed {
+        if report.is_complete() && report.is_converted() {
             let _ = writeln!(std::io::stderr(), "weights: {report}");
         }
         if let Some(first) = report.unset.iter().min() {

@@ -197,8 +197,9 @@ fn weights_may_come_from_rules_of_pretrained() {
         ("model.init_cfg={type: Pretrained, checkpoint: plain.safetensors}", 0.0),
     ] {
         write(&folder, "own.yaml", "");
-        let found = scores(predict(&folder, "own.yaml", &["--cfg-options", option]));
-        assert!(is_near(&found, &expected, tolerance), "{option}");
+        let said = predict(&folder, "own.yaml", &["--cfg-options", option]);
+        assert_eq!(said.stderr.contains("cast from float16 ("), option.contains("half"), "{option}: {}", said.stderr);
+        assert!(is_near(&scores(said), &expected, tolerance), "{option}");
     }
     // The backbone alone leaves the head as it was drawn, where no other weights have it.
     let backbone = "model.backbone.init_cfg={type: Pretrained, checkpoint: plain.safetensors, prefix: backbone}";
@@ -256,6 +257,29 @@ fn a_head_of_another_width_is_told_by_its_key() {
         "{error}"
     );
     assert!(!error.contains("in_features"), "{error}");
+}
+
+#[test]
+fn images_with_too_few_channels_for_the_backbone_are_told_by_its_key() {
+    let (folder, state) = folder();
+    let deeper = changed(&state, |name, tensor| {
+        let tensor = if tensor.dim() == 4 && tensor.size()[1] == 3 {
+            Tensor::cat(&[tensor, &tensor.slice(1, 0, 1, 1)], 1)
+        } else {
+            tensor.copy()
+        };
+        Some((name.to_owned(), tensor))
+    });
+    save(&folder, "other", deeper);
+    for command in ["predict", "features"] {
+        let given = [command, "my.yaml", "a.png", "--checkpoint", "other.safetensors"];
+        let option = ["--cfg-options", "model.backbone.in_channels=4"];
+        let error = run(&folder, &[&given[..], &option].concat()).failed();
+        assert!(
+            error.contains("model.backbone.in_channels: 4 does not fit") && error.contains("set in_channels to 3"),
+            "{command}: {error}"
+        );
+    }
 }
 
 /// Each limit is what one of the checks finds too small: a parameter, an input, a layer.
