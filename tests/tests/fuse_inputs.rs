@@ -16,11 +16,7 @@ impl std::fmt::Debug for Written {
     }
 }
 
-impl Module for Written {
-    fn class(&self) -> &'static [&'static str] {
-        &["Written"]
-    }
-
+impl Forward for Written {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         (self.0)(input)
     }
@@ -30,17 +26,25 @@ impl Module for Written {
     }
 }
 
+impl Module for Written {
+    fn class(&self) -> &'static [&'static str] {
+        &["Written"]
+    }
+}
+
 /// One after the other.
 #[derive(Debug)]
 struct Two(Box<dyn Module>, Box<dyn Module>);
 
+impl Forward for Two {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.1.forward(&self.0.forward(input)?)
+    }
+}
+
 impl Module for Two {
     fn class(&self) -> &'static [&'static str] {
         &["Two"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.1.forward(&self.0.forward(input)?)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

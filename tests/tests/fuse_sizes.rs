@@ -132,11 +132,7 @@ fn decisions_by_value_are_refused() {
 #[derive(Debug)]
 struct Row(Vec<Box<dyn Module>>);
 
-impl Module for Row {
-    fn class(&self) -> &'static [&'static str] {
-        &["Row"]
-    }
-
+impl Forward for Row {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut output = input.shallow_clone();
         for (index, module) in self.0.iter().enumerate() {
@@ -150,6 +146,12 @@ impl Module for Row {
             ([only], _) => only.call(inputs, options),
             (_, inputs) => self.forward(inputs[0]).map(Output::Tensor),
         }
+    }
+}
+
+impl Module for Row {
+    fn class(&self) -> &'static [&'static str] {
+        &["Row"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

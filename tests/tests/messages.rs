@@ -1,6 +1,6 @@
 //! Messages that say what is wrong, and networks of many layers.
 
-use mmcv::bricks::transformer::{PatchMerging, PatchMergingConfig};
+use mmcv::bricks::transformer::PatchMergingConfig;
 use mmcv::layers::explain::{Explanation, repr};
 use mmcv::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -31,7 +31,7 @@ fn default_rules_that_match_nothing_are_no_mistake() {
 
 #[test]
 fn patch_merging_says_which_sizes_it_wants() {
-    let module = PatchMerging::new(&Builder::new(&MODELS), &PatchMergingConfig::new(4, 8)).unwrap();
+    let module = PatchMergingConfig::new(4, 8).build().unwrap();
     let merge = |shape: &[i64], height: i64, width: i64| {
         module
             .merge(&Tensor::zeros(shape, FLOAT), height, width)

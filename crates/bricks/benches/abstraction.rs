@@ -14,7 +14,7 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use mmcv_bricks::{ConvModule, conv_module};
-use mmcv_layers::{Module, ModuleExt};
+use mmcv_layers::{Forward, Module, ModuleExt};
 use mmcv_registry::dict;
 use tch::{Device, Kind, Tensor};
 

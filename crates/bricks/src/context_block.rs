@@ -4,10 +4,10 @@ use mmcv_layers::activation::{ReLU, ReLUConfig, Softmax};
 use mmcv_layers::conv::{Conv, ConvConfig};
 use mmcv_layers::explain::elements;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
-use mmcv_layers::norm::{LayerNorm, LayerNormConfig};
+use mmcv_layers::norm::LayerNormConfig;
 use mmcv_layers::observe::of_size;
 use mmcv_layers::pool::AdaptiveAvgPool;
-use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Sequential, Size, run_child};
+use mmcv_layers::{Builder, Error, Forward, Layer, LayerConfig, Module, Parts, Result, Sequential, Size, run_child};
 use mmcv_registry::Config;
 use tch::Tensor;
 
@@ -57,11 +57,29 @@ enum Pooling {
 }
 
 impl ContextBlock {
-    /// Creates a block whose last convolutions are 0, so that it adds nothing at first.
-    ///
-    /// # Errors
-    /// Returns an error if `pooling_type` or an item of `fusion_types` is unknown, or `fusion_types` is empty.
-    pub fn new(config: &ContextBlockConfig) -> Result<Self> {
+    /// One value for each channel: `[N, C, 1, 1]`.
+    fn context(&self, input: &Tensor) -> Result<Tensor> {
+        let dims = of_size(input, |shape| shape.len())?;
+        if dims != 4 {
+            return Err(Error::input("4D input", format!("{dims}D input {:?}", input.size())));
+        }
+        let (conv_mask, softmax) = match &self.pooling {
+            Pooling::Attention { conv_mask, softmax } => (conv_mask, softmax),
+            Pooling::Average(pool) => return run_child("avg_pool", pool, input),
+        };
+        let pixels = input.f_flatten(2, -1)?.f_unsqueeze(1)?;
+        let mask = run_child("conv_mask", conv_mask, input)?.f_flatten(2, -1)?;
+        let mask = run_child("softmax", softmax, &mask)?.f_unsqueeze(-1)?;
+        Ok(pixels.f_matmul(&mask)?.f_transpose(1, 2)?)
+    }
+}
+
+impl Layer for ContextBlock {
+    const NAME: &'static str = "ContextBlock";
+    type Config = ContextBlockConfig;
+    type Module = Self;
+
+    fn build(config: &ContextBlockConfig, _: &Builder<'_>) -> Result<Self> {
         let ContextBlockConfig { in_channels, ratio, pooling_type, fusion_types } = config;
         for fusion in fusion_types {
             if !matches!(fusion.as_str(), "channel_add" | "channel_mul") {
@@ -100,39 +118,9 @@ impl ContextBlock {
         }
         Ok(Self { pooling, channel_add_conv, channel_mul_conv })
     }
-
-    /// One value for each channel: `[N, C, 1, 1]`.
-    fn context(&self, input: &Tensor) -> Result<Tensor> {
-        let dims = of_size(input, |shape| shape.len())?;
-        if dims != 4 {
-            return Err(Error::input("4D input", format!("{dims}D input {:?}", input.size())));
-        }
-        let (conv_mask, softmax) = match &self.pooling {
-            Pooling::Attention { conv_mask, softmax } => (conv_mask, softmax),
-            Pooling::Average(pool) => return run_child("avg_pool", pool, input),
-        };
-        let pixels = input.f_flatten(2, -1)?.f_unsqueeze(1)?;
-        let mask = run_child("conv_mask", conv_mask, input)?.f_flatten(2, -1)?;
-        let mask = run_child("softmax", softmax, &mask)?.f_unsqueeze(-1)?;
-        Ok(pixels.f_matmul(&mask)?.f_transpose(1, 2)?)
-    }
 }
 
-impl Layer for ContextBlock {
-    const NAME: &'static str = "ContextBlock";
-    type Config = ContextBlockConfig;
-    type Module = Self;
-
-    fn build(config: &ContextBlockConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for ContextBlock {
-    fn class(&self) -> &'static [&'static str] {
-        &["ContextBlock", "Module"]
-    }
-
+impl Forward for ContextBlock {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let context = self.context(input)?;
         let mut output = input.shallow_clone();
@@ -145,6 +133,12 @@ impl Module for ContextBlock {
             output = output.f_add(&summand)?;
         }
         Ok(output)
+    }
+}
+
+impl Module for ContextBlock {
+    fn class(&self) -> &'static [&'static str] {
+        &["ContextBlock", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -177,7 +171,7 @@ impl Module for ContextBlock {
 fn bottleneck(channels: i64, planes: i64) -> Result<Sequential> {
     Ok(Sequential::new(vec![
         Box::new(pointwise(channels, planes)?),
-        Box::new(LayerNorm::new(&LayerNormConfig::new().with_normalized_shape(Size::Each(vec![planes, 1, 1])))?),
+        Box::new(LayerNormConfig::new().with_normalized_shape(Size::Each(vec![planes, 1, 1])).build()?),
         Box::new(ReLU(ReLUConfig { inplace: true })),
         Box::new(pointwise(planes, channels)?),
     ]))

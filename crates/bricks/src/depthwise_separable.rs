@@ -1,7 +1,7 @@
 //! `DepthwiseSeparableConvModule`. Reference: mmcv/cnn/bricks/depthwise_separable_conv_module.py.
 
 use mmcv_layers::conv::Padding;
-use mmcv_layers::{Builder, Layer, Module, Parts, Registry, Result, Size, run_child};
+use mmcv_layers::{Builder, Forward, Layer, LayerConfig, Module, Parts, Registry, Result, Size, run_child};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 use tch::Tensor;
 
@@ -128,18 +128,6 @@ pub struct DepthwiseSeparableConvModule {
     pointwise_conv: ConvModule,
 }
 
-impl DepthwiseSeparableConvModule {
-    /// Builds both convolutions.
-    ///
-    /// # Errors
-    /// Returns an error if a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &DepthwiseSeparableConvModuleConfig) -> Result<Self> {
-        let depthwise_conv = ConvModule::new(builder, &config.depthwise())?;
-        let pointwise_conv = ConvModule::new(builder, &config.pointwise())?;
-        Ok(Self { depthwise_conv, pointwise_conv })
-    }
-}
-
 impl DepthwiseSeparableConvModuleConfig {
     fn depthwise(&self) -> ConvModuleConfig {
         ConvModuleConfig {
@@ -182,7 +170,9 @@ impl Layer for DepthwiseSeparableConvModule {
     type Module = Self;
 
     fn build(config: &DepthwiseSeparableConvModuleConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        let depthwise_conv = config.depthwise().build_with(builder)?;
+        let pointwise_conv = config.pointwise().build_with(builder)?;
+        Ok(Self { depthwise_conv, pointwise_conv })
     }
 
     fn registry() -> &'static Registry {
@@ -190,14 +180,16 @@ impl Layer for DepthwiseSeparableConvModule {
     }
 }
 
-impl Module for DepthwiseSeparableConvModule {
-    fn class(&self) -> &'static [&'static str] {
-        &["DepthwiseSeparableConvModule", "Module"]
-    }
-
+impl Forward for DepthwiseSeparableConvModule {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = run_child("depthwise_conv", &self.depthwise_conv, input)?;
         run_child("pointwise_conv", &self.pointwise_conv, &output)
+    }
+}
+
+impl Module for DepthwiseSeparableConvModule {
+    fn class(&self) -> &'static [&'static str] {
+        &["DepthwiseSeparableConvModule", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -6,7 +6,7 @@ use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, Error, Layer, Module, Parts, Result, Size, run_child, scalar_like};
+use mmcv_layers::{Builder, Error, Forward, Layer, Module, Parts, Result, Size, run_child, scalar_like};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
@@ -100,62 +100,6 @@ pub struct GeneralizedAttention {
 }
 
 impl GeneralizedAttention {
-    /// Creates a block whose `gamma` is 0, so that it changes nothing at first.
-    ///
-    /// # Errors
-    /// Returns an error if an argument is out of range.
-    pub fn new(config: &GeneralizedAttentionConfig) -> Result<Self> {
-        let GeneralizedAttentionConfig { in_channels, num_heads, kv_stride, q_stride, spatial_range, .. } = *config;
-        for (name, value) in [("num_heads", num_heads), ("kv_stride", kv_stride), ("q_stride", q_stride)] {
-            if value < 1 {
-                return Err(Error::argument(name, value, "expected a positive integer"));
-            }
-        }
-        let head_channels = in_channels / num_heads;
-        let channels = head_channels * num_heads;
-        if channels < 1 {
-            let reason = format!("expected at most as many heads as channels ({in_channels})");
-            return Err(Error::argument("num_heads", num_heads, reason));
-        }
-        let embedding_dim = if config.position_embedding_dim > 0 { config.position_embedding_dim } else { in_channels };
-        let AttentionType([query_key, query_position, key, position]) = config.attention_type;
-        let bound = 1.0 / ((head_channels * 2) as f64).sqrt();
-        let fc = LinearConfig { bias: false, ..LinearConfig::new(embedding_dim / 2, channels) };
-        let embeds_position = query_position || position;
-        // In the reference's order, on which the initial values depend.
-        let query_conv =
-            if query_key || query_position { Some(pointwise(in_channels, channels, false)?) } else { None };
-        let key_conv = if query_key || key { Some(pointwise(in_channels, channels, false)?) } else { None };
-        let value_conv = pointwise(in_channels, channels, false)?;
-        let appr_geom_fc_x = if embeds_position { Some(Linear::new(&fc)?) } else { None };
-        let appr_geom_fc_y = if embeds_position { Some(Linear::new(&fc)?) } else { None };
-        let appr_bias = if key { Some(random_bias(channels, bound)?) } else { None };
-        let geom_bias = if position { Some(random_bias(channels, bound)?) } else { None };
-        let proj_conv = pointwise(channels, in_channels, true)?;
-        let gamma = init::parameter(&[1])?;
-        init::constant(&gamma, 0.0)?;
-        let local_constraint_map = if spatial_range >= 0 { Some(constraint_map(config)?) } else { None };
-        let block = Self {
-            config: config.clone(),
-            head_channels,
-            embedding_dim,
-            query_conv,
-            key_conv,
-            value_conv,
-            appr_geom_fc_x,
-            appr_geom_fc_y,
-            appr_bias,
-            geom_bias,
-            proj_conv,
-            gamma,
-            local_constraint_map,
-            q_downsample: subsample(q_stride),
-            kv_downsample: subsample(kv_stride),
-        };
-        block.init_weights()?;
-        Ok(block)
-    }
-
     /// The embeddings of all horizontal and vertical distances: `[W, W of the keys, dim]` and `[H, H of the keys, dim]`.
     fn position_embeddings(&self, queries: Grid, keys: Grid, like: &Tensor) -> Result<(Tensor, Tensor)> {
         const WAVE_LENGTH: f64 = 1000.0;
@@ -290,15 +234,59 @@ impl Layer for GeneralizedAttention {
     type Module = Self;
 
     fn build(config: &GeneralizedAttentionConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+        let GeneralizedAttentionConfig { in_channels, num_heads, kv_stride, q_stride, spatial_range, .. } = *config;
+        for (name, value) in [("num_heads", num_heads), ("kv_stride", kv_stride), ("q_stride", q_stride)] {
+            if value < 1 {
+                return Err(Error::argument(name, value, "expected a positive integer"));
+            }
+        }
+        let head_channels = in_channels / num_heads;
+        let channels = head_channels * num_heads;
+        if channels < 1 {
+            let reason = format!("expected at most as many heads as channels ({in_channels})");
+            return Err(Error::argument("num_heads", num_heads, reason));
+        }
+        let embedding_dim = if config.position_embedding_dim > 0 { config.position_embedding_dim } else { in_channels };
+        let AttentionType([query_key, query_position, key, position]) = config.attention_type;
+        let bound = 1.0 / ((head_channels * 2) as f64).sqrt();
+        let fc = LinearConfig { bias: false, ..LinearConfig::new(embedding_dim / 2, channels) };
+        let embeds_position = query_position || position;
+        // In the reference's order, on which the initial values depend.
+        let query_conv =
+            if query_key || query_position { Some(pointwise(in_channels, channels, false)?) } else { None };
+        let key_conv = if query_key || key { Some(pointwise(in_channels, channels, false)?) } else { None };
+        let value_conv = pointwise(in_channels, channels, false)?;
+        let appr_geom_fc_x = if embeds_position { Some(Linear::new(&fc)?) } else { None };
+        let appr_geom_fc_y = if embeds_position { Some(Linear::new(&fc)?) } else { None };
+        let appr_bias = if key { Some(random_bias(channels, bound)?) } else { None };
+        let geom_bias = if position { Some(random_bias(channels, bound)?) } else { None };
+        let proj_conv = pointwise(channels, in_channels, true)?;
+        let gamma = init::parameter(&[1])?;
+        init::constant(&gamma, 0.0)?;
+        let local_constraint_map = if spatial_range >= 0 { Some(constraint_map(config)?) } else { None };
+        let block = Self {
+            config: config.clone(),
+            head_channels,
+            embedding_dim,
+            query_conv,
+            key_conv,
+            value_conv,
+            appr_geom_fc_x,
+            appr_geom_fc_y,
+            appr_bias,
+            geom_bias,
+            proj_conv,
+            gamma,
+            local_constraint_map,
+            q_downsample: subsample(q_stride),
+            kv_downsample: subsample(kv_stride),
+        };
+        block.init_weights()?;
+        Ok(block)
     }
 }
 
-impl Module for GeneralizedAttention {
-    fn class(&self) -> &'static [&'static str] {
-        &["GeneralizedAttention", "Module"]
-    }
-
+impl Forward for GeneralizedAttention {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let heads = self.config.num_heads;
         let (samples, _, height, width) = input.size4()?;
@@ -338,6 +326,12 @@ impl Module for GeneralizedAttention {
             output = output.f_upsample_bilinear2d([height, width], false, None, None)?;
         }
         Ok(self.gamma.f_mul(&output)?.f_add(input)?)
+    }
+}
+
+impl Module for GeneralizedAttention {
+    fn class(&self) -> &'static [&'static str] {
+        &["GeneralizedAttention", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

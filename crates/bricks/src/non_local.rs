@@ -4,7 +4,10 @@
 use mmcv_layers::explain::product;
 use mmcv_layers::init;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
-use mmcv_layers::{Builder, Error, Layer, Module, Parts, Registry, Result, Sequential, Size, run_child, scalar_like};
+use mmcv_layers::{
+    Builder, Error, Forward, Layer, LayerConfig, Module, Parts, Registry, Result, Sequential, Size, run_child,
+    scalar_like,
+};
 use mmcv_registry::{Config, Dict, FromConfig, dict};
 use tch::{Kind, Tensor};
 
@@ -119,18 +122,18 @@ impl NonLocal {
             act_cfg: None,
             ..ConvModuleConfig::new(inter_channels, in_channels, Size::All(1))
         };
-        let g = ConvModule::new(builder, &inner)?;
-        let conv_out = ConvModule::new(builder, &last)?;
+        let g = inner.build_with(builder)?;
+        let conv_out = last.build_with(builder)?;
         let (mut theta, mut phi) = (None, None);
         if mode != NonLocalMode::Gaussian {
-            theta = Some(ConvModule::new(builder, &inner)?);
-            phi = Some(ConvModule::new(builder, &inner)?);
+            theta = Some(inner.build_with(builder)?);
+            phi = Some(inner.build_with(builder)?);
         }
         let mut concat_project = None;
         if mode == NonLocalMode::Concatenation {
             let bias = ConvBias::Fixed(false);
             let project = ConvModuleConfig { bias, ..ConvModuleConfig::new(2 * inter_channels, 1, Size::All(1)) };
-            concat_project = Some(ConvModule::new(builder, &project)?);
+            concat_project = Some(project.build_with(builder)?);
         }
         let embeddings = [Some(&g), theta.as_ref(), phi.as_ref()];
         init_weights(&embeddings, &conv_out, config.std, config.zeros_init)?;
@@ -232,15 +235,7 @@ impl Layer for NonLocal3d {
     }
 }
 
-impl Module for NonLocal {
-    fn class(&self) -> &'static [&'static str] {
-        match self.dims {
-            1 => &["NonLocal1d", "_NonLocalNd"],
-            2 => &["NonLocal2d", "_NonLocalNd"],
-            _ => &["NonLocal3d", "_NonLocalNd"],
-        }
-    }
-
+impl Forward for NonLocal {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let shape = input.size();
         let [samples, _, spatial @ ..] = shape.as_slice() else {
@@ -251,6 +246,16 @@ impl Module for NonLocal {
         let mean = self.compare(input, *samples)?.f_matmul(&g)?.f_permute([0, 2, 1])?.f_contiguous()?;
         let mean = mean.f_reshape([&[*samples, self.inter_channels], spatial].concat())?;
         Ok(input.f_add(&run_child("conv_out", &self.conv_out, &mean)?)?)
+    }
+}
+
+impl Module for NonLocal {
+    fn class(&self) -> &'static [&'static str] {
+        match self.dims {
+            1 => &["NonLocal1d", "_NonLocalNd"],
+            2 => &["NonLocal2d", "_NonLocalNd"],
+            _ => &["NonLocal3d", "_NonLocalNd"],
+        }
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

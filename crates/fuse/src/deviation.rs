@@ -1,6 +1,6 @@
 //! [`Deviation`]: how far a classifier in bfloat16 is from the original.
 
-use mmcv_layers::Module;
+use mmcv_layers::Forward;
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -28,7 +28,7 @@ pub struct Deviation {
 ///
 /// # Errors
 /// Returns an error if one of them does not run, or returns something else.
-pub fn deviation(reference: &dyn Module, other: &dyn Module, batches: &[Tensor]) -> Result<Deviation> {
+pub fn deviation(reference: &dyn Forward, other: &dyn Forward, batches: &[Tensor]) -> Result<Deviation> {
     let _guard = tch::no_grad_guard();
     let mut found = Deviation { images: 0, agree: 0, largest: 0.0, mean: 0.0, scale: 0.0 };
     let mut logits = 0;

@@ -1,9 +1,8 @@
 //! [`fuse`] and its result, [`Fused`].
 
-use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mmcv_layers::{Module, ModuleExt, Output, no_options};
+use mmcv_layers::{Forward, Module, ModuleExt, Output, no_options};
 use mmcv_registry::Dict;
 use tch::{Device, Kind, Tensor};
 
@@ -49,7 +48,7 @@ pub struct Fused {
 ///
 /// Batch norms become part of the convolutions before them, what depends on weights alone is computed once, activations and
 /// shortcuts are done by the convolutions, weights are laid out for the kernels. What is not known stays as it
-/// is. The module is not changed. Fusing a fused module returns it again.
+/// is. The module is not changed.
 ///
 /// ```no_run
 /// use mmcv_bricks::conv_module;
@@ -85,9 +84,6 @@ pub fn fuse(module: &dyn Module, example_shape: &[i64], options: &FuseOptions) -
 /// # Errors
 /// As for [`fuse`].
 pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, options: &FuseOptions) -> Result<Fused> {
-    if let Some(fused) = (module as &dyn Any).downcast_ref::<Fused>() {
-        return Ok(fused.clone());
-    }
     let _guard = tch::no_grad_guard();
     let state = State::new(module, inputs, arguments, options)?;
     Ok(Fused { state: Arc::new(Mutex::new(state)) })
@@ -121,17 +117,13 @@ impl Fused {
     }
 }
 
-impl Module for Fused {
-    fn class(&self) -> &'static [&'static str] {
-        &["Fused", "Module"]
-    }
-
+impl Forward for Fused {
     fn forward(&self, input: &Tensor) -> mmcv_layers::Result<Tensor> {
         self.call(&[input], &Dict::new())?.single()
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> mmcv_layers::Result<Output> {
-        no_options(self.name(), options)?;
+        no_options(options)?;
         Ok(self.run(inputs)?)
     }
 }

@@ -4,19 +4,21 @@ use mmcv_registry::Dict;
 use tch::Tensor;
 
 use crate::conv::Convolution;
-use crate::{InitCfg, KeyMapping, Module, Output, Parts, Result};
+use crate::{Forward, InitCfg, KeyMapping, Module, Output, Parts, Result};
 
-impl Module for Box<dyn Module> {
-    fn class(&self) -> &'static [&'static str] {
-        (**self).class()
-    }
-
+impl Forward for Box<dyn Module> {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         (**self).forward(input)
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         (**self).call(inputs, options)
+    }
+}
+
+impl Module for Box<dyn Module> {
+    fn class(&self) -> &'static [&'static str] {
+        (**self).class()
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

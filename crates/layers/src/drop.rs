@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::explain::python;
 use crate::ops::scalar_like;
-use crate::{Build, Builder, Error, Layer, Module, Parts, Result, Training};
+use crate::{Build, Builder, Error, Forward, Layer, Module, Parts, Result, Training};
 
 /// Arguments of `Dropout`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -65,12 +65,12 @@ pub struct Dropout {
     training: Training,
 }
 
-impl Dropout {
-    /// Creates the layer.
-    ///
-    /// # Errors
-    /// Returns an error if the probability is not between 0 and 1.
-    pub fn new(config: &DropoutConfig) -> Result<Self> {
+impl Layer for Dropout {
+    const NAME: &'static str = "Dropout";
+    type Config = DropoutConfig;
+    type Module = Self;
+
+    fn build(config: &DropoutConfig, _: &Builder<'_>) -> Result<Self> {
         if !(0.0..=1.0).contains(&config.drop_prob) {
             return Err(Error::argument("drop_prob", config.drop_prob, "expected a number between 0 and 1"));
         }
@@ -78,21 +78,7 @@ impl Dropout {
     }
 }
 
-impl Layer for Dropout {
-    const NAME: &'static str = "Dropout";
-    type Config = DropoutConfig;
-    type Module = Self;
-
-    fn build(config: &DropoutConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for Dropout {
-    fn class(&self) -> &'static [&'static str] {
-        &["Dropout", "Dropout"]
-    }
-
+impl Forward for Dropout {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let DropoutConfig { drop_prob, inplace } = self.config;
         let training = self.training.get();
@@ -101,6 +87,12 @@ impl Module for Dropout {
         } else {
             input.f_dropout(drop_prob, training)?
         })
+    }
+}
+
+impl Module for Dropout {
+    fn class(&self) -> &'static [&'static str] {
+        &["Dropout", "Dropout"]
     }
 
     fn extra_repr(&self) -> String {
@@ -150,11 +142,7 @@ impl Layer for DropPath {
     }
 }
 
-impl Module for DropPath {
-    fn class(&self) -> &'static [&'static str] {
-        &["DropPath", "Module"]
-    }
-
+impl Forward for DropPath {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         if self.drop_prob == 0.0 || !self.training.get() {
             return Ok(input.shallow_clone());
@@ -168,6 +156,12 @@ impl Module for DropPath {
         let keep = scalar_like(keep, input)?;
         let kept = Tensor::f_rand(shape, (input.f_kind()?, input.device()))?.f_add(&keep)?.f_floor()?;
         Ok(input.f_div(&keep)?.f_mul(&kept)?)
+    }
+}
+
+impl Module for DropPath {
+    fn class(&self) -> &'static [&'static str] {
+        &["DropPath", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

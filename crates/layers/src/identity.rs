@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{Module, Result};
+use crate::{Forward, Module, Result};
 
 /// Returns its input unchanged.
 ///
@@ -19,12 +19,14 @@ use crate::{Module, Result};
 #[derive(Debug)]
 pub struct Identity;
 
+impl Forward for Identity {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.shallow_clone())
+    }
+}
+
 impl Module for Identity {
     fn class(&self) -> &'static [&'static str] {
         &["Identity", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.shallow_clone())
     }
 }

@@ -50,7 +50,8 @@ pub use linear::{Linear, LinearConfig};
 #[doc(hidden)]
 pub use mmcv_registry::{Config, Dict};
 pub use module::{
-    AsModule, Module, NotSend, Output, Parts, Training, call_child, no_options, run_child, run_child_with, single_input,
+    AsModule, Forward, Module, NotSend, Output, Parts, Training, call_child, no_options, run_child, run_child_with,
+    single_input,
 };
 pub use ops::scalar_like;
 pub use shape_mismatch::ShapeMismatch;

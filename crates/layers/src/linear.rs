@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::explain::{elements, product, python};
 use crate::shape_error::wrong_channels;
-use crate::{Build, Builder, Error, ErrorKind, Layer, Module, NotSend, Parts, Result, init};
+use crate::{Build, Builder, Error, ErrorKind, Forward, Layer, Module, NotSend, Parts, Result, init};
 
 /// Arguments of [`Linear`].
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -92,11 +92,7 @@ impl Layer for Linear {
     }
 }
 
-impl Module for Linear {
-    fn class(&self) -> &'static [&'static str] {
-        self.class
-    }
-
+impl Forward for Linear {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let refusal = match input.f_linear(&self.weight, self.bias.as_ref()) {
             Ok(output) => return Ok(output),
@@ -109,6 +105,12 @@ impl Module for Linear {
             }
             _ => Err(refusal.into()),
         }
+    }
+}
+
+impl Module for Linear {
+    fn class(&self) -> &'static [&'static str] {
+        self.class
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -12,6 +12,24 @@ use tch::Tensor;
 use crate::conv::Convolution;
 use crate::{Error, InitCfg, KeyMapping, Result, observe};
 
+/// What computes outputs from inputs: every [`Module`], and its fused form.
+pub trait Forward: Debug {
+    /// The forward pass of a module with one input and one output.
+    ///
+    /// # Errors
+    /// Returns an error if the input does not fit, or the module takes several inputs or returns several outputs: see
+    /// [`Self::call`].
+    fn forward(&self, input: &Tensor) -> Result<Tensor>;
+
+    /// The forward pass with any number of inputs and outputs, and with options by name.
+    ///
+    /// # Errors
+    /// As [`Self::forward`], and where the number of inputs or an option is not the module's.
+    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
+        self.forward(single_input(inputs, options)?).map(Output::Tensor)
+    }
+}
+
 /// A layer, a brick or a network: parameters, buffers and children with names, and a fallible forward pass.
 ///
 /// Tensors are handles on shared memory, so parameters are initialized, loaded and trained through `&self`, as in
@@ -30,24 +48,9 @@ use crate::{Error, InitCfg, KeyMapping, Result, observe};
 /// ```
 ///
 /// Reference: `torch.nn.Module`.
-pub trait Module: AsModule + Any + Debug {
+pub trait Module: Forward + AsModule + Any {
     /// The reference's class name, and after it the names of its direct base classes: rules of `init_cfg` match both.
     fn class(&self) -> &'static [&'static str];
-
-    /// The forward pass of a module with one input and one output.
-    ///
-    /// # Errors
-    /// Returns an error if the input does not fit, or the module takes several inputs or returns several outputs: see
-    /// [`Self::call`].
-    fn forward(&self, input: &Tensor) -> Result<Tensor>;
-
-    /// The forward pass with any number of inputs and outputs, and with options by name.
-    ///
-    /// # Errors
-    /// As [`Self::forward`], and where the number of inputs or an option is not the module's.
-    fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        self.forward(single_input(self.name(), inputs, options)?).map(Output::Tensor)
-    }
 
     /// Lists the module's own parameters and buffers, and its children, in the order of registration in the reference.
     fn parts<'a>(&'a self, _parts: &mut Parts<'a>) {}
@@ -227,25 +230,25 @@ pub fn call_child(name: impl Display, child: &dyn Module, inputs: &[&Tensor], op
     output.map_err(|error| error.in_module(name.to_string()))
 }
 
-/// The input of a module called `name` that takes one input and no options.
+/// The input of a module that takes one input and no options.
 ///
 /// # Errors
 /// Returns an error unless there is one input and no option.
-pub fn single_input<'a>(name: &str, inputs: &[&'a Tensor], options: &Dict) -> Result<&'a Tensor> {
+pub fn single_input<'a>(inputs: &[&'a Tensor], options: &Dict) -> Result<&'a Tensor> {
     let [input] = inputs else {
         return Err(Error::input("one input", format!("{} inputs", inputs.len())));
     };
-    no_options(name, options)?;
+    no_options(options)?;
     Ok(input)
 }
 
-/// Checks that a module called `name`, which takes no options in its forward pass, is given none.
+/// Checks that a forward pass that takes no options is given none.
 ///
 /// # Errors
 /// Returns an error if there is one; the error names it.
-pub fn no_options(name: &str, options: &Dict) -> Result<()> {
+pub fn no_options(options: &Dict) -> Result<()> {
     match options.keys().next() {
-        Some(option) => Err(Error::argument(option, "it", format!("{name} takes no options in its forward pass"))),
+        Some(option) => Err(Error::argument(option, "it", "this forward pass takes no options")),
         None => Ok(()),
     }
 }

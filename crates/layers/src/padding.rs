@@ -4,7 +4,7 @@ use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::python;
-use crate::{Build, Builder, Layer, Module, Result, Size, ops};
+use crate::{Build, Builder, Forward, Layer, Module, Result, Size, ops};
 
 /// Arguments of `zero`, `reflect` and `replicate`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -126,20 +126,22 @@ impl Layer for ReplicationPad2d {
     }
 }
 
+impl Forward for Pad {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        match self.mode {
+            PadMode::Zero => ops::pad(input, &self.sides, "constant", Some(0.0)),
+            PadMode::Reflect => ops::pad(input, &self.sides, "reflect", None),
+            PadMode::Replicate => ops::pad(input, &self.sides, "replicate", None),
+        }
+    }
+}
+
 impl Module for Pad {
     fn class(&self) -> &'static [&'static str] {
         match self.mode {
             PadMode::Zero => &["ZeroPad2d", "ConstantPad2d"],
             PadMode::Reflect => &["ReflectionPad2d", "_ReflectionPadNd"],
             PadMode::Replicate => &["ReplicationPad2d", "_ReplicationPadNd"],
-        }
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        match self.mode {
-            PadMode::Zero => ops::pad(input, &self.sides, "constant", Some(0.0)),
-            PadMode::Reflect => ops::pad(input, &self.sides, "reflect", None),
-            PadMode::Replicate => ops::pad(input, &self.sides, "replicate", None),
         }
     }
 

@@ -4,7 +4,7 @@ use mmcv_registry::{Config, Spec};
 use tch::Tensor;
 
 use crate::explain::elements;
-use crate::{Build, Builder, Error, Layer, Module, NotSend, Parts, Result, init, size};
+use crate::{Build, Builder, Error, Forward, Layer, Module, NotSend, Parts, Result, init, size};
 
 /// Arguments of `Scale`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -72,35 +72,27 @@ pub struct Scale {
     _thread: NotSend,
 }
 
-impl Scale {
-    /// Creates the layer.
-    ///
-    /// # Errors
-    /// Returns an error if libtorch fails.
-    pub fn new(config: &ScaleConfig) -> Result<Self> {
-        let scale = init::parameter(&[])?;
-        init::constant(&scale, config.scale)?;
-        Ok(Self { scale, _thread: NotSend::default() })
-    }
-}
-
 impl Layer for Scale {
     const NAME: &'static str = "Scale";
     type Config = ScaleConfig;
     type Module = Self;
 
     fn build(config: &ScaleConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+        let scale = init::parameter(&[])?;
+        init::constant(&scale, config.scale)?;
+        Ok(Self { scale, _thread: NotSend::default() })
+    }
+}
+
+impl Forward for Scale {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_mul(&self.scale)?)
     }
 }
 
 impl Module for Scale {
     fn class(&self) -> &'static [&'static str] {
         &["Scale", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.f_mul(&self.scale)?)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -134,12 +126,12 @@ pub struct LayerScale {
     _thread: NotSend,
 }
 
-impl LayerScale {
-    /// Creates the layer.
-    ///
-    /// # Errors
-    /// Returns an error if the number of channels is negative.
-    pub fn new(config: &LayerScaleConfig) -> Result<Self> {
+impl Layer for LayerScale {
+    const NAME: &'static str = "LayerScale";
+    type Config = LayerScaleConfig;
+    type Module = Self;
+
+    fn build(config: &LayerScaleConfig, _: &Builder<'_>) -> Result<Self> {
         if config.dim < 0 {
             return Err(Error::argument("dim", config.dim, "expected at least 0"));
         }
@@ -149,21 +141,7 @@ impl LayerScale {
     }
 }
 
-impl Layer for LayerScale {
-    const NAME: &'static str = "LayerScale";
-    type Config = LayerScaleConfig;
-    type Module = Self;
-
-    fn build(config: &LayerScaleConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for LayerScale {
-    fn class(&self) -> &'static [&'static str] {
-        &["LayerScale", "Module"]
-    }
-
+impl Forward for LayerScale {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let dims = size::dims(input)?;
         let shape: Vec<i64> = match self.data_format {
@@ -172,6 +150,12 @@ impl Module for LayerScale {
         };
         let weight = self.weight.f_view(shape.as_slice())?;
         Ok(if self.inplace { input.shallow_clone().f_mul_(&weight)? } else { input.f_mul(&weight)? })
+    }
+}
+
+impl Module for LayerScale {
+    fn class(&self) -> &'static [&'static str] {
+        &["LayerScale", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -6,7 +6,7 @@ use send_wrapper::SendWrapper;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Module, Parts, Result};
+use crate::{Error, Forward, Module, Parts, Result};
 
 /// What can be done with every [`Module`].
 ///

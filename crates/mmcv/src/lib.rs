@@ -40,6 +40,6 @@ pub mod prelude {
     };
     pub use mmcv_bricks::{ConvModule, ConvModuleConfig};
     pub use mmcv_checkpoint::{LoadOptions, load_checkpoint};
-    pub use mmcv_layers::{Layer, LayerConfig, Module, ModuleExt};
+    pub use mmcv_layers::{Forward, Layer, LayerConfig, Module, ModuleExt};
     pub use mmcv_registry::{Config, Dict, Spec, config, dict};
 }

@@ -3,11 +3,11 @@
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::conv::{Conv, ConvConfig, Padding};
-use mmcv_layers::drop::{Dropout, DropoutConfig};
+use mmcv_layers::drop::DropoutConfig;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, InitCfg, KeyMapping, Layer, Linear, LinearConfig, Module, Output, Parts, Result, Sequential, Size,
-    run_child,
+    Builder, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Linear, LinearConfig, Module, Output, Parts, Result,
+    Sequential, Size, run_child,
 };
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
@@ -57,12 +57,23 @@ pub struct AlexNet {
     init_cfg: InitCfg,
 }
 
-impl AlexNet {
-    /// Builds the network.
-    ///
-    /// # Errors
-    /// Returns an error if the classifier does not fit into memory.
-    pub fn new(config: &AlexNetConfig) -> Result<Self> {
+fn classifier(num_classes: i64) -> Result<Sequential> {
+    let mut layers = Sequential::default();
+    for inputs in [FEATURES, HIDDEN] {
+        layers.push(DropoutConfig::new().build()?);
+        layers.push(Linear::new(&LinearConfig::new(inputs, HIDDEN))?);
+        layers.push(ReLU(ReLUConfig { inplace: true }));
+    }
+    layers.push(Linear::new(&LinearConfig::new(HIDDEN, num_classes))?);
+    Ok(layers)
+}
+
+impl Layer for AlexNet {
+    const NAME: &'static str = "AlexNet";
+    type Config = AlexNetConfig;
+    type Module = Self;
+
+    fn build(config: &AlexNetConfig, _: &Builder<'_>) -> Result<Self> {
         let mut features = Sequential::default();
         for (inputs, outputs, kernel, stride, padding, pools) in CONVOLUTIONS {
             let config = ConvConfig {
@@ -82,27 +93,6 @@ impl AlexNet {
     }
 }
 
-fn classifier(num_classes: i64) -> Result<Sequential> {
-    let mut layers = Sequential::default();
-    for inputs in [FEATURES, HIDDEN] {
-        layers.push(Dropout::new(&DropoutConfig::new())?);
-        layers.push(Linear::new(&LinearConfig::new(inputs, HIDDEN))?);
-        layers.push(ReLU(ReLUConfig { inplace: true }));
-    }
-    layers.push(Linear::new(&LinearConfig::new(HIDDEN, num_classes))?);
-    Ok(layers)
-}
-
-impl Layer for AlexNet {
-    const NAME: &'static str = "AlexNet";
-    type Config = AlexNetConfig;
-    type Module = Self;
-
-    fn build(config: &AlexNetConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
 impl Backbone for AlexNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = run_child("features", &self.features, input)?;
@@ -113,17 +103,19 @@ impl Backbone for AlexNet {
     }
 }
 
-impl Module for AlexNet {
-    fn class(&self) -> &'static [&'static str] {
-        &["AlexNet", "BaseBackbone"]
-    }
-
+impl Forward for AlexNet {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         last(self.stages(input)?)
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         self.call_stages(inputs, options)
+    }
+}
+
+impl Module for AlexNet {
+    fn class(&self) -> &'static [&'static str] {
+        &["AlexNet", "BaseBackbone"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -18,7 +18,7 @@ pub trait Backbone: Module {
     /// # Errors
     /// Returns an error if [`Self::stages`] does, or there is not exactly one input, or there is an option.
     fn call_stages(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        let input = single_input(self.name(), inputs, options)?;
+        let input = single_input(inputs, options)?;
         self.stages(input).map(Output::Tensors)
     }
 }

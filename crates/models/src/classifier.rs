@@ -1,6 +1,8 @@
 //! `ImageClassifier`. Reference: mmpretrain/models/classifiers/image.py.
 
-use mmcv_layers::{Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, call_child};
+use mmcv_layers::{
+    Builder, Error, Forward, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, call_child,
+};
 use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
 
@@ -58,12 +60,12 @@ pub struct ImageClassifier {
     init_cfg: InitCfg,
 }
 
-impl ImageClassifier {
-    /// Builds the parts.
-    ///
-    /// # Errors
-    /// Returns an error if a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &ImageClassifierConfig) -> Result<Self> {
+impl Layer for ImageClassifier {
+    const NAME: &'static str = "ImageClassifier";
+    type Config = ImageClassifierConfig;
+    type Module = Self;
+
+    fn build(config: &ImageClassifierConfig, builder: &Builder<'_>) -> Result<Self> {
         let backbone = builder.key("backbone").model(&Config::Dict(config.backbone.clone()))?;
         let mut neck = None;
         if !config.neck.is_null() {
@@ -85,27 +87,13 @@ impl ImageClassifier {
             init_cfg: builder.init_cfg(&rules)?,
         })
     }
-}
-
-impl Layer for ImageClassifier {
-    const NAME: &'static str = "ImageClassifier";
-    type Config = ImageClassifierConfig;
-    type Module = Self;
-
-    fn build(config: &ImageClassifierConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
-    }
 
     fn registry() -> &'static Registry {
         &crate::MODELS
     }
 }
 
-impl Module for ImageClassifier {
-    fn class(&self) -> &'static [&'static str] {
-        &["ImageClassifier", "BaseClassifier"]
-    }
-
+impl Forward for ImageClassifier {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = self.call(&[input], &Dict::new())?;
         match output.into_vec().pop() {
@@ -131,6 +119,12 @@ impl Module for ImageClassifier {
             }
         }
         Ok(output)
+    }
+}
+
+impl Module for ImageClassifier {
+    fn class(&self) -> &'static [&'static str] {
+        &["ImageClassifier", "BaseClassifier"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

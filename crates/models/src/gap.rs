@@ -1,7 +1,7 @@
 //! `GlobalAveragePooling`. Reference: mmpretrain/models/necks/gap.py.
 
 use mmcv_layers::pool::AdaptiveAvgPool;
-use mmcv_layers::{Builder, Error, Layer, Module, Output, Parts, Result, Size, run_child};
+use mmcv_layers::{Builder, Error, Forward, Layer, Module, Output, Parts, Result, Size, run_child};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
@@ -35,12 +35,12 @@ pub struct GlobalAveragePooling {
     gap: AdaptiveAvgPool,
 }
 
-impl GlobalAveragePooling {
-    /// Creates a pooling over `dim` dimensions.
-    ///
-    /// # Errors
-    /// Returns an error if `dim` is not 1, 2 or 3.
-    pub fn new(config: &GlobalAveragePoolingConfig) -> Result<Self> {
+impl Layer for GlobalAveragePooling {
+    const NAME: &'static str = "GlobalAveragePooling";
+    type Config = GlobalAveragePoolingConfig;
+    type Module = Self;
+
+    fn build(config: &GlobalAveragePoolingConfig, _: &Builder<'_>) -> Result<Self> {
         let gap = match config.dim {
             1 => AdaptiveAvgPool::new(1, Size::All(1))?,
             2 => AdaptiveAvgPool::new(2, Size::Each(vec![1; 2]))?,
@@ -51,21 +51,7 @@ impl GlobalAveragePooling {
     }
 }
 
-impl Layer for GlobalAveragePooling {
-    const NAME: &'static str = "GlobalAveragePooling";
-    type Config = GlobalAveragePoolingConfig;
-    type Module = Self;
-
-    fn build(config: &GlobalAveragePoolingConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for GlobalAveragePooling {
-    fn class(&self) -> &'static [&'static str] {
-        &["GlobalAveragePooling", "Module"]
-    }
-
+impl Forward for GlobalAveragePooling {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let pooled = run_child("gap", &self.gap, input)?;
         rows(&pooled)
@@ -76,6 +62,12 @@ impl Module for GlobalAveragePooling {
             [single] => self.forward(single).map(Output::Tensor),
             several => several.iter().map(|input| self.forward(input)).collect::<Result<_>>().map(Output::Tensors),
         }
+    }
+}
+
+impl Module for GlobalAveragePooling {
+    fn class(&self) -> &'static [&'static str] {
+        &["GlobalAveragePooling", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

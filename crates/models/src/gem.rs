@@ -2,7 +2,7 @@
 //! with No Human Annotation (2018).
 
 use mmcv_layers::observe::of_size;
-use mmcv_layers::{Builder, Error, Layer, Module, NotSend, Output, Parts, Result, init, scalar_like};
+use mmcv_layers::{Builder, Error, Forward, Layer, Module, NotSend, Output, Parts, Result, init, scalar_like};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
@@ -48,12 +48,12 @@ pub struct GeneralizedMeanPooling {
     _thread: NotSend,
 }
 
-impl GeneralizedMeanPooling {
-    /// Creates a pooling.
-    ///
-    /// # Errors
-    /// Returns an error if `p` is less than 1 or not finite.
-    pub fn new(config: &GeneralizedMeanPoolingConfig) -> Result<Self> {
+impl Layer for GeneralizedMeanPooling {
+    const NAME: &'static str = "GeneralizedMeanPooling";
+    type Config = GeneralizedMeanPoolingConfig;
+    type Module = Self;
+
+    fn build(config: &GeneralizedMeanPoolingConfig, _: &Builder<'_>) -> Result<Self> {
         let GeneralizedMeanPoolingConfig { p: power, eps, clamp, p_trainable } = *config;
         if !(power >= 1.0 && power.is_finite()) {
             return Err(Error::argument("p", power, "expected at least 1"));
@@ -64,21 +64,7 @@ impl GeneralizedMeanPooling {
     }
 }
 
-impl Layer for GeneralizedMeanPooling {
-    const NAME: &'static str = "GeneralizedMeanPooling";
-    type Config = GeneralizedMeanPoolingConfig;
-    type Module = Self;
-
-    fn build(config: &GeneralizedMeanPoolingConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for GeneralizedMeanPooling {
-    fn class(&self) -> &'static [&'static str] {
-        &["GeneralizedMeanPooling", "Module"]
-    }
-
+impl Forward for GeneralizedMeanPooling {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let map = of_size(input, |shape| match shape {
             [_, _, height, width] => Some([*height, *width]),
@@ -99,6 +85,12 @@ impl Module for GeneralizedMeanPooling {
             [single] => self.forward(single).map(Output::Tensor),
             several => several.iter().map(|input| self.forward(input)).collect::<Result<_>>().map(Output::Tensors),
         }
+    }
+}
+
+impl Module for GeneralizedMeanPooling {
+    fn class(&self) -> &'static [&'static str] {
+        &["GeneralizedMeanPooling", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -1,6 +1,8 @@
 //! `ClsHead`, `LinearClsHead`, `MultiLabelLinearClsHead`. Reference: mmpretrain/models/heads.
 
-use mmcv_layers::{Builder, Error, InitCfg, Layer, Linear, LinearConfig, Module, Output, Parts, Result, run_child};
+use mmcv_layers::{
+    Builder, Error, Forward, InitCfg, Layer, Linear, LinearConfig, Module, Output, Parts, Result, run_child,
+};
 use mmcv_registry::{Config, Dict, KeyPath, config};
 use tch::Tensor;
 
@@ -44,12 +46,12 @@ pub struct ClsHead {
     init_cfg: InitCfg,
 }
 
-impl ClsHead {
-    /// Creates a head without weights.
-    ///
-    /// # Errors
-    /// Returns an error if a rule of `init_cfg` or the loss is invalid.
-    pub fn new(config: &ClsHeadConfig) -> Result<Self> {
+impl Layer for ClsHead {
+    const NAME: &'static str = "ClsHead";
+    type Config = ClsHeadConfig;
+    type Module = Self;
+
+    fn build(config: &ClsHeadConfig, _: &Builder<'_>) -> Result<Self> {
         Ok(Self {
             loss_module: TrainingPart::loss(&config.loss)?,
             init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
@@ -57,27 +59,19 @@ impl ClsHead {
     }
 }
 
-impl Layer for ClsHead {
-    const NAME: &'static str = "ClsHead";
-    type Config = ClsHeadConfig;
-    type Module = Self;
-
-    fn build(config: &ClsHeadConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for ClsHead {
-    fn class(&self) -> &'static [&'static str] {
-        &["ClsHead", "BaseModule"]
-    }
-
+impl Forward for ClsHead {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         Ok(input.shallow_clone())
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
         self.forward(last_input(inputs)?).map(Output::Tensor)
+    }
+}
+
+impl Module for ClsHead {
+    fn class(&self) -> &'static [&'static str] {
+        &["ClsHead", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -164,16 +158,6 @@ pub struct LinearClsHead {
 }
 
 impl LinearClsHead {
-    /// Creates a head with PyTorch's initial values.
-    ///
-    /// # Errors
-    /// Returns an error if `num_classes` is not positive, `in_channels` is negative, or a rule of `init_cfg` or the loss
-    /// is invalid.
-    pub fn new(config: &LinearClsHeadConfig) -> Result<Self> {
-        let LinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
-        Self::of_class(&["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
-    }
-
     fn of_class(
         class: &'static [&'static str],
         (in_channels, num_classes): (i64, i64),
@@ -202,7 +186,8 @@ impl Layer for LinearClsHead {
     type Module = Self;
 
     fn build(config: &LinearClsHeadConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+        let LinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
+        Self::of_class(&["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
     }
 }
 
@@ -222,17 +207,19 @@ impl Layer for MultiLabelLinearClsHead {
     }
 }
 
-impl Module for LinearClsHead {
-    fn class(&self) -> &'static [&'static str] {
-        self.class
-    }
-
+impl Forward for LinearClsHead {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         run_child("fc", &self.fc, input)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
         self.forward(last_input(inputs)?).map(Output::Tensor)
+    }
+}
+
+impl Module for LinearClsHead {
+    fn class(&self) -> &'static [&'static str] {
+        self.class
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

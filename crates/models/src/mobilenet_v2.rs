@@ -3,7 +3,8 @@
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, run_child,
+    Builder, Error, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Module, Output, Parts, Registry, Result,
+    Sequential, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -87,11 +88,23 @@ pub struct MobileNetV2 {
 }
 
 impl MobileNetV2 {
-    /// Builds the backbone.
-    ///
-    /// # Errors
-    /// Returns an error if an index is out of range, `widen_factor` is not finite, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &MobileNetV2Config) -> Result<Self> {
+    /// Freezes the first stages; their batch norms use the running statistics.
+    fn freeze(&self) {
+        if self.frozen_stages >= 0 {
+            stop_gradients(&self.conv1);
+        }
+        for layer in self.layers.iter().take(usize::try_from(self.frozen_stages).unwrap_or(0)) {
+            freeze(layer);
+        }
+    }
+}
+
+impl Layer for MobileNetV2 {
+    const NAME: &'static str = "MobileNetV2";
+    type Config = MobileNetV2Config;
+    type Module = Self;
+
+    fn build(config: &MobileNetV2Config, builder: &Builder<'_>) -> Result<Self> {
         let MobileNetV2Config { widen_factor, frozen_stages, norm_eval, .. } = *config;
         check_out_indices(&config.out_indices, 8)?;
         check_frozen_stages(frozen_stages, 7)?;
@@ -120,26 +133,6 @@ impl MobileNetV2 {
         Ok(Self { conv1, layers, conv2, out_indices, frozen_stages, norm_eval, init_cfg })
     }
 
-    /// Freezes the first stages; their batch norms use the running statistics.
-    fn freeze(&self) {
-        if self.frozen_stages >= 0 {
-            stop_gradients(&self.conv1);
-        }
-        for layer in self.layers.iter().take(usize::try_from(self.frozen_stages).unwrap_or(0)) {
-            freeze(layer);
-        }
-    }
-}
-
-impl Layer for MobileNetV2 {
-    const NAME: &'static str = "MobileNetV2";
-    type Config = MobileNetV2Config;
-    type Module = Self;
-
-    fn build(config: &MobileNetV2Config, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
-    }
-
     fn registry() -> &'static Registry {
         &crate::MODELS
     }
@@ -163,17 +156,19 @@ impl Backbone for MobileNetV2 {
     }
 }
 
-impl Module for MobileNetV2 {
-    fn class(&self) -> &'static [&'static str] {
-        &["MobileNetV2", "BaseBackbone"]
-    }
-
+impl Forward for MobileNetV2 {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         last(self.stages(input)?)
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         self.call_stages(inputs, options)
+    }
+}
+
+impl Module for MobileNetV2 {
+    fn class(&self) -> &'static [&'static str] {
+        &["MobileNetV2", "BaseBackbone"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -244,14 +239,16 @@ impl InvertedResidual {
     }
 }
 
-impl Module for InvertedResidual {
-    fn class(&self) -> &'static [&'static str] {
-        &["InvertedResidual", "BaseModule"]
-    }
-
+impl Forward for InvertedResidual {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = run_child("conv", &self.conv, input)?;
         if self.shortcut { Ok(input.f_add(&output)?) } else { Ok(output) }
+    }
+}
+
+impl Module for InvertedResidual {
+    fn class(&self) -> &'static [&'static str] {
+        &["InvertedResidual", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -284,7 +281,7 @@ impl ConvModules<'_> {
             act_cfg: if activate { act_cfg.clone() } else { None },
             ..ConvModuleConfig::new(inputs, outputs, kernel.size)
         };
-        ConvModule::new(self.builder, &config)
+        config.build_with(self.builder)
     }
 }
 

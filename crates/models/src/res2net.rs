@@ -4,7 +4,10 @@
 //! Reference: mmpretrain/models/backbones/res2net.py.
 
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, Error, InitCfg, Layer, Module, ModuleList, Parts, Registry, Result, Sequential, run_child};
+use mmcv_layers::{
+    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, ModuleList, Parts, Registry, Result, Sequential,
+    run_child,
+};
 use mmcv_registry::{Config, KeyPath};
 use tch::Tensor;
 
@@ -127,16 +130,18 @@ impl Block for Bottle2neck {
     }
 }
 
-impl Module for Bottle2neck {
-    fn class(&self) -> &'static [&'static str] {
-        &["Bottle2neck", "Bottleneck"]
-    }
-
+impl Forward for Bottle2neck {
     /// As in the reference, `drop_path` exists and is not run.
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = self.shortcut.activate(&self.conv1.forward(input)?)?;
         let output = self.conv3.forward(&self.scales(&output)?)?;
         self.shortcut.add(input, output)
+    }
+}
+
+impl Module for Bottle2neck {
+    fn class(&self) -> &'static [&'static str] {
+        &["Bottle2neck", "Bottleneck"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -3,7 +3,7 @@
 //!
 //! Reference: mmpretrain/models/backbones/resnext.py.
 
-use mmcv_layers::{Builder, Error, Layer, Registry, Result, Sequential};
+use mmcv_layers::{Builder, Error, Layer, LayerConfig, Registry, Result, Sequential};
 use mmcv_registry::{Config, KeyPath};
 
 use crate::resnet::{

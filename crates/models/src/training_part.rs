@@ -1,6 +1,6 @@
 //! [`TrainingPart`]: modules that the reference uses in training only.
 
-use mmcv_layers::{Error, Module, NotSend, Parts, Result};
+use mmcv_layers::{Error, Forward, Module, NotSend, Parts, Result};
 use mmcv_registry::{Config, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
@@ -49,16 +49,18 @@ impl TrainingPart {
     }
 }
 
-impl Module for TrainingPart {
-    fn class(&self) -> &'static [&'static str] {
-        self.class
-    }
-
+impl Forward for TrainingPart {
     fn forward(&self, _input: &Tensor) -> Result<Tensor> {
         Err(Error::unsupported(format!(
             "the reference uses {} in training only, and it has no forward pass here",
             self.name()
         )))
+    }
+}
+
+impl Module for TrainingPart {
+    fn class(&self) -> &'static [&'static str] {
+        self.class
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use mmcv_bricks::{ConvBias, ConvModule, ConvModuleConfig};
 use mmcv_layers::activation::{ReLU, ReLUConfig};
-use mmcv_layers::drop::{Dropout, DropoutConfig};
+use mmcv_layers::drop::DropoutConfig;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyMapping, Layer, Linear, LinearConfig, Module, Output, Parts, Registry, Result,
-    Sequential, Size, run_child,
+    Builder, Error, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Linear, LinearConfig, Module, Output, Parts,
+    Registry, Result, Sequential, Size, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -101,50 +101,6 @@ pub struct VGG {
     init_cfg: InitCfg,
 }
 
-impl VGG {
-    /// Builds the network.
-    ///
-    /// # Errors
-    /// Returns an error if `depth` is unknown, an argument is out of range, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &VGGConfig) -> Result<Self> {
-        let (counts, out_indices) = check(config)?;
-        let mut features = Sequential::default();
-        let mut stages: Vec<Range<usize>> = Vec::new();
-        let (mut in_channels, mut length) = (3, 0);
-        for ((&blocks, &dilation), channels) in counts.iter().zip(&config.dilations).zip(CHANNELS) {
-            for _ in 0..blocks {
-                features.push(conv(builder, config, in_channels, channels, dilation)?);
-                in_channels = channels;
-            }
-            let pool = MaxPoolConfig {
-                stride: Some(Size::All(2)),
-                ceil_mode: config.ceil_mode,
-                ..MaxPoolConfig::new(Size::All(2))
-            };
-            let is_last = stages.len() + 1 == counts.len();
-            let with_pool = !is_last || config.with_last_pool;
-            if with_pool {
-                features.push(MaxPool::new(2, &pool)?);
-            }
-            let end = length + blocks + usize::from(with_pool);
-            stages.push(length..end);
-            length = end;
-        }
-        let classifier = if config.num_classes > 0 { Some(classifier(config.num_classes)?) } else { None };
-        Ok(Self {
-            features,
-            stages,
-            classifier,
-            out_indices,
-            frozen_stages: config.frozen_stages,
-            norm_eval: config.norm_eval,
-            init_cfg: builder
-                .init_cfg(&config.init_cfg)?
-                .by_default(config.init_cfg == VGGConfig::new(config.depth).init_cfg),
-        })
-    }
-}
-
 /// Checks the arguments; returns the number of convolutions in each stage, and the stages to return.
 fn check(config: &VGGConfig) -> Result<(&'static [usize], Vec<i64>)> {
     let VGGConfig { depth, num_stages, dilations, out_indices, .. } = config;
@@ -192,7 +148,7 @@ fn conv(
         act_cfg: config.act_cfg.clone(),
         ..ConvModuleConfig::new(in_channels, out_channels, Size::All(3))
     };
-    ConvModule::new(builder, &config)
+    config.build_with(builder)
 }
 
 /// The three linear layers.
@@ -202,7 +158,7 @@ fn classifier(num_classes: i64) -> Result<Sequential> {
     for inputs in [last_channels * LAST_SIZE * LAST_SIZE, HIDDEN] {
         layers.push(Linear::new(&LinearConfig::new(inputs, HIDDEN))?);
         layers.push(ReLU(ReLUConfig { inplace: true }));
-        layers.push(Dropout::new(&DropoutConfig::new())?);
+        layers.push(DropoutConfig::new().build()?);
     }
     layers.push(Linear::new(&LinearConfig::new(HIDDEN, num_classes))?);
     Ok(layers)
@@ -214,7 +170,41 @@ impl Layer for VGG {
     type Module = Self;
 
     fn build(config: &VGGConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        let (counts, out_indices) = check(config)?;
+        let mut features = Sequential::default();
+        let mut stages: Vec<Range<usize>> = Vec::new();
+        let (mut in_channels, mut length) = (3, 0);
+        for ((&blocks, &dilation), channels) in counts.iter().zip(&config.dilations).zip(CHANNELS) {
+            for _ in 0..blocks {
+                features.push(conv(builder, config, in_channels, channels, dilation)?);
+                in_channels = channels;
+            }
+            let pool = MaxPoolConfig {
+                stride: Some(Size::All(2)),
+                ceil_mode: config.ceil_mode,
+                ..MaxPoolConfig::new(Size::All(2))
+            };
+            let is_last = stages.len() + 1 == counts.len();
+            let with_pool = !is_last || config.with_last_pool;
+            if with_pool {
+                features.push(MaxPool::new(2, &pool)?);
+            }
+            let end = length + blocks + usize::from(with_pool);
+            stages.push(length..end);
+            length = end;
+        }
+        let classifier = if config.num_classes > 0 { Some(classifier(config.num_classes)?) } else { None };
+        Ok(Self {
+            features,
+            stages,
+            classifier,
+            out_indices,
+            frozen_stages: config.frozen_stages,
+            norm_eval: config.norm_eval,
+            init_cfg: builder
+                .init_cfg(&config.init_cfg)?
+                .by_default(config.init_cfg == VGGConfig::new(config.depth).init_cfg),
+        })
     }
 
     fn registry() -> &'static Registry {
@@ -243,17 +233,19 @@ impl Backbone for VGG {
     }
 }
 
-impl Module for VGG {
-    fn class(&self) -> &'static [&'static str] {
-        &["VGG", "BaseBackbone"]
-    }
-
+impl Forward for VGG {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         last(self.stages(input)?)
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         self.call_stages(inputs, options)
+    }
+}
+
+impl Module for VGG {
+    fn class(&self) -> &'static [&'static str] {
+        &["VGG", "BaseBackbone"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

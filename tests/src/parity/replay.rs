@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mmcv::fuse::{FuseOptions, fuse_call};
-use mmcv::layers::{self, Builder, Module, ModuleExt, Output};
+use mmcv::layers::{self, Builder, Forward, Module, ModuleExt, Output};
 use mmcv::registry::{Config, Dict};
 use tch::{Device, Kind, Tensor};
 

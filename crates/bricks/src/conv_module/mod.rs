@@ -6,7 +6,10 @@ use std::sync::Once;
 
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::BatchNorm;
-use mmcv_layers::{Builder, Error, Layer, Module, Output, Parts, Registry, Result, Size, run_child, run_child_with};
+use mmcv_layers::{
+    Builder, Error, Forward, Layer, LayerConfig, Module, Output, Parts, Registry, Result, Size, run_child,
+    run_child_with,
+};
 use mmcv_registry::{Config, ConfigError, ConfigErrorKind, ConfigStruct, Dict, FromConfig, KeyPath, config, dict};
 use tch::Tensor;
 
@@ -49,35 +52,6 @@ pub struct ConvModule {
 }
 
 impl ConvModule {
-    /// Builds the parts with `builder` and initializes them: Kaiming for the convolution, 1 and 0 for the norm.
-    ///
-    /// # Errors
-    /// Returns an error if one of the parts cannot be built; it has the key path.
-    pub fn new(builder: &Builder<'_>, config: &ConvModuleConfig) -> Result<Self> {
-        let explicit_padding = !matches!(config.padding_mode.as_str(), "zeros" | "circular");
-        let padding_layer = if explicit_padding { Some(build_padding(builder, config)?) } else { None };
-        let mut conv = build_conv(&builder.part("conv_cfg"), config, explicit_padding)
-            .map_err(|error| error.in_type("ConvModule"))?;
-        if config.with_spectral_norm {
-            conv.add_spectral_norm()?;
-        }
-        let mut norm = None;
-        if let Some(cfg) = &config.norm_cfg {
-            norm = Some(build_norm(&builder.key("norm_cfg"), cfg, config)?);
-        }
-        let mut activate = None;
-        if let Some(cfg) = &config.act_cfg {
-            activate = Some(build_activation(&builder.key("act_cfg"), cfg, config.inplace)?);
-        }
-        let efficient_conv_bn_eval = config.efficient_conv_bn_eval && tracks_running_stats(norm.as_ref());
-        warn_of_faults(config, efficient_conv_bn_eval && wraps_a_convolution(&*conv));
-        let nonlinearity = nonlinearity(config.act_cfg.as_ref(), &builder.path.key("act_cfg"))?;
-        let module =
-            Self { conv, norm, activate, padding_layer, order: config.order, nonlinearity, efficient_conv_bn_eval };
-        module.init_weights()?;
-        Ok(module)
-    }
-
     /// The convolution.
     #[must_use]
     pub fn conv(&self) -> &dyn Module {
@@ -167,7 +141,28 @@ impl Layer for ConvModule {
     type Module = Self;
 
     fn build(config: &ConvModuleConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        let explicit_padding = !matches!(config.padding_mode.as_str(), "zeros" | "circular");
+        let padding_layer = if explicit_padding { Some(build_padding(builder, config)?) } else { None };
+        let mut conv = build_conv(&builder.part("conv_cfg"), config, explicit_padding)
+            .map_err(|error| error.in_type("ConvModule"))?;
+        if config.with_spectral_norm {
+            conv.add_spectral_norm()?;
+        }
+        let mut norm = None;
+        if let Some(cfg) = &config.norm_cfg {
+            norm = Some(build_norm(&builder.key("norm_cfg"), cfg, config)?);
+        }
+        let mut activate = None;
+        if let Some(cfg) = &config.act_cfg {
+            activate = Some(build_activation(&builder.key("act_cfg"), cfg, config.inplace)?);
+        }
+        let efficient_conv_bn_eval = config.efficient_conv_bn_eval && tracks_running_stats(norm.as_ref());
+        warn_of_faults(config, efficient_conv_bn_eval && wraps_a_convolution(&*conv));
+        let nonlinearity = nonlinearity(config.act_cfg.as_ref(), &builder.path.key("act_cfg"))?;
+        let module =
+            Self { conv, norm, activate, padding_layer, order: config.order, nonlinearity, efficient_conv_bn_eval };
+        module.init_weights()?;
+        Ok(module)
     }
 
     fn registry() -> &'static Registry {
@@ -175,11 +170,7 @@ impl Layer for ConvModule {
     }
 }
 
-impl Module for ConvModule {
-    fn class(&self) -> &'static [&'static str] {
-        &["ConvModule", "Module"]
-    }
-
+impl Forward for ConvModule {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.forward_with(input, true, true)
     }
@@ -189,6 +180,12 @@ impl Module for ConvModule {
         let options = ForwardOptions::decode(options, &KeyPath::root()).map_err(|error| error.in_type(self.name()))?;
         let [input] = inputs else { return Err(Error::input("one input", format!("{} inputs", inputs.len()))) };
         self.forward_with(input, options.activate, options.norm).map(Output::Tensor)
+    }
+}
+
+impl Module for ConvModule {
+    fn class(&self) -> &'static [&'static str] {
+        &["ConvModule", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -281,7 +278,7 @@ pub fn conv_module_by(
         return Err(ConfigError::many(&builder.path, duplicates).into());
     }
     let config = ConvModuleConfig::decode(&options, &builder.path).map_err(|error| error.in_type("ConvModule"))?;
-    ConvModule::new(builder, &config)
+    config.build_with(builder)
 }
 
 /// Warns once about options with which the reference, whose numbers these are, behaves unexpectedly.

@@ -1,7 +1,7 @@
 //! `AdaptivePadding`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::conv::same_padding_of;
-use mmcv_layers::{Builder, Layer, Module, Result, Size};
+use mmcv_layers::{Builder, Forward, Layer, Module, Result, Size};
 use mmcv_registry::Config;
 use tch::Tensor;
 
@@ -54,12 +54,12 @@ pub struct AdaptivePadding {
     mode: PadMode,
 }
 
-impl AdaptivePadding {
-    /// Creates a padding.
-    ///
-    /// # Errors
-    /// Returns an error if a list of sizes does not have 2 items, or a size is not positive.
-    pub fn new(config: &AdaptivePaddingConfig) -> Result<Self> {
+impl Layer for AdaptivePadding {
+    const NAME: &'static str = "AdaptivePadding";
+    type Config = AdaptivePaddingConfig;
+    type Module = Self;
+
+    fn build(config: &AdaptivePaddingConfig, _: &Builder<'_>) -> Result<Self> {
         Ok(Self {
             kernel_size: config.kernel_size.broadcast_at_least(1, 2, "kernel_size")?,
             stride: config.stride.broadcast_at_least(1, 2, "stride")?,
@@ -69,21 +69,7 @@ impl AdaptivePadding {
     }
 }
 
-impl Layer for AdaptivePadding {
-    const NAME: &'static str = "AdaptivePadding";
-    type Config = AdaptivePaddingConfig;
-    type Module = Self;
-
-    fn build(config: &AdaptivePaddingConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for AdaptivePadding {
-    fn class(&self) -> &'static [&'static str] {
-        &["AdaptivePadding", "Module"]
-    }
-
+impl Forward for AdaptivePadding {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let pad = same_padding_of(input, &self.kernel_size, &self.stride, &self.dilation)?;
         // The last dimension first.
@@ -98,5 +84,11 @@ impl Module for AdaptivePadding {
             return Ok(input.shallow_clone());
         }
         Ok(input.f_pad(sides, "constant", 0.0)?)
+    }
+}
+
+impl Module for AdaptivePadding {
+    fn class(&self) -> &'static [&'static str] {
+        &["AdaptivePadding", "Module"]
     }
 }

@@ -2,7 +2,8 @@
 
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::{
-    Builder, Error, InitCfg, Layer, Module, Output, Parts, Registry, Result, no_options, run_child, run_child_with,
+    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result, no_options,
+    run_child, run_child_with,
 };
 use mmcv_registry::{Config, Dict, dict};
 use tch::Tensor;
@@ -84,24 +85,6 @@ pub struct MultiheadAttention {
 }
 
 impl MultiheadAttention {
-    /// Builds an attention with PyTorch's initial values.
-    ///
-    /// # Errors
-    /// Returns an error if an argument is out of range, or the dropout cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &MultiheadAttentionConfig) -> Result<Self> {
-        if !(0.0..=1.0).contains(&config.attn_drop) {
-            return Err(Error::argument("attn_drop", config.attn_drop, "expected a number between 0 and 1"));
-        }
-        Ok(Self {
-            attn: Multihead::new(config)?,
-            proj_drop: Dropout::new(&DropoutConfig { drop_prob: config.proj_drop, ..DropoutConfig::new() })?,
-            dropout_layer: build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?,
-            embed_dims: config.embed_dims,
-            batch_first: config.batch_first,
-            init_cfg: builder.init_cfg(&config.init_cfg)?,
-        })
-    }
-
     fn attend(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let Some(query) = optional(inputs, 0) else { return Err(Error::input("a query", "no input")) };
         let key = optional(inputs, 1).unwrap_or(query);
@@ -149,7 +132,17 @@ impl Layer for MultiheadAttention {
     type Module = Self;
 
     fn build(config: &MultiheadAttentionConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        if !(0.0..=1.0).contains(&config.attn_drop) {
+            return Err(Error::argument("attn_drop", config.attn_drop, "expected a number between 0 and 1"));
+        }
+        Ok(Self {
+            attn: Multihead::new(config)?,
+            proj_drop: DropoutConfig::new().with_drop_prob(config.proj_drop).build()?,
+            dropout_layer: build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?,
+            embed_dims: config.embed_dims,
+            batch_first: config.batch_first,
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
+        })
     }
 
     fn registry() -> &'static Registry {
@@ -157,18 +150,20 @@ impl Layer for MultiheadAttention {
     }
 }
 
-impl Module for MultiheadAttention {
-    fn class(&self) -> &'static [&'static str] {
-        &["MultiheadAttention", "BaseModule"]
-    }
-
+impl Forward for MultiheadAttention {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.attend(&[input])
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        no_options(self.name(), options)?;
+        no_options(options)?;
         self.attend(inputs).map(Output::Tensor)
+    }
+}
+
+impl Module for MultiheadAttention {
+    fn class(&self) -> &'static [&'static str] {
+        &["MultiheadAttention", "BaseModule"]
     }
 
     fn embed_dims(&self) -> Option<i64> {

@@ -1,11 +1,11 @@
 //! `FFN`. Reference: mmcv/cnn/bricks/transformer.py.
 
-use mmcv_layers::drop::{Dropout, DropoutConfig};
+use mmcv_layers::drop::DropoutConfig;
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::scale::{LayerScale, LayerScaleConfig};
+use mmcv_layers::scale::LayerScaleConfig;
 use mmcv_layers::{
-    Builder, Error, Identity, InitCfg, Layer, Module, Output, Parts, Registry, Result, Sequential, no_options,
-    run_child,
+    Builder, Error, Forward, Identity, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result,
+    Sequential, no_options, run_child,
 };
 use mmcv_registry::{Config, Dict, dict};
 use tch::Tensor;
@@ -71,42 +71,6 @@ pub struct FFN {
 }
 
 impl FFN {
-    /// Builds a feed-forward network with PyTorch's initial values.
-    ///
-    /// # Errors
-    /// Returns an error if there are fewer than 2 layers, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &FFNConfig) -> Result<Self> {
-        const MOST_LAYERS: i64 = 1000;
-        let FFNConfig { embed_dims, feedforward_channels, num_fcs, ffn_drop, .. } = *config;
-        if !(2..=MOST_LAYERS).contains(&num_fcs) {
-            return Err(Error::argument("num_fcs", num_fcs, format!("expected 2 to {MOST_LAYERS}")));
-        }
-        let dropout = DropoutConfig { drop_prob: ffn_drop, ..DropoutConfig::new() };
-        let mut layers = Sequential::default();
-        let mut inputs = embed_dims;
-        for _ in 1..num_fcs {
-            let fc = Linear::wrapper(&LinearConfig::new(inputs, feedforward_channels))?;
-            let activation = builder.key("act_cfg").activation(&Config::Dict(config.act_cfg.clone()))?;
-            layers.push(Sequential::new(vec![Box::new(fc), activation, Box::new(Dropout::new(&dropout)?)]));
-            inputs = feedforward_channels;
-        }
-        layers.push(Linear::wrapper(&LinearConfig::new(feedforward_channels, embed_dims))?);
-        layers.push(Dropout::new(&dropout)?);
-        let dropout_layer = build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?;
-        let scale = config.layer_scale_init_value;
-        let mut gamma2: Box<dyn Module> = Box::new(Identity);
-        if scale > 0.0 {
-            gamma2 = Box::new(LayerScale::new(&LayerScaleConfig { scale, ..LayerScaleConfig::new(embed_dims) })?);
-        }
-        Ok(Self {
-            layers,
-            gamma2,
-            dropout_layer,
-            add_identity: config.add_identity,
-            init_cfg: builder.init_cfg(&config.init_cfg)?,
-        })
-    }
-
     fn run(&self, input: &Tensor, identity: Option<&Tensor>) -> Result<Tensor> {
         let output = run_child("layers", &self.layers, input)?;
         let output = run_child("gamma2", &*self.gamma2, &output)?;
@@ -124,7 +88,35 @@ impl Layer for FFN {
     type Module = Self;
 
     fn build(config: &FFNConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        const MOST_LAYERS: i64 = 1000;
+        let FFNConfig { embed_dims, feedforward_channels, num_fcs, ffn_drop, .. } = *config;
+        if !(2..=MOST_LAYERS).contains(&num_fcs) {
+            return Err(Error::argument("num_fcs", num_fcs, format!("expected 2 to {MOST_LAYERS}")));
+        }
+        let dropout = DropoutConfig { drop_prob: ffn_drop, ..DropoutConfig::new() };
+        let mut layers = Sequential::default();
+        let mut inputs = embed_dims;
+        for _ in 1..num_fcs {
+            let fc = Linear::wrapper(&LinearConfig::new(inputs, feedforward_channels))?;
+            let activation = builder.key("act_cfg").activation(&Config::Dict(config.act_cfg.clone()))?;
+            layers.push(Sequential::new(vec![Box::new(fc), activation, Box::new(dropout.build()?)]));
+            inputs = feedforward_channels;
+        }
+        layers.push(Linear::wrapper(&LinearConfig::new(feedforward_channels, embed_dims))?);
+        layers.push(dropout.build()?);
+        let dropout_layer = build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?;
+        let scale = config.layer_scale_init_value;
+        let mut gamma2: Box<dyn Module> = Box::new(Identity);
+        if scale > 0.0 {
+            gamma2 = Box::new(LayerScaleConfig::new(embed_dims).with_scale(scale).build()?);
+        }
+        Ok(Self {
+            layers,
+            gamma2,
+            dropout_layer,
+            add_identity: config.add_identity,
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
+        })
     }
 
     fn registry() -> &'static Registry {
@@ -132,21 +124,23 @@ impl Layer for FFN {
     }
 }
 
-impl Module for FFN {
-    fn class(&self) -> &'static [&'static str] {
-        &["FFN", "BaseModule"]
-    }
-
+impl Forward for FFN {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.run(input, None)
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        no_options(self.name(), options)?;
+        no_options(options)?;
         match optional(inputs, 0) {
             Some(input) if inputs.len() <= 2 => self.run(input, optional(inputs, 1)).map(Output::Tensor),
             _ => Err(Error::input("one or two inputs", format!("{} inputs", inputs.len()))),
         }
+    }
+}
+
+impl Module for FFN {
+    fn class(&self) -> &'static [&'static str] {
+        &["FFN", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -1,7 +1,8 @@
 //! `BaseTransformerLayer` and `TransformerLayerSequence`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::{
-    Builder, Error, InitCfg, Layer, Module, ModuleList, Output, Parts, Registry, Result, call_child, no_options,
+    Builder, Error, Forward, InitCfg, Layer, Module, ModuleList, Output, Parts, Registry, Result, call_child,
+    no_options,
 };
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 use tch::Tensor;
@@ -99,41 +100,6 @@ pub struct BaseTransformerLayer {
 }
 
 impl BaseTransformerLayer {
-    /// Builds the parts.
-    ///
-    /// # Errors
-    /// Returns an error if the length of a list does not match `operation_order`, sizes differ, or a part cannot be
-    /// built.
-    pub fn new(builder: &Builder<'_>, config: &BaseTransformerLayerConfig) -> Result<Self> {
-        let operations = config.operation_order.clone();
-        let attn_path = builder.path.key("attn_cfgs");
-        let count = operations.iter().filter(|operation| operation.is_attention()).count();
-        let mut attentions = Vec::new();
-        for (cfg, path) in one_for_each(&config.attn_cfgs, count, &attn_path)? {
-            attentions.push(build_attention(&builder.at(|_| path), cfg, config.batch_first)?);
-        }
-        let embed_dims = embed_dims(&attentions, &attn_path)?;
-        let mut ffns = Vec::new();
-        let count = operations.iter().filter(|operation| **operation == Operation::Ffn).count();
-        for (cfg, path) in one_for_each(&config.ffn_cfgs, count, &builder.path.key("ffn_cfgs"))? {
-            ffns.push(build_ffn(&builder.at(|_| path), cfg, embed_dims)?);
-        }
-        let norm_cfg = Config::Dict(config.norm_cfg.clone());
-        let mut norms = Vec::new();
-        for operation in &operations {
-            if *operation == Operation::Norm {
-                let (_, norm) = builder.part("norm_cfg").norm(&norm_cfg, embed_dims, "")?;
-                norms.push(norm);
-            }
-        }
-        Ok(Self {
-            operations,
-            attentions: ModuleList::new(attentions),
-            ffns: ModuleList::new(ffns),
-            norms: ModuleList::new(norms),
-            init_cfg: builder.init_cfg(&config.init_cfg)?,
-        })
-    }
     fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let Some(query) = optional(inputs, 0) else { return Err(Error::input("a query", "no input")) };
         let missing = Tensor::new();
@@ -177,7 +143,34 @@ impl Layer for BaseTransformerLayer {
     type Module = Self;
 
     fn build(config: &BaseTransformerLayerConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        let operations = config.operation_order.clone();
+        let attn_path = builder.path.key("attn_cfgs");
+        let count = operations.iter().filter(|operation| operation.is_attention()).count();
+        let mut attentions = Vec::new();
+        for (cfg, path) in one_for_each(&config.attn_cfgs, count, &attn_path)? {
+            attentions.push(build_attention(&builder.at(|_| path), cfg, config.batch_first)?);
+        }
+        let embed_dims = embed_dims(&attentions, &attn_path)?;
+        let mut ffns = Vec::new();
+        let count = operations.iter().filter(|operation| **operation == Operation::Ffn).count();
+        for (cfg, path) in one_for_each(&config.ffn_cfgs, count, &builder.path.key("ffn_cfgs"))? {
+            ffns.push(build_ffn(&builder.at(|_| path), cfg, embed_dims)?);
+        }
+        let norm_cfg = Config::Dict(config.norm_cfg.clone());
+        let mut norms = Vec::new();
+        for operation in &operations {
+            if *operation == Operation::Norm {
+                let (_, norm) = builder.part("norm_cfg").norm(&norm_cfg, embed_dims, "")?;
+                norms.push(norm);
+            }
+        }
+        Ok(Self {
+            operations,
+            attentions: ModuleList::new(attentions),
+            ffns: ModuleList::new(ffns),
+            norms: ModuleList::new(norms),
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
+        })
     }
 
     fn registry() -> &'static Registry {
@@ -185,18 +178,20 @@ impl Layer for BaseTransformerLayer {
     }
 }
 
-impl Module for BaseTransformerLayer {
-    fn class(&self) -> &'static [&'static str] {
-        &["BaseTransformerLayer", "BaseModule"]
-    }
-
+impl Forward for BaseTransformerLayer {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.run(&[input])
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        no_options(self.name(), options)?;
+        no_options(options)?;
         self.run(inputs).map(Output::Tensor)
+    }
+}
+
+impl Module for BaseTransformerLayer {
+    fn class(&self) -> &'static [&'static str] {
+        &["BaseTransformerLayer", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -231,13 +226,12 @@ pub struct TransformerLayerSequence {
     init_cfg: InitCfg,
 }
 
-impl TransformerLayerSequence {
-    /// Builds the layers.
-    ///
-    /// # Errors
-    /// Returns an error if `num_layers` is not positive or differs from the length of the list, or a layer cannot be
-    /// built.
-    pub fn new(builder: &Builder<'_>, config: &TransformerLayerSequenceConfig) -> Result<Self> {
+impl Layer for TransformerLayerSequence {
+    const NAME: &'static str = "TransformerLayerSequence";
+    type Config = TransformerLayerSequenceConfig;
+    type Module = Self;
+
+    fn build(config: &TransformerLayerSequenceConfig, builder: &Builder<'_>) -> Result<Self> {
         const MOST_LAYERS: usize = 1000;
         let count = match usize::try_from(config.num_layers) {
             Ok(count @ 1..=MOST_LAYERS) => count,
@@ -252,27 +246,13 @@ impl TransformerLayerSequence {
         }
         Ok(Self { layers: ModuleList::new(layers), init_cfg: builder.init_cfg(&config.init_cfg)? })
     }
-}
-
-impl Layer for TransformerLayerSequence {
-    const NAME: &'static str = "TransformerLayerSequence";
-    type Config = TransformerLayerSequenceConfig;
-    type Module = Self;
-
-    fn build(config: &TransformerLayerSequenceConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
-    }
 
     fn registry() -> &'static Registry {
         &crate::MODELS
     }
 }
 
-impl Module for TransformerLayerSequence {
-    fn class(&self) -> &'static [&'static str] {
-        &["TransformerLayerSequence", "BaseModule"]
-    }
-
+impl Forward for TransformerLayerSequence {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.call(&[input], &Dict::new())?.single()
     }
@@ -285,6 +265,12 @@ impl Module for TransformerLayerSequence {
             query = call_child(format_args!("layers.{index}"), layer, &inputs, options)?.single()?;
         }
         Ok(Output::Tensor(query))
+    }
+}
+
+impl Module for TransformerLayerSequence {
+    fn class(&self) -> &'static [&'static str] {
+        &["TransformerLayerSequence", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

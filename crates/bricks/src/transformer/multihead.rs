@@ -3,7 +3,7 @@
 use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution};
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Error, Module, Parts, Result, Training, run_child, scalar_like};
+use mmcv_layers::{Error, Forward, Module, Parts, Result, Training, run_child, scalar_like};
 use tch::{Kind, Tensor};
 
 use super::attention::MultiheadAttentionConfig;
@@ -222,13 +222,15 @@ impl Multihead {
     }
 }
 
+impl Forward for Multihead {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.attend(input, input, input, &Masks { attention: None, key_padding: None })
+    }
+}
+
 impl Module for Multihead {
     fn class(&self) -> &'static [&'static str] {
         &["MultiheadAttention", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.attend(input, input, input, &Masks { attention: None, key_padding: None })
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -266,13 +268,15 @@ impl Module for Multihead {
 #[derive(Debug)]
 struct OutProjection(Linear);
 
+impl Forward for OutProjection {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.0.forward(input)
+    }
+}
+
 impl Module for OutProjection {
     fn class(&self) -> &'static [&'static str] {
         &["NonDynamicallyQuantizableLinear", "Linear"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        self.0.forward(input)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -2,7 +2,9 @@
 
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::observe::of_size;
-use mmcv_layers::{Builder, Error, InitCfg, Layer, Module, Output, Parts, Registry, Result, Size, run_child};
+use mmcv_layers::{
+    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result, Size, run_child,
+};
 use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, KeyPath, config, dict};
 use tch::Tensor;
 
@@ -130,12 +132,12 @@ pub struct PatchEmbed {
     init_cfg: InitCfg,
 }
 
-impl PatchEmbed {
-    /// Builds the parts.
-    ///
-    /// # Errors
-    /// Returns an error if a size has a wrong length, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &PatchEmbedConfig) -> Result<Self> {
+impl Layer for PatchEmbed {
+    const NAME: &'static str = "PatchEmbed";
+    type Config = PatchEmbedConfig;
+    type Module = Self;
+
+    fn build(config: &PatchEmbedConfig, builder: &Builder<'_>) -> Result<Self> {
         let stride = config.stride.as_ref().unwrap_or(&config.kernel_size);
         let (adaptive_padding, padding) = padding(&config.padding, &config.kernel_size, stride, &config.dilation)?;
         let arguments = dict! {
@@ -152,27 +154,13 @@ impl PatchEmbed {
         let init_cfg = builder.init_cfg(&config.init_cfg)?;
         Ok(Self { adaptive_padding, projection, norm, init_cfg })
     }
-}
-
-impl Layer for PatchEmbed {
-    const NAME: &'static str = "PatchEmbed";
-    type Config = PatchEmbedConfig;
-    type Module = Self;
-
-    fn build(config: &PatchEmbedConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
-    }
 
     fn registry() -> &'static Registry {
         &crate::MODELS
     }
 }
 
-impl Module for PatchEmbed {
-    fn class(&self) -> &'static [&'static str] {
-        &["PatchEmbed", "BaseModule"]
-    }
-
+impl Forward for PatchEmbed {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let dims = of_size(input, |shape| shape.len())?;
         if dims != 4 {
@@ -188,6 +176,12 @@ impl Module for PatchEmbed {
             Some(norm) => run_child("norm", &**norm, &patches),
             None => Ok(patches),
         }
+    }
+}
+
+impl Module for PatchEmbed {
+    fn class(&self) -> &'static [&'static str] {
+        &["PatchEmbed", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -230,40 +224,6 @@ pub struct PatchMerging {
 }
 
 impl PatchMerging {
-    /// Builds the parts.
-    ///
-    /// # Errors
-    /// Returns an error if a size is out of range or has a wrong length, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &PatchMergingConfig) -> Result<Self> {
-        let stride = config.stride.as_ref().unwrap_or(&config.kernel_size);
-        let (adaptive_padding, padding) = padding(&config.padding, &config.kernel_size, stride, &config.dilation)?;
-        let kernel_size = config.kernel_size.broadcast_at_least(1, 2, "kernel_size")?;
-        let mut merged = config.in_channels;
-        for size in &kernel_size {
-            merged = match merged.checked_mul(*size) {
-                Some(product) => product,
-                None => {
-                    let reason = "expected a size that fits 64 bits when it is multiplied by in_channels";
-                    return Err(Error::argument("kernel_size", config.kernel_size.to_config(), reason));
-                }
-            };
-        }
-        let sampler = Unfold {
-            kernel_size,
-            stride: stride.broadcast_at_least(1, 2, "stride")?,
-            padding: padding.broadcast_at_least(0, 2, "padding")?,
-            dilation: config.dilation.broadcast_at_least(1, 2, "dilation")?,
-        };
-        let reduction = LinearConfig { bias: config.bias, ..LinearConfig::new(merged, config.out_channels) };
-        Ok(Self {
-            adaptive_padding,
-            sampler,
-            norm: norm(&builder.part("norm_cfg"), config.norm_cfg.as_ref(), merged)?,
-            in_channels: config.in_channels,
-            reduction: Linear::new(&reduction)?,
-            init_cfg: builder.init_cfg(&config.init_cfg)?,
-        })
-    }
     /// The forward pass for a map of `height` times `width` patches.
     ///
     /// # Errors
@@ -307,7 +267,34 @@ impl Layer for PatchMerging {
     type Module = Self;
 
     fn build(config: &PatchMergingConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        let stride = config.stride.as_ref().unwrap_or(&config.kernel_size);
+        let (adaptive_padding, padding) = padding(&config.padding, &config.kernel_size, stride, &config.dilation)?;
+        let kernel_size = config.kernel_size.broadcast_at_least(1, 2, "kernel_size")?;
+        let mut merged = config.in_channels;
+        for size in &kernel_size {
+            merged = match merged.checked_mul(*size) {
+                Some(product) => product,
+                None => {
+                    let reason = "expected a size that fits 64 bits when it is multiplied by in_channels";
+                    return Err(Error::argument("kernel_size", config.kernel_size.to_config(), reason));
+                }
+            };
+        }
+        let sampler = Unfold {
+            kernel_size,
+            stride: stride.broadcast_at_least(1, 2, "stride")?,
+            padding: padding.broadcast_at_least(0, 2, "padding")?,
+            dilation: config.dilation.broadcast_at_least(1, 2, "dilation")?,
+        };
+        let reduction = LinearConfig { bias: config.bias, ..LinearConfig::new(merged, config.out_channels) };
+        Ok(Self {
+            adaptive_padding,
+            sampler,
+            norm: norm(&builder.part("norm_cfg"), config.norm_cfg.as_ref(), merged)?,
+            in_channels: config.in_channels,
+            reduction: Linear::new(&reduction)?,
+            init_cfg: builder.init_cfg(&config.init_cfg)?,
+        })
     }
 
     fn registry() -> &'static Registry {
@@ -315,11 +302,7 @@ impl Layer for PatchMerging {
     }
 }
 
-impl Module for PatchMerging {
-    fn class(&self) -> &'static [&'static str] {
-        &["PatchMerging", "BaseModule"]
-    }
-
+impl Forward for PatchMerging {
     fn forward(&self, _input: &Tensor) -> Result<Tensor> {
         Err(Error::unsupported(
             "PatchMerging needs the height and width of its input in patches: use `merge`, or `call` with the option \
@@ -335,6 +318,12 @@ impl Module for PatchMerging {
             [height, width] => self.merge(input, *height, *width).map(Output::Tensor),
             _ => Err(Error::argument("input_size", options.input_size.to_config(), "expected height and width")),
         }
+    }
+}
+
+impl Module for PatchMerging {
+    fn class(&self) -> &'static [&'static str] {
+        &["PatchMerging", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -366,7 +355,7 @@ fn padding(
                 dilation: dilation.clone(),
                 padding: *mode,
             };
-            Ok((Some(AdaptivePadding::new(&config)?), Size::All(0)))
+            Ok((Some(config.build()?), Size::All(0)))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Unfold`]. Reference: `torch.nn.Unfold`.
 
 use mmcv_layers::explain::python;
-use mmcv_layers::{Module, Result};
+use mmcv_layers::{Forward, Module, Result};
 use tch::Tensor;
 
 /// Turns the pixels of each window into one vector.
@@ -15,13 +15,15 @@ pub(super) struct Unfold {
     pub(super) stride: Vec<i64>,
 }
 
+impl Forward for Unfold {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_im2col(&self.kernel_size, &self.dilation, &self.padding, &self.stride)?)
+    }
+}
+
 impl Module for Unfold {
     fn class(&self) -> &'static [&'static str] {
         &["Unfold", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.f_im2col(&self.kernel_size, &self.dilation, &self.padding, &self.stride)?)
     }
 
     fn extra_repr(&self) -> String {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use mmcv_layers::Module;
+use mmcv_layers::{Forward, Module};
 use mmcv_models::{MODELS, Recipe};
 use mmcv_registry::{Config, Dict};
 use serde::Serialize;

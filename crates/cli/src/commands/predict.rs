@@ -1,13 +1,12 @@
 //! `mmcv predict`: classifies images.
 
-use std::any::Any;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::LoadReport;
 use mmcv_fuse::{FuseOptions, Fused, fuse};
-use mmcv_layers::{Module, memory};
+use mmcv_layers::{Forward, Module, memory};
 use mmcv_models::{MODELS, Recipe};
 use serde::Serialize;
 use tch::{Kind, Tensor};
@@ -90,7 +89,6 @@ impl Predict {
         let preparation =
             Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
         let mut classifier = Classifier {
-            is_fused: (&*network as &dyn Any).is::<Fused>(),
             network,
             recipe: &recipe,
             checkpoint_classes: report.classes,
@@ -112,24 +110,24 @@ impl Predict {
     }
 
     /// Fuses the network if the arguments ask for it or there are enough images.
-    fn fuse_if_worthwhile(&self, network: Box<dyn Module>, recipe: &Recipe, count: usize) -> Result<Box<dyn Module>> {
+    fn fuse_if_worthwhile(&self, network: Box<dyn Module>, recipe: &Recipe, count: usize) -> Result<Network> {
         let is_worthwhile = match self.fuse {
             Fuse::Auto => count >= MIN_FUSED_IMAGES && recipe.preprocess.crop_size.is_some(),
             Fuse::Always => true,
             Fuse::Never => false,
         };
         if !is_worthwhile {
-            return Ok(network);
+            return Ok(Network::Module(network));
         }
         let size = recipe.preprocess.crop_size.context("--fuse needs images of one size: set preprocess.crop_size")?;
         let batch = count.min(usize::from(self.images.batch_size));
         let shape = [i64::try_from(batch)?, 3, size, size];
         memory::check_forward(&*network, &[shape.to_vec()])?;
         match fuse(&*network, &shape, &FuseOptions::default()) {
-            Ok(fused) => Ok(Box::new(fused)),
+            Ok(fused) => Ok(Network::Fused(fused)),
             Err(error) if self.fuse == Fuse::Auto => {
                 log::warn!("the network was not fused: {error}");
-                Ok(network)
+                Ok(Network::Module(network))
             }
             Err(error) => Err(error).context("--fuse"),
         }
@@ -153,10 +151,15 @@ impl Predict {
     }
 }
 
+/// What computes the scores.
+enum Network {
+    Module(Box<dyn Module>),
+    Fused(Fused),
+}
+
 /// A network, and the predictions so far.
 struct Classifier<'a> {
-    network: Box<dyn Module>,
-    is_fused: bool,
+    network: Network,
     recipe: &'a Recipe,
     checkpoint_classes: Option<Vec<String>>,
     topk: i64,
@@ -168,10 +171,14 @@ struct Classifier<'a> {
 
 impl BatchRunner for Classifier<'_> {
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
-        if !self.is_fused {
-            self.checked.check(&*self.network, input)?;
-        }
-        match self.network.forward(input) {
+        let scores = match &self.network {
+            Network::Module(module) => {
+                self.checked.check(&**module, input)?;
+                module.forward(input)
+            }
+            Network::Fused(fused) => fused.forward(input),
+        };
+        match scores {
             Ok(scores) => Ok(vec![scores]),
             Err(error) => Err(with_key(error, &self.recipe.model, &[input]).into()),
         }

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::explain::{elements, python};
 use crate::ops::{rounded_once, scalar_like};
-use crate::{Builder, Error, Layer, Module, Result};
+use crate::{Builder, Error, Forward, Layer, Module, Result};
 
 /// Declares an activation: its arguments, their check, their `repr`, and the function of the input.
 macro_rules! elementwise {
@@ -44,14 +44,16 @@ macro_rules! elementwise {
             }
         }
 
-        impl Module for $name {
-            fn class(&self) -> &'static [&'static str] {
-                &[stringify!($name), "Module"]
-            }
-
+        impl Forward for $name {
             fn forward(&self, $input: &Tensor) -> Result<Tensor> {
                 let $arguments = &self.0;
                 Ok($forward)
+            }
+        }
+
+        impl Module for $name {
+            fn class(&self) -> &'static [&'static str] {
+                &[stringify!($name), "Module"]
             }
 
             $(fn extra_repr(&self) -> String {

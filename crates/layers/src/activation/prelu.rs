@@ -4,7 +4,7 @@ use mmcv_registry::Config;
 use tch::Tensor;
 
 use crate::explain::{elements, product};
-use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, init};
+use crate::{Builder, Error, Forward, Layer, Module, NotSend, Parts, Result, init};
 
 /// Arguments of `PReLU`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -38,12 +38,12 @@ pub struct PReLU {
     _thread: NotSend,
 }
 
-impl PReLU {
-    /// Creates the layer.
-    ///
-    /// # Errors
-    /// Returns an error if the number of slopes is negative.
-    pub fn new(config: &PReLUConfig) -> Result<Self> {
+impl Layer for PReLU {
+    const NAME: &'static str = "PReLU";
+    type Config = PReLUConfig;
+    type Module = Self;
+
+    fn build(config: &PReLUConfig, _: &Builder<'_>) -> Result<Self> {
         if config.num_parameters < 0 {
             return Err(Error::argument(
                 "num_parameters",
@@ -57,23 +57,15 @@ impl PReLU {
     }
 }
 
-impl Layer for PReLU {
-    const NAME: &'static str = "PReLU";
-    type Config = PReLUConfig;
-    type Module = Self;
-
-    fn build(config: &PReLUConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+impl Forward for PReLU {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_prelu(&self.weight)?)
     }
 }
 
 impl Module for PReLU {
     fn class(&self) -> &'static [&'static str] {
         &["PReLU", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.f_prelu(&self.weight)?)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::elementwise::{leaky_relu, replace, shown};
 use crate::explain::elements;
 use crate::ops::{rounded_once, scalar_like};
-use crate::{Builder, Error, Layer, Module, Parts, Result, Training};
+use crate::{Builder, Error, Forward, Layer, Module, Parts, Result, Training};
 
 /// Arguments of `RReLU`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -46,14 +46,6 @@ pub struct RReLU {
 }
 
 impl RReLU {
-    /// Creates the layer.
-    ///
-    /// # Errors
-    /// Never fails at present: the forward pass checks the bounds, as in the reference.
-    pub fn new(config: &RReLUConfig) -> Result<Self> {
-        Ok(Self { config: config.clone(), training: Training::default() })
-    }
-
     /// A slope for each element; 1 for positive elements.
     ///
     /// tch's operator passes `training` as the lower bound, so the slopes are drawn here as libtorch draws them: in
@@ -75,15 +67,11 @@ impl Layer for RReLU {
     type Module = Self;
 
     fn build(config: &RReLUConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+        Ok(Self { config: config.clone(), training: Training::default() })
     }
 }
 
-impl Module for RReLU {
-    fn class(&self) -> &'static [&'static str] {
-        &["RReLU", "Module"]
-    }
-
+impl Forward for RReLU {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let RReLUConfig { lower, upper, inplace } = self.config;
         if lower > upper || lower.is_nan() || upper.is_nan() {
@@ -94,6 +82,12 @@ impl Module for RReLU {
         }
         let output = rounded_once(input, |input| Ok(input.f_mul(&self.slopes(input)?)?))?;
         replace(input, output, inplace)
+    }
+}
+
+impl Module for RReLU {
+    fn class(&self) -> &'static [&'static str] {
+        &["RReLU", "Module"]
     }
 
     fn extra_repr(&self) -> String {

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::{Module, Result};
+use crate::{Forward, Module, Result};
 
 /// `exp(x)`, divided by its sum over one dimension.
 ///
@@ -22,13 +22,15 @@ pub struct Softmax {
     pub dim: i64,
 }
 
+impl Forward for Softmax {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_softmax(self.dim, None::<Kind>)?)
+    }
+}
+
 impl Module for Softmax {
     fn class(&self) -> &'static [&'static str] {
         &["Softmax", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        Ok(input.f_softmax(self.dim, None::<Kind>)?)
     }
 
     fn extra_repr(&self) -> String {

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{Children, ContainerConfig, parts};
-use crate::{Builder, Error, InitCfg, Layer, Module, Parts, Result};
+use crate::{Builder, Error, Forward, InitCfg, Layer, Module, Parts, Result};
 
 /// Named modules that the parent runs. Reference: `mmengine.model.ModuleDict`.
 ///
@@ -59,13 +59,15 @@ impl Layer for ModuleDict {
     }
 }
 
+impl Forward for ModuleDict {
+    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::unsupported("a ModuleDict has no forward pass: its parent runs the modules in it"))
+    }
+}
+
 impl Module for ModuleDict {
     fn class(&self) -> &'static [&'static str] {
         &["ModuleDict", "BaseModule", "ModuleDict"]
-    }
-
-    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
-        Err(Error::unsupported("a ModuleDict has no forward pass: its parent runs the modules in it"))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{Children, ContainerConfig, parts};
-use crate::{Builder, Error, InitCfg, Layer, Module, Parts, Result};
+use crate::{Builder, Error, Forward, InitCfg, Layer, Module, Parts, Result};
 
 /// Modules named `0`, `1`, ... that the parent runs. Reference: `mmengine.model.ModuleList`.
 ///
@@ -64,13 +64,15 @@ impl Layer for ModuleList {
     }
 }
 
+impl Forward for ModuleList {
+    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::unsupported("a ModuleList has no forward pass: its parent runs the modules in it"))
+    }
+}
+
 impl Module for ModuleList {
     fn class(&self) -> &'static [&'static str] {
         &["ModuleList", "BaseModule", "ModuleList"]
-    }
-
-    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
-        Err(Error::unsupported("a ModuleList has no forward pass: its parent runs the modules in it"))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

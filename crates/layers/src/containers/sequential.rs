@@ -4,7 +4,7 @@ use mmcv_registry::Dict;
 use tch::Tensor;
 
 use super::{Children, ContainerConfig, parts};
-use crate::{Builder, InitCfg, Layer, Module, Output, Parts, Result, call_child, no_options, run_child};
+use crate::{Builder, Forward, InitCfg, Layer, Module, Output, Parts, Result, call_child, no_options, run_child};
 
 /// Runs modules one after the other.
 ///
@@ -71,14 +71,7 @@ impl Layer for Sequential {
     }
 }
 
-impl Module for Sequential {
-    fn class(&self) -> &'static [&'static str] {
-        match self.init_cfg {
-            Some(_) => &["Sequential", "BaseModule", "Sequential"],
-            None => &["Sequential", "Module"],
-        }
-    }
-
+impl Forward for Sequential {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut output = input.shallow_clone();
         for (name, module) in self.children.iter() {
@@ -90,7 +83,7 @@ impl Module for Sequential {
     /// Passes the output of each module, one tensor or several, to the next one.
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         if let [input] = inputs {
-            no_options(self.name(), options)?;
+            no_options(options)?;
             return self.forward(input).map(Output::Tensor);
         }
         let mut output = Output::Tensors(inputs.iter().map(|input| input.shallow_clone()).collect());
@@ -100,6 +93,15 @@ impl Module for Sequential {
             output = call_child(name, module, &inputs, options)?;
         }
         Ok(output)
+    }
+}
+
+impl Module for Sequential {
+    fn class(&self) -> &'static [&'static str] {
+        match self.init_cfg {
+            Some(_) => &["Sequential", "BaseModule", "Sequential"],
+            None => &["Sequential", "Module"],
+        }
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -6,7 +6,7 @@ use super::Convolution;
 use super::conv::{Conv, Padding};
 use super::weight_standardization::PlainConvConfig;
 use crate::observe::of_size;
-use crate::{Builder, Error, Layer, Module, Parts, Result, Size};
+use crate::{Builder, Error, Forward, Layer, Module, Parts, Result, Size};
 
 /// A 2-D convolution with TensorFlow's `same` padding: the output has `size / stride` pixels, rounded up.
 ///
@@ -32,21 +32,6 @@ pub struct Conv2dAdaptivePadding {
 }
 
 impl Conv2dAdaptivePadding {
-    /// A convolution with PyTorch's initial values.
-    ///
-    /// # Errors
-    /// As [`Conv::new`].
-    pub fn new(config: &PlainConvConfig) -> Result<Self> {
-        let config = PlainConvConfig { padding: Padding::Size(Size::All(0)), ..config.clone() };
-        let conv = Conv::new(2, &config.to_conv())?;
-        Ok(Self {
-            conv,
-            kernel_size: config.kernel_size.expand(2, "kernel_size")?,
-            stride: config.stride.broadcast(2, "stride")?,
-            dilation: config.dilation.broadcast(2, "dilation")?,
-        })
-    }
-
     /// The convolution without padding.
     #[must_use]
     pub fn conv(&self) -> &Conv {
@@ -60,15 +45,18 @@ impl Layer for Conv2dAdaptivePadding {
     type Module = Self;
 
     fn build(config: &PlainConvConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+        let config = PlainConvConfig { padding: Padding::Size(Size::All(0)), ..config.clone() };
+        let conv = Conv::new(2, &config.to_conv())?;
+        Ok(Self {
+            conv,
+            kernel_size: config.kernel_size.expand(2, "kernel_size")?,
+            stride: config.stride.broadcast(2, "stride")?,
+            dilation: config.dilation.broadcast(2, "dilation")?,
+        })
     }
 }
 
-impl Module for Conv2dAdaptivePadding {
-    fn class(&self) -> &'static [&'static str] {
-        &["Conv2dAdaptivePadding", "Conv2d"]
-    }
-
+impl Forward for Conv2dAdaptivePadding {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let pad = same_padding_of(input, &self.kernel_size, &self.stride, &self.dilation)?;
         let padded = if pad.iter().any(|pad| *pad > 0) {
@@ -82,6 +70,12 @@ impl Module for Conv2dAdaptivePadding {
             input.shallow_clone()
         };
         self.conv.forward(&padded)
+    }
+}
+
+impl Module for Conv2dAdaptivePadding {
+    fn class(&self) -> &'static [&'static str] {
+        &["Conv2dAdaptivePadding", "Conv2d"]
     }
 
     fn as_convolution(&self) -> Option<&dyn Convolution> {

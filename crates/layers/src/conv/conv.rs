@@ -8,7 +8,7 @@ use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
 use crate::explain::{elements, product};
 use crate::shape_error::{Expected, Kernel};
-use crate::{Builder, Error, ErrorKind, Layer, Module, Parts, Result, Size, Training, init, ops, size};
+use crate::{Builder, Error, ErrorKind, Forward, Layer, Module, Parts, Result, Size, Training, init, ops, size};
 
 /// Arguments of `Conv1d`, `Conv2d` and `Conv3d`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -298,6 +298,15 @@ impl Convolution for Conv {
     }
 }
 
+impl Forward for Conv {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        match &self.spectral_norm {
+            Some(_) => self.forward_with(input, &self.effective_weight()?, self.bias()),
+            None => self.forward_with(input, &self.weight, self.bias()),
+        }
+    }
+}
+
 impl Module for Conv {
     fn class(&self) -> &'static [&'static str] {
         match self.kernel_size.len() {
@@ -305,13 +314,6 @@ impl Module for Conv {
             2 => &["Conv2d", "_ConvNd"],
             // MMCV registers a wrapper, which derives from `torch.nn.Conv3d`.
             _ => &["Conv3d", "Conv3d"],
-        }
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        match &self.spectral_norm {
-            Some(_) => self.forward_with(input, &self.effective_weight()?, self.bias()),
-            None => self.forward_with(input, &self.weight, self.bias()),
         }
     }
 

@@ -8,7 +8,7 @@ use super::repr::{self, ConvRepr};
 use super::spectral_norm::SpectralNorm;
 use crate::explain::{elements, product};
 use crate::shape_error::Expected;
-use crate::{Builder, Layer, Module, Parts, Result, Size, Training, init};
+use crate::{Builder, Forward, Layer, Module, Parts, Result, Size, Training, init};
 
 /// Arguments of `deconv`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -145,16 +145,7 @@ impl Layer for ConvTranspose3d {
     }
 }
 
-impl Module for ConvTranspose {
-    fn class(&self) -> &'static [&'static str] {
-        match self.stride.len() {
-            1 => &["ConvTranspose1d", "_ConvTransposeNd"],
-            // MMCV registers wrappers, which derive from torch's classes of the same names.
-            2 => &["ConvTranspose2d", "ConvTranspose2d"],
-            _ => &["ConvTranspose3d", "ConvTranspose3d"],
-        }
-    }
-
+impl Forward for ConvTranspose {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let weight = match &self.spectral_norm {
             Some(norm) => norm.apply(&self.weight, self.training.get())?,
@@ -172,6 +163,17 @@ impl Module for ConvTranspose {
             let channels = ("in_channels", self.in_channels);
             Expected { class: self.name(), dims, channels, kernel: None }.explain(input, refusal)
         })
+    }
+}
+
+impl Module for ConvTranspose {
+    fn class(&self) -> &'static [&'static str] {
+        match self.stride.len() {
+            1 => &["ConvTranspose1d", "_ConvTransposeNd"],
+            // MMCV registers wrappers, which derive from torch's classes of the same names.
+            2 => &["ConvTranspose2d", "ConvTranspose2d"],
+            _ => &["ConvTranspose3d", "ConvTranspose3d"],
+        }
     }
 
     fn add_spectral_norm(&mut self) -> Result<()> {

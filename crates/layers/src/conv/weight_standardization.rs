@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::Convolution;
 use super::conv::{Conv, ConvConfig, Padding};
 use crate::ops::scalar_like;
-use crate::{Builder, Layer, Module, Parts, Result, Size};
+use crate::{Builder, Forward, Layer, Module, Parts, Result, Size};
 
 /// Arguments of `ConvWS`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -102,17 +102,6 @@ pub struct ConvWS2d {
 }
 
 impl ConvWS2d {
-    /// A convolution with PyTorch's initial values.
-    ///
-    /// # Errors
-    /// As [`Conv::new`].
-    pub fn new(config: &ConvWSConfig) -> Result<Self> {
-        let ConvWSConfig { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, eps } =
-            config.clone();
-        let plain = PlainConvConfig { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias };
-        Ok(Self { conv: Conv::new(2, &plain.to_conv())?, eps })
-    }
-
     /// The convolution without standardization.
     #[must_use]
     pub fn conv(&self) -> &Conv {
@@ -126,15 +115,14 @@ impl Layer for ConvWS2d {
     type Module = Self;
 
     fn build(config: &ConvWSConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+        let ConvWSConfig { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, eps } =
+            config.clone();
+        let plain = PlainConvConfig { in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias };
+        Ok(Self { conv: Conv::new(2, &plain.to_conv())?, eps })
     }
 }
 
-impl Module for ConvWS2d {
-    fn class(&self) -> &'static [&'static str] {
-        &["ConvWS2d", "Conv2d"]
-    }
-
+impl Forward for ConvWS2d {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let weight = self.conv.effective_weight()?;
         let (flat, per_output) = flattened(&weight)?;
@@ -142,6 +130,12 @@ impl Module for ConvWS2d {
         let std = flat.f_std_dim([1i64].as_slice(), true, true)?.f_view(per_output)?;
         let weight = weight.f_sub(&mean)?.f_div(&std.f_add(&scalar_like(self.eps, &std)?)?)?;
         self.conv.forward_with(input, &weight, self.conv.bias())
+    }
+}
+
+impl Module for ConvWS2d {
+    fn class(&self) -> &'static [&'static str] {
+        &["ConvWS2d", "Conv2d"]
     }
 
     fn as_convolution(&self) -> Option<&dyn Convolution> {
@@ -192,17 +186,6 @@ impl ConvAWS2d {
     /// Value added to the variance for numerical stability.
     const EPS: f64 = 1e-5;
 
-    /// A convolution with PyTorch's initial values, standard deviation 1 and mean 0.
-    ///
-    /// # Errors
-    /// As [`Conv::new`].
-    pub fn new(config: &PlainConvConfig) -> Result<Self> {
-        let conv = Conv::new(2, &config.to_conv())?;
-        let shape = [config.out_channels, 1, 1, 1];
-        let float = (Kind::Float, Device::Cpu);
-        Ok(Self { conv, gamma: Tensor::f_ones(shape, float)?, beta: Tensor::f_zeros(shape, float)? })
-    }
-
     /// The convolution without standardization.
     #[must_use]
     pub fn conv(&self) -> &Conv {
@@ -225,21 +208,26 @@ impl Layer for ConvAWS2d {
     type Module = Self;
 
     fn build(config: &PlainConvConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+        let conv = Conv::new(2, &config.to_conv())?;
+        let shape = [config.out_channels, 1, 1, 1];
+        let float = (Kind::Float, Device::Cpu);
+        Ok(Self { conv, gamma: Tensor::f_ones(shape, float)?, beta: Tensor::f_zeros(shape, float)? })
     }
 }
 
-impl Module for ConvAWS2d {
-    fn class(&self) -> &'static [&'static str] {
-        &["ConvAWS2d", "Conv2d"]
-    }
-
+impl Forward for ConvAWS2d {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let weight = self.conv.effective_weight()?;
         let (mean, std) = Self::statistics(&weight)?;
         let weight = weight.f_sub(&mean)?.f_div(&std)?;
         let weight = self.gamma.f_mul(&weight)?.f_add(&self.beta)?;
         self.conv.forward_with(input, &weight, self.conv.bias())
+    }
+}
+
+impl Module for ConvAWS2d {
+    fn class(&self) -> &'static [&'static str] {
+        &["ConvAWS2d", "Conv2d"]
     }
 
     fn as_convolution(&self) -> Option<&dyn Convolution> {

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::check;
 use crate::explain::{elements, python};
 use crate::ops::scalar_like;
-use crate::{Builder, Error, Layer, Module, Parts, Result, Training, init};
+use crate::{Builder, Error, Forward, Layer, Module, Parts, Result, Training, init};
 
 /// Arguments of `BN1d`, `BN2d`, `BN3d` and `SyncBN`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -195,16 +195,7 @@ impl Layer for SyncBatchNorm {
     }
 }
 
-impl Module for BatchNorm {
-    fn class(&self) -> &'static [&'static str] {
-        match self.kind {
-            BatchNormKind::OneD => &["BatchNorm1d", "_BatchNorm"],
-            BatchNormKind::TwoD => &["BatchNorm2d", "_BatchNorm"],
-            BatchNormKind::ThreeD => &["BatchNorm3d", "_BatchNorm"],
-            BatchNormKind::Sync => &["SyncBatchNorm"],
-        }
-    }
-
+impl Forward for BatchNorm {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         match self.kind {
             BatchNormKind::OneD => check::dimensions(input, &[2, 3])?,
@@ -243,6 +234,17 @@ impl Module for BatchNorm {
         );
         let per_channel = self.weight.as_ref().or(mean);
         output.map_err(|refusal| check::explain("num_features", per_channel, &input.size(), refusal))
+    }
+}
+
+impl Module for BatchNorm {
+    fn class(&self) -> &'static [&'static str] {
+        match self.kind {
+            BatchNormKind::OneD => &["BatchNorm1d", "_BatchNorm"],
+            BatchNormKind::TwoD => &["BatchNorm2d", "_BatchNorm"],
+            BatchNormKind::ThreeD => &["BatchNorm3d", "_BatchNorm"],
+            BatchNormKind::Sync => &["SyncBatchNorm"],
+        }
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::batch_norm::{affine_parameters, normalization};
 use super::check;
 use crate::explain::python;
-use crate::{Builder, Error, Layer, Module, NotSend, Parts, Result, size};
+use crate::{Builder, Error, Forward, Layer, Module, NotSend, Parts, Result, size};
 
 /// Arguments of `GN`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -51,12 +51,12 @@ pub struct GroupNorm {
     _thread: NotSend,
 }
 
-impl GroupNorm {
-    /// A group norm with weight 1 and bias 0.
-    ///
-    /// # Errors
-    /// Returns an error if the number of groups is not positive or does not divide the number of channels.
-    pub fn new(config: &GroupNormConfig) -> Result<Self> {
+impl Layer for GroupNorm {
+    const NAME: &'static str = "GN";
+    type Config = GroupNormConfig;
+    type Module = Self;
+
+    fn build(config: &GroupNormConfig, _: &Builder<'_>) -> Result<Self> {
         let GroupNormConfig { num_groups, num_channels, eps, affine, bias } = *config;
         if num_channels < 0 {
             return Err(Error::argument("num_channels", num_channels, "expected at least 0"));
@@ -70,21 +70,7 @@ impl GroupNorm {
     }
 }
 
-impl Layer for GroupNorm {
-    const NAME: &'static str = "GN";
-    type Config = GroupNormConfig;
-    type Module = Self;
-
-    fn build(config: &GroupNormConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for GroupNorm {
-    fn class(&self) -> &'static [&'static str] {
-        &["GroupNorm", "Module"]
-    }
-
+impl Forward for GroupNorm {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let groups = self.num_groups;
         check::passes(input, move |shape| {
@@ -97,6 +83,12 @@ impl Module for GroupNorm {
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
         let output = input.f_group_norm(self.num_groups, weight, bias, self.eps, true);
         output.map_err(|refusal| check::explain("num_channels", weight, &input.size(), refusal))
+    }
+}
+
+impl Module for GroupNorm {
+    fn class(&self) -> &'static [&'static str] {
+        &["GroupNorm", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -7,7 +7,7 @@ use super::batch_norm::{affine_parameters, channel_norm_repr, channels, normaliz
 use super::check;
 use crate::observe::of_size;
 use crate::shape_error::wrong_channels;
-use crate::{Builder, Error, ErrorKind, Layer, Module, Parts, Result, Training, size};
+use crate::{Builder, Error, ErrorKind, Forward, Layer, Module, Parts, Result, Training, size};
 
 /// Arguments of `IN1d`, `IN2d` and `IN3d`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -150,15 +150,7 @@ impl Layer for InstanceNorm3d {
     }
 }
 
-impl Module for InstanceNorm {
-    fn class(&self) -> &'static [&'static str] {
-        match self.dims {
-            1 => &["InstanceNorm1d", "_InstanceNorm"],
-            2 => &["InstanceNorm2d", "_InstanceNorm"],
-            _ => &["InstanceNorm3d", "_InstanceNorm"],
-        }
-    }
-
+impl Forward for InstanceNorm {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let dims = size::dims(input)?;
         check::dimensions(input, &[self.dims + 1, self.dims + 2])?;
@@ -181,6 +173,16 @@ impl Module for InstanceNorm {
             return Ok(self.apply(&input.f_unsqueeze(0)?)?.f_squeeze_dim(0)?);
         }
         self.apply(input)
+    }
+}
+
+impl Module for InstanceNorm {
+    fn class(&self) -> &'static [&'static str] {
+        match self.dims {
+            1 => &["InstanceNorm1d", "_InstanceNorm"],
+            2 => &["InstanceNorm2d", "_InstanceNorm"],
+            _ => &["InstanceNorm3d", "_InstanceNorm"],
+        }
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

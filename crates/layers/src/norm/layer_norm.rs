@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::batch_norm::{affine_parameters, normalization};
 use crate::explain::python;
-use crate::{Builder, Error, ErrorKind, Layer, Module, NotSend, Parts, Result, ShapeMismatch, Size};
+use crate::{Builder, Error, ErrorKind, Forward, Layer, Module, NotSend, Parts, Result, ShapeMismatch, Size};
 
 /// Arguments of `LN`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -47,12 +47,12 @@ pub struct LayerNorm {
     _thread: NotSend,
 }
 
-impl LayerNorm {
-    /// A layer norm with weight 1 and bias 0.
-    ///
-    /// # Errors
-    /// Returns an error if a size is negative.
-    pub fn new(config: &LayerNormConfig) -> Result<Self> {
+impl Layer for LayerNorm {
+    const NAME: &'static str = "LN";
+    type Config = LayerNormConfig;
+    type Module = Self;
+
+    fn build(config: &LayerNormConfig, _: &Builder<'_>) -> Result<Self> {
         let normalized_shape = match &config.normalized_shape {
             Size::All(size) => vec![*size],
             Size::Each(sizes) => sizes.clone(),
@@ -66,21 +66,7 @@ impl LayerNorm {
     }
 }
 
-impl Layer for LayerNorm {
-    const NAME: &'static str = "LN";
-    type Config = LayerNormConfig;
-    type Module = Self;
-
-    fn build(config: &LayerNormConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
-    }
-}
-
-impl Module for LayerNorm {
-    fn class(&self) -> &'static [&'static str] {
-        &["LayerNorm", "Module"]
-    }
-
+impl Forward for LayerNorm {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
         let refusal = match input.f_layer_norm(&self.normalized_shape, weight, bias, self.eps, true) {
@@ -101,6 +87,12 @@ impl Module for LayerNorm {
             remedy: "pass inputs with the channels last".to_owned(),
             input: shape,
         })))
+    }
+}
+
+impl Module for LayerNorm {
+    fn class(&self) -> &'static [&'static str] {
+        &["LayerNorm", "Module"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

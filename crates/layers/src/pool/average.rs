@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::explain::{elements, python};
-use crate::{Error, Module, Result, Size};
+use crate::{Error, Forward, Module, Result, Size};
 
 /// The mean of each square window. Reference: `torch.nn.AvgPool2d`.
 ///
@@ -33,11 +33,7 @@ pub struct AvgPool2d {
     pub count_include_pad: bool,
 }
 
-impl Module for AvgPool2d {
-    fn class(&self) -> &'static [&'static str] {
-        &["AvgPool2d", "_AvgPoolNd"]
-    }
-
+impl Forward for AvgPool2d {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let Self { kernel_size, stride, padding, ceil_mode, count_include_pad } = *self;
         for (name, value) in [("kernel_size", kernel_size), ("stride", stride)] {
@@ -53,6 +49,12 @@ impl Module for AvgPool2d {
             count_include_pad,
             None::<i64>,
         )?)
+    }
+}
+
+impl Module for AvgPool2d {
+    fn class(&self) -> &'static [&'static str] {
+        &["AvgPool2d", "_AvgPoolNd"]
     }
 
     fn extra_repr(&self) -> String {
@@ -97,15 +99,7 @@ impl AdaptiveAvgPool {
     }
 }
 
-impl Module for AdaptiveAvgPool {
-    fn class(&self) -> &'static [&'static str] {
-        match self.dims {
-            1 => &["AdaptiveAvgPool1d", "_AdaptiveAvgPoolNd"],
-            2 => &["AdaptiveAvgPool2d", "_AdaptiveAvgPoolNd"],
-            _ => &["AdaptiveAvgPool3d", "_AdaptiveAvgPoolNd"],
-        }
-    }
-
+impl Forward for AdaptiveAvgPool {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let size = self.output_size.expand(self.dims, "output_size")?;
         Ok(match self.dims {
@@ -113,6 +107,16 @@ impl Module for AdaptiveAvgPool {
             2 => input.f_adaptive_avg_pool2d(size)?,
             _ => input.f_adaptive_avg_pool3d(size)?,
         })
+    }
+}
+
+impl Module for AdaptiveAvgPool {
+    fn class(&self) -> &'static [&'static str] {
+        match self.dims {
+            1 => &["AdaptiveAvgPool1d", "_AdaptiveAvgPoolNd"],
+            2 => &["AdaptiveAvgPool2d", "_AdaptiveAvgPoolNd"],
+            _ => &["AdaptiveAvgPool3d", "_AdaptiveAvgPoolNd"],
+        }
     }
 
     fn extra_repr(&self) -> String {

@@ -4,7 +4,7 @@ use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
 use crate::explain::{elements, python};
-use crate::{Builder, Layer, Module, Output, Result, Size, single_input};
+use crate::{Builder, Forward, Layer, Module, Output, Result, Size, single_input};
 
 /// Arguments of `MaxPool2d` and `MaxPool3d`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -99,15 +99,7 @@ impl Layer for MaxPool3d {
     }
 }
 
-impl Module for MaxPool {
-    fn class(&self) -> &'static [&'static str] {
-        match self.kernel_size.len() {
-            1 => &["MaxPool1d", "_MaxPoolNd"],
-            2 => &["MaxPool2d", "MaxPool2d"],
-            _ => &["MaxPool3d", "MaxPool3d"],
-        }
-    }
-
+impl Forward for MaxPool {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let Self { config, kernel_size, stride, padding, dilation } = self;
         Ok(match kernel_size.len() {
@@ -119,7 +111,7 @@ impl Module for MaxPool {
 
     /// With `return_indices`, returns the maxima and their indices into the flattened spatial dimensions.
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        let input = single_input(self.name(), inputs, options)?;
+        let input = single_input(inputs, options)?;
         if !self.config.return_indices {
             return self.forward(input).map(Output::Tensor);
         }
@@ -130,6 +122,16 @@ impl Module for MaxPool {
             _ => input.f_max_pool3d_with_indices(kernel_size, stride, padding, dilation, config.ceil_mode)?,
         };
         Ok(Output::Tensors(vec![values, indices]))
+    }
+}
+
+impl Module for MaxPool {
+    fn class(&self) -> &'static [&'static str] {
+        match self.kernel_size.len() {
+            1 => &["MaxPool1d", "_MaxPoolNd"],
+            2 => &["MaxPool2d", "MaxPool2d"],
+            _ => &["MaxPool3d", "MaxPool3d"],
+        }
     }
 
     fn extra_repr(&self) -> String {

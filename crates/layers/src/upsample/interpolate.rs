@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::explain::{elements, python};
 use crate::observe::of_size;
-use crate::{Builder, Error, Layer, Module, Result, Size, size};
+use crate::{Builder, Error, Forward, Layer, Module, Result, Size, size};
 
 /// Arguments of `nearest` and `bilinear`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -179,11 +179,7 @@ impl Layer for BilinearUpsample {
     }
 }
 
-impl Module for Upsample {
-    fn class(&self) -> &'static [&'static str] {
-        &["Upsample", "Module"]
-    }
-
+impl Forward for Upsample {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let dims = size::dims(input)?;
         let nearest = self.interpolation == Interpolation::Nearest;
@@ -213,6 +209,12 @@ impl Module for Upsample {
                 (false, _) => input.f_upsample_bilinear2d_vec(None::<&[i64]>, align_corners, factors)?,
             },
         })
+    }
+}
+
+impl Module for Upsample {
+    fn class(&self) -> &'static [&'static str] {
+        &["Upsample", "Module"]
     }
 
     fn extra_repr(&self) -> String {

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::conv::{Conv, ConvConfig, Padding};
 use crate::init::{self, Distribution};
-use crate::{Builder, Error, Layer, Module, Parts, Result, Size, run_child};
+use crate::{Builder, Error, Forward, Layer, Module, Parts, Result, Size, run_child};
 
 /// Arguments of `pixel_shuffle`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -42,12 +42,12 @@ pub struct PixelShufflePack {
     scale_factor: i64,
 }
 
-impl PixelShufflePack {
-    /// A pixel shuffle with Xavier-uniform initial values.
-    ///
-    /// # Errors
-    /// Returns an error if an argument is not positive.
-    pub fn new(config: &PixelShufflePackConfig) -> Result<Self> {
+impl Layer for PixelShufflePack {
+    const NAME: &'static str = "pixel_shuffle";
+    type Config = PixelShufflePackConfig;
+    type Module = Self;
+
+    fn build(config: &PixelShufflePackConfig, _: &Builder<'_>) -> Result<Self> {
         let PixelShufflePackConfig { in_channels, out_channels, scale_factor, upsample_kernel } = *config;
         if out_channels < 0 {
             return Err(Error::argument("out_channels", out_channels, "expected at least 0"));
@@ -70,24 +70,16 @@ impl PixelShufflePack {
     }
 }
 
-impl Layer for PixelShufflePack {
-    const NAME: &'static str = "pixel_shuffle";
-    type Config = PixelShufflePackConfig;
-    type Module = Self;
-
-    fn build(config: &PixelShufflePackConfig, _: &Builder<'_>) -> Result<Self> {
-        Self::new(config)
+impl Forward for PixelShufflePack {
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let expanded = run_child("upsample_conv", &self.upsample_conv, input)?;
+        Ok(expanded.f_pixel_shuffle(self.scale_factor)?)
     }
 }
 
 impl Module for PixelShufflePack {
     fn class(&self) -> &'static [&'static str] {
         &["PixelShufflePack", "Module"]
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let expanded = run_child("upsample_conv", &self.upsample_conv, input)?;
-        Ok(expanded.f_pixel_shuffle(self.scale_factor)?)
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -4,7 +4,8 @@
 use mmcv_bricks::{ConvBias, ConvModule, ConvModuleConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, Error, InitCfg, Layer, Module, Output, Parts, Registry, Result, Size, no_options, run_child,
+    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result, Size, no_options,
+    run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -63,41 +64,6 @@ pub struct HRFuseScales {
 }
 
 impl HRFuseScales {
-    /// Builds the layers.
-    ///
-    /// # Errors
-    /// Returns an error if there are not 1 to 4 branches, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &HRFuseScalesConfig) -> Result<Self> {
-        let in_channels = &config.in_channels;
-        if in_channels.is_empty() || in_channels.len() > CHANNELS.len() {
-            let reason = "expected the channels of 1 to 4 branches";
-            return Err(Error::argument("in_channels", format!("{in_channels:?}"), reason));
-        }
-        let batch_norm = dict! { type: "BN" };
-        let mut increase_layers = Children::default();
-        for (inputs, outputs) in in_channels.iter().zip(CHANNELS) {
-            let stage = StageConfig::new(1, *inputs, outputs, Bottleneck::EXPANSION, &batch_norm);
-            increase_layers.push(Box::new(ResLayer::new(builder, &Bottleneck, &stage)?));
-        }
-        let mut downsample_layers = Children::default();
-        for pair in CHANNELS.windows(2).take(in_channels.len() - 1) {
-            if let [inputs, outputs] = pair {
-                downsample_layers.push(Box::new(conv(builder, config, *inputs, *outputs, 3)?));
-            }
-        }
-        let [.., last_channels] = CHANNELS;
-        let final_layer = conv(builder, config, last_channels, config.out_channels, 1)?;
-        let init_cfg = builder
-            .init_cfg(&config.init_cfg)?
-            .by_default(config.init_cfg == HRFuseScalesConfig::new(Vec::new()).init_cfg);
-        Ok(Self {
-            increase_layers: PlainList(increase_layers),
-            downsample_layers: PlainList(downsample_layers),
-            final_layer,
-            init_cfg,
-        })
-    }
-
     fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let branches = self.increase_layers.0.iter().count();
         if inputs.len() != branches {
@@ -140,7 +106,7 @@ fn conv(
         norm_cfg: Some(config.norm_cfg.clone()),
         ..ConvModuleConfig::new(inputs, outputs, Size::All(size))
     };
-    ConvModule::new(builder, &config)
+    config.build_with(builder)
 }
 
 impl Layer for HRFuseScales {
@@ -149,7 +115,34 @@ impl Layer for HRFuseScales {
     type Module = Self;
 
     fn build(config: &HRFuseScalesConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        let in_channels = &config.in_channels;
+        if in_channels.is_empty() || in_channels.len() > CHANNELS.len() {
+            let reason = "expected the channels of 1 to 4 branches";
+            return Err(Error::argument("in_channels", format!("{in_channels:?}"), reason));
+        }
+        let batch_norm = dict! { type: "BN" };
+        let mut increase_layers = Children::default();
+        for (inputs, outputs) in in_channels.iter().zip(CHANNELS) {
+            let stage = StageConfig::new(1, *inputs, outputs, Bottleneck::EXPANSION, &batch_norm);
+            increase_layers.push(Box::new(ResLayer::new(builder, &Bottleneck, &stage)?));
+        }
+        let mut downsample_layers = Children::default();
+        for pair in CHANNELS.windows(2).take(in_channels.len() - 1) {
+            if let [inputs, outputs] = pair {
+                downsample_layers.push(Box::new(conv(builder, config, *inputs, *outputs, 3)?));
+            }
+        }
+        let [.., last_channels] = CHANNELS;
+        let final_layer = conv(builder, config, last_channels, config.out_channels, 1)?;
+        let init_cfg = builder
+            .init_cfg(&config.init_cfg)?
+            .by_default(config.init_cfg == HRFuseScalesConfig::new(Vec::new()).init_cfg);
+        Ok(Self {
+            increase_layers: PlainList(increase_layers),
+            downsample_layers: PlainList(downsample_layers),
+            final_layer,
+            init_cfg,
+        })
     }
 
     fn registry() -> &'static Registry {
@@ -157,18 +150,20 @@ impl Layer for HRFuseScales {
     }
 }
 
-impl Module for HRFuseScales {
-    fn class(&self) -> &'static [&'static str] {
-        &["HRFuseScales", "BaseModule"]
-    }
-
+impl Forward for HRFuseScales {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.run(&[input])
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        no_options(self.name(), options)?;
+        no_options(options)?;
         Ok(Output::Tensors(vec![self.run(inputs)?]))
+    }
+}
+
+impl Module for HRFuseScales {
+    fn class(&self) -> &'static [&'static str] {
+        &["HRFuseScales", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

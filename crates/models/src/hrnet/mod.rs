@@ -9,7 +9,8 @@ mod parts;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child, run_child,
+    Builder, Forward, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child,
+    run_child,
 };
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -71,37 +72,6 @@ pub struct HRNet {
     init_cfg: InitCfg,
 }
 
-impl HRNet {
-    /// Builds the network.
-    ///
-    /// # Errors
-    /// Returns an error if `arch` is unknown, the lists of a stage do not agree, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &HRNetConfig) -> Result<Self> {
-        let extra = config.stages()?;
-        let conv1 = stem_conv(builder, config, 1, config.in_channels)?;
-        let conv2 = stem_conv(builder, config, 2, STEM_CHANNELS)?;
-        let first = &extra.stage1;
-        let mut channels = first.widths();
-        // The reference builds this stage with its defaults, whatever the convolutions and norms of the config.
-        let batch_norm = HRNetConfig::new().norm_cfg;
-        let (blocks, width) = (first.blocks(0), channels.first().copied().unwrap_or(0));
-        let stage = StageConfig::new(blocks, STEM_CHANNELS, width, first.block.expansion(), &batch_norm);
-        let layer1 = ResLayer::new(builder, first.block.kind(), &stage)?;
-        let mut stages = Vec::new();
-        for (index, stage) in [&extra.stage2, &extra.stage3, &extra.stage4].into_iter().enumerate() {
-            let widths = stage.widths();
-            let transition = transition(builder, config, &channels, &widths)?;
-            let multiscale = index < 2 || config.multiscale_output;
-            stages.push((transition, HRStage::new(builder, config, stage, multiscale)?));
-            channels = widths;
-        }
-        let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref())?;
-        let init_cfg = builder.init_cfg(&rules)?.by_default(config.init_cfg == HRNetConfig::new().init_cfg);
-        let relu = ReLU(ReLUConfig { inplace: true });
-        Ok(Self { conv1, conv2, relu, layer1, stages, norm_eval: config.norm_eval, init_cfg })
-    }
-}
-
 /// One of the two convolutions of the stem, each of which halves the resolution.
 fn stem_conv(builder: &Builder<'_>, config: &HRNetConfig, number: usize, inputs: i64) -> Result<ConvNorm> {
     let kernel = Kernel { stride: 2, ..Kernel::new(3, inputs, STEM_CHANNELS) };
@@ -137,7 +107,28 @@ impl Layer for HRNet {
     type Module = Self;
 
     fn build(config: &HRNetConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        let extra = config.stages()?;
+        let conv1 = stem_conv(builder, config, 1, config.in_channels)?;
+        let conv2 = stem_conv(builder, config, 2, STEM_CHANNELS)?;
+        let first = &extra.stage1;
+        let mut channels = first.widths();
+        // The reference builds this stage with its defaults, whatever the convolutions and norms of the config.
+        let batch_norm = HRNetConfig::new().norm_cfg;
+        let (blocks, width) = (first.blocks(0), channels.first().copied().unwrap_or(0));
+        let stage = StageConfig::new(blocks, STEM_CHANNELS, width, first.block.expansion(), &batch_norm);
+        let layer1 = ResLayer::new(builder, first.block.kind(), &stage)?;
+        let mut stages = Vec::new();
+        for (index, stage) in [&extra.stage2, &extra.stage3, &extra.stage4].into_iter().enumerate() {
+            let widths = stage.widths();
+            let transition = transition(builder, config, &channels, &widths)?;
+            let multiscale = index < 2 || config.multiscale_output;
+            stages.push((transition, HRStage::new(builder, config, stage, multiscale)?));
+            channels = widths;
+        }
+        let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref())?;
+        let init_cfg = builder.init_cfg(&rules)?.by_default(config.init_cfg == HRNetConfig::new().init_cfg);
+        let relu = ReLU(ReLUConfig { inplace: true });
+        Ok(Self { conv1, conv2, relu, layer1, stages, norm_eval: config.norm_eval, init_cfg })
     }
 
     fn registry() -> &'static Registry {
@@ -166,17 +157,19 @@ impl Backbone for HRNet {
     }
 }
 
-impl Module for HRNet {
-    fn class(&self) -> &'static [&'static str] {
-        &["HRNet", "BaseModule"]
-    }
-
+impl Forward for HRNet {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         last(self.stages(input)?)
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         self.call_stages(inputs, options)
+    }
+}
+
+impl Module for HRNet {
+    fn class(&self) -> &'static [&'static str] {
+        &["HRNet", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

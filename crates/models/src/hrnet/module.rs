@@ -3,7 +3,8 @@
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, Error, InitCfg, Module, ModuleList, Output, Parts, Result, Sequential, call_child, no_options, run_child,
+    Builder, Error, Forward, InitCfg, Module, ModuleList, Output, Parts, Result, Sequential, call_child, no_options,
+    run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -119,18 +120,20 @@ fn exchange(builder: &Builder<'_>, config: &HRNetConfig, widths: &[i64], output:
     Ok(PlainList(layers))
 }
 
-impl Module for HRModule {
-    fn class(&self) -> &'static [&'static str] {
-        &["HRModule", "BaseModule"]
-    }
-
+impl Forward for HRModule {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         Output::Tensors(self.run(&[input])?).single()
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        no_options(self.name(), options)?;
+        no_options(options)?;
         self.run(inputs).map(Output::Tensors)
+    }
+}
+
+impl Module for HRModule {
+    fn class(&self) -> &'static [&'static str] {
+        &["HRModule", "BaseModule"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -147,13 +150,15 @@ impl Module for HRModule {
 #[derive(Debug)]
 struct FuseLayers(Vec<PlainList>);
 
+impl Forward for FuseLayers {
+    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::unsupported("a ModuleList has no forward pass: its parent runs the modules in it"))
+    }
+}
+
 impl Module for FuseLayers {
     fn class(&self) -> &'static [&'static str] {
         &["ModuleList", "Module"]
-    }
-
-    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
-        Err(Error::unsupported("a ModuleList has no forward pass: its parent runs the modules in it"))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
@@ -186,23 +191,25 @@ impl HRStage {
     }
 }
 
-impl Module for HRStage {
-    fn class(&self) -> &'static [&'static str] {
-        &["Sequential", "BaseModule", "Sequential"]
-    }
-
+impl Forward for HRStage {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.call(&[input], &Dict::new())?.single()
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
-        no_options(self.name(), options)?;
+        no_options(options)?;
         let mut branches: Vec<Tensor> = inputs.iter().map(|input| input.shallow_clone()).collect();
         for (index, module) in self.modules.iter().enumerate() {
             let inputs: Vec<&Tensor> = branches.iter().collect();
             branches = call_child(index, module, &inputs, options)?.into_vec();
         }
         Ok(Output::Tensors(branches))
+    }
+}
+
+impl Module for HRStage {
+    fn class(&self) -> &'static [&'static str] {
+        &["Sequential", "BaseModule", "Sequential"]
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -2,7 +2,7 @@
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
-use mmcv_layers::{Builder, Error, Module, Parts, Result, Sequential};
+use mmcv_layers::{Builder, Error, Forward, LayerConfig, Module, Parts, Result, Sequential};
 use tch::Tensor;
 
 use super::{HRNetConfig, Kernel, norm};
@@ -11,13 +11,15 @@ use super::{HRNetConfig, Kernel, norm};
 #[derive(Debug, Default)]
 pub(crate) struct PlainList(pub Children);
 
+impl Forward for PlainList {
+    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
+        Err(Error::unsupported("a ModuleList has no forward pass: its parent runs the modules in it"))
+    }
+}
+
 impl Module for PlainList {
     fn class(&self) -> &'static [&'static str] {
         &["ModuleList", "Module"]
-    }
-
-    fn forward(&self, _input: &Tensor) -> Result<Tensor> {
-        Err(Error::unsupported("a ModuleList has no forward pass: its parent runs the modules in it"))
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

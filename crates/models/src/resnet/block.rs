@@ -2,7 +2,7 @@
 //!
 //! Reference: mmpretrain/models/backbones/resnet.py; the plugins are mmdetection's.
 
-use mmcv_layers::{Builder, Error, InitCfg, Module, Parts, Result, Sequential};
+use mmcv_layers::{Builder, Error, Forward, InitCfg, Module, Parts, Result, Sequential};
 use mmcv_registry::{Config, Dict, FromConfig, dict};
 use tch::Tensor;
 
@@ -207,11 +207,7 @@ impl Block for ResidualBlock {
     }
 }
 
-impl Module for ResidualBlock {
-    fn class(&self) -> &'static [&'static str] {
-        self.class
-    }
-
+impl Forward for ResidualBlock {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut output = input.shallow_clone();
         for (index, layer) in self.layers.iter().enumerate() {
@@ -222,6 +218,12 @@ impl Module for ResidualBlock {
             output = layer.run_plugins(output)?;
         }
         self.shortcut.add(input, self.shortcut.drop_path(&output)?)
+    }
+}
+
+impl Module for ResidualBlock {
+    fn class(&self) -> &'static [&'static str] {
+        self.class
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

@@ -14,7 +14,8 @@ mod stem;
 use std::sync::Once;
 
 use mmcv_layers::{
-    Builder, Error, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, init, observe, run_child,
+    Builder, Error, Forward, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, init, observe,
+    run_child,
 };
 use mmcv_registry::{Config, Dict};
 use tch::{Device, Kind, Tensor};
@@ -136,14 +137,6 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// Builds `ResNet`.
-    ///
-    /// # Errors
-    /// Returns an error if `depth` is unknown, an argument is out of range, or a part cannot be built.
-    pub fn new(builder: &Builder<'_>, config: &ResNetConfig) -> Result<Self> {
-        Self::of_class(&["ResNet", "BaseBackbone"], builder, config.depth, &config.options)
-    }
-
     fn of_class(
         class: &'static [&'static str],
         builder: &Builder<'_>,
@@ -256,7 +249,7 @@ impl Layer for ResNet {
     type Module = Self;
 
     fn build(config: &ResNetConfig, builder: &Builder<'_>) -> Result<Self> {
-        Self::new(builder, config)
+        Self::of_class(&["ResNet", "BaseBackbone"], builder, config.depth, &config.options)
     }
 
     fn registry() -> &'static Registry {
@@ -336,17 +329,19 @@ impl Backbone for ResNet {
     }
 }
 
-impl Module for ResNet {
-    fn class(&self) -> &'static [&'static str] {
-        self.class
-    }
-
+impl Forward for ResNet {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         last(self.stages(input)?)
     }
 
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         self.call_stages(inputs, options)
+    }
+}
+
+impl Module for ResNet {
+    fn class(&self) -> &'static [&'static str] {
+        self.class
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

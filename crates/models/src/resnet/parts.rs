@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{DropPath, DropPathConfig};
-use mmcv_layers::{Builder, Identity, Module, Parts, Result, Sequential, run_child};
+use mmcv_layers::{Builder, Identity, LayerConfig, Module, Parts, Result, Sequential, run_child};
 use mmcv_registry::{Dict, dict};
 use tch::Tensor;
 

@@ -1,7 +1,7 @@
 //! [`ResLayer`]: the blocks of one stage. Reference: `ResLayer` in mmpretrain/models/backbones/resnet.py.
 
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, InitCfg, Module, Parts, Result, Sequential, run_child};
+use mmcv_layers::{Builder, Forward, InitCfg, LayerConfig, Module, Parts, Result, Sequential, run_child};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
@@ -132,17 +132,19 @@ impl ResLayer {
     }
 }
 
-impl Module for ResLayer {
-    fn class(&self) -> &'static [&'static str] {
-        self.class
-    }
-
+impl Forward for ResLayer {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut output = input.shallow_clone();
         for (index, block) in self.blocks.iter().enumerate() {
             output = run_child(index, &**block as &dyn Module, &output)?;
         }
         Ok(output)
+    }
+}
+
+impl Module for ResLayer {
+    fn class(&self) -> &'static [&'static str] {
+        self.class
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

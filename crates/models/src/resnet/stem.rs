@@ -1,9 +1,9 @@
 //! The stem.
 
-use mmcv_bricks::{ConvModule, ConvModuleConfig};
+use mmcv_bricks::ConvModuleConfig;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
-use mmcv_layers::{Builder, Module, Parts, Result, Sequential, Size, run_child};
+use mmcv_layers::{Builder, Forward, LayerConfig, Module, Parts, Result, Sequential, Size, run_child};
 use tch::Tensor;
 
 use super::config::ResNetOptions;
@@ -128,7 +128,7 @@ fn deep(builder: &Builder<'_>, options: &ResNetOptions) -> Result<Sequential> {
             norm_cfg: Some(norm_cfg.clone()),
             ..ConvModuleConfig::new(inputs, outputs, Size::All(3))
         };
-        stem.push(ConvModule::new(builder, &config)?);
+        stem.push(config.build_with(builder)?);
     }
     Ok(stem)
 }

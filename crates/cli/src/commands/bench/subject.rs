@@ -1,13 +1,12 @@
 //! A network with an input, and the task that is measured.
 
-use std::any::Any;
 use std::fmt;
 use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use mmcv_fuse::{FuseOptions, Fused, fuse};
-use mmcv_layers::{Module, ModuleExt, Output, memory};
+use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
 use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict};
 use tch::nn::{Optimizer, OptimizerConfig, Sgd};
@@ -58,14 +57,21 @@ impl fmt::Display for Task {
     }
 }
 
+/// What runs.
+#[derive(Debug)]
+enum Network {
+    Eager(Box<dyn Module>),
+    Training(Box<dyn Module>, Training),
+    Fused(Fused),
+}
+
 /// A network that is ready to run.
 #[derive(Debug)]
 pub(super) struct Subject {
     name: String,
     task: Task,
-    network: Box<dyn Module>,
+    network: Network,
     input: Tensor,
-    training: Option<Training>,
     /// The network before it was fused, with its preprocessing; kept only for deviations.
     original: Option<(Box<dyn Module>, Preprocess)>,
 }
@@ -96,23 +102,28 @@ impl Subject {
         network.train(false);
         memory::check_forward(&*network, &[shape.to_vec()])?;
         let input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
-        let mut subject = Self { name, task, network, input, training: None, original: None };
-        match task {
+        let mut original = None;
+        let network = match task {
             Task::Training => {
-                subject.network.train(true);
-                subject.training = Some(Training::new(&*subject.network, &subject.input)?);
+                network.train(true);
+                let training = Training::new(&*network, &input)?;
+                Network::Training(network, training)
             }
             Task::Inference(Mode::Fused, dtype) => {
-                let fused = fuse(&*subject.network, &shape, &fuse_options(dtype))?;
-                let original = std::mem::replace(&mut subject.network, Box::new(fused));
+                let fused = fuse(&*network, &shape, &fuse_options(dtype))?;
                 if options.deviation.is_some() {
-                    subject.original = Some((original, preprocess));
+                    original = Some((network, preprocess));
                 }
+                Network::Fused(fused)
             }
-            Task::Inference(Mode::Eager, Dtype::Bf16) => subject.network.to_kind(Kind::BFloat16)?,
-            Task::Inference(Mode::Eager, Dtype::F32) => {}
-        }
-        Ok(subject)
+            Task::Inference(Mode::Eager, dtype) => {
+                if dtype == Dtype::Bf16 {
+                    network.to_kind(Kind::BFloat16)?;
+                }
+                Network::Eager(network)
+            }
+        };
+        Ok(Self { name, task, network, input, original })
     }
 
     /// The config file or the model zoo name.
@@ -132,9 +143,9 @@ impl Subject {
     /// Performs the task once; returns the milliseconds it took.
     pub(super) fn pass(&mut self) -> Result<f64, Failure> {
         let start = Instant::now();
-        let result = match &mut self.training {
-            Some(training) => training.step(&*self.network, &self.input),
-            None => self.forward().map(|output| drop(black_box(output))),
+        let result = match &mut self.network {
+            Network::Training(network, training) => training.step(&**network, &self.input),
+            Network::Eager(_) | Network::Fused(_) => self.forward().map(|output| drop(black_box(output))),
         };
         result.with_context(|| self.name.clone())?;
         Ok(1e3 * start.elapsed().as_secs_f64())
@@ -142,17 +153,20 @@ impl Subject {
 
     /// The time of each part of a forward pass.
     pub(super) fn profile(&mut self, runs: u32) -> Result<Profile, Failure> {
-        let profile = match (&*self.network as &dyn Any).downcast_ref::<Fused>() {
-            Some(fused) => Profile::of_operators(fused, runs, &self.input),
-            None => Profile::of_modules(&*self.network, runs, || self.forward().map(drop)),
+        let profile = match &self.network {
+            Network::Fused(fused) => Profile::of_operators(fused, runs, &self.input),
+            Network::Eager(network) | Network::Training(network, _) => {
+                Profile::of_modules(&**network, runs, || self.forward().map(drop))
+            }
         };
         Ok(profile.with_context(|| self.name.clone())?)
     }
 
     /// The deviations from the scores of the original network; `None` if this one is not fused.
     pub(super) fn deviations(&self, photo: &Photo) -> Result<Option<Deviations>, Failure> {
-        let fused = (&*self.network as &dyn Any).downcast_ref::<Fused>();
-        let (Some(fused), Some((network, preprocess))) = (fused, &self.original) else { return Ok(None) };
+        let (Network::Fused(fused), Some((network, preprocess))) = (&self.network, &self.original) else {
+            return Ok(None);
+        };
         let (batch_size, _, size, _) = self.input.size4().map_err(anyhow::Error::from)?;
         let deviations = photo.compare(&**network, fused, preprocess, (batch_size, size));
         Ok(Some(deviations.with_context(|| self.name.clone())?))
@@ -162,7 +176,13 @@ impl Subject {
         let _guard = tch::no_grad_guard();
         let bf16 = matches!(self.task, Task::Inference(Mode::Eager, Dtype::Bf16));
         let input = if bf16 { self.input.f_to_kind(Kind::BFloat16)? } else { self.input.shallow_clone() };
-        let outputs = mmcv_layers::call_child("", &*self.network, &[&input], &Dict::new())?.into_vec();
+        let outputs = match &self.network {
+            Network::Fused(fused) => fused.call(&[&input], &Dict::new())?,
+            Network::Eager(network) | Network::Training(network, _) => {
+                mmcv_layers::call_child("", &**network, &[&input], &Dict::new())?
+            }
+        };
+        let outputs = outputs.into_vec();
         if !bf16 {
             return Ok(outputs);
         }
