@@ -7,7 +7,7 @@ use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::LayerNormConfig;
 use mmcv_layers::observe::of_size;
 use mmcv_layers::pool::AdaptiveAvgPool;
-use mmcv_layers::{Builder, Error, Forward, Layer, LayerConfig, Module, Parts, Result, Sequential, Size, run_child};
+use mmcv_layers::{Builder, Error, Forward, Layer, LayerConfig, Module, ModuleExt, Parts, Result, Sequential, Size};
 use mmcv_registry::Config;
 use tch::Tensor;
 
@@ -34,7 +34,7 @@ pub struct ContextBlockConfig {
 ///
 /// ```
 /// use mmcv_bricks::ContextBlockConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let block = ContextBlockConfig::new(16, 0.25).build()?;
@@ -65,11 +65,11 @@ impl ContextBlock {
         }
         let (conv_mask, softmax) = match &self.pooling {
             Pooling::Attention { conv_mask, softmax } => (conv_mask, softmax),
-            Pooling::Average(pool) => return run_child("avg_pool", pool, input),
+            Pooling::Average(pool) => return self.run_child(pool, input),
         };
         let pixels = input.f_flatten(2, -1)?.f_unsqueeze(1)?;
-        let mask = run_child("conv_mask", conv_mask, input)?.f_flatten(2, -1)?;
-        let mask = run_child("softmax", softmax, &mask)?.f_unsqueeze(-1)?;
+        let mask = self.run_child(conv_mask, input)?.f_flatten(2, -1)?;
+        let mask = self.run_child(softmax, &mask)?.f_unsqueeze(-1)?;
         Ok(pixels.f_matmul(&mask)?.f_transpose(1, 2)?)
     }
 }
@@ -125,11 +125,11 @@ impl Forward for ContextBlock {
         let context = self.context(input)?;
         let mut output = input.shallow_clone();
         if let Some(convs) = &self.channel_mul_conv {
-            let factor = run_child("channel_mul_conv", convs, &context)?;
+            let factor = self.run_child(convs, &context)?;
             output = output.f_mul(&factor.f_sigmoid()?)?;
         }
         if let Some(convs) = &self.channel_add_conv {
-            let summand = run_child("channel_add_conv", convs, &context)?;
+            let summand = self.run_child(convs, &context)?;
             output = output.f_add(&summand)?;
         }
         Ok(output)

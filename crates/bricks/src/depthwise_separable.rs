@@ -1,7 +1,7 @@
 //! `DepthwiseSeparableConvModule`. Reference: mmcv/cnn/bricks/depthwise_separable_conv_module.py.
 
 use mmcv_layers::conv::Padding;
-use mmcv_layers::{Builder, Forward, Layer, LayerConfig, Module, Parts, Registry, Result, Size, run_child};
+use mmcv_layers::{Builder, Forward, Layer, LayerConfig, Module, ModuleExt, Registry, Result, Size};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 use tch::Tensor;
 
@@ -114,7 +114,7 @@ impl FromConfig for LayerOverride {
 ///
 /// ```
 /// use mmcv_bricks::DepthwiseSeparableConvModuleConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let conv = DepthwiseSeparableConvModuleConfig::new(8, 16, 3).with_stride(2).with_padding(1).build()?;
@@ -122,9 +122,11 @@ impl FromConfig for LayerOverride {
 /// assert_eq!(output.size(), [2, 16, 8, 8]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct DepthwiseSeparableConvModule {
+    #[module(child)]
     depthwise_conv: ConvModule,
+    #[module(child)]
     pointwise_conv: ConvModule,
 }
 
@@ -182,18 +184,7 @@ impl Layer for DepthwiseSeparableConvModule {
 
 impl Forward for DepthwiseSeparableConvModule {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = run_child("depthwise_conv", &self.depthwise_conv, input)?;
-        run_child("pointwise_conv", &self.pointwise_conv, &output)
-    }
-}
-
-impl Module for DepthwiseSeparableConvModule {
-    fn class(&self) -> &'static [&'static str] {
-        &["DepthwiseSeparableConvModule", "Module"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.child("depthwise_conv", &self.depthwise_conv);
-        parts.child("pointwise_conv", &self.pointwise_conv);
+        let output = self.run_child(&self.depthwise_conv, input)?;
+        self.run_child(&self.pointwise_conv, &output)
     }
 }

@@ -6,7 +6,7 @@ use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, Error, Forward, Layer, Module, Parts, Result, Size, run_child, scalar_like};
+use mmcv_layers::{Builder, Error, Forward, Layer, Module, ModuleExt, Parts, Result, Size, run_child, scalar_like};
 use mmcv_registry::{Config, ConfigError, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
 
@@ -71,7 +71,7 @@ impl FromConfig for AttentionType {
 ///
 /// ```
 /// use mmcv_bricks::GeneralizedAttentionConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let attention = GeneralizedAttentionConfig::new(16).with_num_heads(4).build()?;
@@ -125,9 +125,9 @@ impl GeneralizedAttention {
     fn position_features(&self, queries: Grid, keys: Grid, like: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
         let (Some(fc_x), Some(fc_y)) = (&self.appr_geom_fc_x, &self.appr_geom_fc_y) else { return Ok(None) };
         let (x, y) = self.position_embeddings(queries, keys, like)?;
-        let x = run_child("appr_geom_fc_x", fc_x, &x)?;
+        let x = self.run_child(fc_x, &x)?;
         let x = self.split_position(&x, queries.width, keys.width)?;
-        let y = run_child("appr_geom_fc_y", fc_y, &y)?;
+        let y = self.run_child(fc_y, &y)?;
         let y = self.split_position(&y, queries.height, keys.height)?;
         Ok(Some((x, y)))
     }
@@ -321,7 +321,7 @@ impl Forward for GeneralizedAttention {
         let value = value.f_permute([0, 1, 3, 2])?;
         let output = attention.f_matmul(&value)?.f_permute([0, 1, 3, 2])?.f_contiguous()?;
         let output = output.f_view([samples, self.head_channels * heads, rows.height, rows.width])?;
-        let mut output = run_child("proj_conv", &self.proj_conv, &output)?;
+        let mut output = self.run_child(&self.proj_conv, &output)?;
         if self.q_downsample.is_some() {
             output = output.f_upsample_bilinear2d([height, width], false, None, None)?;
         }

@@ -5,7 +5,7 @@ use mmcv_layers::explain::product;
 use mmcv_layers::init;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, Error, Forward, Layer, LayerConfig, Module, Parts, Registry, Result, Sequential, Size, run_child,
+    Builder, Error, Forward, Layer, LayerConfig, Module, ModuleExt, Parts, Registry, Result, Sequential, Size,
     scalar_like,
 };
 use mmcv_registry::{Config, Dict, FromConfig, dict};
@@ -65,7 +65,7 @@ pub enum NonLocalMode {
 ///
 /// ```
 /// use mmcv_bricks::NonLocalConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let block = NonLocalConfig::new(16).with_sub_sample(true).build()?;
@@ -149,11 +149,11 @@ impl NonLocal {
     /// The similarity of each pixel to each key: `[N, pixels, keys]`.
     fn compare(&self, input: &Tensor, samples: i64) -> Result<Tensor> {
         let phi = match &self.phi {
-            Some(phi) => run_child("phi", phi.module(), input)?,
+            Some(phi) => self.run_child(phi.module(), input)?,
             None => input.shallow_clone(),
         };
         let theta = match &self.theta {
-            Some(theta) => run_child("theta", theta, input)?,
+            Some(theta) => self.run_child(theta, input)?,
             None => input.shallow_clone(),
         };
         let channels = if self.theta.is_some() { self.inter_channels } else { self.in_channels };
@@ -162,7 +162,7 @@ impl NonLocal {
             let phi = phi.f_reshape([samples, channels, 1, -1])?;
             let (pixels, attended) = (theta.size4()?.2, phi.size4()?.3);
             let both = Tensor::f_cat(&[theta.f_repeat([1, 1, 1, attended])?, phi.f_repeat([1, 1, pixels, 1])?], 1)?;
-            let weights = run_child("concat_project", project, &both)?;
+            let weights = self.run_child(project, &both)?;
             return Ok(weights.f_view([samples, pixels, attended])?.f_div(&scalar_like(attended as f64, &weights)?)?);
         }
         let theta = theta.f_reshape([samples, channels, -1])?.f_permute([0, 2, 1])?;
@@ -241,11 +241,11 @@ impl Forward for NonLocal {
         let [samples, _, spatial @ ..] = shape.as_slice() else {
             return Err(Error::input(format!("{}D input", self.dims + 2), format!("{}D input {shape:?}", shape.len())));
         };
-        let g = run_child("g", self.g.module(), input)?;
+        let g = self.run_child(self.g.module(), input)?;
         let g = g.f_reshape([*samples, self.inter_channels, -1])?.f_permute([0, 2, 1])?;
         let mean = self.compare(input, *samples)?.f_matmul(&g)?.f_permute([0, 2, 1])?.f_contiguous()?;
         let mean = mean.f_reshape([&[*samples, self.inter_channels], spatial].concat())?;
-        Ok(input.f_add(&run_child("conv_out", &self.conv_out, &mean)?)?)
+        Ok(input.f_add(&self.run_child(&self.conv_out, &mean)?)?)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Images in batches: the arguments, files and folders, and running a network on them.
 
-use mmcv_layers::Forward;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 

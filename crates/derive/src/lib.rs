@@ -4,6 +4,7 @@
 mod attributes;
 mod config_enum;
 mod config_struct;
+mod module;
 
 use proc_macro::TokenStream;
 use syn::{Data, DeriveInput, Error, parse_macro_input};
@@ -47,4 +48,24 @@ pub fn derive_config(input: TokenStream) -> TokenStream {
         Data::Union(_) => Err(Error::new_spanned(&input.ident, "Config can be derived for structs and enums")),
     };
     expanded.unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Implements `mmcv_layers::Module` for a struct whose fields are its parts, in the order of registration in the reference.
+///
+/// | attribute of a field | effect |
+/// | --- | --- |
+/// | `#[module(parameter)]` | the tensor is a parameter; an `Option` where the layer may lack it |
+/// | `#[module(buffer)]` | the tensor is a buffer |
+/// | `#[module(child)]` | the module is a child |
+/// | `#[module(child = "0")]` | as above, with a name of its own instead of the field's; also for the other two |
+///
+/// Fields of the types `Training` and `InitCfg` are the switch between training and evaluation, and the rules of
+/// initialization. The class is the struct's name with the base class `BaseModule` if it has an `InitCfg`, or else `Module`;
+/// `#[module(class("Name", "Base", ...))]` on the type names another.
+///
+/// The generated code refers to `::mmcv_layers`; `#[module(crate = mmcv::layers)]` on the type names another path.
+#[proc_macro_derive(Module, attributes(module))]
+pub fn derive_module(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    module::expand(&input).unwrap_or_else(Error::into_compile_error).into()
 }

@@ -27,7 +27,7 @@ use crate::state::State;
 ///
 /// ```
 /// use mmcv_fuse::{FuseOptions, fuse};
-/// use mmcv_layers::{Builder, MODELS, Module};
+/// use mmcv_layers::{Builder, Forward, MODELS, Module};
 /// use mmcv_registry::{Config, config};
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -53,7 +53,7 @@ pub struct Fused {
 /// ```no_run
 /// use mmcv_bricks::conv_module;
 /// use mmcv_fuse::{FuseOptions, fuse};
-/// use mmcv_layers::Module;
+/// use mmcv_layers::{Forward, Module};
 /// use mmcv_registry::dict;
 ///
 /// let module = conv_module(3, 8, 3, dict! { norm_cfg: { type: "BN" } })?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use mmcv_layers::{Forward, Module, Output};
+use mmcv_layers::{Module, Output};
 use mmcv_registry::Dict;
 use tch::{Device, Kind, Tensor};
 

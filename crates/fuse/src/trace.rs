@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cxx::UniquePtr;
 use mmcv_layers::observe::{self, Hooks, SamePart};
-use mmcv_layers::{Forward, Module, ModuleExt, Output};
+use mmcv_layers::{Module, ModuleExt, Output};
 use mmcv_registry::Dict;
 use tch::Tensor;
 

@@ -50,7 +50,7 @@ pub const SPECS: &[Spec<Build>] = &[
 ///
 /// ```
 /// use mmcv_layers::drop::DropoutConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig, Module};
 /// use tch::Tensor;
 ///
 /// let dropout = DropoutConfig::new().with_drop_prob(0.1).build()?;
@@ -110,7 +110,7 @@ impl Module for Dropout {
 ///
 /// ```
 /// use mmcv_layers::drop::DropPathConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let drop_path = DropPathConfig::new().with_drop_prob(0.2).build()?;
@@ -118,7 +118,7 @@ impl Module for Dropout {
 /// assert_eq!(output.size(), [4, 10, 64]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct DropPath {
     drop_prob: f64,
     training: Training,
@@ -156,15 +156,5 @@ impl Forward for DropPath {
         let keep = scalar_like(keep, input)?;
         let kept = Tensor::f_rand(shape, (input.f_kind()?, input.device()))?.f_add(&keep)?.f_floor()?;
         Ok(input.f_div(&keep)?.f_mul(&kept)?)
-    }
-}
-
-impl Module for DropPath {
-    fn class(&self) -> &'static [&'static str] {
-        &["DropPath", "Module"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.training(&self.training);
     }
 }

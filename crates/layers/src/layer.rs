@@ -19,7 +19,7 @@ pub type Registry = mmcv_registry::Registry<Build>;
 /// A type that configs name: its arguments, and how it is built from them.
 ///
 /// ```
-/// use mmcv_layers::{Builder, Layer, Module, Result, new_registry};
+/// use mmcv_layers::{Builder, Forward, Layer, Module, Result, new_registry};
 /// use mmcv_registry::{Config, config};
 /// use tch::Tensor;
 ///
@@ -31,14 +31,10 @@ pub type Registry = mmcv_registry::Registry<Build>;
 /// }
 ///
 /// /// Multiplies by a constant.
-/// #[derive(Debug)]
+/// #[derive(Debug, Module)]
 /// pub struct Multiply(MultiplyConfig);
 ///
-/// impl Module for Multiply {
-///     fn class(&self) -> &'static [&'static str] {
-///         &["Multiply", "Module"]
-///     }
-///
+/// impl Forward for Multiply {
 ///     fn forward(&self, input: &Tensor) -> Result<Tensor> {
 ///         Ok(input.f_mul_scalar(self.0.factor)?)
 ///     }

@@ -6,6 +6,9 @@
 //!
 //! After `tch::manual_seed(s)` the initial parameters of a layer are bit-identical to those of the Python reference.
 
+// The derive macro refers to the crate by this name.
+extern crate self as mmcv_layers;
+
 pub mod activation;
 mod boxed;
 mod builder;
@@ -47,6 +50,7 @@ pub use init::InitCfg;
 pub use key_mapping::KeyMapping;
 pub use layer::{Build, BuildResult, Layer, LayerConfig, NamedBuildResult, Registry};
 pub use linear::{Linear, LinearConfig};
+pub use mmcv_derive::Module;
 #[doc(hidden)]
 pub use mmcv_registry::{Config, Dict};
 pub use module::{

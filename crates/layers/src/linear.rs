@@ -35,7 +35,7 @@ pub const SPECS: &[Spec<Build>] = &[Spec {
 /// `[out_features]`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, LinearConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig, LinearConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let linear = LinearConfig::new(8, 4).with_bias(false).build()?;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
 use std::marker::PhantomData;
 
 use mmcv_registry::Dict;
@@ -37,9 +37,35 @@ pub trait Forward: Debug {
 ///
 /// A module stays on the thread that made it: another thread could hold handles on its tensors, and use them while the
 /// module changes what they stand for. A worker thread builds its own module (a [`Config`](enum@mmcv_registry::Config) can
-/// be
-/// sent), or is given a fused form (`mmcv_fuse::Fused`), which shares nothing and can be sent and shared. A type of your
+/// be sent), or is given a fused form (`mmcv_fuse::Fused`), which shares nothing and can be sent and shared. A type of your
 /// own that holds tensors itself holds a [`NotSend`] too.
+///
+/// ```
+/// use mmcv_layers::{Forward, LayerConfig, Linear, LinearConfig, Module, ModuleExt, Result};
+/// use tch::Tensor;
+///
+/// /// Two linear layers. State: `fc1.*`, `fc2.*`.
+/// #[derive(Debug, Module)]
+/// struct Mlp {
+///     #[module(child)]
+///     fc1: Linear,
+///     #[module(child)]
+///     fc2: Linear,
+/// }
+///
+/// impl Forward for Mlp {
+///     fn forward(&self, input: &Tensor) -> Result<Tensor> {
+///         let hidden = self.run_child(&self.fc1, input)?.f_relu()?;
+///         self.run_child(&self.fc2, &hidden)
+///     }
+/// }
+///
+/// let mlp = Mlp { fc1: LinearConfig::new(4, 8).build()?, fc2: LinearConfig::new(9, 2).build()? };
+/// assert_eq!(mlp.named_parameters()[0].0, "fc1.weight");
+/// let error = mlp.forward(&Tensor::ones([1, 4], tch::kind::FLOAT_CPU)).unwrap_err();
+/// assert!(error.to_string().starts_with("fc2: in_features is 9"));
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
 ///
 /// ```compile_fail,E0277
 /// let relu = mmcv_layers::build_activation_layer(&mmcv_registry::config! { type: "ReLU" })?;
@@ -191,10 +217,37 @@ impl<M: Module> AsModule for M {
     }
 }
 
+/// The name of a child, looked up when it is needed: in an error, or in a recording.
+pub(crate) struct ChildName<'a> {
+    pub parent: &'a dyn Module,
+    pub child: &'a dyn Module,
+}
+
+impl Display for ChildName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, module) in Parts::of(self.parent).children {
+            if is_same(module, self.child) {
+                return f.write_str(&name);
+            }
+        }
+        f.write_str(self.child.name())
+    }
+}
+
+/// Whether both are the same module; a box counts as the module in it.
+fn is_same(left: &dyn Module, right: &dyn Module) -> bool {
+    match (left.unboxed(), right.unboxed()) {
+        (Some(left), _) => is_same(left, right),
+        (None, Some(right)) => is_same(left, right),
+        // Types are compared as well because a struct and its first field have one address.
+        (None, None) => std::ptr::addr_eq(left, right) && (left as &dyn Any).type_id() == (right as &dyn Any).type_id(),
+    }
+}
+
 /// The forward pass of the child `name`, whose errors then say that they come from it.
 ///
 /// # Errors
-/// As [`Module::forward`].
+/// As [`Forward::forward`].
 pub fn run_child(name: impl Display, child: &dyn Module, input: &Tensor) -> Result<Tensor> {
     run_child_with(name, child, &[input], || child.forward(input))
 }
@@ -220,7 +273,7 @@ pub fn run_child_with(
 /// As [`run_child`], with any number of inputs and outputs.
 ///
 /// # Errors
-/// As [`Module::call`].
+/// As [`Forward::call`].
 pub fn call_child(name: impl Display, child: &dyn Module, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
     let output = if observe::is_active() {
         observe::run(&name, child, inputs, || child.call(inputs, options))

@@ -56,7 +56,7 @@ pub enum PadMode {
 ///
 /// ```
 /// use mmcv_layers::padding::{PadConfig, ReflectionPad2d};
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let input = Tensor::rand([1, 3, 16, 16], FLOAT_CPU);

@@ -58,7 +58,7 @@ pub enum DataFormat {
 ///
 /// ```
 /// use mmcv_layers::scale::ScaleConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::Tensor;
 ///
 /// let scale = ScaleConfig::new().with_scale(2.0).build()?;
@@ -110,7 +110,7 @@ impl Module for Scale {
 ///
 /// ```
 /// use mmcv_layers::scale::LayerScaleConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let scale = LayerScaleConfig::new(64).with_scale(1e-4).build()?;

@@ -6,7 +6,8 @@ use send_wrapper::SendWrapper;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Forward, Module, Parts, Result};
+use crate::module::{ChildName, run_child};
+use crate::{Error, Module, Parts, Result};
 
 /// What can be done with every [`Module`].
 ///
@@ -40,11 +41,21 @@ pub trait ModuleExt: Module {
         found
     }
 
+    /// The forward pass of a child, whose errors then say that they come from it. The name is that of [`Module::parts`].
+    ///
+    /// A child that takes no memory, a struct without fields, is known by its type: of several, the first one is named.
+    ///
+    /// # Errors
+    /// As [`Forward::forward`].
+    fn run_child(&self, child: &dyn Module, input: &Tensor) -> Result<Tensor> {
+        run_child(ChildName { parent: self.as_module(), child }, child, input)
+    }
+
     /// The forward pass without gradients, on any thread: what a service calls. It holds libtorch's guard itself; the
     /// mode (`train(false)` for inference) is the module's.
     ///
     /// # Errors
-    /// As [`Module::forward`].
+    /// As [`Forward::forward`].
     fn predict(&self, input: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         self.forward(input)

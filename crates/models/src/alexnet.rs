@@ -6,8 +6,8 @@ use mmcv_layers::conv::{Conv, ConvConfig, Padding};
 use mmcv_layers::drop::DropoutConfig;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Linear, LinearConfig, Module, Output, Parts, Result,
-    Sequential, Size, run_child,
+    Builder, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Linear, LinearConfig, Module, ModuleExt, Output, Parts,
+    Result, Sequential, Size,
 };
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
@@ -41,7 +41,7 @@ pub struct AlexNetConfig {
 /// input `[N, 3, 224, 224]`, output `[N, num_classes]`. State: `features.*`, `classifier.*`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::AlexNetConfig;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -95,9 +95,9 @@ impl Layer for AlexNet {
 
 impl Backbone for AlexNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        let mut output = run_child("features", &self.features, input)?;
+        let mut output = self.run_child(&self.features, input)?;
         if let Some(classifier) = &self.classifier {
-            output = run_child("classifier", classifier, &output.f_flatten(1, -1)?)?;
+            output = self.run_child(classifier, &output.f_flatten(1, -1)?)?;
         }
         Ok(vec![output])
     }

@@ -39,7 +39,7 @@ pub struct ImageClassifierConfig {
 /// Shapes: input `[N, 3, H, W]`, output `[N, num_classes]`: scores before softmax. State: `backbone.*`, `head.*`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::{GlobalAveragePoolingConfig, ImageClassifierConfig, LinearClsHeadConfig, MobileNetV2Config};
 /// use tch::{Device, Kind, Tensor};
 ///

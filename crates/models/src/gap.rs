@@ -1,7 +1,7 @@
 //! `GlobalAveragePooling`. Reference: mmpretrain/models/necks/gap.py.
 
 use mmcv_layers::pool::AdaptiveAvgPool;
-use mmcv_layers::{Builder, Error, Forward, Layer, Module, Output, Parts, Result, Size, run_child};
+use mmcv_layers::{Builder, Error, Forward, Layer, Module, ModuleExt, Output, Parts, Result, Size};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
@@ -21,7 +21,7 @@ pub struct GlobalAveragePoolingConfig {
 /// Shapes: input `[N, C, *]`, output `[N, C]`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::GlobalAveragePoolingConfig;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -53,7 +53,7 @@ impl Layer for GlobalAveragePooling {
 
 impl Forward for GlobalAveragePooling {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let pooled = run_child("gap", &self.gap, input)?;
+        let pooled = self.run_child(&self.gap, input)?;
         rows(&pooled)
     }
 

@@ -2,7 +2,7 @@
 //! with No Human Annotation (2018).
 
 use mmcv_layers::observe::of_size;
-use mmcv_layers::{Builder, Error, Forward, Layer, Module, NotSend, Output, Parts, Result, init, scalar_like};
+use mmcv_layers::{Builder, Error, Forward, Layer, Module, NotSend, Output, Result, init, scalar_like};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 
@@ -31,7 +31,7 @@ pub struct GeneralizedMeanPoolingConfig {
 /// Shapes: input `[N, C, H, W]`, output `[N, C]`. State: `p` `[1]`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::GeneralizedMeanPoolingConfig;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -40,8 +40,9 @@ pub struct GeneralizedMeanPoolingConfig {
 /// assert_eq!(output.size(), [2, 16]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct GeneralizedMeanPooling {
+    #[module(parameter)]
     p: Tensor,
     eps: f64,
     clamp: bool,
@@ -85,15 +86,5 @@ impl Forward for GeneralizedMeanPooling {
             [single] => self.forward(single).map(Output::Tensor),
             several => several.iter().map(|input| self.forward(input)).collect::<Result<_>>().map(Output::Tensors),
         }
-    }
-}
-
-impl Module for GeneralizedMeanPooling {
-    fn class(&self) -> &'static [&'static str] {
-        &["GeneralizedMeanPooling", "Module"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.parameter("p", &self.p);
     }
 }

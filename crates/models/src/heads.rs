@@ -1,7 +1,7 @@
 //! `ClsHead`, `LinearClsHead`, `MultiLabelLinearClsHead`. Reference: mmpretrain/models/heads.
 
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, Layer, Linear, LinearConfig, Module, Output, Parts, Result, run_child,
+    Builder, Error, Forward, InitCfg, Layer, Linear, LinearConfig, Module, ModuleExt, Output, Parts, Result,
 };
 use mmcv_registry::{Config, Dict, KeyPath, config};
 use tch::Tensor;
@@ -31,7 +31,7 @@ pub struct ClsHeadConfig {
 /// Shapes: any inputs, output the same as the last input.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::ClsHeadConfig;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -40,8 +40,9 @@ pub struct ClsHeadConfig {
 /// assert_eq!(scores.size(), [2, 10]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct ClsHead {
+    #[module(child)]
     loss_module: Option<TrainingPart>,
     init_cfg: InitCfg,
 }
@@ -66,19 +67,6 @@ impl Forward for ClsHead {
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {
         self.forward(last_input(inputs)?).map(Output::Tensor)
-    }
-}
-
-impl Module for ClsHead {
-    fn class(&self) -> &'static [&'static str] {
-        &["ClsHead", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.init_cfg(&self.init_cfg);
-        if let Some(loss) = &self.loss_module {
-            parts.child("loss_module", loss);
-        }
     }
 }
 
@@ -140,7 +128,7 @@ pub struct MultiLabelLinearClsHeadConfig {
 /// Shapes: input `[N, in_channels]`, output `[N, num_classes]`. State: `fc.weight`, `fc.bias`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::LinearClsHeadConfig;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -209,7 +197,7 @@ impl Layer for MultiLabelLinearClsHead {
 
 impl Forward for LinearClsHead {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        run_child("fc", &self.fc, input)
+        self.run_child(&self.fc, input)
     }
 
     fn call(&self, inputs: &[&Tensor], _options: &Dict) -> Result<Output> {

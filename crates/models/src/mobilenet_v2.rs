@@ -3,8 +3,8 @@
 
 use mmcv_bricks::{ConvModule, ConvModuleConfig};
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Module, Output, Parts, Registry, Result,
-    Sequential, run_child,
+    Builder, Error, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Module, ModuleExt, Output, Parts, Registry,
+    Result, Sequential, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -67,7 +67,7 @@ pub struct MobileNetV2Config {
 /// State: `conv1.*`, `layer1.*` to `layer7.*`, `conv2.*`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::MobileNetV2Config;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -140,7 +140,7 @@ impl Layer for MobileNetV2 {
 
 impl Backbone for MobileNetV2 {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
-        let mut output = run_child("conv1", &self.conv1, input)?;
+        let mut output = self.run_child(&self.conv1, input)?;
         let mut stages = Vec::new();
         for (index, layer) in (0..).zip(&self.layers) {
             output = run_child(format!("layer{}", index + 1), layer, &output)?;
@@ -148,7 +148,7 @@ impl Backbone for MobileNetV2 {
                 stages.push(output.shallow_clone());
             }
         }
-        output = run_child("conv2", &self.conv2, &output)?;
+        output = self.run_child(&self.conv2, &output)?;
         if self.out_indices.contains(&7) {
             stages.push(output);
         }
@@ -220,8 +220,10 @@ fn conv_and_norm(theirs: &str, ours: &str) -> [(String, String); 2] {
 
 /// An expansion, a depthwise convolution and a projection, with a shortcut if input and output have the same shape.
 /// Figure 4 of the paper.
-#[derive(Debug)]
+#[derive(Debug, Module)]
+#[module(class("InvertedResidual", "BaseModule"))]
 struct InvertedResidual {
+    #[module(child)]
     conv: Sequential,
     shortcut: bool,
 }
@@ -241,18 +243,8 @@ impl InvertedResidual {
 
 impl Forward for InvertedResidual {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = run_child("conv", &self.conv, input)?;
+        let output = self.run_child(&self.conv, input)?;
         if self.shortcut { Ok(input.f_add(&output)?) } else { Ok(output) }
-    }
-}
-
-impl Module for InvertedResidual {
-    fn class(&self) -> &'static [&'static str] {
-        &["InvertedResidual", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.child("conv", &self.conv);
     }
 }
 

@@ -179,7 +179,7 @@ impl RegNetParams {
 /// The type `RegNet`: a [`ResNet`] whose widths grow linearly.
 ///
 /// ```no_run
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::{RegNetArch, RegNetConfig};
 /// use tch::{Device, Kind, Tensor};
 ///

@@ -5,7 +5,7 @@
 
 use mmcv_layers::pool::AvgPool2d;
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, ModuleList, Parts, Registry, Result, Sequential,
+    Builder, Error, Forward, InitCfg, Layer, Module, ModuleExt, ModuleList, Parts, Registry, Result, Sequential,
     run_child,
 };
 use mmcv_registry::{Config, KeyPath};
@@ -116,7 +116,7 @@ impl Bottle2neck {
         }
         if let Some(last) = scales.next() {
             outputs.push(match &self.pool {
-                Some(pool) => run_child("pool", pool, &last)?,
+                Some(pool) => self.run_child(pool, &last)?,
                 None => last,
             });
         }
@@ -162,7 +162,7 @@ impl Module for Bottle2neck {
 /// The type `Res2Net`: a [`ResNet`] with a hierarchy of convolutions inside its bottlenecks.
 ///
 /// ```no_run
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::Res2NetConfig;
 /// use tch::{Device, Kind, Tensor};
 ///

@@ -3,7 +3,7 @@
 //!
 //! Reference: mmpretrain/models/backbones/resnext.py.
 
-use mmcv_layers::{Builder, Error, Layer, LayerConfig, Registry, Result, Sequential};
+use mmcv_layers::{Builder, Error, Layer, Registry, Result, Sequential};
 use mmcv_registry::{Config, KeyPath};
 
 use crate::resnet::{
@@ -75,7 +75,7 @@ impl BlockKind for GroupedBottleneck {
 /// The type `ResNeXt`: a [`ResNet`] with grouped convolutions in its bottlenecks.
 ///
 /// ```no_run
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::ResNeXtConfig;
 /// use tch::{Device, Kind, Tensor};
 ///

@@ -8,8 +8,8 @@ use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::DropoutConfig;
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Linear, LinearConfig, Module, Output, Parts,
-    Registry, Result, Sequential, Size, run_child,
+    Builder, Error, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Linear, LinearConfig, Module, ModuleExt, Output,
+    Parts, Registry, Result, Sequential, Size, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -80,7 +80,7 @@ pub struct VGGConfig {
 /// `classifier.*`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::VGGConfig;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -227,7 +227,7 @@ impl Backbone for VGG {
             }
         }
         if let Some(classifier) = &self.classifier {
-            outputs.push(run_child("classifier", classifier, &rows(&output)?)?);
+            outputs.push(self.run_child(classifier, &rows(&output)?)?);
         }
         Ok(outputs)
     }

@@ -1,10 +1,11 @@
 //! Builds and runs what a case describes, and compares.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mmcv::fuse::{FuseOptions, fuse_call};
-use mmcv::layers::{self, Builder, Forward, Module, ModuleExt, Output};
+use mmcv::layers::observe::{Trace, observe};
+use mmcv::layers::{self, Builder, Forward, Module, ModuleExt, Output, named_modules};
 use mmcv::registry::{Config, Dict};
 use tch::{Device, Kind, Tensor};
 
@@ -199,7 +200,9 @@ fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout)
     // Copies, since a layer that works in place cannot write into a tensor whose gradient is wanted.
     let copies = inputs.iter().map(|input| layout.copy(input)).collect::<Result<Vec<Tensor>>>()?;
     let references: Vec<&Tensor> = copies.iter().collect();
-    let output = module.call(&references, &options).map_err(Refused::from)?;
+    let (output, trace) = observe(|| module.call(&references, &options));
+    check_names(module, &trace)?;
+    let output = output.map_err(Refused::from)?;
     if description.expect.error.is_some() {
         return Ok(());
     }
@@ -268,6 +271,15 @@ fn fused_tolerance(case: &Case) -> Tolerance {
     let at_least = |given: Option<f64>| given.unwrap_or(0.0).max(FUSED);
     let Expect { rtol, atol, .. } = case.description.expect;
     Tolerance { rtol: at_least(rtol), atol: at_least(atol), units: FUSED_UNITS }
+}
+
+/// Whether the modules that ran have the names under which the network lists them.
+fn check_names(module: &dyn Module, trace: &Trace) -> Result<()> {
+    let names: HashSet<String> = named_modules(module).into_iter().map(|(name, _)| name).collect();
+    for call in &trace.calls {
+        ensure!(names.contains(&call.module), "{:?} ran, and is no name of a module", call.module);
+    }
+    Ok(())
 }
 
 /// Compares the outputs of the fused form with the reference's.

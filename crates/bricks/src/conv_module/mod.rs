@@ -7,7 +7,7 @@ use std::sync::Once;
 use mmcv_layers::init::{self, Distribution, FanMode, Nonlinearity};
 use mmcv_layers::norm::BatchNorm;
 use mmcv_layers::{
-    Builder, Error, Forward, Layer, LayerConfig, Module, Output, Parts, Registry, Result, Size, run_child,
+    Builder, Error, Forward, Layer, LayerConfig, Module, ModuleExt, Output, Parts, Registry, Result, Size, run_child,
     run_child_with,
 };
 use mmcv_registry::{Config, ConfigError, ConfigErrorKind, ConfigStruct, Dict, FromConfig, KeyPath, config, dict};
@@ -32,7 +32,7 @@ struct Folded {
 /// ```
 /// use mmcv_bricks::ConvModuleConfig;
 /// use mmcv_layers::norm::BatchNormConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let conv = ConvModuleConfig::new(3, 8, 3).with_padding(1).with_norm(BatchNormConfig::new()).build()?;
@@ -109,7 +109,7 @@ impl ConvModule {
                 (ConvStep::Norm, Some((name, layer)), _) if norm && folded.is_none() => {
                     output = run_child(name, &**layer, &output)?;
                 }
-                (ConvStep::Act, _, Some(layer)) if activate => output = run_child("activate", &**layer, &output)?,
+                (ConvStep::Act, _, Some(layer)) if activate => output = self.run_child(layer, &output)?,
                 (ConvStep::Norm | ConvStep::Act, ..) => {}
             }
         }
@@ -121,7 +121,7 @@ impl ConvModule {
         let padded;
         let input = match &self.padding_layer {
             Some(layer) => {
-                padded = run_child("padding_layer", &**layer, input)?;
+                padded = self.run_child(layer, input)?;
                 &padded
             }
             None => input,
@@ -130,7 +130,7 @@ impl ConvModule {
             (Some(Folded { weight, bias }), Some(conv)) => {
                 run_child_with("conv", &*self.conv, &[input], || conv.forward_with(input, weight, Some(bias)))
             }
-            _ => run_child("conv", &*self.conv, input),
+            _ => self.run_child(&self.conv, input),
         }
     }
 }

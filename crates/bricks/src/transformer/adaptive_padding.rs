@@ -38,7 +38,7 @@ pub enum PadMode {
 ///
 /// ```
 /// use mmcv_bricks::transformer::AdaptivePaddingConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let padding = AdaptivePaddingConfig::new().with_kernel_size(16).with_stride(16).build()?;
@@ -46,7 +46,7 @@ pub enum PadMode {
 /// assert_eq!(output.size(), [1, 3, 32, 48]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct AdaptivePadding {
     kernel_size: Vec<i64>,
     stride: Vec<i64>,
@@ -84,11 +84,5 @@ impl Forward for AdaptivePadding {
             return Ok(input.shallow_clone());
         }
         Ok(input.f_pad(sides, "constant", 0.0)?)
-    }
-}
-
-impl Module for AdaptivePadding {
-    fn class(&self) -> &'static [&'static str] {
-        &["AdaptivePadding", "Module"]
     }
 }

@@ -2,8 +2,8 @@
 
 use mmcv_layers::drop::{Dropout, DropoutConfig};
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result, no_options,
-    run_child, run_child_with,
+    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, ModuleExt, Output, Parts, Registry, Result,
+    no_options, run_child_with,
 };
 use mmcv_registry::{Config, Dict, dict};
 use tch::Tensor;
@@ -63,7 +63,7 @@ pub struct MultiheadAttentionConfig {
 ///
 /// ```
 /// use mmcv_bricks::transformer::MultiheadAttentionConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_registry::Dict;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -108,8 +108,8 @@ impl MultiheadAttention {
         if self.batch_first {
             output = output.f_transpose(0, 1)?;
         }
-        let output = run_child("proj_drop", &self.proj_drop, &output)?;
-        let output = run_child("dropout_layer", &*self.dropout_layer, &output)?;
+        let output = self.run_child(&self.proj_drop, &output)?;
+        let output = self.run_child(&self.dropout_layer, &output)?;
         Ok(identity.f_add(&output)?)
     }
 

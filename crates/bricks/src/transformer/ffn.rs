@@ -4,8 +4,8 @@ use mmcv_layers::drop::DropoutConfig;
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::scale::LayerScaleConfig;
 use mmcv_layers::{
-    Builder, Error, Forward, Identity, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result,
-    Sequential, no_options, run_child,
+    Builder, Error, Forward, Identity, InitCfg, Layer, LayerConfig, Module, ModuleExt, Output, Registry, Result,
+    Sequential, no_options,
 };
 use mmcv_registry::{Config, Dict, dict};
 use tch::Tensor;
@@ -53,7 +53,7 @@ pub struct FFNConfig {
 ///
 /// ```
 /// use mmcv_bricks::transformer::FFNConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let ffn = FFNConfig::new().with_embed_dims(32).with_feedforward_channels(64).build()?;
@@ -61,20 +61,23 @@ pub struct FFNConfig {
 /// assert_eq!(output.size(), [2, 10, 32]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct FFN {
+    #[module(child)]
     layers: Sequential,
-    gamma2: Box<dyn Module>,
+    #[module(child)]
     dropout_layer: Box<dyn Module>,
+    #[module(child)]
+    gamma2: Box<dyn Module>,
     add_identity: bool,
     init_cfg: InitCfg,
 }
 
 impl FFN {
     fn run(&self, input: &Tensor, identity: Option<&Tensor>) -> Result<Tensor> {
-        let output = run_child("layers", &self.layers, input)?;
-        let output = run_child("gamma2", &*self.gamma2, &output)?;
-        let output = run_child("dropout_layer", &*self.dropout_layer, &output)?;
+        let output = self.run_child(&self.layers, input)?;
+        let output = self.run_child(&self.gamma2, &output)?;
+        let output = self.run_child(&self.dropout_layer, &output)?;
         if !self.add_identity {
             return Ok(output);
         }
@@ -106,7 +109,7 @@ impl Layer for FFN {
         layers.push(dropout.build()?);
         let dropout_layer = build_dropout(&builder.key("dropout_layer"), config.dropout_layer.as_ref())?;
         let scale = config.layer_scale_init_value;
-        let mut gamma2: Box<dyn Module> = Box::new(Identity);
+        let mut gamma2: Box<dyn Module> = Box::new(Identity::default());
         if scale > 0.0 {
             gamma2 = Box::new(LayerScaleConfig::new(embed_dims).with_scale(scale).build()?);
         }
@@ -135,18 +138,5 @@ impl Forward for FFN {
             Some(input) if inputs.len() <= 2 => self.run(input, optional(inputs, 1)).map(Output::Tensor),
             _ => Err(Error::input("one or two inputs", format!("{} inputs", inputs.len()))),
         }
-    }
-}
-
-impl Module for FFN {
-    fn class(&self) -> &'static [&'static str] {
-        &["FFN", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.init_cfg(&self.init_cfg);
-        parts.child("layers", &self.layers);
-        parts.child("dropout_layer", &*self.dropout_layer);
-        parts.child("gamma2", &*self.gamma2);
     }
 }

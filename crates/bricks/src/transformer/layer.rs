@@ -1,8 +1,7 @@
 //! `BaseTransformerLayer` and `TransformerLayerSequence`. Reference: mmcv/cnn/bricks/transformer.py.
 
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, Layer, Module, ModuleList, Output, Parts, Registry, Result, call_child,
-    no_options,
+    Builder, Error, Forward, InitCfg, Layer, Module, ModuleList, Output, Registry, Result, call_child, no_options,
 };
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath, dict};
 use tch::Tensor;
@@ -79,7 +78,7 @@ impl Operation {
 ///
 /// ```
 /// use mmcv_bricks::transformer::{BaseTransformerLayerConfig, FFNConfig, MultiheadAttentionConfig, Operation};
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let attention = MultiheadAttentionConfig::new(32, 4);
@@ -90,11 +89,14 @@ impl Operation {
 /// assert_eq!(output.size(), [10, 2, 32]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct BaseTransformerLayer {
     operations: Vec<Operation>,
+    #[module(child)]
     attentions: ModuleList,
+    #[module(child)]
     ffns: ModuleList,
+    #[module(child)]
     norms: ModuleList,
     init_cfg: InitCfg,
 }
@@ -189,19 +191,6 @@ impl Forward for BaseTransformerLayer {
     }
 }
 
-impl Module for BaseTransformerLayer {
-    fn class(&self) -> &'static [&'static str] {
-        &["BaseTransformerLayer", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.init_cfg(&self.init_cfg);
-        parts.child("attentions", &self.attentions);
-        parts.child("ffns", &self.ffns);
-        parts.child("norms", &self.norms);
-    }
-}
-
 /// Transformer layers in sequence; the inputs are those of [`BaseTransformerLayer`].
 ///
 /// Shapes: those of [`BaseTransformerLayer`]. State: `layers.N.*`.
@@ -210,7 +199,7 @@ impl Module for BaseTransformerLayer {
 /// use mmcv_bricks::transformer::{
 ///     BaseTransformerLayerConfig, MultiheadAttentionConfig, Operation, TransformerLayerSequenceConfig,
 /// };
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let operations = vec![Operation::SelfAttn, Operation::Norm, Operation::Ffn, Operation::Norm];
@@ -220,8 +209,9 @@ impl Module for BaseTransformerLayer {
 /// assert_eq!(output.size(), [10, 2, 256]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct TransformerLayerSequence {
+    #[module(child)]
     layers: ModuleList,
     init_cfg: InitCfg,
 }
@@ -265,17 +255,6 @@ impl Forward for TransformerLayerSequence {
             query = call_child(format_args!("layers.{index}"), layer, &inputs, options)?.single()?;
         }
         Ok(Output::Tensor(query))
-    }
-}
-
-impl Module for TransformerLayerSequence {
-    fn class(&self) -> &'static [&'static str] {
-        &["TransformerLayerSequence", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.init_cfg(&self.init_cfg);
-        parts.child("layers", &self.layers);
     }
 }
 

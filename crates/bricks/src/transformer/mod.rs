@@ -79,6 +79,6 @@ fn optional<'a>(inputs: &[&'a Tensor], position: usize) -> Option<&'a Tensor> {
 fn build_dropout(builder: &Builder<'_>, cfg: Option<&Dict>) -> Result<Box<dyn Module>> {
     match cfg {
         Some(cfg) if !cfg.is_empty() => builder.model(&Config::Dict(cfg.clone())),
-        _ => Ok(Box::new(Identity)),
+        _ => Ok(Box::new(Identity::default())),
     }
 }

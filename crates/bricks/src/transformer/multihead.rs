@@ -3,7 +3,7 @@
 use mmcv_layers::explain::product;
 use mmcv_layers::init::{self, Distribution};
 use mmcv_layers::linear::{Linear, LinearConfig};
-use mmcv_layers::{Error, Forward, Module, Parts, Result, Training, run_child, scalar_like};
+use mmcv_layers::{Error, Forward, Module, ModuleExt, Parts, Result, Training, scalar_like};
 use tch::{Kind, Tensor};
 
 use super::attention::MultiheadAttentionConfig;
@@ -137,7 +137,7 @@ impl Multihead {
         }
         let output = weights.f_bmm(&value)?.f_transpose(0, 1)?.f_contiguous()?;
         let output = output.f_view([length * samples, self.embed_dims])?;
-        let output = run_child("out_proj", &self.out_proj, &output)?;
+        let output = self.run_child(&self.out_proj, &output)?;
         Ok(output.f_view([length, samples, self.embed_dims])?)
     }
 

@@ -3,7 +3,7 @@
 use mmcv_layers::linear::{Linear, LinearConfig};
 use mmcv_layers::observe::of_size;
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result, Size, run_child,
+    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, ModuleExt, Output, Registry, Result, Size,
 };
 use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, KeyPath, config, dict};
 use tch::Tensor;
@@ -116,7 +116,7 @@ impl FromConfig for PatchPadding {
 ///
 /// ```
 /// use mmcv_bricks::transformer::PatchEmbedConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Device, Kind, Tensor};
 ///
 /// let embed = PatchEmbedConfig::new().with_embed_dims(32).build()?;
@@ -124,10 +124,13 @@ impl FromConfig for PatchPadding {
 /// assert_eq!(patches.size(), [1, 4 * 3, 32]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct PatchEmbed {
+    #[module(child)]
     adaptive_padding: Option<AdaptivePadding>,
+    #[module(child)]
     projection: Box<dyn Module>,
+    #[module(child)]
     norm: Option<Box<dyn Module>>,
     init_cfg: InitCfg,
 }
@@ -167,31 +170,14 @@ impl Forward for PatchEmbed {
             return Err(Error::input("4D input", format!("{dims}D input {:?}", input.size())));
         }
         let padded = match &self.adaptive_padding {
-            Some(padding) => run_child("adaptive_padding", padding, input)?,
+            Some(padding) => self.run_child(padding, input)?,
             None => input.shallow_clone(),
         };
-        let patches = run_child("projection", &*self.projection, &padded)?;
+        let patches = self.run_child(&self.projection, &padded)?;
         let patches = patches.f_flatten(2, -1)?.f_transpose(1, 2)?;
         match &self.norm {
-            Some(norm) => run_child("norm", &**norm, &patches),
+            Some(norm) => self.run_child(norm, &patches),
             None => Ok(patches),
-        }
-    }
-}
-
-impl Module for PatchEmbed {
-    fn class(&self) -> &'static [&'static str] {
-        &["PatchEmbed", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.init_cfg(&self.init_cfg);
-        if let Some(padding) = &self.adaptive_padding {
-            parts.child("adaptive_padding", padding);
-        }
-        parts.child("projection", &*self.projection);
-        if let Some(norm) = &self.norm {
-            parts.child("norm", &**norm);
         }
     }
 }
@@ -199,7 +185,7 @@ impl Module for PatchEmbed {
 /// Merges neighboring patches.
 ///
 /// The forward pass takes the height and width of the map in patches: use [`merge`](Self::merge), or
-/// [`call`](Module::call) with the option `input_size`.
+/// [`call`](Forward::call) with the option `input_size`.
 ///
 /// Shapes: input `[N, H W, in_channels]`, output `[N, patches, out_channels]`. State: `norm.*`, `reduction.*`.
 ///
@@ -213,12 +199,16 @@ impl Module for PatchEmbed {
 /// assert_eq!(merged.size(), [1, 4 * 3, 32]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct PatchMerging {
     in_channels: i64,
+    #[module(child)]
     adaptive_padding: Option<AdaptivePadding>,
+    #[module(child)]
     sampler: Unfold,
+    #[module(child)]
     norm: Option<Box<dyn Module>>,
+    #[module(child)]
     reduction: Linear,
     init_cfg: InitCfg,
 }
@@ -244,13 +234,13 @@ impl PatchMerging {
         }
         let mut map = input.f_view([samples, height, width, channels])?.f_permute([0, 3, 1, 2])?;
         if let Some(padding) = &self.adaptive_padding {
-            map = run_child("adaptive_padding", padding, &map)?;
+            map = self.run_child(padding, &map)?;
         }
-        let mut merged = run_child("sampler", &self.sampler, &map)?.f_transpose(1, 2)?;
+        let mut merged = self.run_child(&self.sampler, &map)?.f_transpose(1, 2)?;
         if let Some(norm) = &self.norm {
-            merged = run_child("norm", &**norm, &merged)?;
+            merged = self.run_child(norm, &merged)?;
         }
-        run_child("reduction", &self.reduction, &merged)
+        self.run_child(&self.reduction, &merged)
     }
 }
 
@@ -318,24 +308,6 @@ impl Forward for PatchMerging {
             [height, width] => self.merge(input, *height, *width).map(Output::Tensor),
             _ => Err(Error::argument("input_size", options.input_size.to_config(), "expected height and width")),
         }
-    }
-}
-
-impl Module for PatchMerging {
-    fn class(&self) -> &'static [&'static str] {
-        &["PatchMerging", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.init_cfg(&self.init_cfg);
-        if let Some(padding) = &self.adaptive_padding {
-            parts.child("adaptive_padding", padding);
-        }
-        parts.child("sampler", &self.sampler);
-        if let Some(norm) = &self.norm {
-            parts.child("norm", &**norm);
-        }
-        parts.child("reduction", &self.reduction);
     }
 }
 

@@ -75,7 +75,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::ReLUConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = ReLUConfig::new().with_inplace(true).build()?;
@@ -98,7 +98,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::LeakyReLUConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = LeakyReLUConfig::new().with_negative_slope(0.5).build()?;
@@ -123,7 +123,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::ReLU6Config;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = ReLU6Config::new().build()?;
@@ -146,7 +146,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::ELUConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = ELUConfig::new().with_alpha(0.5).build()?;
@@ -171,7 +171,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::SigmoidConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = SigmoidConfig::new().build()?;
@@ -190,7 +190,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::TanhConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = TanhConfig::new().build()?;
@@ -209,7 +209,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::{Approximate, GELUConfig};
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = GELUConfig::new().with_approximate(Approximate::Tanh).build()?;
@@ -232,7 +232,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::SiLUConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = SiLUConfig::new().build()?;
@@ -255,7 +255,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::SwishConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = SwishConfig::new().build()?;
@@ -274,7 +274,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::HardswishConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = HardswishConfig::new().build()?;
@@ -296,7 +296,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::ClampConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = ClampConfig::new().with_min(0.0).build()?;
@@ -327,7 +327,7 @@ elementwise! {
     ///
     /// ```
     /// use mmcv_layers::activation::HSigmoidConfig;
-    /// use mmcv_layers::{LayerConfig, Module};
+    /// use mmcv_layers::{Forward, LayerConfig};
     /// use tch::Tensor;
     ///
     /// let layer = HSigmoidConfig::new().build()?;

@@ -24,7 +24,7 @@ pub struct PReLUConfig {
 ///
 /// ```
 /// use mmcv_layers::activation::PReLUConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let prelu = PReLUConfig::new().with_num_parameters(8).build()?;

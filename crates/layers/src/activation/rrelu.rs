@@ -30,7 +30,7 @@ pub struct RReLUConfig {
 ///
 /// ```
 /// use mmcv_layers::activation::RReLUConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig, Module};
 /// use tch::Tensor;
 ///
 /// let rrelu = RReLUConfig::new().with_lower(0.25).with_upper(0.75).build()?;

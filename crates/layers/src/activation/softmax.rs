@@ -9,7 +9,7 @@ use crate::{Forward, Module, Result};
 /// Shapes: any input with that dimension; the output has the same shape.
 ///
 /// ```
-/// use mmcv_layers::{Module, activation::Softmax};
+/// use mmcv_layers::{Forward, activation::Softmax};
 /// use tch::Tensor;
 ///
 /// let output = Softmax { dim: -1 }.forward(&Tensor::from_slice(&[1.0, 1.0]))?;

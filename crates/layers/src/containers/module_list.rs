@@ -8,7 +8,7 @@ use crate::{Builder, Error, Forward, InitCfg, Layer, Module, Parts, Result};
 /// Modules named `0`, `1`, ... that the parent runs. Reference: `mmengine.model.ModuleList`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, LinearConfig, Module, ModuleList};
+/// use mmcv_layers::{Forward, LayerConfig, LinearConfig, ModuleList};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let layers = ModuleList::new(vec![

@@ -13,7 +13,7 @@ use crate::{Builder, Forward, InitCfg, Layer, Module, Output, Parts, Result, cal
 ///
 /// ```
 /// use mmcv_layers::activation::ReLUConfig;
-/// use mmcv_layers::{LayerConfig, LinearConfig, Module, Sequential};
+/// use mmcv_layers::{Forward, LayerConfig, LinearConfig, Sequential};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let mut network = Sequential::default();

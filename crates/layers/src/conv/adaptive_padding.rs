@@ -14,7 +14,7 @@ use crate::{Builder, Error, Forward, Layer, Module, Parts, Result, Size};
 ///
 /// ```
 /// use mmcv_layers::conv::{Conv2dAdaptivePadding, PlainConvConfig};
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let config = PlainConvConfig::new(3, 8, 3).with_stride(2);

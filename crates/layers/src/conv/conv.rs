@@ -107,7 +107,7 @@ pub enum PaddingMode {
 ///
 /// ```
 /// use mmcv_layers::conv::{Conv3d, ConvConfig};
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let config = ConvConfig::new(3, 8, 3).with_padding(1);

@@ -58,7 +58,7 @@ pub enum TransposedPaddingMode {
 ///
 /// ```
 /// use mmcv_layers::conv::ConvTransposeConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let conv = ConvTransposeConfig::new(8, 4, 2).with_stride(2).build()?; // ConvTranspose2d

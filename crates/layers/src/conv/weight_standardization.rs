@@ -87,7 +87,7 @@ impl PlainConvConfig {
 ///
 /// ```
 /// use mmcv_layers::conv::ConvWSConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let conv = ConvWSConfig::new(3, 8, 3).with_padding(1).build()?;
@@ -167,7 +167,7 @@ impl Module for ConvWS2d {
 ///
 /// ```
 /// use mmcv_layers::conv::PlainConvConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let conv = PlainConvConfig::new(3, 8, 3).with_padding(1).build()?;

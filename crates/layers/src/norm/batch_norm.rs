@@ -52,7 +52,7 @@ pub enum BatchNormKind {
 ///
 /// ```
 /// use mmcv_layers::norm::{BatchNorm1d, BatchNormConfig};
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let config = BatchNormConfig::new().with_num_features(8);

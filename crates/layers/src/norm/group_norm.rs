@@ -33,7 +33,7 @@ pub struct GroupNormConfig {
 ///
 /// ```
 /// use mmcv_layers::norm::GroupNormConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let norm = GroupNormConfig::new(32).with_num_channels(64).build()?;

@@ -39,7 +39,7 @@ pub struct InstanceNormConfig {
 ///
 /// ```
 /// use mmcv_layers::norm::InstanceNormConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let norm = InstanceNormConfig::new().with_num_features(8).with_affine(true).build()?; // IN2d

@@ -30,7 +30,7 @@ pub struct LayerNormConfig {
 ///
 /// ```
 /// use mmcv_layers::norm::LayerNormConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let norm = LayerNormConfig::new().with_normalized_shape(64).build()?;

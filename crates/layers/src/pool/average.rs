@@ -11,7 +11,7 @@ use crate::{Error, Forward, Module, Result, Size};
 /// each dimension.
 ///
 /// ```
-/// use mmcv_layers::{Module, pool::AvgPool2d};
+/// use mmcv_layers::{Forward, pool::AvgPool2d};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let pool = AvgPool2d { kernel_size: 2, stride: 2, padding: 0, ceil_mode: false, count_include_pad: true };
@@ -71,7 +71,7 @@ impl Module for AvgPool2d {
 /// Shapes: input `[N, C, *]` or `[C, *]`; output with `output_size` pixels.
 ///
 /// ```
-/// use mmcv_layers::{Module, Size, pool::AdaptiveAvgPool};
+/// use mmcv_layers::{Forward, Size, pool::AdaptiveAvgPool};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let pool = AdaptiveAvgPool::new(2, Size::All(1))?;

@@ -36,7 +36,7 @@ pub struct MaxPoolConfig {
 ///
 /// ```
 /// use mmcv_layers::pool::MaxPoolConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let pool = MaxPoolConfig::new(2).build()?; // MaxPool2d

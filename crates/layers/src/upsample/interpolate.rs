@@ -70,7 +70,7 @@ pub enum Interpolation {
 ///
 /// ```
 /// use mmcv_layers::upsample::{BilinearUpsample, ScaleFactor, UpsampleConfig};
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let config = UpsampleConfig::new().with_scale_factor(ScaleFactor::All(2.0));

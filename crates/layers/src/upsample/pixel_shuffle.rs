@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::conv::{Conv, ConvConfig, Padding};
 use crate::init::{self, Distribution};
-use crate::{Builder, Error, Forward, Layer, Module, Parts, Result, Size, run_child};
+use crate::{Builder, Error, Forward, Layer, Module, ModuleExt, Parts, Result, Size};
 
 /// Arguments of `pixel_shuffle`.
 #[derive(Debug, Clone, PartialEq, Config)]
@@ -28,7 +28,7 @@ pub struct PixelShufflePackConfig {
 ///
 /// ```
 /// use mmcv_layers::upsample::PixelShufflePackConfig;
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use tch::{Tensor, kind::FLOAT_CPU};
 ///
 /// let upsample = PixelShufflePackConfig::new(8, 4, 2, 3).build()?;
@@ -72,7 +72,7 @@ impl Layer for PixelShufflePack {
 
 impl Forward for PixelShufflePack {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let expanded = run_child("upsample_conv", &self.upsample_conv, input)?;
+        let expanded = self.run_child(&self.upsample_conv, input)?;
         Ok(expanded.f_pixel_shuffle(self.scale_factor)?)
     }
 }

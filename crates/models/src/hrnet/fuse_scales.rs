@@ -4,8 +4,8 @@
 use mmcv_bricks::{ConvBias, ConvModule, ConvModuleConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, Output, Parts, Registry, Result, Size, no_options,
-    run_child,
+    Builder, Error, Forward, InitCfg, Layer, LayerConfig, Module, ModuleExt, Output, Registry, Result, Size,
+    no_options, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -39,7 +39,7 @@ pub struct HRFuseScalesConfig {
 /// State: `increase_layers.*`, `downsample_layers.*`, `final_layer.*`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::HRFuseScalesConfig;
 /// use mmcv_registry::Dict;
 /// use tch::{Device, Kind, Tensor};
@@ -55,10 +55,13 @@ pub struct HRFuseScalesConfig {
 /// assert_eq!(fused.size(), [1, 2048, 2, 2]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Module)]
 pub struct HRFuseScales {
+    #[module(child)]
     increase_layers: PlainList,
+    #[module(child)]
     downsample_layers: PlainList,
+    #[module(child)]
     final_layer: ConvModule,
     init_cfg: InitCfg,
 }
@@ -85,7 +88,7 @@ impl HRFuseScales {
             });
         }
         match sum {
-            Some(sum) => run_child("final_layer", &self.final_layer, &sum),
+            Some(sum) => self.run_child(&self.final_layer, &sum),
             None => Err(Error::input("at least one input", "none")),
         }
     }
@@ -158,18 +161,5 @@ impl Forward for HRFuseScales {
     fn call(&self, inputs: &[&Tensor], options: &Dict) -> Result<Output> {
         no_options(options)?;
         Ok(Output::Tensors(vec![self.run(inputs)?]))
-    }
-}
-
-impl Module for HRFuseScales {
-    fn class(&self) -> &'static [&'static str] {
-        &["HRFuseScales", "BaseModule"]
-    }
-
-    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
-        parts.init_cfg(&self.init_cfg);
-        parts.child("increase_layers", &self.increase_layers);
-        parts.child("downsample_layers", &self.downsample_layers);
-        parts.child("final_layer", &self.final_layer);
     }
 }

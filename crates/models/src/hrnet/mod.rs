@@ -9,8 +9,8 @@ mod parts;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, Forward, InitCfg, KeyMapping, Layer, Module, Output, Parts, Registry, Result, Sequential, call_child,
-    run_child,
+    Builder, Forward, InitCfg, KeyMapping, Layer, Module, ModuleExt, Output, Parts, Registry, Result, Sequential,
+    call_child, run_child,
 };
 use mmcv_registry::Dict;
 use tch::Tensor;
@@ -85,7 +85,7 @@ fn transition(builder: &Builder<'_>, config: &HRNetConfig, before: &[i64], after
     let last = before.last().copied().unwrap_or(0);
     for (index, &channels) in after.iter().enumerate() {
         layers.push(match before.get(index) {
-            Some(&same) if same == channels => Box::new(mmcv_layers::Identity),
+            Some(&same) if same == channels => Box::new(mmcv_layers::Identity::default()),
             Some(&other) => Box::new(conv_norm(builder, config, &Kernel::new(3, other, channels), Some(true))?),
             None => {
                 let mut halvings = Sequential::default();
@@ -141,9 +141,9 @@ impl Backbone for HRNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = input.shallow_clone();
         for conv in [&self.conv1, &self.conv2] {
-            output = run_child("relu", &self.relu, &conv.forward(&output)?)?;
+            output = self.run_child(&self.relu, &conv.forward(&output)?)?;
         }
-        let mut branches = vec![run_child("layer1", &self.layer1, &output)?];
+        let mut branches = vec![self.run_child(&self.layer1, &output)?];
         for (index, (transition, stage)) in self.stages.iter().enumerate() {
             let mut inputs = Vec::new();
             for (branch, (name, layer)) in transition.0.iter().enumerate() {

@@ -3,8 +3,8 @@
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
 use mmcv_layers::{
-    Builder, Error, Forward, InitCfg, Module, ModuleList, Output, Parts, Result, Sequential, call_child, no_options,
-    run_child,
+    Builder, Error, Forward, InitCfg, Module, ModuleExt, ModuleList, Output, Parts, Result, Sequential, call_child,
+    no_options, run_child,
 };
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
@@ -74,7 +74,7 @@ impl HRModule {
                 });
             }
             let Some(sum) = sum else { return Err(Error::input("at least one branch", "none")) };
-            outputs.push(run_child("relu", &self.relu, &sum)?);
+            outputs.push(self.run_child(&self.relu, &sum)?);
         }
         Ok(outputs)
     }

@@ -2,7 +2,7 @@
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
-use mmcv_layers::{Builder, Error, Forward, LayerConfig, Module, Parts, Result, Sequential};
+use mmcv_layers::{Builder, Error, Forward, Module, Parts, Result, Sequential};
 use tch::Tensor;
 
 use super::{HRNetConfig, Kernel, norm};

@@ -113,7 +113,7 @@ impl<'a> Plan<'a> {
 /// `layer4.*`.
 ///
 /// ```
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::{ResNetConfig, ResNetOptions};
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -260,7 +260,7 @@ impl Layer for ResNet {
 /// The type `ResNetV1c`: a [`ResNet`] whose stem has three 3x3 convolutions.
 ///
 /// ```no_run
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::ResNetV1cConfig;
 /// use tch::{Device, Kind, Tensor};
 ///
@@ -289,7 +289,7 @@ impl Layer for ResNetV1c {
 /// The type `ResNetV1d`: a `ResNetV1c` whose shortcuts are downsampled by pooling.
 ///
 /// ```no_run
-/// use mmcv_layers::{LayerConfig, Module};
+/// use mmcv_layers::{Forward, LayerConfig};
 /// use mmcv_models::ResNetV1dConfig;
 /// use tch::{Device, Kind, Tensor};
 ///

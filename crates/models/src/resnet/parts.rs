@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::drop::{DropPath, DropPathConfig};
-use mmcv_layers::{Builder, Identity, LayerConfig, Module, Parts, Result, Sequential, run_child};
+use mmcv_layers::{Builder, Identity, Module, Parts, Result, Sequential, run_child};
 use mmcv_registry::{Dict, dict};
 use tch::Tensor;
 
@@ -121,7 +121,7 @@ impl Shortcut {
         let drop_path: Box<dyn Module> = if drop_path_rate > LEAST_DROP_PATH_RATE {
             Box::new(DropPath::new(&DropPathConfig { drop_prob: drop_path_rate }))
         } else {
-            Box::new(Identity)
+            Box::new(Identity::default())
         };
         Self { relu: ReLU(ReLUConfig { inplace: true }), downsample, drop_path }
     }

@@ -1,7 +1,7 @@
 //! [`ResLayer`]: the blocks of one stage. Reference: `ResLayer` in mmpretrain/models/backbones/resnet.py.
 
 use mmcv_layers::pool::AvgPool2d;
-use mmcv_layers::{Builder, Forward, InitCfg, LayerConfig, Module, Parts, Result, Sequential, run_child};
+use mmcv_layers::{Builder, Forward, InitCfg, Module, Parts, Result, Sequential, run_child};
 use mmcv_registry::{Config, Dict};
 use tch::Tensor;
 

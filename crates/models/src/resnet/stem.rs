@@ -3,7 +3,7 @@
 use mmcv_bricks::ConvModuleConfig;
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::pool::{MaxPool, MaxPoolConfig};
-use mmcv_layers::{Builder, Forward, LayerConfig, Module, Parts, Result, Sequential, Size, run_child};
+use mmcv_layers::{Builder, LayerConfig, Module, Parts, Result, Sequential, Size, run_child};
 use tch::Tensor;
 
 use super::config::ResNetOptions;

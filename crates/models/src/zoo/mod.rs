@@ -7,7 +7,7 @@ mod table;
 use std::ffi::OsStr;
 
 use mmcv_checkpoint::{CheckpointLoader, LoadReport};
-use mmcv_layers::{LayerConfig, Module};
+use mmcv_layers::Module;
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, config, dict};
 use mmcv_zoo::{Resolved, Zoo};
 
