@@ -1,7 +1,8 @@
 //! Rules of initialization beyond what parity cases can say: loaded weights, one's own initializers, what is reported.
 
 use mmcv::checkpoint::{SaveOptions, load_state_dict, save_checkpoint};
-use mmcv::layers::init::{self, INITIALIZERS, Initializer};
+use mmcv::layers;
+use mmcv::layers::init::{self, Initializer};
 use mmcv::layers::observe::observe;
 use mmcv::layers::{ModuleExt, Result};
 use mmcv::prelude::*;
@@ -140,7 +141,7 @@ impl Initializer for Twos {
 
 #[test]
 fn a_program_can_register_an_initializer() {
-    INITIALIZERS.replace(Spec::new("Twos", |_, _| Ok(Box::new(Twos))));
+    MODELS.initializers.replace(Spec::new("Twos", |_, _| Ok(Box::new(Twos))));
     let module = network(config! { type: "Twos" });
     module.init_weights().unwrap();
     assert_eq!(weight(&*module, "fc.bias"), [2.0, 2.0]);
@@ -166,4 +167,13 @@ fn a_network_built_without_draws_has_its_constants() {
         let constant = name.contains("bn.");
         assert!(constant || tensor.abs().max().double_value(&[]) == 0.0, "{name}");
     }
+}
+
+#[test]
+fn pretrained_is_known_to_the_registries_that_have_it() {
+    assert!(MODELS.initializers.get("Pretrained").is_some());
+    assert!(layers::MODELS.initializers.get("Pretrained").is_none(), "the registry of mmcv-layers is another one");
+    let config = config! { type: "Sequential", init_cfg: { type: "Pretrained", checkpoint: "none.pth" } };
+    let error = Builder::new(&layers::MODELS).model(&config).unwrap_err().to_string();
+    assert!(error.starts_with("init_cfg.type: ") && error.contains("the registry of mmcv-models has it"), "{error}");
 }

@@ -27,6 +27,8 @@ impl Check {
         directions()?;
         deny::check()?;
         light(&[])?;
+        stage("The model zoo without downloads");
+        run(plain_cargo().args(["test", "--quiet", "--package", "mmcv-zoo", "--no-default-features", "--lib"]))?;
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         stage("Lints");
         run(cargo(&libtorch).args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
@@ -39,12 +41,13 @@ impl Check {
 const PROGRAM: [&str; 7] = ["ab_glyph", "anyhow", "clap", "env_logger", "image", "indicatif", "mmcv-cli"];
 
 /// Checks that the light packages do not depend on libtorch, not even in their tests, and the facade not on a program's
-/// libraries.
+/// libraries, and without its features not on those for downloads.
 fn directions() -> Result<()> {
     for package in LIGHT {
         forbid(package, &[], &["tch", "torch-sys"])?;
     }
-    forbid("mmcv", &["--edges", "normal"], &PROGRAM)
+    forbid("mmcv", &["--edges", "normal"], &PROGRAM)?;
+    forbid("mmcv", &["--edges", "normal", "--no-default-features"], &["rustls", "ureq"])
 }
 
 fn forbid(package: &str, options: &[&str], forbidden: &[&str]) -> Result<()> {

@@ -28,7 +28,8 @@ pub static MODELS: Lazy<Registry> = Lazy::new(new_registry);
 #[must_use]
 pub fn new_registry() -> Registry {
     let registry = mmcv_layers::new_registry();
-    add_all(&registry, [SPECS, transformer::SPECS]);
+    add_all(&registry, SPECS);
+    add_all(&registry, transformer::SPECS);
     registry
 }
 

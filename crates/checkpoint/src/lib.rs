@@ -39,7 +39,7 @@ pub use loader::{
     CheckpointLoader, Located, load_checkpoint, load_file, open_checkpoint, open_checkpoint_with, register_scheme,
 };
 pub use options::{DtypePolicy, LoadOptions};
-pub use pretrained::{PRETRAINED, PretrainedInit, register_pretrained};
+pub use pretrained::{PRETRAINED, PretrainedInit};
 pub use report::{Difference, LoadReport, TensorType};
 pub use revise::ReviseKeys;
 pub use save::{SaveOptions, State, save_checkpoint};

@@ -1,6 +1,6 @@
 //! The initializer `Pretrained`, for `init_cfg`. Reference: `mmengine.model.PretrainedInit`.
 
-use mmcv_layers::init::{BuildInitializer, INITIALIZERS, Initializer};
+use mmcv_layers::init::{BuildInitializer, Initializer};
 use mmcv_layers::{ErrorKind, Module, Result};
 use mmcv_registry::{Config, ConfigStruct, Spec};
 
@@ -39,7 +39,7 @@ impl Initializer for PretrainedInit {
     }
 }
 
-/// The registration of the initializer.
+/// The entry of `Pretrained` for [`Registry::initializers`](mmcv_layers::Registry); the registry of `mmcv-models` has it.
 pub const PRETRAINED: Spec<BuildInitializer> = Spec {
     group: "initializer",
     doc: "Loads a checkpoint, after everything else is initialized.",
@@ -48,12 +48,3 @@ pub const PRETRAINED: Spec<BuildInitializer> = Spec {
     aliases: &["PretrainedInit"],
     ..Spec::new("Pretrained", |arguments, path| Ok(Box::new(PretrainedInit::decode(arguments, path)?)))
 };
-
-/// Registers `Pretrained` as an initializer of `init_cfg`. Further calls have no effect.
-///
-/// The registry of `mmcv-models` does this when it is first used.
-pub fn register_pretrained() {
-    if INITIALIZERS.get(PRETRAINED.name).is_none() {
-        INITIALIZERS.replace(PRETRAINED);
-    }
-}

@@ -154,7 +154,8 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Returns an error if a rule is wrong.
     pub fn init_cfg(&self, config: &Config) -> Result<InitCfg> {
-        Ok(InitCfg::decode(config, &self.path.key("init_cfg"))?.below(&self.origin))
+        let path = self.path.key("init_cfg");
+        Ok(InitCfg::decode(config, &path, &self.registry.initializers)?.below(&self.origin))
     }
 
     /// The error of a type that is unknown, or of another group than the one that is built, says what the group holds:
@@ -223,7 +224,7 @@ impl<'a> Builder<'a> {
 
 /// Whether nothing is known of a type: neither a name that looks like it, nor why it is not there.
 fn is_unknown(error: &ConfigError) -> bool {
-    matches!(&*error.kind, ConfigErrorKind::UnknownType { nearest: None, hint, .. } if hint.starts_with("; it holds"))
+    matches!(&*error.kind, ConfigErrorKind::UnknownType { names, .. } if !names.is_empty())
 }
 
 /// The reference's rule for a normalization that declares no abbreviation: a word in its class name decides.

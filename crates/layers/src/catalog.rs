@@ -3,7 +3,8 @@
 use mmcv_registry::Spec;
 use once_cell::sync::Lazy;
 
-use crate::layer::{Build, Registry};
+use crate::layer::Build;
+use crate::registry::{Registry, add_all};
 use crate::scopes::{OPS, SCOPES};
 use crate::{activation, containers, conv, drop, linear, norm, padding, pool, scale, upsample};
 
@@ -30,19 +31,12 @@ pub static MODELS: Lazy<Registry> = Lazy::new(new_registry);
 #[must_use]
 pub fn new_registry() -> Registry {
     let registry = Registry::new("mmengine");
-    add_all(&registry, SPECS.iter().copied());
+    for table in SPECS {
+        add_all(&registry, table);
+    }
     for scope in SCOPES {
         registry.accept_scope(scope, |_, _| {});
     }
     registry.note_absent(OPS, "it is of mmcv.ops, whose compiled operators are not here");
     registry
-}
-
-/// Adds tables of types to a registry. A name that is taken keeps its type, and a warning is logged.
-pub fn add_all(registry: &Registry, tables: impl IntoIterator<Item = &'static [Spec<Build>]>) {
-    for spec in tables.into_iter().flatten() {
-        if let Err(error) = registry.add(spec.clone()) {
-            log::warn!("{error}");
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use mmcv_registry::{ConfigStruct, Dict, KeyPath, Spec, TypedConfig, dict};
 
-use crate::{Builder, Module, Result};
+use crate::{Builder, Module, Registry, Result};
 
 /// Builds a registered type from the dict of its arguments. The builder looks nested types up; its path is the root.
 pub type Build = fn(&Dict, &Builder<'_>) -> BuildResult;
@@ -12,9 +12,6 @@ pub type BuildResult = Result<Box<dyn Module>>;
 
 /// The result of building a module that has a name, such as `bn1`.
 pub type NamedBuildResult = Result<(String, Box<dyn Module>)>;
-
-/// A registry of layers, bricks and networks.
-pub type Registry = mmcv_registry::Registry<Build>;
 
 /// A type that configs name: its arguments, and how it is built from them.
 ///

@@ -30,6 +30,7 @@ pub mod observe;
 mod ops;
 pub mod padding;
 pub mod pool;
+mod registry;
 pub mod scale;
 mod scopes;
 mod shape_error;
@@ -42,13 +43,13 @@ pub use builder::{
     Builder, build_activation_layer, build_conv_layer, build_norm_layer, build_padding_layer, build_plugin_layer,
     build_upsample_layer,
 };
-pub use catalog::{MODELS, SPECS, add_all, new_registry};
+pub use catalog::{MODELS, SPECS, new_registry};
 pub use containers::{ModuleDict, ModuleList, Sequential};
 pub use error::{Error, ErrorKind, Result, first_line, torch_message};
 pub use identity::Identity;
 pub use init::InitCfg;
 pub use key_mapping::KeyMapping;
-pub use layer::{Build, BuildResult, Layer, LayerConfig, NamedBuildResult, Registry};
+pub use layer::{Build, BuildResult, Layer, LayerConfig, NamedBuildResult};
 pub use linear::{Linear, LinearConfig};
 pub use mmcv_derive::Module;
 #[doc(hidden)]
@@ -58,6 +59,7 @@ pub use module::{
     single_input,
 };
 pub use ops::scalar_like;
+pub use registry::{Registry, add_all};
 pub use shape_mismatch::ShapeMismatch;
 pub use size::Size;
 pub use state::{ModuleExt, TchModule, join_path, named_modules};

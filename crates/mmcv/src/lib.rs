@@ -6,7 +6,7 @@
 //! | feature | default | |
 //! | --- | --- | --- |
 //! | `fuse` | yes | `mmcv::fuse`: networks rewritten for inference |
-//! | `zoo` | yes | `mmcv::zoo`: model zoo names, verified downloads |
+//! | `zoo` | yes | `mmcv::zoo`, and downloads of checkpoints |
 //! | `download-libtorch` | no | the build downloads libtorch, so that `LIBTORCH` need not be set |
 //! | `doc-only` | no | the documentation builds without libtorch |
 #![doc = include_str!("../README.md")]

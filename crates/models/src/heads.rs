@@ -3,7 +3,7 @@
 use mmcv_layers::{
     Builder, Error, Forward, InitCfg, Layer, Linear, LinearConfig, Module, ModuleExt, Output, Parts, Result,
 };
-use mmcv_registry::{Config, Dict, KeyPath, config};
+use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
 
 use crate::training_part::TrainingPart;
@@ -52,11 +52,8 @@ impl Layer for ClsHead {
     type Config = ClsHeadConfig;
     type Module = Self;
 
-    fn build(config: &ClsHeadConfig, _: &Builder<'_>) -> Result<Self> {
-        Ok(Self {
-            loss_module: TrainingPart::loss(&config.loss)?,
-            init_cfg: InitCfg::decode(&config.init_cfg, &KeyPath::root().key("init_cfg"))?,
-        })
+    fn build(config: &ClsHeadConfig, builder: &Builder<'_>) -> Result<Self> {
+        Ok(Self { loss_module: TrainingPart::loss(&config.loss)?, init_cfg: builder.init_cfg(&config.init_cfg)? })
     }
 }
 
@@ -147,6 +144,7 @@ pub struct LinearClsHead {
 
 impl LinearClsHead {
     fn of_class(
+        builder: &Builder<'_>,
         class: &'static [&'static str],
         (in_channels, num_classes): (i64, i64),
         loss: &Config,
@@ -162,7 +160,8 @@ impl LinearClsHead {
             class,
             loss_module: TrainingPart::loss(loss)?,
             fc: Linear::new(&LinearConfig::new(in_channels, num_classes))?,
-            init_cfg: InitCfg::decode(init_cfg, &KeyPath::root().key("init_cfg"))?
+            init_cfg: builder
+                .init_cfg(init_cfg)?
                 .by_default(*init_cfg == LinearClsHeadConfig::new(num_classes, in_channels).init_cfg),
         })
     }
@@ -173,9 +172,9 @@ impl Layer for LinearClsHead {
     type Config = LinearClsHeadConfig;
     type Module = Self;
 
-    fn build(config: &LinearClsHeadConfig, _: &Builder<'_>) -> Result<Self> {
+    fn build(config: &LinearClsHeadConfig, builder: &Builder<'_>) -> Result<Self> {
         let LinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
-        Self::of_class(&["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
+        Self::of_class(builder, &["LinearClsHead", "ClsHead"], (*in_channels, *num_classes), loss, init_cfg)
     }
 }
 
@@ -188,10 +187,10 @@ impl Layer for MultiLabelLinearClsHead {
     type Config = MultiLabelLinearClsHeadConfig;
     type Module = LinearClsHead;
 
-    fn build(config: &MultiLabelLinearClsHeadConfig, _: &Builder<'_>) -> Result<LinearClsHead> {
+    fn build(config: &MultiLabelLinearClsHeadConfig, builder: &Builder<'_>) -> Result<LinearClsHead> {
         let MultiLabelLinearClsHeadConfig { num_classes, in_channels, init_cfg, loss, .. } = config;
         let class = &["MultiLabelLinearClsHead", "MultiLabelClsHead"];
-        LinearClsHead::of_class(class, (*in_channels, *num_classes), loss, init_cfg)
+        LinearClsHead::of_class(builder, class, (*in_channels, *num_classes), loss, init_cfg)
     }
 }
 

@@ -49,15 +49,14 @@ pub use zoo::{Pretrained, PublishedFigures, ZooEntry, ZooError, from_zoo, zoo_en
 /// added to the registries of those crates.
 pub static MODELS: Lazy<Registry> = Lazy::new(new_registry);
 
-/// A registry with the types of this crate, of `mmcv-bricks` and of `mmcv-layers`. From then on, `init_cfg` knows the
-/// rule `Pretrained`.
+/// A registry with the types of this crate, of `mmcv-bricks` and of `mmcv-layers`, and the initializer `Pretrained`.
 #[must_use]
 pub fn new_registry() -> Registry {
     let registry = mmcv_bricks::new_registry();
-    add_all(&registry, [SPECS]);
+    add_all(&registry, SPECS);
     registry.accept_scope("mmdet", scopes::mmdet);
     registry.accept_scope("mmseg", scopes::mmseg);
-    mmcv_checkpoint::register_pretrained();
+    add_all(&registry.initializers, &[mmcv_checkpoint::PRETRAINED]);
     registry
 }
 

@@ -64,7 +64,7 @@ pub enum ConfigErrorKind {
     #[error("given twice, in the config and as an argument of the builder; remove one of them")]
     Duplicate,
     /// A `type` that is not registered.
-    #[error("{:?} is not in registry {registry:?}{}{}", cut(name), did_you_mean(nearest), hint)]
+    #[error("{:?} is not in registry {registry:?}{}{}", cut(name), did_you_mean(nearest), further_help(hint, names))]
     UnknownType {
         /// The name that was looked up.
         name: String,
@@ -74,6 +74,8 @@ pub enum ConfigErrorKind {
         nearest: Option<String>,
         /// Further help, or an empty string.
         hint: String,
+        /// The registered names, if none is similar and there is no further help.
+        names: Vec<String>,
     },
     /// A name that is already registered.
     #[error("{name:?} is already in registry {registry:?}; call `replace` to register another type under this name")]
@@ -262,6 +264,10 @@ pub fn one_of(words: &[&str]) -> String {
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
         None => "nothing".to_owned(),
     }
+}
+
+fn further_help(hint: &str, names: &[String]) -> String {
+    if names.is_empty() { hint.to_owned() } else { format!("; it holds {}", names.join(", ")) }
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {

@@ -341,13 +341,12 @@ impl<B> Registry<B> {
             hint = format!("; there is no scope {:?}; the scopes are {}", cut(scope), self.scopes().join(", "));
         } else {
             similar = nearest(bare, names.iter().map(String::as_str));
-            if similar.is_none() {
-                hint = format!("; it holds {}", names.join(", "));
-            }
         }
-        let kind =
-            ConfigErrorKind::UnknownType { name: name.to_owned(), registry: chain.join(", "), nearest: similar, hint };
-        ConfigError::new(path, kind)
+        if similar.is_some() || !hint.is_empty() {
+            names.clear();
+        }
+        let (name, registry) = (name.to_owned(), chain.join(", "));
+        ConfigError::new(path, ConfigErrorKind::UnknownType { name, registry, nearest: similar, hint, names })
     }
 
     fn name_taken(&self, name: &str) -> ConfigError {

@@ -209,6 +209,15 @@ pub enum ErrorKind {
         /// The local path of the file.
         file: PathBuf,
     },
+    /// The file is not cached, and the program cannot make requests.
+    #[error(
+        "not in the cache, and this program is built without downloads (the feature `network` of mmcv-zoo); expected at {}",
+        .file.display()
+    )]
+    NoNetwork {
+        /// The local path of the file.
+        file: PathBuf,
+    },
     /// The server returned an error status.
     #[error("the server returned {status}{}", reason_phrase(*.status))]
     Status {
@@ -313,6 +322,11 @@ fn list(schemes: &[String]) -> String {
 }
 
 fn reason_phrase(status: u16) -> String {
-    let Ok(status) = ureq::http::StatusCode::from_u16(status) else { return String::new() };
-    status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default()
+    #[cfg(feature = "network")]
+    if let Ok(status) = ureq::http::StatusCode::from_u16(status)
+        && let Some(reason) = status.canonical_reason()
+    {
+        return format!(" {reason}");
+    }
+    String::new()
 }

@@ -11,7 +11,13 @@
 //! the file arrives, and the file gets its name in the cache only once it is complete and right. The crate prints
 //! nothing: progress goes to a closure, warnings to the `log` crate.
 //!
+//! # Features
+//! `network`, a default feature, is for downloads. Without it, a file that is not in the cache is an error.
+//!
 //! [`SCHEMES`] is the table of all schemes; `docs/adding-a-scheme.md` in the repository explains how to add one.
+
+// What only downloads use has no use without them.
+#![cfg_attr(not(feature = "network"), allow(dead_code, unused_variables))]
 
 mod bundle;
 mod cache;
@@ -19,6 +25,10 @@ mod digest;
 mod error;
 mod fetch;
 mod fs_util;
+#[cfg(feature = "network")]
+mod http;
+#[cfg(not(feature = "network"))]
+#[path = "no_network.rs"]
 mod http;
 mod locate;
 mod options;

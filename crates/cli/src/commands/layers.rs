@@ -1,7 +1,6 @@
 //! `mmcv layers`: the registered types and their arguments.
 
 use clap::Args;
-use mmcv_layers::init::INITIALIZERS;
 use mmcv_models::MODELS;
 use mmcv_registry::{Field, KeyPath, Registry, Spec};
 use serde::Serialize;
@@ -30,7 +29,7 @@ impl Layers {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let specs = match &self.name {
             Some(name) => vec![find(name)?],
-            None => [specs(&MODELS), specs(&INITIALIZERS)].concat(),
+            None => [specs(&MODELS), specs(&MODELS.initializers)].concat(),
         };
         if self.json {
             return print_json(&specs.iter().map(TypeReport::new).collect::<Vec<_>>());
@@ -64,7 +63,7 @@ fn without_builder<B: Clone>(spec: &Spec<B>) -> TypeSpec {
 /// The layer with that name, or the initializer if there is no such layer.
 fn find(name: &str) -> anyhow::Result<TypeSpec> {
     if MODELS.get(name).is_none()
-        && let Some(spec) = INITIALIZERS.get(name)
+        && let Some(spec) = MODELS.initializers.get(name)
     {
         return Ok(without_builder(&spec));
     }

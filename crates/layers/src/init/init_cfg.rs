@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
-use mmcv_registry::{Config, KeyPath};
+use mmcv_registry::{Config, KeyPath, Registry};
 
+use super::initializer::BuildInitializer;
 use super::rule::Rule;
 use crate::{Module, Parts, Result, observe};
 
@@ -32,21 +33,21 @@ enum State {
 }
 
 impl InitCfg {
-    /// Reads null, a rule, or a list of rules from the value at `path`.
+    /// Reads null, a rule, or a list of rules from the value at `path`. The types of rules are those of `initializers`.
     ///
     /// # Errors
     /// Returns an error if a rule has an unknown type, an unknown or missing argument, or a value of a wrong type.
-    pub fn decode(config: &Config, path: &KeyPath) -> Result<Self> {
+    pub fn decode(config: &Config, path: &KeyPath, initializers: &Registry<BuildInitializer>) -> Result<Self> {
         let rules = match config {
             Config::Null => Vec::new(),
             Config::List(items) => {
                 let mut rules = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
-                    rules.push(Rule::decode(item, &path.index(index))?);
+                    rules.push(Rule::decode(item, &path.index(index), initializers)?);
                 }
                 rules
             }
-            single => vec![Rule::decode(single, path)?],
+            single => vec![Rule::decode(single, path, initializers)?],
         };
         Ok(Self { config: config.clone(), rules, state: Cell::default() })
     }

@@ -2,8 +2,7 @@
 
 use std::fmt::Debug;
 
-use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, KeyPath, Registry, Spec};
-use once_cell::sync::Lazy;
+use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, KeyPath, Spec};
 
 use super::{Distribution, FanMode, Nonlinearity, modules};
 use crate::{Module, Result};
@@ -30,17 +29,6 @@ pub trait Initializer: Debug + Send {
 
 /// Builds an initializer from its arguments, which are at the path.
 pub type BuildInitializer = fn(&Dict, &KeyPath) -> Result<Box<dyn Initializer>>;
-
-/// The registered initializers; `mmcv-checkpoint` adds `Pretrained`.
-pub static INITIALIZERS: Lazy<Registry<BuildInitializer>> = Lazy::new(|| {
-    let registry = Registry::new("weight initializer");
-    for spec in INITIALIZER_SPECS {
-        if let Err(error) = registry.add(spec.clone()) {
-            log::warn!("{error}");
-        }
-    }
-    registry
-});
 
 /// Declares an initializer: its own arguments, and its action on one module. All initializers share the other
 /// arguments.

@@ -19,8 +19,8 @@ use crate::{Error, Result, memory, observe, size};
 
 pub use init_cfg::InitCfg;
 pub use initializer::{
-    BuildInitializer, Caffe2XavierInit, ConstantInit, INITIALIZER_SPECS, INITIALIZERS, Initializer, KaimingInit,
-    Layers, NonlinearityName, NormalInit, Probability, TruncNormalInit, UniformInit, XavierInit,
+    BuildInitializer, Caffe2XavierInit, ConstantInit, INITIALIZER_SPECS, Initializer, KaimingInit, Layers,
+    NonlinearityName, NormalInit, Probability, TruncNormalInit, UniformInit, XavierInit,
 };
 pub use modules::{
     bias_init_with_prob, caffe2_xavier_init, constant_init, kaiming_init, normal_init, trunc_normal_init, uniform_init,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, FromConfig, KeyPath};
+use mmcv_registry::{Config, ConfigError, ConfigErrorKind, Dict, FromConfig, KeyPath, Registry};
 
-use super::initializer::{INITIALIZERS, Initializer};
+use super::initializer::{BuildInitializer, Initializer};
 use crate::{Error, Module, Parts, Result, observe};
+
+/// The registered initializers.
+type Initializers = Registry<BuildInitializer>;
 
 /// One rule.
 #[derive(Debug)]
@@ -39,13 +42,13 @@ impl Rule {
         }
     }
 
-    pub(super) fn decode(config: &Config, path: &KeyPath) -> Result<Self> {
+    pub(super) fn decode(config: &Config, path: &KeyPath, initializers: &Initializers) -> Result<Self> {
         let mut config = config.clone();
         let overrides = match &mut config {
             Config::Dict(dict) => dict.remove("override").unwrap_or_default(),
             _ => Config::Null,
         };
-        let (spec, arguments) = INITIALIZERS.resolve(&config, path).map_err(explain)?;
+        let (spec, arguments) = initializers.resolve(&config, path).map_err(explain)?;
         let initializer = (spec.build)(&arguments, path).map_err(|error| error.in_type(spec.name))?;
         let at = path.key("override");
         let overrides = match overrides {
@@ -53,11 +56,11 @@ impl Rule {
             Config::List(items) => {
                 let mut overrides = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
-                    overrides.push(Override::decode(item, at.index(index))?);
+                    overrides.push(Override::decode(item, at.index(index), initializers)?);
                 }
                 overrides
             }
-            single => vec![Override::decode(&single, at)?],
+            single => vec![Override::decode(&single, at, initializers)?],
         };
         Ok(Self { path: path.clone(), type_name: spec.name, initializer, overrides, is_default: false })
     }
@@ -120,20 +123,20 @@ fn explain(mut error: ConfigError) -> ConfigError {
     if let ConfigErrorKind::UnknownType { name, hint, .. } = &mut *error.kind
         && name == "Pretrained"
     {
-        hint.push_str("; `mmcv_checkpoint::register_pretrained()` adds it");
+        hint.push_str("; the registry of mmcv-models has it, as `mmcv_checkpoint::PRETRAINED`");
     }
     error
 }
 
 impl Override {
-    fn decode(config: &Config, path: KeyPath) -> Result<Self> {
+    fn decode(config: &Config, path: KeyPath, initializers: &Initializers) -> Result<Self> {
         let mut dict = Dict::from_config(config, &path)?;
         let Some(name) = dict.remove("name") else {
             let expected = "the name of a child of the module".to_owned();
             return Err(ConfigError::new(&path.key("name"), ConfigErrorKind::Missing { expected }).into());
         };
         let name = String::from_config(&name, &path.key("name"))?;
-        let rule = if dict.is_empty() { None } else { Some(Rule::decode(&Config::Dict(dict), &path)?) };
+        let rule = if dict.is_empty() { None } else { Some(Rule::decode(&Config::Dict(dict), &path, initializers)?) };
         Ok(Self { path, name, rule })
     }
 
