@@ -1,5 +1,6 @@
 //! The `mmcv` command: see `mmcv --help`.
 
+mod allocator;
 mod args;
 mod batch;
 mod commands;
@@ -38,6 +39,7 @@ pub(crate) struct Arguments {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     start_logging();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

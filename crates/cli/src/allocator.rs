@@ -1,0 +1,20 @@
+//! How the allocator keeps memory.
+
+/// Keeps freed memory for the next tensors.
+///
+/// glibc otherwise returns the memory of large tensors to the system when they are freed, and the pages of the next ones
+/// have to be cleared again: a third of the time of a forward pass that is not fused. Whoever sets glibc's own variables
+/// keeps that choice.
+pub(crate) fn keep_freed_memory() {
+    let variables = ["GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"];
+    if variables.iter().any(|variable| std::env::var_os(variable).is_some()) {
+        return;
+    }
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: mallopt sets numbers inside malloc, takes no pointers, and there are no other threads yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+}
