@@ -45,3 +45,5 @@ pub use mmcv_derive::Config;
 pub use path::KeyPath;
 pub use registry::{Registry, ScopeRules, Spec};
 pub use value::{Config, Dict};
+#[cfg(feature = "pyconfig")]
+pub use yaml_json::{package_path, read_data};

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod ckpt;
+mod config;
 mod doctor;
 mod features;
 mod hints;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Zoo(zoo::Zoo),
     #[command(subcommand)]
     Ckpt(ckpt::Ckpt),
+    Config(config::ConfigCommand),
     Predict(predict::Predict),
     Features(features::Features),
     Bench(bench::Bench),
@@ -42,6 +44,7 @@ impl Command {
             Self::Layers(command) => command.run(),
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),
+            Self::Config(command) => command.run(),
             Self::Predict(command) => command.run(),
             Self::Features(command) => command.run(),
             Self::Bench(command) => command.run(),

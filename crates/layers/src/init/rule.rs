@@ -120,9 +120,10 @@ impl Rule {
 
 /// Another crate provides `Pretrained`, the only initializer of the reference that is missing here.
 fn explain(mut error: ConfigError) -> ConfigError {
-    if let ConfigErrorKind::UnknownType { name, hint, .. } = &mut *error.kind
+    if let ConfigErrorKind::UnknownType { name, hint, names, .. } = &mut *error.kind
         && name == "Pretrained"
     {
+        names.clear();
         hint.push_str("; the registry of mmcv-models has it, as `mmcv_checkpoint::PRETRAINED`");
     }
     error

@@ -86,7 +86,7 @@ impl Loader {
     fn read(&mut self, path: &Path) -> Result<Config, ConfigError> {
         let extension = path.extension().unwrap_or_default();
         if extension.eq_ignore_ascii_case("py") && path.is_file() {
-            return Err(file_error(path, PYTHON.to_owned()));
+            return read_python(path);
         }
         let text = file::read(path).map_err(|reason| file_error(path, reason))?;
         self.bytes += text.len();
@@ -101,9 +101,17 @@ impl Loader {
     }
 }
 
-/// Why a Python file is not read.
-const PYTHON: &str = "Python configs are not read; write it as YAML in Python, by \
-    mmengine.Config.fromfile(\"NAME.py\").dump(\"NAME.yaml\"), and give that file";
+#[cfg(feature = "pyconfig")]
+fn read_python(path: &Path) -> Result<Config, ConfigError> {
+    super::python::load(path).map_err(|reason| file_error(path, reason))
+}
+
+#[cfg(not(feature = "pyconfig"))]
+fn read_python(path: &Path) -> Result<Config, ConfigError> {
+    let reason = "Python configs are read with the feature `pyconfig` of mmcv-registry; or write it as YAML in Python, by \
+                  mmengine.Config.fromfile(\"NAME.py\").dump(\"NAME.yaml\"), and give that file";
+    Err(file_error(path, reason.to_owned()))
+}
 
 /// The paths under `_base_`.
 fn bases(value: Option<Config>) -> Result<Vec<String>, String> {

@@ -3,12 +3,17 @@
 mod base;
 mod file;
 mod limits;
+#[cfg(feature = "pyconfig")]
+mod python;
 mod scan;
 mod template;
 mod visit;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "pyconfig")]
+pub use self::python::{package_path, read_data};
 
 use std::path::Path;
 
@@ -55,7 +60,8 @@ impl Config {
         read.map_err(|error| parse_error(&reading.path(), "JSON", error.to_string()))
     }
 
-    /// Reads a file: JSON if its name ends in `.json`, YAML otherwise.
+    /// Reads a file: JSON if its name ends in `.json`, Python (with the feature `pyconfig`) if it ends in `.py`, YAML
+    /// otherwise.
     ///
     /// The key `_base_` names one base or a list of bases, relative to the file. The config is merged into them, dict
     /// by dict; a dict with `_delete_: true` replaces that of the base. `{{ fileDirname }}` and similar templates are

@@ -1,0 +1,197 @@
+//! `mmcv config`: reads configs as mmengine does, and prints them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use mmcv_pyconfig::{Config, LoadOptions, Place, load};
+use mmcv_registry::{package_path, read_data};
+
+use super::Failure;
+use crate::output::{display, lossy, print, print_bytes};
+
+/// Reads configs, `.py`, YAML or JSON, with their bases, as mmengine's `Config.fromfile` does, without Python.
+///
+/// Nothing in a file is executed: the part of Python that configs are written in is evaluated, within limits on steps and
+/// memory. Configs of other packages, `mmdet::...`, are found in the folders of MMCV_CONFIG_PATH.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mmcv config configs/resnet/resnet50_8xb32_in1k.py
+  mmcv config resnet50_8xb32_in1k.py --json
+  mmcv config resnet50_8xb32_in1k.py --cfg-options model.backbone.depth=18 --yaml
+  mmcv config resnet50_8xb32_in1k.py --origin model.backbone.depth
+  mmcv config a.py --diff b.py
+  mmcv config configs/*.py --typed")]
+pub(crate) struct ConfigCommand {
+    /// The configs.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Prints JSON, as `json.dumps(cfg.to_dict())` in Python does.
+    #[arg(long)]
+    json: bool,
+    /// Prints JSON that keeps Python's types: {\"__tuple__\": [...]}, {\"__set__\": [...]}, {\"__dict__\": [[key, value], ...]},
+    /// {\"__float__\": \"inf\"}.
+    #[arg(long)]
+    typed: bool,
+    /// Prints YAML.
+    #[arg(long, conflicts_with_all = ["json", "typed", "python"])]
+    yaml: bool,
+    /// Prints Python, which is the default.
+    #[arg(long, conflicts_with_all = ["json", "typed"])]
+    python: bool,
+    /// Overrides values, as mmengine's tools do: KEY.KEY=VALUE.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    cfg_options: Vec<String>,
+    /// Prints the lines in which another config differs.
+    #[arg(long, value_name = "OTHER", conflicts_with_all = ["json", "typed", "yaml", "origin"])]
+    diff: Option<PathBuf>,
+    /// Prints the file and the line that set a value, such as model.backbone.depth, and what it replaced.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["typed", "yaml"])]
+    origin: Option<String>,
+    /// A Python's site-packages folder, in which the configs of installed packages are found. Nothing is imported.
+    #[arg(long, value_name = "FOLDER")]
+    python_path: Option<PathBuf>,
+}
+
+impl ConfigCommand {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        if let [file] = self.files.as_slice() {
+            let config = self.load(file)?;
+            let text = self.text(&config)?;
+            return if self.is_json() { print_bytes(text.as_bytes()) } else { print(&text) };
+        }
+        let mut failures = 0;
+        for file in &self.files {
+            let line = match self.load(file).and_then(|config| self.line(&config)) {
+                Ok(text) => format!("{{\"file\": {}, \"config\": {text}}}\n", json_text(file)?),
+                Err(error) => {
+                    failures += 1;
+                    let error = serde_json::to_string(&format!("{error:#}")).map_err(anyhow::Error::from)?;
+                    format!("{{\"file\": {}, \"error\": {error}}}\n", json_text(file)?)
+                }
+            };
+            print_bytes(line.as_bytes())?;
+        }
+        if failures > 0 {
+            return Err(Failure(format!("{failures} of {} configs could not be read", self.files.len())));
+        }
+        Ok(())
+    }
+
+    fn is_json(&self) -> bool {
+        self.json || self.typed
+    }
+
+    fn load(&self, file: &Path) -> Result<Config> {
+        let mut folders = package_path();
+        folders.extend(self.python_path.clone());
+        let options =
+            LoadOptions { package_path: folders, cfg_options: self.cfg_options.clone(), read_data: Some(&read_data) };
+        Ok(load(file, &options)?)
+    }
+
+    /// One config as JSON, for a list of several.
+    fn line(&self, config: &Config) -> Result<String> {
+        Ok(if self.typed { config.to_typed_json()? } else { config.to_json()? })
+    }
+
+    /// One config as the arguments ask for it.
+    fn text(&self, config: &Config) -> Result<String> {
+        if let Some(key) = &self.origin {
+            return origin(config, key, self.json);
+        }
+        if let Some(other) = &self.diff {
+            let other = self.load(other)?;
+            return Ok(difference(&config.to_python()?, &other.to_python()?));
+        }
+        if self.is_json() {
+            return Ok(self.line(config)? + "\n");
+        }
+        Ok(if self.yaml { config.to_yaml()? } else { config.to_python()? })
+    }
+}
+
+fn json_text(file: &Path) -> Result<String, Failure> {
+    Ok(serde_json::to_string(&lossy(file)).map_err(anyhow::Error::from)?)
+}
+
+/// Where a value was written, and what it replaced.
+fn origin(config: &Config, key: &str, json: bool) -> Result<String> {
+    config.find(key).with_context(|| format!("the config has no value at {key}"))?;
+    let place = config.place(key);
+    let mut places: Vec<&Place> = Vec::new();
+    let mut current = place;
+    while let Some(place) = current {
+        places.push(place);
+        current = place.replaced.as_deref();
+    }
+    if json {
+        let list: Vec<_> =
+            places.iter().map(|place| serde_json::json!({ "file": lossy(&place.file), "line": place.line })).collect();
+        return Ok(format!("{}\n", serde_json::json!({ "key": key, "places": list })));
+    }
+    let Some((last, replaced)) = places.split_first() else {
+        return Err(anyhow!("{key}: it was computed, or is from a YAML or JSON file"));
+    };
+    let mut text = format!("{key}: {}:{}\n", display(&last.file), last.line);
+    for place in replaced {
+        text.push_str(&format!("  replaces the value of {}:{}\n", display(&place.file), place.line));
+    }
+    Ok(text)
+}
+
+/// The lines that differ, with `-` and `+`, and three equal lines around them.
+fn difference(left: &str, right: &str) -> String {
+    let left: Vec<&str> = left.lines().collect();
+    let right: Vec<&str> = right.lines().collect();
+    let edits = edits(&left, &right);
+    let mut text = String::new();
+    for (index, (mark, line)) in edits.iter().enumerate() {
+        let near = edits.iter().skip(index.saturating_sub(3)).take(index.min(3) + 4).any(|(mark, _)| *mark != ' ');
+        if near {
+            text.push_str(&format!("{mark}{line}\n"));
+        }
+    }
+    text
+}
+
+/// The lines of both in order, with what happened to them: ' ', '-' or '+'.
+fn edits<'a>(left: &[&'a str], right: &[&'a str]) -> Vec<(char, &'a str)> {
+    // What is equal at both ends needs no table.
+    let start = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    let (left_rest, right_rest) = (&left[start..], &right[start..]);
+    let end = left_rest.iter().rev().zip(right_rest.iter().rev()).take_while(|(left, right)| left == right).count();
+    let (left_middle, right_middle) = (&left_rest[..left_rest.len() - end], &right_rest[..right_rest.len() - end]);
+    let mut edits: Vec<(char, &str)> = left[..start].iter().map(|line| (' ', *line)).collect();
+    // The lengths of the longest common sequences of what is left of each.
+    let width = right_middle.len() + 1;
+    let mut lengths = vec![0_u32; (left_middle.len() + 1) * width];
+    for row in (0..left_middle.len()).rev() {
+        for column in (0..right_middle.len()).rev() {
+            lengths[row * width + column] = if left_middle[row] == right_middle[column] {
+                lengths[(row + 1) * width + column + 1] + 1
+            } else {
+                lengths[(row + 1) * width + column].max(lengths[row * width + column + 1])
+            };
+        }
+    }
+    let (mut row, mut column) = (0, 0);
+    while row < left_middle.len() || column < right_middle.len() {
+        let is_equal =
+            row < left_middle.len() && column < right_middle.len() && left_middle[row] == right_middle[column];
+        if is_equal {
+            edits.push((' ', left_middle[row]));
+            (row, column) = (row + 1, column + 1);
+        } else if column == right_middle.len()
+            || row < left_middle.len() && lengths[(row + 1) * width + column] >= lengths[row * width + column + 1]
+        {
+            edits.push(('-', left_middle[row]));
+            row += 1;
+        } else {
+            edits.push(('+', right_middle[column]));
+            column += 1;
+        }
+    }
+    edits.extend(left_rest[left_rest.len() - end..].iter().map(|line| (' ', *line)));
+    edits
+}

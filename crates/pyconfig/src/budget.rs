@@ -1,0 +1,58 @@
+//! [`Budget`]: the steps and the memory that a config may still use.
+
+use crate::error::{Fault, Result};
+use crate::limits;
+
+/// What is left of the limits.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    steps: u64,
+    memory: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { steps: limits::STEPS, memory: limits::MEMORY }
+    }
+}
+
+impl Budget {
+    /// Takes steps: one for each expression, statement, and item that is looked at.
+    pub(crate) fn step(&mut self, steps: u64) -> Result<()> {
+        match self.steps.checked_sub(steps) {
+            Some(rest) => {
+                self.steps = rest;
+                Ok(())
+            }
+            None => Err(Fault::limit(format!("a config may take {} steps", limits::STEPS))),
+        }
+    }
+
+    /// Takes a step for each of `count` items.
+    pub(crate) fn items(&mut self, count: usize) -> Result<()> {
+        self.step(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    /// Takes memory, before it is allocated.
+    pub(crate) fn memory(&mut self, bytes: usize) -> Result<()> {
+        match self.memory.checked_sub(bytes) {
+            Some(rest) => {
+                self.memory = rest;
+                Ok(())
+            }
+            None => Err(Fault::limit(format!("a config may allocate {} MiB", limits::MEMORY >> 20))),
+        }
+    }
+
+    /// Takes the memory and the steps of `count` values.
+    pub(crate) fn values(&mut self, count: usize) -> Result<()> {
+        self.memory(count.saturating_mul(32))?;
+        self.items(count)
+    }
+
+    /// Takes the memory of a text, and the steps to read it.
+    pub(crate) fn text(&mut self, bytes: usize) -> Result<()> {
+        self.memory(bytes.saturating_add(32))?;
+        self.items(bytes / 64)
+    }
+}

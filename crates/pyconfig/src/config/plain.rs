@@ -1,0 +1,391 @@
+//! Configs with `_base_`; `Config._file2dict`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::{Base, Loader, convert, file, lazy, merge, packages, templates};
+use crate::builtins::modules::normal_path;
+use crate::error::{ErrorKind, Fault, Result, Source};
+use crate::interpreter::{Frame, Imports};
+use crate::limits;
+use crate::origin::Origin;
+use crate::syntax::ast::{ExprKind, Stmt, StmtKind};
+use crate::syntax::parse;
+use crate::value::key::Key;
+use crate::value::{Dict, Entry, Value, copy, iterate};
+
+const BASE: &str = "_base_";
+const DEPRECATION: &str = "_deprecation_";
+
+impl Loader<'_> {
+    pub(super) fn plain_file(&mut self, path: &Path) -> Result<Rc<Base>> {
+        let path = file::absolute(path)?;
+        self.base(&path, Self::read_plain)
+    }
+
+    fn read_plain(&mut self, path: &Path) -> Result<Base> {
+        let source = file::read(path)?;
+        if file::is_python(path) && lazy::is_lazy(&source, &parse(&source)?)? {
+            return Err(Fault::config(format!(
+                "{}: a config with `_base_` cannot inherit from one with `with read_base():` or imports of other packages",
+                path.display()
+            )));
+        }
+        let substituted = templates::substitute(&source.text, path)?;
+        let source = if substituted.text == source.text {
+            source
+        } else {
+            Rc::new(Source { file: path.to_owned(), text: substituted.text })
+        };
+        let base_keys = substituted.base_keys;
+        let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
+        let (values, bases) = match extension.as_str() {
+            "py" => {
+                let statements = parse(&source)?;
+                check_blocks(&source, &statements)?;
+                let names = base_names(self, &source, &statements)?;
+                let bases = self.inherited(path, names)?;
+                (self.evaluate(&source, &statements, &bases)?, bases)
+            }
+            "yaml" | "yml" | "json" => {
+                let values = self.read_data(path, &source)?;
+                let names = match values.get_str(BASE) {
+                    Some(Value::List(names)) => names.0.borrow().clone(),
+                    Some(name) => vec![name],
+                    None => Vec::new(),
+                };
+                let bases = self.inherited(path, names)?;
+                (values, bases)
+            }
+            _ => return Err(Fault::new(ErrorKind::Python("OSError"), "Only py/yml/yaml/json type are supported now!")),
+        };
+        self.finish(path, &values, &base_keys, bases)
+    }
+
+    /// From the values of the file to those with its bases.
+    fn finish(
+        &mut self,
+        path: &Path,
+        values: &Rc<Dict>,
+        base_keys: &HashMap<String, String>,
+        bases: Rc<Dict>,
+    ) -> Result<Base> {
+        if let Some(deprecation) = values.remove(&Key::from(DEPRECATION)) {
+            warn_of_deprecation(path, &deprecation)?;
+        }
+        let own = Substitution { loader: self, base_keys, bases: &bases }.dict(values, 0)?;
+        own.remove(&Key::from(BASE));
+        let merged = merge::merge(&mut self.interpreter.budget, &own, &Value::Dict(bases), false)?;
+        let result = Dict::new(false);
+        if let Value::Dict(merged) = merged {
+            for (key, Entry { value, origin }) in merged.snapshot() {
+                let Some(name) = key.as_str() else {
+                    return Err(Fault::attribute_error("a key at the top level is no text"));
+                };
+                if !name.starts_with("__") {
+                    result.insert(key, value, origin);
+                }
+            }
+        }
+        Ok(Base { values: Rc::new(result), imported: Vec::new() })
+    }
+
+    /// The values of all bases together, as a `ConfigDict`.
+    fn inherited(&mut self, path: &Path, names: Vec<Value>) -> Result<Rc<Dict>> {
+        let together = Rc::new(Dict::new(true));
+        for name in names {
+            let Value::Str(name) = name else {
+                let message = format!("`_base_` is a text or a list of texts, and not a {}", name.type_name());
+                return Err(Fault::type_error(message));
+            };
+            let (file, scope) = self.base_path(path, &name)?;
+            if !file.is_file() && !file.exists() {
+                return Err(Fault::file(format!(
+                    "{}: the base {name:?} is not there: file {} does not exist",
+                    path.display(),
+                    file.display()
+                )));
+            }
+            let base = self.base(&file, Self::read_plain)?;
+            let values = self.with_scope(&base.values, scope.as_deref())?;
+            for (key, _) in values.snapshot() {
+                if together.contains(&key) {
+                    let key = key.as_str().unwrap_or("?").to_owned();
+                    return Err(Fault::key_error(format!(
+                        "Duplicate key is not allowed among bases. Duplicate keys: {{'{key}'}} (again in {})",
+                        file.display()
+                    )));
+                }
+            }
+            self.interpreter.update_dict(&together, &Value::Dict(values))?;
+        }
+        Ok(together)
+    }
+
+    fn base_path(&self, path: &Path, name: &str) -> Result<(PathBuf, Option<String>)> {
+        if name.contains("::") {
+            let (scope, file) = packages::find(name, &self.options.package_path)?;
+            return Ok((file::absolute(&file)?, Some(scope)));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let joined = if name.starts_with('/') { name.to_owned() } else { format!("{}/{name}", folder.display()) };
+        Ok((PathBuf::from(normal_path(&joined)), None))
+    }
+
+    /// `ConfigDict`s with `_scope_` in the outermost dicts that have a type, for bases of other packages.
+    fn with_scope(&mut self, values: &Rc<Dict>, scope: Option<&str>) -> Result<Rc<Dict>> {
+        if scope.is_some() && values.get_str("type").is_some() {
+            return Err(Fault::attribute_error("'dict' object has no attribute '_scope_'"));
+        }
+        let mut values = Value::Dict(Rc::clone(values));
+        if scope.is_some() {
+            // The scope is written into the dicts of the base, which several places of it may share.
+            values = copy::deep(&mut self.interpreter.budget, &values)?;
+        }
+        match self.scoped(&values, scope, 0)? {
+            Value::Dict(values) => Ok(values),
+            _ => Ok(Rc::default()),
+        }
+    }
+
+    fn scoped(&mut self, value: &Value, scope: Option<&str>, depth: u32) -> Result<Value> {
+        if depth > limits::NESTING {
+            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        }
+        match value {
+            Value::Dict(dict) => {
+                let mut inner = scope;
+                self.interpreter.budget.values(dict.len() * 3)?;
+                let copy = Dict::new(true);
+                if let Some(scope) = scope
+                    && dict.get_str("type").is_some()
+                {
+                    inner = None;
+                    if matches!(dict.get_str("_scope_"), None | Some(Value::None)) {
+                        dict.insert(Key::from("_scope_"), Value::str(scope), None);
+                    }
+                }
+                for (key, entry) in dict.snapshot() {
+                    let value = self.scoped(&entry.value, inner, depth + 1)?;
+                    copy.insert(key, value, entry.origin);
+                }
+                Ok(Value::Dict(Rc::new(copy)))
+            }
+            Value::List(list) => {
+                let items = list.0.borrow().clone();
+                Ok(Value::list(self.scoped_items(&items, scope, depth)?))
+            }
+            Value::Tuple(tuple) => Ok(Value::tuple(self.scoped_items(&tuple.0, scope, depth)?)),
+            _ => Ok(value.clone()),
+        }
+    }
+
+    fn scoped_items(&mut self, items: &[Value], scope: Option<&str>, depth: u32) -> Result<Vec<Value>> {
+        self.interpreter.budget.values(items.len())?;
+        let mut converted = Vec::with_capacity(items.len());
+        for item in items {
+            converted.push(self.scoped(item, scope, depth + 1)?);
+        }
+        Ok(converted)
+    }
+
+    /// Runs a Python config; returns its variables that are data.
+    fn evaluate(&mut self, source: &Rc<Source>, statements: &[Stmt], bases: &Rc<Dict>) -> Result<Rc<Dict>> {
+        let globals = Rc::new(Dict::new(false));
+        globals.insert(Key::from(BASE), Value::Dict(Rc::clone(bases)), None);
+        let frame = Frame::new(source, &globals, Imports::default());
+        self.interpreter.run(&frame, statements)?;
+        let values = Dict::new(false);
+        for (key, Entry { value, origin }) in globals.snapshot() {
+            let name = match key.as_str() {
+                Some(name) => name,
+                None => return Err(Fault::attribute_error("a key at the top level is no text")),
+            };
+            let is_data = !convert::is_code(&value);
+            if name != BASE && !name.starts_with("__") && is_data {
+                values.insert(key, value, origin);
+            }
+        }
+        Ok(Rc::new(values))
+    }
+
+    /// The values of a YAML or JSON file.
+    fn read_data(&mut self, path: &Path, source: &Rc<Source>) -> Result<Rc<Dict>> {
+        let Some(read) = self.options.read_data else {
+            return Err(Fault::file(format!("{}: only Python configs are read here", path.display())));
+        };
+        let data = read(path, &source.text).map_err(|reason| Fault::file(format!("{}: {reason}", path.display())))?;
+        match convert::from_data(&mut self.interpreter.budget, &data)? {
+            Value::Dict(values) => Ok(values),
+            _ => Err(Fault::type_error(format!("{}: expected a dict at the top level", path.display()))),
+        }
+    }
+}
+
+/// Whether a statement assigns to `_base_` first: mmengine removes it before it runs the file.
+pub(crate) fn is_base_assignment(statement: &Stmt) -> bool {
+    match &statement.kind {
+        StmtKind::Assign(targets, _) => match targets.first() {
+            Some(target) => matches!(&target.kind, ExprKind::Name(name) if &**name == BASE),
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// The bases that a file names: the first assignment to `_base_` at the top level, evaluated by itself.
+fn base_names(loader: &mut Loader<'_>, source: &Rc<Source>, statements: &[Stmt]) -> Result<Vec<Value>> {
+    let Some(statement) = statements.iter().find(|statement| is_base_assignment(statement)) else {
+        return Ok(Vec::new());
+    };
+    let StmtKind::Assign(_, value) = &statement.kind else { return Ok(Vec::new()) };
+    let frame = Frame::new(source, &Rc::default(), Imports::default());
+    match loader.interpreter.eval(&frame, value)? {
+        list @ Value::List(_) => iterate::items(&mut loader.interpreter.budget, &list),
+        single => Ok(vec![single]),
+    }
+}
+
+/// A block in which only `_base_` is assigned is empty once that is removed.
+fn check_blocks(source: &Rc<Source>, statements: &[Stmt]) -> Result<()> {
+    for statement in statements {
+        let blocks: [&[Stmt]; 2] = match &statement.kind {
+            StmtKind::For { body, otherwise, .. }
+            | StmtKind::While { body, otherwise, .. }
+            | StmtKind::If { then: body, otherwise, .. } => [body, otherwise],
+            StmtKind::With { body, .. } => [body, &[]],
+            _ => continue,
+        };
+        let [body, _] = blocks;
+        if !body.is_empty() && body.iter().all(is_base_assignment) {
+            let message = "`_base_` is only known at the top level of a config";
+            return Err(Fault::config(message).at(source, statement.at));
+        }
+        for block in blocks {
+            check_blocks(source, block)?;
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_deprecation(path: &Path, deprecation: &Value) -> Result<()> {
+    let Value::Dict(deprecation) = deprecation else {
+        return Err(Fault::type_error("`_deprecation_` is a dict with `expected` and `reference`"));
+    };
+    let mut message = format!("the config file {} will be deprecated in the future", path.display());
+    if let Some(Value::Str(expected)) = deprecation.get_str("expected") {
+        message.push_str(&format!("; use {expected} instead"));
+    }
+    if let Some(Value::Str(reference)) = deprecation.get_str("reference") {
+        message.push_str(&format!("; see {reference}"));
+    }
+    log::warn!("{message}");
+    Ok(())
+}
+
+/// Replaces the texts that stand for keys of bases by their values, in a copy.
+struct Substitution<'a, 'b> {
+    loader: &'a mut Loader<'b>,
+    base_keys: &'a HashMap<String, String>,
+    bases: &'a Rc<Dict>,
+}
+
+impl Substitution<'_, '_> {
+    fn dict(&mut self, dict: &Rc<Dict>, depth: u32) -> Result<Rc<Dict>> {
+        if depth > limits::NESTING {
+            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        }
+        self.loader.interpreter.budget.values(dict.len() * 3)?;
+        let copy = Dict::new(dict.is_config.get());
+        for (key, Entry { value, origin }) in dict.snapshot() {
+            if let Some(name) = key.as_str() {
+                self.check_text(name, origin.as_ref())?;
+            }
+            let value = self.value(&value, origin.as_ref(), depth)?;
+            copy.insert(key, value, origin);
+        }
+        Ok(Rc::new(copy))
+    }
+
+    fn value(&mut self, value: &Value, origin: Option<&Rc<Origin>>, depth: u32) -> Result<Value> {
+        match value {
+            Value::Dict(dict) => Ok(Value::Dict(self.dict(dict, depth + 1)?)),
+            Value::List(list) => {
+                let items = list.0.borrow().clone();
+                Ok(Value::list(self.items(&items, origin, depth + 1)?))
+            }
+            Value::Tuple(tuple) => Ok(Value::tuple(self.items(&tuple.0, origin, depth + 1)?)),
+            Value::Str(text) => match self.base_keys.get(&**text) {
+                Some(key) => self.base_value(key, origin),
+                None => {
+                    self.check_text(text, origin)?;
+                    Ok(value.clone())
+                }
+            },
+            Value::Set(set) => {
+                for key in set.keys.borrow().keys() {
+                    if let Some(text) = key.as_str() {
+                        self.check_text(text, origin)?;
+                    }
+                }
+                Ok(value.clone())
+            }
+            Value::Iterator(_) | Value::Module(_) | Value::View(..) => {
+                copy::deep(&mut self.loader.interpreter.budget, value)
+            }
+            _ => Ok(value.clone()),
+        }
+    }
+
+    fn items(&mut self, items: &[Value], origin: Option<&Rc<Origin>>, depth: u32) -> Result<Vec<Value>> {
+        if depth > limits::NESTING {
+            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        }
+        self.loader.interpreter.budget.values(items.len())?;
+        let mut copies = Vec::with_capacity(items.len());
+        for item in items {
+            copies.push(self.value(item, origin, depth)?);
+        }
+        Ok(copies)
+    }
+
+    fn base_value(&self, key: &str, origin: Option<&Rc<Origin>>) -> Result<Value> {
+        let mut value = Value::Dict(Rc::clone(self.bases));
+        for part in key.split('.') {
+            value = match &value {
+                Value::Dict(dict) => match dict.get_str(part) {
+                    Some(value) => value,
+                    None => {
+                        let fault = Fault::key_error(format!("'{part}': the bases have no `{key}`"));
+                        return Err(at(fault, origin));
+                    }
+                },
+                other => {
+                    let fault = Fault::type_error(format!("`{key}`: {part} is looked up in a {}", other.type_name()));
+                    return Err(at(fault, origin));
+                }
+            };
+        }
+        Ok(value)
+    }
+
+    /// Refuses `{{ _base_.key }}` inside a longer text or in a key, where mmengine leaves a random name.
+    fn check_text(&self, text: &str, origin: Option<&Rc<Origin>>) -> Result<()> {
+        for (placeholder, key) in self.base_keys {
+            if text.contains(placeholder.as_str()) {
+                let message =
+                    format!("`{{{{ _base_.{key} }}}}` must be a whole value: write `_base_.{key}` in an expression");
+                return Err(at(Fault::config(message), origin));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn at(fault: Fault, origin: Option<&Rc<Origin>>) -> Fault {
+    match origin {
+        Some(origin) => fault.at(&origin.source, origin.offset),
+        None => fault,
+    }
+}

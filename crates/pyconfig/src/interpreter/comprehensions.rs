@@ -1,0 +1,97 @@
+//! Comprehensions and generators.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use super::{Frame, Interpreter};
+use crate::error::Result;
+use crate::origin::Origin;
+use crate::syntax::ast::{Comprehension, ComprehensionKind};
+use crate::value::key::Key;
+use crate::value::{Dict, Scope, Set, Value, iterate};
+
+/// The results of a comprehension so far.
+enum Results {
+    Items(Vec<Value>),
+    Set(IndexMap<Key, ()>),
+    Dict(Dict),
+}
+
+impl Interpreter {
+    /// The value of a comprehension. A generator is evaluated at once.
+    pub(super) fn comprehension(&mut self, frame: &Frame, comprehension: &Comprehension) -> Result<Value> {
+        let mut results = match comprehension.kind {
+            ComprehensionKind::List | ComprehensionKind::Generator => Results::Items(Vec::new()),
+            ComprehensionKind::Set => Results::Set(IndexMap::new()),
+            ComprehensionKind::Dict => Results::Dict(Dict::new(false)),
+        };
+        // The first iterable is evaluated outside.
+        let Some(first) = comprehension.clauses.first() else { return Ok(Value::None) };
+        let iterable = self.eval(frame, &first.iterable)?;
+        let items =
+            iterate::items(&mut self.budget, &iterable).map_err(|fault| fault.at(&frame.source, first.iterable.at))?;
+        let scope = Scope { variables: RefCell::default(), definition: None, parent: frame.scope.clone() };
+        let inner = frame.inner(scope);
+        self.clause(&inner, comprehension, 0, items, &mut results)?;
+        Ok(match (results, comprehension.kind) {
+            (Results::Items(items), ComprehensionKind::Generator) => Value::iterator(items, "generator"),
+            (Results::Items(items), _) => Value::list(items),
+            (Results::Set(keys), _) => Value::Set(Rc::new(Set { keys: keys.into(), is_frozen: false })),
+            (Results::Dict(dict), _) => Value::Dict(Rc::new(dict)),
+        })
+    }
+
+    /// Runs the clause at `index` over `items`, and the clauses after it for each of them.
+    fn clause(
+        &mut self,
+        frame: &Frame,
+        comprehension: &Comprehension,
+        index: usize,
+        items: Vec<Value>,
+        results: &mut Results,
+    ) -> Result<()> {
+        let Some(clause) = comprehension.clauses.get(index) else { return Ok(()) };
+        'items: for item in items {
+            self.assign(frame, &clause.target, item)?;
+            for condition in &clause.conditions {
+                let condition = self.eval(frame, condition)?;
+                if !Self::truth(&condition) {
+                    continue 'items;
+                }
+            }
+            match comprehension.clauses.get(index + 1) {
+                Some(next) => {
+                    let iterable = self.eval(frame, &next.iterable)?;
+                    let items = iterate::items(&mut self.budget, &iterable)
+                        .map_err(|fault| fault.at(&frame.source, next.iterable.at))?;
+                    self.clause(frame, comprehension, index + 1, items, results)?;
+                }
+                None => self.add(frame, comprehension, results)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, frame: &Frame, comprehension: &Comprehension, results: &mut Results) -> Result<()> {
+        let element = self.eval(frame, &comprehension.element)?;
+        self.budget.values(1)?;
+        match results {
+            Results::Items(items) => items.push(element),
+            Results::Set(keys) => {
+                let key = Key::new(element).map_err(|fault| fault.at(&frame.source, comprehension.element.at))?;
+                keys.insert(key, ());
+            }
+            Results::Dict(dict) => {
+                let key = Key::new(element).map_err(|fault| fault.at(&frame.source, comprehension.element.at))?;
+                let value = match &comprehension.value {
+                    Some(value) => self.eval(frame, value)?,
+                    None => Value::None,
+                };
+                dict.insert(key, value, Some(Origin::new(&frame.source, comprehension.element.at)));
+            }
+        }
+        Ok(())
+    }
+}

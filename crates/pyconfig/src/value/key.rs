@@ -1,0 +1,118 @@
+//! [`Key`]: a hashable value.
+
+use std::hash::{Hash, Hasher};
+
+use num_traits::ToPrimitive;
+
+use super::{Set, Value};
+use crate::error::{Fault, Result};
+use crate::value::number::{float_to_integer, integers_equal};
+
+/// A key of a dict or an item of a set: a value that can be hashed. As in Python, `1`, `1.0` and `True` are one key.
+#[derive(Debug, Clone)]
+pub(crate) struct Key(Value);
+
+impl Key {
+    /// Returns an error if the value cannot be hashed, such as a list.
+    pub(crate) fn new(value: Value) -> Result<Self> {
+        check_hashable(&value, 0)?;
+        Ok(Self(value))
+    }
+
+    pub(crate) fn value(&self) -> &Value {
+        &self.0
+    }
+
+    pub(crate) fn into_value(self) -> Value {
+        self.0
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match &self.0 {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self(Value::str(text))
+    }
+}
+
+fn check_hashable(value: &Value, depth: u32) -> Result<()> {
+    if depth > crate::limits::NESTING {
+        return Err(Fault::limit("a key is nested too deeply"));
+    }
+    match value {
+        Value::Tuple(tuple) => {
+            for item in &tuple.0 {
+                check_hashable(item, depth + 1)?;
+            }
+            Ok(())
+        }
+        Value::Set(set) if set.is_frozen => Ok(()),
+        Value::List(_) | Value::Dict(_) | Value::Set(_) | Value::Slice(_) => {
+            Err(Fault::type_error(format!("unhashable type: '{}'", value.type_name())))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        equal(&self.0, &other.0)
+    }
+}
+
+impl Eq for Key {}
+
+/// Equality of hashable values, which are not nested deeply.
+fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Str(left), Value::Str(right)) => left == right,
+        (Value::Tuple(left), Value::Tuple(right)) => {
+            left.0.len() == right.0.len() && left.0.iter().zip(&right.0).all(|(left, right)| equal(left, right))
+        }
+        (Value::Set(left), Value::Set(right)) => sets_equal(left, right),
+        _ => match integers_equal(left, right) {
+            Some(equal) => equal,
+            None => left.is(right),
+        },
+    }
+}
+
+fn sets_equal(left: &Set, right: &Set) -> bool {
+    let (left, right) = (left.keys.borrow(), right.keys.borrow());
+    left.len() == right.len() && left.keys().all(|key| right.contains_key(key))
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(&self.0, state);
+    }
+}
+
+fn hash<H: Hasher>(value: &Value, state: &mut H) {
+    match value {
+        Value::Str(text) => text.hash(state),
+        Value::Bool(value) => i64::from(*value).hash(state),
+        Value::Int(value) => value.hash(state),
+        Value::Big(value) => value.hash(state),
+        Value::Float(value) => match float_to_integer(*value) {
+            Some(integer) => match integer.to_i64() {
+                Some(small) => small.hash(state),
+                None => integer.hash(state),
+            },
+            None => value.to_bits().hash(state),
+        },
+        Value::Tuple(tuple) => {
+            for item in &tuple.0 {
+                hash(item, state);
+            }
+        }
+        // Others are rare as keys.
+        _ => 0.hash(state),
+    }
+}

@@ -1,0 +1,140 @@
+//! The configs in `cases/*.txt`, compared with what mmengine makes of them.
+
+use std::fs;
+use std::path::Path;
+
+use mmcv_pyconfig::{LoadOptions, load};
+use tempfile::TempDir;
+
+/// Configs of which mmengine makes something else, and why. All others that mmengine reads give the same text here.
+const DIFFERENT: [(&str, &str); 24] = [
+    ("builtin_any_all.py", "a generator is evaluated at once"),
+    ("builtin_hash_left.py", "hashes differ from run to run"),
+    ("builtin_isinstance.py", "the type of None"),
+    ("builtin_range.py", "ranges of 64 bits"),
+    ("class_not_used.py", "classes"),
+    ("comp_generator_late.py", "a generator is evaluated at once"),
+    ("dict_view_operations.py", "a view is no set"),
+    ("func_async.py", "async functions"),
+    ("func_generator.py", "yield"),
+    ("import_functools.py", "functools"),
+    ("import_itertools.py", "itertools"),
+    ("import_json.py", "json"),
+    ("lazy_lazyobject_call.py", "mmengine's own classes"),
+    ("lazy_mmengine_config_import.py", "mmengine as a module"),
+    ("lazy_set_attribute_of_class.py", "attributes of imported classes"),
+    ("match_statement.py", "match statements"),
+    ("os_path_relpath.py", "relpath depends on the current folder"),
+    ("str_bytes_used.py", "bytes"),
+    ("str_encode_decode.py", "bytes"),
+    ("str_methods_translate.py", "str.translate"),
+    ("str_surrogate.py", "half of a surrogate pair"),
+    ("str_unicode_text.py", "letters with a case of their own for titles"),
+    ("tpl_base_star.py", "a placeholder, which is random there, taken apart"),
+    ("try_statement.py", "try statements"),
+];
+
+/// The folder with all configs.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(cases()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        for part in fs::read_to_string(path).unwrap().split("\n=== ") {
+            let (name, text) = part.trim_start_matches("=== ").split_once('\n').unwrap();
+            let file = folder.path().join(name.trim());
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            fs::write(file, format!("{text}{end}")).unwrap();
+        }
+    }
+    folder
+}
+
+fn cases() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"))
+}
+
+#[test]
+fn configs_are_read_as_mmengine_reads_them() {
+    let folder = folder();
+    let options = LoadOptions { package_path: vec![folder.path().join("site")], ..LoadOptions::default() };
+    let expected = fs::read_to_string(cases().join("expected.jsonl")).unwrap();
+    let mut wrong = Vec::new();
+    let (mut same, mut refused) = (0, 0);
+    for line in expected.lines() {
+        // As text: serde_json has no whole numbers of any size.
+        let (name, rest) = line.strip_prefix("{\"file\": \"").unwrap().split_once("\", ").unwrap();
+        let is_refused = rest.starts_with("\"error\": ");
+        let outcome = load(&folder.path().join(name), &options).and_then(|config| config.to_typed_json());
+        let is_different = DIFFERENT.iter().any(|(different, _)| *different == name);
+        match outcome {
+            Err(_) if is_refused => refused += 1,
+            Ok(text) if line == format!("{{\"file\": {:?}, \"config\": {text}}}", name) => same += 1,
+            outcome if !is_different => wrong.push(format!("{name}: {outcome:?}\n  expected {line}")),
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{} configs differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(same >= 380 && refused >= 280, "{same} are the same, {refused} are refused by both");
+}
+
+#[test]
+fn errors_show_the_line_and_a_caret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.py");
+    fs::write(&file, "x = 1\nmodel = dict(depth=x,\n             type=y)\n").unwrap();
+    let error = load(&file, &LoadOptions::default()).unwrap_err().to_string();
+    let expected = format!(
+        "{}:3:19: NameError: name 'y' is not defined\n                 type=y)\n                      ^",
+        file.display()
+    );
+    assert_eq!(error, expected);
+}
+
+/// Each would take minutes, all memory, or the process.
+#[test]
+fn hostile_configs_end_in_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.py");
+    let deep = format!("x = {}1{}", "[".repeat(50_000), "]".repeat(50_000));
+    let minus = format!("x = {}1", "-".repeat(200_000));
+    let sum = format!("x = {}1", "1 + ".repeat(100_000));
+    for text in [
+        "x = 10 ** 10 ** 10",
+        "x = 1 << 10 ** 11",
+        "x = 'a' * 10 ** 11",
+        "x = [0] * 10 ** 10",
+        "x = list(range(10 ** 12))",
+        "while True: pass",
+        "x = [1]\nfor i in x: x.append(i)",
+        "def f(n): return f(n)\nx = f(1)",
+        "f = lambda n: f(n + 1)\nx = f(1)",
+        "x = []\nfor i in range(60): x = [x, x]",
+        "x = []\nx.append(x)",
+        "x = []\nfor i in range(10 ** 6): x = [x]",
+        "x = '%1000000000d' % 1",
+        "x = f'{1:1000000000}'",
+        "x = 'a'.center(10 ** 11)",
+        "x = '{0:{1}}'.format(1, 10 ** 9)",
+        "x = open('/etc/passwd').read()",
+        "x = __import__('os').system('true')",
+        "import subprocess",
+        "import os\nx = os.environ",
+        "x = ().__class__.__bases__[0].__subclasses__()",
+        "x = '{0.__class__}'.format(1)",
+        "x = getattr(1, '__class__')",
+        "x = eval('1')",
+        "_base_ = 'a.py'",
+        deep.as_str(),
+        minus.as_str(),
+        sum.as_str(),
+    ] {
+        fs::write(&file, text).unwrap();
+        let outcome = load(&file, &LoadOptions::default());
+        let error = outcome.expect_err(&text.chars().take(60).collect::<String>()).to_string();
+        assert!(error.len() < 1_000, "{error}");
+    }
+}

@@ -1,0 +1,90 @@
+//! Python configs, through mmcv-pyconfig.
+
+use std::path::{Path, PathBuf};
+
+use mmcv_pyconfig::{Data, Entry, LoadOptions};
+
+use crate::{Config, Dict};
+
+/// Folders with other packages' configs.
+const PACKAGE_PATH: &str = "MMCV_CONFIG_PATH";
+
+/// The folders in `MMCV_CONFIG_PATH`, in which `mmdet::path/config.py` is looked up.
+#[must_use]
+pub fn package_path() -> Vec<PathBuf> {
+    match std::env::var_os(PACKAGE_PATH) {
+        Some(folders) => std::env::split_paths(&folders).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// Reads the text of a YAML or JSON file, for the Python configs that inherit from it.
+///
+/// # Errors
+/// As [`Config::from_yaml`] and [`Config::from_json`].
+pub fn read_data(path: &Path, text: &str) -> Result<Data, String> {
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    let config = if is_json { Config::from_json(text) } else { Config::from_yaml(text) };
+    match config {
+        Ok(config) => Ok(to_data(&config)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The config in a Python file, with its bases.
+pub(super) fn load(path: &Path) -> Result<Config, String> {
+    let options = LoadOptions { package_path: package_path(), read_data: Some(&read_data), ..LoadOptions::default() };
+    match mmcv_pyconfig::load(path, &options) {
+        Ok(config) => Ok(Config::from(&config.data)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Tuples and sets become lists, and whole numbers that do not fit 64 bits become texts, as do keys that are none.
+impl From<&Data> for Config {
+    fn from(data: &Data) -> Self {
+        match data {
+            Data::None => Self::Null,
+            Data::Bool(value) => Self::Bool(*value),
+            Data::Int(value) => Self::Int(*value),
+            Data::Big(value) => Self::Str(value.to_string()),
+            Data::Float(value) => Self::Float(*value),
+            Data::Str(text) => Self::Str(text.clone()),
+            Data::List(items) | Data::Tuple(items) | Data::Set(items) => {
+                Self::List(items.iter().map(Self::from).collect())
+            }
+            Data::Dict(entries) => {
+                let mut dict = Dict::new();
+                for Entry { key, value, .. } in entries {
+                    dict.insert(key_text(key), Self::from(value));
+                }
+                Self::Dict(dict)
+            }
+        }
+    }
+}
+
+fn key_text(key: &Data) -> String {
+    match Config::from(key) {
+        Config::Str(text) => text,
+        other => other.to_json(),
+    }
+}
+
+fn to_data(config: &Config) -> Data {
+    match config {
+        Config::Null => Data::None,
+        Config::Bool(value) => Data::Bool(*value),
+        Config::Int(value) => Data::Int(*value),
+        Config::Float(value) => Data::Float(*value),
+        Config::Str(text) => Data::Str(text.clone()),
+        Config::List(items) => Data::List(items.iter().map(to_data).collect()),
+        Config::Dict(dict) => {
+            let mut entries = Vec::new();
+            for (key, value) in dict.iter() {
+                entries.push(Entry { key: Data::Str(key.to_owned()), value: to_data(value), place: None });
+            }
+            Data::Dict(entries)
+        }
+    }
+}
