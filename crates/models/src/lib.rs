@@ -9,6 +9,7 @@ mod heads;
 mod hrnet;
 mod mobilenet_v2;
 mod preprocess;
+mod project;
 mod recipe;
 mod regnet;
 mod res2net;
@@ -37,6 +38,7 @@ pub use preprocess::{
     CenterCropConfig, ChannelOrder, Edge, ExifOrientation, Factors, ImageStep, Interpolation, Preprocess,
     ResizeBackend, ResizeConfig, ResizeEdgeConfig, WidthHeight,
 };
+pub use project::{Project, ProjectNetwork};
 pub use recipe::{CheckpointConfig, ClassNames, Recipe, ReviseKeysConfig};
 pub use regnet::{RegNet, RegNetArch, RegNetConfig, RegNetParams};
 pub use res2net::{Res2Net, Res2NetConfig};
