@@ -130,6 +130,10 @@ fn mistakes_in_a_step_are_named() {
         assert!(text.contains(message), "{text}");
     }
     let image = &images()["7x5"];
+    let long = config! { type: "Resize", scale: [1, 2_000_000] };
+    let long = ImageStep::from_config(&long, &KeyPath::root()).unwrap();
+    let error = Preprocess::new().with_pipeline(vec![long]).apply(image).unwrap_err().to_string();
+    assert!(error.contains("at most 1048576 pixels on each side"), "{error}");
     let step = ImageStep::from_config(&config! { type: "CenterCrop", crop_size: 3 }, &KeyPath::root()).unwrap();
     let both = Preprocess::new().with_crop_size(3).with_pipeline(vec![step]);
     assert!(both.apply(image).unwrap_err().to_string().contains("crop_size"));

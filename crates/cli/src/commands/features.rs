@@ -155,7 +155,11 @@ impl Features {
         let build = || {
             if has_neck { recipe.build(&MODELS) } else { recipe.build_backbone(&MODELS, self.out_indices.as_deref()) }
         };
-        let consequence = "so they do not belong to the backbone, or only to a part of it";
+        let consequence = if has_neck {
+            "so they are not those of the whole model: `--cfg-options model.neck=null` leaves the neck out"
+        } else {
+            "so they do not belong to the backbone, or only to a part of it"
+        };
         let (network, _) = self.weights.load(checkpoint.as_ref(), build, consequence)?;
         Ok(network)
     }

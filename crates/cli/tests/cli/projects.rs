@@ -250,4 +250,24 @@ fn the_backbone_of_a_detector_computes_features() {
     assert_eq!(features[0]["stages"][1]["shape"], json!([32, 3, 4]));
     let error = run("predict", &config, &[&image(), "--checkpoint", checkpoint]).failed();
     assert!(error.contains("mmcv features"), "{error}");
+
+    // A neck that is known computes the features: here the mean of each stage.
+    let (_folder, config) = changed("scores.json", |config| {
+        *config = detector();
+        config["model"]["neck"] = json!({"type": "GlobalAveragePooling"});
+    });
+    let image = image();
+    let arguments = [image.as_str(), "--checkpoint", checkpoint, "--json"];
+    let features: Value = serde_json::from_str(&run("features", &config, &arguments).done()).unwrap();
+    let shapes: Vec<&Value> = features[0]["stages"].as_array().unwrap().iter().map(|stage| &stage["shape"]).collect();
+    assert_eq!(shapes, [&json!([4]), &json!([8]), &json!([16]), &json!([32])]);
+    let features = run("features", &config, &[&arguments[..], &["--out-indices", "0,3"]].concat());
+    let features: Value = serde_json::from_str(&features.done()).unwrap();
+    let last = &features[0]["stages"][1];
+    assert_eq!((&last["name"], &last["shape"]), (&json!("stage3"), &json!([32])));
+    let error = run("features", &config, &[&arguments[..], &["--out-indices", "4"]].concat()).failed();
+    assert!(error.contains("the neck has 4 outputs"), "{error}");
+    // Without a checkpoint of the whole model, the neck has no weights.
+    let stderr = run("features", &config, &[&image]).failed();
+    assert!(stderr.contains("model.neck is left out"), "{stderr}");
 }

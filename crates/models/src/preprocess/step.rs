@@ -8,7 +8,23 @@ use mmcv_registry::{Config, ConfigError, ConfigErrorKind, ConfigStruct, Dict, Fr
 use super::resize::resize;
 use super::{Interpolation, MOST_PIXELS, Pixels, ResizeBackend};
 
+/// Most pixels on a side of an image that is resized: the weights of every one are kept.
+const MOST_SIDE: i64 = 1 << 20;
+
 /// One step of the preprocessing of images with 8 bits, as a dict with `type`: `Resize`, `ResizeEdge` or `CenterCrop`.
+///
+/// ```
+/// use mmcv_models::{ImageStep, Preprocess};
+/// use mmcv_registry::{FromConfig, KeyPath, config};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let step = config! { type: "ResizeEdge", scale: 32, backend: "pillow", interpolation: "bicubic" };
+/// let steps = vec![ImageStep::from_config(&step, &KeyPath::root())?];
+/// let image = Tensor::zeros([48, 64, 3], (Kind::Uint8, Device::Cpu));
+/// let input = Preprocess::new().with_pipeline(steps).apply(&image)?;
+/// assert_eq!(input.size(), [1, 3, 32, 42]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageStep {
     /// Resizes to a size, or so that the image fits in it.
@@ -283,6 +299,12 @@ fn resized(
     interpolation: Interpolation,
 ) -> Result<Pixels> {
     let found = format!("an image of {} x {} pixels", image.height, image.width);
+    let longest = height.max(width).max(image.height as i64).max(image.width as i64);
+    if longest > MOST_SIDE {
+        let expected =
+            format!("at most {MOST_SIDE} pixels on each side, before and after resizing to {height} x {width}");
+        return Err(Error::input(expected, found));
+    }
     if i128::from(height) * i128::from(width) > MOST_PIXELS {
         return Err(Error::input(
             format!("at most {MOST_PIXELS} pixels, not {height} x {width}, after resizing"),

@@ -93,15 +93,20 @@ pub(super) struct TestPadding {
 }
 
 impl DataPreprocessor {
-    /// Applies `model.data_preprocessor`, or else `data_preprocessor`, to the preprocessing of a pipeline.
-    pub(super) fn apply_to(preprocess: &mut Preprocess, config: &Dict) -> Result<(), ConfigError> {
+    /// The dict of `model.data_preprocessor`, or else of `data_preprocessor`, and its path.
+    pub(super) fn find(config: &Dict) -> Option<(&Config, KeyPath)> {
         let root = KeyPath::root();
         let of_model = config.get("model").and_then(|model| model.get("data_preprocessor"));
-        let (value, path) = match (of_model, config.get("data_preprocessor")) {
-            (Some(value), _) if !value.is_null() => (value, root.key("model").key("data_preprocessor")),
-            (_, Some(value)) if !value.is_null() => (value, root.key("data_preprocessor")),
-            _ => return Ok(()),
-        };
+        match (of_model, config.get("data_preprocessor")) {
+            (Some(value), _) if !value.is_null() => Some((value, root.key("model").key("data_preprocessor"))),
+            (_, Some(value)) if !value.is_null() => Some((value, root.key("data_preprocessor"))),
+            _ => None,
+        }
+    }
+
+    /// Applies the data preprocessor of a config to the preprocessing of its pipeline.
+    pub(super) fn apply_to(preprocess: &mut Preprocess, config: &Dict) -> Result<(), ConfigError> {
+        let Some((value, path)) = Self::find(config) else { return Ok(()) };
         let mut arguments = Dict::from_config(value, &path)?;
         check_type(arguments.remove("type"), &path)?;
         arguments.remove("_scope_");

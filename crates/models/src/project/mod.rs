@@ -12,7 +12,7 @@ use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, KeyPath
 
 pub use network::ProjectNetwork;
 
-use crate::{CheckpointConfig, Preprocess, Recipe};
+use crate::{ChannelOrder, CheckpointConfig, Preprocess, Recipe};
 use data_preprocessor::DataPreprocessor;
 use dataset::Datasets;
 use keys::KEYS;
@@ -69,10 +69,9 @@ impl<'a> Project<'a> {
     /// Whether the config says how images become inputs.
     #[must_use]
     pub fn has_preprocessing(&self) -> bool {
-        let of_model = self.config.get("model").and_then(|model| model.get("data_preprocessor"));
-        let of_config = self.config.get("data_preprocessor");
-        let is_stated = [of_model, of_config].into_iter().flatten().any(|value| !value.is_null());
-        is_stated || self.config.contains_key("preprocess") || Datasets::of(self.config).pipeline().is_some()
+        self.config.contains_key("preprocess")
+            || DataPreprocessor::find(self.config).is_some()
+            || Datasets::of(self.config).pipeline().is_some()
     }
 
     /// The model, the preprocessing, the checkpoint and the names of the classes.
@@ -108,7 +107,11 @@ impl<'a> Project<'a> {
             Some(overrides) => Dict::from_config(overrides, &path)?,
             None => Dict::new(),
         };
-        let mut preprocess = Preprocess::new().with_channel_order(crate::ChannelOrder::Bgr);
+        let mut preprocess = Preprocess::new();
+        if DataPreprocessor::find(self.config).is_some() {
+            // Images come in OpenCV's order.
+            preprocess.channel_order = ChannelOrder::Bgr;
+        }
         if !overrides.contains_key("pipeline")
             && let Some((steps, path)) = Datasets::of(self.config).pipeline()
         {

@@ -9,11 +9,15 @@ use crate::{ChannelOrder, ExifOrientation, ImageStep, Preprocess};
 /// Transforms that change annotations, metadata or the container of the pixels, and no pixel.
 const WITHOUT_EFFECT: &[&str] = &[
     "Collect",
+    "ConvertBoxType",
+    "ConvertMask2BoxType",
     "DefaultFormatBundle",
     "FilterAnnotations",
     "ImageToTensor",
     "LoadAnnotations",
+    "LoadDepthAnnotation",
     "LoadPanopticAnnotations",
+    "LoadProposals",
     "PackClsInputs",
     "PackDetInputs",
     "PackInputs",
