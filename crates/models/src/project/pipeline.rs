@@ -144,7 +144,7 @@ fn normalize(preprocess: &mut Preprocess, arguments: &Dict, path: &KeyPath) -> R
 
 /// The arguments of mmcls 0 as those of mmcv 2: sizes are height and width there, and `Resize` with `size: [256, -1]` is
 /// `ResizeEdge`.
-fn modern<'a>(name: &'a str, mut arguments: Dict) -> (&'a str, Dict) {
+fn modern(name: &str, mut arguments: Dict) -> (&str, Dict) {
     match name {
         "CenterCrop" => {
             if let Some(Config::List(sides)) = arguments.get_mut("crop_size") {
