@@ -20,6 +20,7 @@ mod module;
 mod multiply_adds;
 mod never_panics;
 mod observe;
+mod preprocess;
 mod registered;
 mod repr;
 mod resnet;

@@ -9,13 +9,13 @@ use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
 
 use crate::args::{ConfigOptions, Shape};
-use crate::config::{builder, is_recipe, read_with_options};
+use crate::config::{builder, is_recipe, network_alone, read_with_options};
 
 /// The arguments for a network.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkArgs {
-    /// A config file, YAML or JSON, with the dict of a type or a list of dicts, at the top level or under `model`; or a model
-    /// zoo name.
+    /// A config file, YAML or JSON, with the dict of a type or a list of dicts, at the top level or under `model`, such as the
+    /// whole config of an OpenMMLab project; or a model zoo name.
     config: String,
     #[command(flatten)]
     options: ConfigOptions,
@@ -64,7 +64,8 @@ impl NetworkArgs {
 
     fn explain_with(&self, config: &Config, inputs: &[Vec<i64>]) -> Result<Explanation> {
         tch::manual_seed(self.seed);
-        let explanation = Explanation::new(&builder(config), config, true, inputs)?;
+        let config = network_alone(config);
+        let explanation = Explanation::new(&builder(&config), &config, true, inputs)?;
         if self.strict_init && !explanation.unmatched_rules().is_empty() {
             bail!("{}", explanation.unmatched_rules().join("; "));
         }
@@ -75,9 +76,9 @@ impl NetworkArgs {
 /// The shape of one image as the config preprocesses it.
 fn image_shape(config: &Config) -> Result<Vec<i64>> {
     if is_recipe(config)
-        && let Some(size) = Recipe::read(config)?.preprocess.crop_size
+        && let Some([height, width]) = Recipe::read(config)?.preprocess.output_size()
     {
-        return Ok(vec![1, 3, size, size]);
+        return Ok(vec![1, 3, height, width]);
     }
     bail!("the shape of the input is unknown: add an option such as --input 1x3x224x224")
 }

@@ -9,6 +9,7 @@ mod heads;
 mod hrnet;
 mod mobilenet_v2;
 mod preprocess;
+mod project;
 mod recipe;
 mod regnet;
 mod res2net;
@@ -33,7 +34,11 @@ pub use heads::{
 };
 pub use hrnet::{HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
-pub use preprocess::{ChannelOrder, ExifOrientation, Preprocess};
+pub use preprocess::{
+    CenterCropConfig, ChannelOrder, Edge, ExifOrientation, Factors, ImageStep, Interpolation, Preprocess,
+    ResizeBackend, ResizeConfig, ResizeEdgeConfig, WidthHeight,
+};
+pub use project::{Project, ProjectNetwork};
 pub use recipe::{CheckpointConfig, ClassNames, Recipe, ReviseKeysConfig};
 pub use regnet::{RegNet, RegNetArch, RegNetConfig, RegNetParams};
 pub use res2net::{Res2Net, Res2NetConfig};

@@ -4,7 +4,7 @@ use mmcv_checkpoint::{DtypePolicy, LoadOptions, ReviseKeys};
 use mmcv_layers::{Builder, Error, Module, Registry, Result};
 use mmcv_registry::{Config, ConfigError, Dict, FromConfig, KeyPath};
 
-use crate::Preprocess;
+use crate::{Preprocess, Project};
 
 /// The names of ImageNet's 1,000 classes, in order.
 const IMAGENET: &str = include_str!("../model_zoo/imagenet_classes.txt");
@@ -23,6 +23,9 @@ pub struct Recipe {
     /// The names of the classes: a list, or `imagenet`; null for the names in the checkpoint, or numbers.
     #[config(default = None)]
     pub classes: Option<ClassNames>,
+    /// The names of the classes if neither `classes` nor the checkpoint has them: a list, or `imagenet`; null for numbers.
+    #[config(default = None)]
+    pub default_classes: Option<ClassNames>,
 }
 
 /// The weights of a network, and how to load them.
@@ -86,6 +89,12 @@ impl FromConfig for ReviseKeysConfig {
 pub struct ClassNames(Vec<String>);
 
 impl ClassNames {
+    /// The names of ImageNet's 1,000 classes.
+    #[must_use]
+    pub fn imagenet() -> Self {
+        Self(IMAGENET.lines().map(str::to_owned).collect())
+    }
+
     /// The names in order.
     #[must_use]
     pub fn names(&self) -> &[String] {
@@ -100,9 +109,9 @@ impl FromConfig for ClassNames {
 
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         match value {
-            Config::Str(name) if name == "imagenet" => Ok(Self(IMAGENET.lines().map(str::to_owned).collect())),
-            Config::List(_) => Vec::from_config(value, path).map(Self),
-            _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+            Config::Str(name) if name == "imagenet" => Ok(Self::imagenet()),
+            Config::Str(_) => Err(ConfigError::wrong_type(path, Self::expected(), value)),
+            _ => Vec::from_config(value, path).map(Self),
         }
     }
 
@@ -112,11 +121,14 @@ impl FromConfig for ClassNames {
 }
 
 impl Recipe {
-    /// Reads a recipe from a config.
+    /// Reads a recipe from a config: that of a recipe, or a whole [`Project`] config.
     ///
     /// # Errors
-    /// Returns an error with all mistakes and their key paths if the config is no recipe.
+    /// Returns an error with all mistakes and their key paths if the config is neither.
     pub fn read(config: &Config) -> Result<Self> {
+        if let Some(project) = Project::recognize(config) {
+            return Ok(project.recipe()?);
+        }
         Ok(Self::from_config(config, &KeyPath::root())?)
     }
 
@@ -157,7 +169,7 @@ impl Recipe {
     }
 
     /// The names of the classes of a network that outputs `scores` scores: those of the config, else those in the
-    /// checkpoint (`LoadReport::classes`), else `None`.
+    /// checkpoint (`LoadReport::classes`), else the config's default, else `None`.
     ///
     /// # Errors
     /// Returns an error if there are more or fewer names than scores.
@@ -166,15 +178,18 @@ impl Recipe {
         scores: usize,
         names_in_checkpoint: Option<&'a [String]>,
     ) -> Result<Option<&'a [String]>> {
-        let (names, expected) = match (&self.classes, names_in_checkpoint) {
-            (Some(classes), _) => (
+        let (names, expected) = match (&self.classes, names_in_checkpoint, &self.default_classes) {
+            (Some(classes), _, _) => (
                 classes.names(),
                 format!("expected {scores} names, or no `classes`, for the names in the checkpoint or numbers"),
             ),
-            (None, Some(names)) => {
+            (None, Some(names), _) => {
                 (names, format!("the class names of the checkpoint do not fit: expected `classes` with {scores} names"))
             }
-            (None, None) => return Ok(None),
+            (None, None, Some(classes)) => {
+                (classes.names(), format!("the class names of the dataset do not fit: expected {scores} names"))
+            }
+            (None, None, None) => return Ok(None),
         };
         if names.len() == scores {
             return Ok(Some(names));

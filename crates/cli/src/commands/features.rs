@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use mmcv_layers::{Forward, Module};
-use mmcv_models::{MODELS, Recipe};
+use mmcv_models::{MODELS, ProjectNetwork, Recipe};
 use mmcv_registry::{Config, Dict};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::Failure;
 use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, Source, output_files};
+use crate::config::report;
 use crate::draw;
 use crate::format::shape;
 use crate::network::with_key;
@@ -20,6 +21,9 @@ use crate::weights::{CheckedShapes, Weights};
 
 /// Computes the feature maps that a backbone returns for images: its stages in `out_indices`.
 ///
+/// Of a project config whose model is no classifier, such as a detector's, the backbone is built, and with a checkpoint of the
+/// whole model also the neck.
+///
 /// Truncated and corrupt images are errors. Images are rotated according to their EXIF orientation, unless the config has
 /// `preprocess: {exif: ignore}`.
 #[derive(Debug, Args)]
@@ -27,13 +31,14 @@ use crate::weights::{CheckedShapes, Weights};
   mmcv features torchvision://resnet50 cat.jpg --out-indices 0,1,2,3 --png features.png
   mmcv features open-mmlab://detectron2/resnet50_caffe photos/ --out features/
   mmcv features model_zoo/configs/mobilenet_v2.yaml cat.jpg --pooled --out cat.npy
+  mmcv features faster-rcnn_r50_fpn_1x_coco.json cat.jpg --checkpoint faster_rcnn.pth
   mmcv features my.yaml photos/ --checkpoint epoch_10.pth --pooled --json")]
 pub(crate) struct Features {
     #[command(flatten)]
     weights: Weights,
     #[command(flatten)]
     images: ImageArgs,
-    /// The stages, counted from 0, in place of the config's.
+    /// The stages, counted from 0, in place of the config's. With the neck of a detector, the outputs of the neck.
     #[arg(long, value_name = "STAGES", value_delimiter = ',')]
     out_indices: Option<Vec<i64>>,
     /// Averages each channel over all pixels.
@@ -100,18 +105,23 @@ impl Features {
             Some(png) => output_files(png, &sources, "png")?,
             None => Vec::new(),
         };
-        let recipe = self.weights.recipe()?;
-        let network = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let (mut recipe, mut network) = self.weights.read()?;
+        let has_neck = match &mut network {
+            Some(network) => extract(network, &mut recipe),
+            None => false,
+        };
+        let network = self.network(&recipe, has_neck).with_context(|| self.weights.name().to_owned())?;
         let preparation =
             Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
         let mut out_indices = self.out_indices.clone();
-        if out_indices.is_none() {
+        if out_indices.is_none() && !has_neck {
             out_indices = config_out_indices(&recipe.backbone());
         }
         let mut extractor = Extractor {
             network,
             recipe: &recipe,
             out_indices,
+            has_neck,
             pooled: self.pooled,
             format,
             files,
@@ -135,15 +145,21 @@ impl Features {
         }
     }
 
-    /// The backbone with its weights.
-    fn network(&self, recipe: &Recipe) -> Result<Box<dyn Module>> {
+    /// The backbone with its weights, and with the neck if `has_neck`.
+    fn network(&self, recipe: &Recipe, has_neck: bool) -> Result<Box<dyn Module>> {
         // The file may contain more than the backbone; `load` checks that it contains the whole backbone.
         let mut checkpoint = recipe.checkpoint.clone();
         if let Some(checkpoint) = &mut checkpoint {
             checkpoint.strict = false;
         }
-        let build = || recipe.build_backbone(&MODELS, self.out_indices.as_deref());
-        let consequence = "so they do not belong to the backbone, or only to a part of it";
+        let build = || {
+            if has_neck { recipe.build(&MODELS) } else { recipe.build_backbone(&MODELS, self.out_indices.as_deref()) }
+        };
+        let consequence = if has_neck {
+            "so they are not those of the whole model: `--cfg-options model.neck=null` leaves the neck out"
+        } else {
+            "so they do not belong to the backbone, or only to a part of it"
+        };
         let (network, _) = self.weights.load(checkpoint.as_ref(), build, consequence)?;
         Ok(network)
     }
@@ -174,6 +190,8 @@ struct Extractor<'a> {
     recipe: &'a Recipe,
     /// The stages that the backbone returns, if they are known.
     out_indices: Option<Vec<i64>>,
+    /// Whether the outputs are those of a neck.
+    has_neck: bool,
     pooled: bool,
     format: Format,
     /// The output file of each image; empty if nothing is written.
@@ -188,6 +206,7 @@ impl BatchRunner for Extractor<'_> {
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         self.checked.check(&*self.network, input)?;
         match self.network.call(&[input], &Dict::new()) {
+            Ok(stages) if self.has_neck => self.choose(stages.into_vec()),
             Ok(stages) => Ok(stages.into_vec()),
             Err(error) => Err(with_key(error, &self.recipe.model, &[input]).into()),
         }
@@ -216,6 +235,22 @@ impl BatchRunner for Extractor<'_> {
 }
 
 impl Extractor<'_> {
+    /// The outputs of a neck that the arguments ask for; all by default.
+    fn choose(&self, outputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        let Some(indices) = &self.out_indices else { return Ok(outputs) };
+        let count = outputs.len();
+        let mut indices = indices.clone();
+        indices.sort_unstable();
+        let mut chosen = Vec::new();
+        for index in indices {
+            match usize::try_from(index).ok().and_then(|index| outputs.get(index)) {
+                Some(output) => chosen.push(output.shallow_clone()),
+                None => bail!("--out-indices {index}: the neck has {count} outputs, counted from 0"),
+            }
+        }
+        Ok(chosen)
+    }
+
     /// The stages of one image, from outputs `[1, ...]`.
     fn stages(&self, outputs: &[Tensor]) -> Result<Vec<Stage>> {
         let mut stages = Vec::new();
@@ -255,6 +290,21 @@ impl Extractor<'_> {
             values: if self.pooled { Some(Vec::try_from(&numbers)?) } else { None },
         })
     }
+}
+
+/// Chooses what of a project's model computes the features, and reports it. Returns whether the model has a neck, which needs
+/// the weights of a checkpoint.
+fn extract(network: &mut ProjectNetwork, recipe: &mut Recipe) -> bool {
+    if network.unknown_type.is_none() {
+        return false;
+    }
+    if recipe.checkpoint.is_none() && network.has_neck() {
+        log::warn!("model.neck is left out: its weights are in no checkpoint; name one with --checkpoint");
+        network.remove_neck();
+        recipe.model.clone_from(&network.model);
+    }
+    report(network);
+    network.has_neck()
 }
 
 /// The stages that a backbone returns according to its config or by default.

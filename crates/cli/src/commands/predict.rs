@@ -31,6 +31,7 @@ const MIN_FUSED_IMAGES: usize = 150;
   mmcv predict model_zoo/configs/mobilenet_v2.yaml photos/ --topk 1 --json
   mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg --out result.png
   mmcv predict torchvision://resnet50 photos/ --fuse
+  mmcv predict resnet50_8xb32_in1k.json cat.jpg --checkpoint resnet50_8xb32_in1k.pth
   mmcv predict my.yaml cat.jpg --checkpoint work_dir/epoch_10.pth --cfg-options preprocess.crop_size=192")]
 pub(crate) struct Predict {
     #[command(flatten)]
@@ -112,16 +113,17 @@ impl Predict {
     /// Fuses the network if the arguments ask for it or there are enough images.
     fn fuse_if_worthwhile(&self, network: Box<dyn Module>, recipe: &Recipe, count: usize) -> Result<Network> {
         let is_worthwhile = match self.fuse {
-            Fuse::Auto => count >= MIN_FUSED_IMAGES && recipe.preprocess.crop_size.is_some(),
+            Fuse::Auto => count >= MIN_FUSED_IMAGES && recipe.preprocess.output_size().is_some(),
             Fuse::Always => true,
             Fuse::Never => false,
         };
         if !is_worthwhile {
             return Ok(Network::Module(network));
         }
-        let size = recipe.preprocess.crop_size.context("--fuse needs images of one size: set preprocess.crop_size")?;
+        let size = recipe.preprocess.output_size();
+        let [height, width] = size.context("--fuse needs images of one size: set preprocess.crop_size")?;
         let batch = count.min(usize::from(self.images.batch_size));
-        let shape = [i64::try_from(batch)?, 3, size, size];
+        let shape = [i64::try_from(batch)?, 3, height, width];
         memory::check_forward(&*network, &[shape.to_vec()])?;
         match fuse(&*network, &shape, &FuseOptions::default()) {
             Ok(fused) => Ok(Network::Fused(fused)),

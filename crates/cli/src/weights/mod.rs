@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::DtypePolicy;
 use mmcv_layers::{Module, memory};
-use mmcv_models::{CheckpointConfig, Recipe, ZooEntry, zoo_entry, zoo_entry_of_file};
+use mmcv_models::{CheckpointConfig, Project, ProjectNetwork, Recipe, ZooEntry, zoo_entry, zoo_entry_of_file};
 use mmcv_registry::Config;
 use tch::{Device, Tensor};
 
@@ -19,8 +19,8 @@ use crate::config;
 /// The arguments for a trained network.
 #[derive(Debug, Args)]
 pub(crate) struct Weights {
-    /// A config file with model, preprocess, checkpoint and classes; or a model zoo name: torchvision://NAME, open-mmlab://NAME,
-    /// mmcls://NAME.
+    /// A config file with model, preprocess, checkpoint and classes; the whole config of an OpenMMLab project, YAML or JSON; or a
+    /// model zoo name: torchvision://NAME, open-mmlab://NAME, mmcls://NAME.
     config: String,
     #[command(flatten)]
     checkpoint: CheckpointArgs,
@@ -75,21 +75,30 @@ impl Weights {
 
     /// The config, with the checkpoint from the arguments and the preprocessing of its weights.
     pub(crate) fn recipe(&self) -> Result<Recipe> {
-        self.read_recipe().with_context(|| mmcv_zoo::redact(&self.config))
+        Ok(self.read()?.0)
     }
 
-    fn read_recipe(&self) -> Result<Recipe> {
+    /// [`recipe`](Self::recipe), and the network of a project config.
+    pub(crate) fn read(&self) -> Result<(Recipe, Option<ProjectNetwork>)> {
+        self.read_config().with_context(|| mmcv_zoo::redact(&self.config))
+    }
+
+    fn read_config(&self) -> Result<(Recipe, Option<ProjectNetwork>)> {
         let mut config = config::read(&self.config)?;
-        let source = self.checkpoint.checkpoint.as_deref().or_else(|| checkpoint_source(&config));
+        let source = match &self.checkpoint.checkpoint {
+            Some(source) => Some(source.as_str()),
+            None => checkpoint_source(&config),
+        };
         let entry = source.and_then(known_weights);
         if let Some(entry) = &entry {
-            if self.checkpoint.is_given() || config.get("preprocess").is_none() {
+            if self.takes_preprocess(&config) {
                 set_preprocess(&mut config, entry);
             }
             // Overrides on the command line are deliberate, so they are applied after this check.
             entry.check(&Recipe::read(&config)?)?;
         }
-        config.set_options(&self.options.cfg_options)?;
+        config::set_options(&mut config, &self.options.cfg_options)?;
+        let network = Project::recognize(&config).map(|project| project.network());
         let mut recipe = Recipe::read(&config)?;
         if self.checkpoint.is_given() {
             recipe.checkpoint = self.checkpoint.config(entry.as_ref(), recipe.checkpoint);
@@ -105,7 +114,16 @@ impl Weights {
                 None => {}
             }
         }
-        Ok(recipe)
+        Ok((recipe, network))
+    }
+
+    /// Whether the preprocessing of known weights replaces that of the config: it does if the arguments name the weights, but
+    /// the pipeline of a project config stays, which says how images are resized, too.
+    fn takes_preprocess(&self, config: &Config) -> bool {
+        match Project::recognize(config) {
+            Some(project) => !project.has_preprocessing(),
+            None => self.checkpoint.is_given() || config.get("preprocess").is_none(),
+        }
     }
 }
 
@@ -151,7 +169,11 @@ fn entry_checkpoint(entry: &ZooEntry) -> Option<CheckpointConfig> {
 }
 
 fn checkpoint_source(config: &Config) -> Option<&str> {
-    config.get("checkpoint")?.get("source")?.as_str()
+    match config.get("checkpoint").and_then(|checkpoint| checkpoint.get("source")) {
+        Some(source) => source.as_str(),
+        None if Project::recognize(config).is_some() => config.get("load_from")?.as_str(),
+        None => None,
+    }
 }
 
 /// The model zoo entry of weights. A URL is recognized, and so is a local file with the name of a published one, since that

@@ -9,6 +9,7 @@ mod images;
 mod layers;
 mod networks;
 mod predict;
+mod projects;
 mod server;
 mod usage;
 mod weights;

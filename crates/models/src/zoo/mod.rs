@@ -8,13 +8,13 @@ use std::ffi::OsStr;
 
 use mmcv_checkpoint::{CheckpointLoader, LoadReport};
 use mmcv_layers::Module;
-use mmcv_registry::{Config, ConfigError, Dict, FromConfig, config, dict};
+use mmcv_registry::{Config, ConfigError, ConfigStruct, Dict, FromConfig, config, dict};
 use mmcv_zoo::{Resolved, Zoo};
 
 pub use table::PublishedFigures;
 use table::{NetworkRow, TABLE, Table, WeightsRow};
 
-use crate::{CheckpointConfig, MODELS, Recipe, SPECS};
+use crate::{CheckpointConfig, MODELS, Preprocess, Recipe, SPECS};
 
 /// A name of the zoo, with everything needed to use its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -261,7 +261,7 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
     }
     let config = config! {
         model: classifier(network),
-        preprocess: preprocess.to_config(),
+        preprocess: stated(preprocess),
         checkpoint: checkpoint,
         classes: "imagenet",
     };
@@ -273,6 +273,17 @@ fn entry(zoo: &Zoo, table: &Table, name: &str, row: &WeightsRow) -> Result<ZooEn
         partial: row.partial,
         published: network.published.clone(),
     })
+}
+
+/// The preprocessing, without the keys that no weights here need.
+fn stated(preprocess: &Preprocess) -> Dict {
+    let mut stated = preprocess.to_dict();
+    for (key, value) in Preprocess::new().to_dict() {
+        if ["pipeline", "pad_size_divisor", "pad_value"].contains(&key.as_str()) && stated.get(&key) == Some(&value) {
+            stated.remove(&key);
+        }
+    }
+    stated
 }
 
 fn missing_row(name: &str, key: &str) -> ZooError {

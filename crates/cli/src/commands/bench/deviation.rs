@@ -53,8 +53,13 @@ impl Photo {
         preprocess: &Preprocess,
         (batch_size, size): (i64, i64),
     ) -> Result<Deviations> {
-        let resize_edge = preprocess.resize_edge.map(|edge| edge.max(size));
-        let whole = Preprocess { resize_edge, crop_size: Some(size), ..preprocess.clone() };
+        let mut whole = preprocess.clone();
+        if whole.pipeline.is_empty() {
+            whole.resize_edge = preprocess.resize_edge.map(|edge| edge.max(size));
+            whole.crop_size = Some(size);
+        } else if whole.output_size() != Some([size, size]) {
+            whole = Preprocess { resize_edge: Some(size), crop_size: Some(size), pipeline: Vec::new(), ..whole };
+        }
         // A fused network may accept only one batch size.
         let photo = whole.apply(&self.pixels)?.f_expand([batch_size, -1, -1, -1], false)?.f_contiguous()?;
         let batches = self.random_crops(preprocess, size)?.f_split(batch_size, 0)?;
@@ -66,7 +71,7 @@ impl Photo {
 
     /// Random crops, normalized: `[200, 3, size, size]`.
     fn random_crops(&self, preprocess: &Preprocess, size: i64) -> Result<Tensor> {
-        let normalize = Preprocess { resize_edge: None, crop_size: None, ..preprocess.clone() };
+        let normalize = Preprocess { resize_edge: None, crop_size: None, pipeline: Vec::new(), ..preprocess.clone() };
         let image = self.pixels.f_permute([2, 0, 1])?.f_to_kind(Kind::Float)?;
         let crops = random_crops(&image, CROPS, size, SEED)?.f_permute([0, 2, 3, 1])?;
         let mut normalized = Vec::new();

@@ -91,14 +91,18 @@ impl Subject {
             (checkpoint, preprocess) = (recipe.checkpoint, recipe.preprocess);
         }
         tch::manual_seed(SEED);
-        let builder = config::builder(config);
-        let build = || builder.model(builder.path.find(config).unwrap_or(&Config::Null));
+        let config = config::network_alone(config);
+        let builder = config::builder(&config);
+        let build = || builder.model(builder.path.find(&config).unwrap_or(&Config::Null));
         let network = match options.weights.choose(checkpoint) {
             Some(checkpoint) => options.weights.load(&checkpoint, build)?.0,
             None => initialized(build()?)?,
         };
-        let size = options.size.map(i64::from).or(preprocess.crop_size).unwrap_or(SIZE);
-        let shape = [i64::from(options.batch_size), 3, size, size];
+        let [height, width] = match options.size {
+            Some(size) => [i64::from(size); 2],
+            None => preprocess.output_size().unwrap_or([SIZE; 2]),
+        };
+        let shape = [i64::from(options.batch_size), 3, height, width];
         network.train(false);
         memory::check_forward(&*network, &[shape.to_vec()])?;
         let input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;

@@ -1,8 +1,17 @@
-//! [`Preprocess`]: from an image to the input of a classifier.
+//! [`Preprocess`]: from an image to the input of a network.
+
+mod pixels;
+mod resize;
+mod step;
 
 use mmcv_layers::{Error, Result};
 use mmcv_registry::Config;
 use tch::{Kind, Tensor};
+
+use pixels::Pixels;
+
+pub use resize::{Interpolation, ResizeBackend};
+pub use step::{CenterCropConfig, Edge, Factors, ImageStep, ResizeConfig, ResizeEdgeConfig, WidthHeight};
 
 /// Most pixels of an image after resizing: a strip a few pixels wide would otherwise take all memory.
 const MOST_PIXELS: i128 = 1 << 28;
@@ -16,6 +25,10 @@ pub struct Preprocess {
     /// Pixels of the sides of the square cropped from the center; null to keep all.
     #[config(default = None)]
     pub crop_size: Option<i64>,
+    /// The steps of an OpenMMLab pipeline that change pixels, such as `{type: ResizeEdge, scale: 256, backend: pillow}`, with
+    /// the numbers of OpenCV or Pillow; empty for `resize_edge` and `crop_size`.
+    #[config(default = Vec::new())]
+    pub pipeline: Vec<ImageStep>,
     /// Means of the channels, in the scale of 0 to 255, in the order of `channel_order`.
     #[config(default = vec![0.0, 0.0, 0.0])]
     pub mean: Vec<f64>,
@@ -29,6 +42,13 @@ pub struct Preprocess {
     /// `ignore`.
     #[config(default = ExifOrientation::Apply)]
     pub exif: ExifOrientation,
+    /// Height and width of the network's input are multiples of this number of pixels, at least 1; pixels are added below
+    /// and on the right.
+    #[config(default = 1)]
+    pub pad_size_divisor: i64,
+    /// The value of the pixels that are added, after the normalization.
+    #[config(default = 0.0)]
+    pub pad_value: f64,
 }
 
 /// The order of the channels.
@@ -55,8 +75,8 @@ impl Preprocess {
     /// `[1, 3, height, width]`.
     ///
     /// # Errors
-    /// Returns an error if the image is empty or has another shape, a size is not positive, or `mean` or `std` does not
-    /// have 3 items.
+    /// Returns an error if the image is empty or has another shape, a size is not positive, `mean` or `std` does not have 3
+    /// items, or `pipeline` is combined with `resize_edge` or `crop_size`.
     pub fn apply(&self, image: &Tensor) -> Result<Tensor> {
         if !image.defined() {
             return Err(Error::input("an image", "an undefined tensor"));
@@ -65,7 +85,10 @@ impl Preprocess {
         let &[height, width, 3] = shape.as_slice() else {
             return Err(Error::input("an image of shape [height, width, 3]", format!("{shape:?}")));
         };
-        let mut pixels = image.f_permute([2, 0, 1])?.f_unsqueeze(0)?;
+        let mut pixels = match self.pipeline.as_slice() {
+            [] => image.f_permute([2, 0, 1])?.f_unsqueeze(0)?,
+            steps => self.run(steps, image)?,
+        };
         if let Some(edge) = self.resize_edge {
             let size = resized(height, width, edge)?;
             pixels = pixels.f_contiguous()?.f_internal_upsample_bilinear2d_aa(size, false, None, None)?;
@@ -85,7 +108,62 @@ impl Preprocess {
         }
         let pixels = pixels.f_to_kind(Kind::Float)?;
         let pixels = pixels.f_sub(&per_channel("mean", &self.mean)?)?.f_div(&per_channel("std", &self.std)?)?;
-        Ok(pixels.f_contiguous()?)
+        Ok(self.pad(&pixels)?.f_contiguous()?)
+    }
+
+    /// Height and width of the result, if they are the same for all images; a crop of smaller images is smaller.
+    #[must_use]
+    pub fn output_size(&self) -> Option<[i64; 2]> {
+        let size = match (self.crop_size, self.pipeline.last()) {
+            (Some(size), _) => [size, size],
+            (None, Some(step)) => step.output_size()?,
+            (None, None) => return None,
+        };
+        Some(size.map(|side| multiple(side, self.pad_size_divisor)))
+    }
+
+    /// The steps of the pipeline: from `[height, width, 3]` to `[1, 3, height, width]`.
+    fn run(&self, steps: &[ImageStep], image: &Tensor) -> Result<Tensor> {
+        for (key, size) in [("resize_edge", self.resize_edge), ("crop_size", self.crop_size)] {
+            if let Some(size) = size {
+                let reason = "cannot be combined with a pipeline: change the sizes in `pipeline`";
+                return Err(Error::conflict(key, size, reason));
+            }
+        }
+        let mut pixels = Pixels::of(image)?;
+        pixels.check()?;
+        for step in steps {
+            pixels = step.apply(&pixels)?;
+        }
+        Ok(pixels.to_tensor()?.f_permute([2, 0, 1])?.f_unsqueeze(0)?)
+    }
+
+    /// Adds pixels below and on the right of `[1, 3, height, width]`.
+    fn pad(&self, pixels: &Tensor) -> Result<Tensor> {
+        if self.pad_size_divisor < 1 {
+            return Err(Error::argument("pad_size_divisor", self.pad_size_divisor, "expected at least 1 pixel"));
+        }
+        let (_, _, height, width) = pixels.size4()?;
+        let [below, right] = [height, width].map(|side| multiple(side, self.pad_size_divisor) - side);
+        if below == 0 && right == 0 {
+            return Ok(pixels.shallow_clone());
+        }
+        let (height, width) = (i128::from(height + below), i128::from(width + right));
+        if height * width > MOST_PIXELS {
+            let expected =
+                format!("at most {MOST_PIXELS} pixels after padding to multiples of {}", self.pad_size_divisor);
+            return Err(Error::input(expected, format!("{height} x {width}")));
+        }
+        Ok(pixels.f_pad([0, right, 0, below], "constant", self.pad_value)?)
+    }
+}
+
+/// The next multiple of `divisor`, saturating.
+fn multiple(side: i64, divisor: i64) -> i64 {
+    let divisor = divisor.max(1);
+    match side % divisor {
+        0 => side,
+        rest => side.saturating_add(divisor - rest),
     }
 }
 
