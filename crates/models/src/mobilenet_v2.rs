@@ -29,15 +29,6 @@ pub struct MobileNetV2Config {
     /// Factor applied to the channels of each layer.
     #[config(default = 1.0)]
     pub widen_factor: f64,
-    /// Stride of the first block of each stage, 1 or 2, as in mmsegmentation.
-    #[config(default = STRIDES.to_vec())]
-    pub strides: Vec<i64>,
-    /// Dilation of the 3x3 convolution of the first block of each stage in pixels, as in mmsegmentation.
-    #[config(default = vec![1; STAGES.len()])]
-    pub dilations: Vec<i64>,
-    /// Whether the network ends with a 1x1 convolution; mmsegmentation's does not.
-    #[config(default = true)]
-    pub last_conv: bool,
     /// The stages to return: 0 to 6, or 7 for the last convolution.
     #[config(default = vec![7])]
     pub out_indices: Vec<i64>,
@@ -70,6 +61,15 @@ pub struct MobileNetV2Config {
     /// The checkpoint that `init_weights` loads instead of applying the rules of `init_cfg`, as in mmdetection.
     #[config(default = None)]
     pub pretrained: Option<String>,
+    /// Stride of the first block of each stage, 1 or 2, as in mmsegmentation.
+    #[config(default = STRIDES.to_vec())]
+    pub strides: Vec<i64>,
+    /// Dilation of the 3x3 convolution of the first block of each stage in pixels, as in mmsegmentation.
+    #[config(default = vec![1; STAGES.len()])]
+    pub dilations: Vec<i64>,
+    /// Whether the network ends with a 1x1 convolution; mmsegmentation's does not.
+    #[config(default = true)]
+    pub last_conv: bool,
 }
 
 /// MobileNetV2 without a classifier.
