@@ -133,7 +133,6 @@ pub(super) struct DecodeHead {
     init_cfg: InitCfg,
     /// Channels of the map that the inputs become.
     pub in_channels: i64,
-    pub channels: i64,
 }
 
 impl DecodeHead {
@@ -164,7 +163,6 @@ impl DecodeHead {
                 .init_cfg(&options.init_cfg)?
                 .by_default(options.init_cfg == DecodeHeadOptions::new().init_cfg),
             in_channels,
-            channels,
         })
     }
 
