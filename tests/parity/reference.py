@@ -20,6 +20,7 @@ from mmengine.registry import MODELS as ROOT
 from mmpretrain.registry import MODELS
 
 import mmdetection
+import openmmlab
 from case import Result
 
 warnings.filterwarnings("ignore")
@@ -75,6 +76,8 @@ def build_model(cfg):
     name = cfg.get("type") if isinstance(cfg, dict) else None
     if isinstance(name, str) and name in CONTAINERS:
         return build_container(cfg)
+    if isinstance(name, str) and openmmlab.find(name):
+        return openmmlab.build(cfg)
     if isinstance(name, str) and cfg.get("plugins"):
         return mmdetection.build(cfg)
     if isinstance(name, str) and "." not in name and MODELS.get(name) is None:
@@ -135,7 +138,8 @@ def forward(module, values, train, forward_kwargs, forward_seed):
     module.train(train)
     if forward_seed is not None:
         torch.manual_seed(forward_seed)
-    out = module(*[value.clone() for value in values], **forward_kwargs)
+    values = [value.clone() for value in values]
+    out = module(values) if openmmlab.takes_list(module) else module(*values, **forward_kwargs)
     if isinstance(out, torch.Tensor):
         return {"out": out}
     tensors = [(index, item) for index, item in enumerate(out) if isinstance(item, torch.Tensor)]

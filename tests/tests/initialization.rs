@@ -95,6 +95,8 @@ fn pretrained_weights_come_last_and_stay() {
     assert!(error.contains("weights.pth"), "names without the prefix fit nowhere: {error}");
     let missing = network(config! { type: "Pretrained", checkpoint: "/nowhere/weights.pth" });
     assert!(missing.init_weights().unwrap_err().to_string().contains("/nowhere/weights.pth"));
+    let empty = network(config! { type: "Pretrained", checkpoint: "" }).init_weights().unwrap_err().to_string();
+    assert!(empty.starts_with("init_cfg.checkpoint: it is empty, a placeholder"), "{empty}");
 }
 
 #[test]

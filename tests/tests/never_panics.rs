@@ -117,7 +117,11 @@ fn smallest(index: usize) -> Dict {
     // What is called as in other types, and means something else.
     match spec.name {
         "VGG" => drop(cfg.insert("depth", 11)),
-        "HRFuseScales" => drop(cfg.insert("in_channels", vec![4])),
+        "HRFuseScales" | "FPN" => drop(cfg.insert("in_channels", vec![4])),
+        "MobileNetV2" => {
+            cfg.insert("strides", vec![1, 2, 2, 2, 1, 2, 1]);
+            cfg.insert("dilations", vec![1; 7]);
+        }
         "HRNet" => drop(cfg.insert("extra", small_stages())),
         _ => {}
     }

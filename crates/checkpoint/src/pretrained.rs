@@ -1,7 +1,7 @@
 //! The initializer `Pretrained`, for `init_cfg`. Reference: `mmengine.model.PretrainedInit`.
 
 use mmcv_layers::init::{BuildInitializer, Initializer};
-use mmcv_layers::{ErrorKind, Module, Result};
+use mmcv_layers::{Error, ErrorKind, Module, Result};
 use mmcv_registry::{Config, ConfigStruct, Spec};
 
 use crate::{LoadOptions, load_checkpoint};
@@ -22,10 +22,14 @@ pub struct PretrainedInit {
 impl Initializer for PretrainedInit {
     /// Loads the tensors that fit, and logs a warning about the others and about those that were cast.
     fn initialize(&self, module: &dyn Module) -> Result<()> {
+        if self.checkpoint.is_empty() {
+            let reason = "it is empty, a placeholder: expected a path, a URL, torchvision://NAME or open-mmlab://NAME";
+            return Err(Error::argument("checkpoint", "\"\"", reason));
+        }
         let options = LoadOptions { prefix: self.prefix.clone(), strict: false, ..LoadOptions::default() };
         let report = match load_checkpoint(module, &self.checkpoint, &options) {
             Ok(report) => report,
-            Err(error) => return Err(mmcv_layers::Error::new(ErrorKind::Other(Box::new(error)))),
+            Err(error) => return Err(Error::new(ErrorKind::Other(Box::new(error)))),
         };
         // An incomplete one has been logged.
         if report.is_complete() && report.is_converted() {

@@ -10,6 +10,7 @@ mod format;
 mod image;
 mod network;
 mod output;
+mod placeholder;
 mod progress;
 mod weights;
 

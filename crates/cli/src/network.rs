@@ -5,11 +5,12 @@ use clap::Args;
 use mmcv_layers::explain::Explanation;
 use mmcv_layers::{ErrorKind, init};
 use mmcv_models::Recipe;
-use mmcv_registry::{Config, Dict, config};
+use mmcv_registry::{Config, Dict, KeyPath, config};
 use tch::Tensor;
 
 use crate::args::{ConfigOptions, Shape};
 use crate::config::{builder, is_recipe, network_alone, read_with_options};
+use crate::placeholder::without_placeholders;
 
 /// The arguments for a network.
 #[derive(Debug, Args)]
@@ -63,8 +64,9 @@ impl NetworkArgs {
     }
 
     fn explain_with(&self, config: &Config, inputs: &[Vec<i64>]) -> Result<Explanation> {
+        let config = without_placeholders(config, &KeyPath::root());
         tch::manual_seed(self.seed);
-        let config = network_alone(config);
+        let config = network_alone(&config);
         let explanation = Explanation::new(&builder(&config), &config, true, inputs)?;
         if self.strict_init && !explanation.unmatched_rules().is_empty() {
             bail!("{}", explanation.unmatched_rules().join("; "));

@@ -1,18 +1,19 @@
-//! Backbones and classifiers of the OpenMMLab model zoo.
+//! Backbones, necks, heads and classifiers of the OpenMMLab model zoo.
 
 mod alexnet;
 mod backbone;
 mod classifier;
-mod gap;
-mod gem;
 mod heads;
 mod hrnet;
 mod mobilenet_v2;
+mod necks;
+mod plain_list;
 mod preprocess;
 mod project;
 mod recipe;
 mod regnet;
 mod res2net;
+mod resize;
 mod resnet;
 mod resnext;
 mod scopes;
@@ -27,13 +28,19 @@ use once_cell::sync::Lazy;
 pub use alexnet::{AlexNet, AlexNetConfig};
 pub use backbone::Backbone;
 pub use classifier::{ImageClassifier, ImageClassifierConfig};
-pub use gap::{GlobalAveragePooling, GlobalAveragePoolingConfig};
-pub use gem::{GeneralizedMeanPooling, GeneralizedMeanPoolingConfig};
 pub use heads::{
-    ClsHead, ClsHeadConfig, LinearClsHead, LinearClsHeadConfig, MultiLabelLinearClsHead, MultiLabelLinearClsHeadConfig,
+    ASPPHead, ASPPHeadConfig, CSRAClsHead, CSRAClsHeadConfig, ClsHead, ClsHeadConfig, DecodeHeadOptions, FCNHead,
+    FCNHeadConfig, InputTransform, LinearClsHead, LinearClsHeadConfig, MultiLabelClsHead, MultiLabelClsHeadConfig,
+    MultiLabelLinearClsHead, MultiLabelLinearClsHeadConfig, OneOrMore, PSPHead, PSPHeadConfig,
 };
-pub use hrnet::{HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig};
+pub use hrnet::{
+    HRBlock, HRFuseScales, HRFuseScalesConfig, HRNet, HRNetConfig, HRNetExtra, HRStageConfig, HRUpsampleConfig,
+};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
+pub use necks::{
+    ExtraConvs, FPN, FPNConfig, FPNUpsampleConfig, GeneralizedMeanPooling, GeneralizedMeanPoolingConfig,
+    GlobalAveragePooling, GlobalAveragePoolingConfig,
+};
 pub use preprocess::{
     CenterCropConfig, ChannelOrder, Edge, ExifOrientation, Factors, ImageStep, Interpolation, Preprocess,
     ResizeBackend, ResizeConfig, ResizeEdgeConfig, WidthHeight,
@@ -43,8 +50,8 @@ pub use recipe::{CheckpointConfig, ClassNames, Recipe, ReviseKeysConfig};
 pub use regnet::{RegNet, RegNetArch, RegNetConfig, RegNetParams};
 pub use res2net::{Res2Net, Res2NetConfig};
 pub use resnet::{
-    PluginConfig, PluginPosition, ResNet, ResNetConfig, ResNetOptions, ResNetStyle, ResNetV1c, ResNetV1cConfig,
-    ResNetV1d, ResNetV1dConfig,
+    PluginConfig, PluginPosition, ResNet, ResNetCifar, ResNetCifarConfig, ResNetConfig, ResNetOptions, ResNetStyle,
+    ResNetV1c, ResNetV1cConfig, ResNetV1d, ResNetV1dConfig,
 };
 pub use resnext::{ResNeXt, ResNeXtConfig};
 pub use vgg::{VGG, VGGConfig};
@@ -61,6 +68,7 @@ pub fn new_registry() -> Registry {
     add_all(&registry, SPECS);
     registry.accept_scope("mmdet", scopes::mmdet);
     registry.accept_scope("mmseg", scopes::mmseg);
+    registry.accept_scope("mmpose", scopes::mmpose);
     add_all(&registry.initializers, &[mmcv_checkpoint::PRETRAINED]);
     registry
 }
@@ -94,6 +102,13 @@ pub const SPECS: &[Spec<Build>] = &[
         doc: "ResNetV1c with pooling in its shortcuts.",
         source: "mmpretrain ResNetV1d; He et al., Bag of Tricks for Image Classification (2018)",
         ..ResNetV1d::SPEC
+    },
+    Spec {
+        group: "backbone",
+        aliases: &["mmpretrain.ResNet_CIFAR"],
+        doc: "ResNet for small images, without a classifier.",
+        source: "mmpretrain ResNet_CIFAR; He et al., Deep Residual Learning for Image Recognition (2015)",
+        ..ResNetCifar::SPEC
     },
     Spec {
         group: "backbone",
@@ -166,6 +181,13 @@ pub const SPECS: &[Spec<Build>] = &[
         ..HRFuseScales::SPEC
     },
     Spec {
+        group: "neck",
+        aliases: &["mmdet.FPN"],
+        doc: "Merges the stages of a backbone from the lowest resolution up.",
+        source: "mmdet FPN; Lin et al., Feature Pyramid Networks for Object Detection (2017)",
+        ..FPN::SPEC
+    },
+    Spec {
         group: "head",
         aliases: &["mmpretrain.ClsHead"],
         doc: "Returns the scores of a backbone with a built-in classifier.",
@@ -185,5 +207,40 @@ pub const SPECS: &[Spec<Build>] = &[
         doc: "A linear layer that outputs a score for each class, for images that may have several classes.",
         source: "mmpretrain MultiLabelLinearClsHead",
         ..MultiLabelLinearClsHead::SPEC
+    },
+    Spec {
+        group: "head",
+        aliases: &["mmpretrain.MultiLabelClsHead"],
+        doc: "Returns the scores of a backbone with a built-in classifier, for images that may have several classes.",
+        source: "mmpretrain MultiLabelClsHead",
+        ..MultiLabelClsHead::SPEC
+    },
+    Spec {
+        group: "head",
+        aliases: &["mmpretrain.CSRAClsHead"],
+        doc: "Scores with attention for each class, for images that may have several classes.",
+        source: "mmpretrain CSRAClsHead; Zhu and Wu, Residual Attention (2021)",
+        ..CSRAClsHead::SPEC
+    },
+    Spec {
+        group: "head",
+        aliases: &["mmseg.FCNHead"],
+        doc: "Convolutions that output a score of each class for each pixel.",
+        source: "mmseg FCNHead; Long et al., Fully Convolutional Networks for Semantic Segmentation (2014)",
+        ..FCNHead::SPEC
+    },
+    Spec {
+        group: "head",
+        aliases: &["mmseg.PSPHead"],
+        doc: "Scores for each pixel, from the input and its means over several grids.",
+        source: "mmseg PSPHead; Zhao et al., Pyramid Scene Parsing Network (2017)",
+        ..PSPHead::SPEC
+    },
+    Spec {
+        group: "head",
+        aliases: &["mmseg.ASPPHead"],
+        doc: "Scores for each pixel, from convolutions with several dilations: the head of DeepLabV3.",
+        source: "mmseg ASPPHead; Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation (2017)",
+        ..ASPPHead::SPEC
     },
 ];

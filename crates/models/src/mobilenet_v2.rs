@@ -6,16 +6,18 @@ use mmcv_layers::{
     Builder, Error, Forward, InitCfg, KeyMapping, Layer, LayerConfig, Module, ModuleExt, Output, Parts, Registry,
     Result, Sequential, run_child,
 };
-use mmcv_registry::{Config, Dict, config, dict};
+use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, dict};
 use tch::Tensor;
 
 use crate::backbone::{
     Backbone, check_frozen_stages, check_out_indices, evaluate_batch_norms, freeze, last, rules, stop_gradients,
 };
 
-/// Table 2 of the paper: expansion factor, output channels, blocks, stride of the first block.
-const STAGES: [(i64, i64, usize, i64); 7] =
-    [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
+/// Table 2 of the paper: expansion factor, output channels, blocks.
+const STAGES: [(i64, i64, usize); 7] =
+    [(1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1)];
+/// The same table: stride of the first block.
+const STRIDES: [i64; 7] = [1, 2, 2, 2, 1, 2, 1];
 /// Channels of the first and of the last convolution.
 const STEM_CHANNELS: i64 = 32;
 const LAST_CHANNELS: i64 = 1280;
@@ -59,12 +61,21 @@ pub struct MobileNetV2Config {
     /// The checkpoint that `init_weights` loads instead of applying the rules of `init_cfg`, as in mmdetection.
     #[config(default = None)]
     pub pretrained: Option<String>,
+    /// Stride of the first block of each stage, 1 or 2, as in mmsegmentation.
+    #[config(default = STRIDES.to_vec())]
+    pub strides: Vec<i64>,
+    /// Dilation of the 3x3 convolution of the first block of each stage in pixels, as in mmsegmentation.
+    #[config(default = vec![1; STAGES.len()])]
+    pub dilations: Vec<i64>,
+    /// Whether the network ends with a 1x1 convolution; mmsegmentation's does not.
+    #[config(default = true)]
+    pub last_conv: bool,
 }
 
 /// MobileNetV2 without a classifier.
 ///
 /// Shapes: input `[N, 3, H, W]`, last output `[N, 1280, H / 32, W / 32]`, with more channels if `widen_factor` exceeds 1.
-/// State: `conv1.*`, `layer1.*` to `layer7.*`, `conv2.*`.
+/// State: `conv1.*`, `layer1.*` to `layer7.*`, `conv2.*`, which `last_conv: false` omits.
 ///
 /// ```
 /// use mmcv_layers::{Forward, LayerConfig};
@@ -80,7 +91,7 @@ pub struct MobileNetV2Config {
 pub struct MobileNetV2 {
     conv1: ConvModule,
     layers: Vec<Sequential>,
-    conv2: ConvModule,
+    conv2: Option<ConvModule>,
     out_indices: Vec<i64>,
     frozen_stages: i64,
     norm_eval: bool,
@@ -99,34 +110,60 @@ impl MobileNetV2 {
     }
 }
 
+impl MobileNetV2Config {
+    fn check(&self) -> Result<()> {
+        let stages: i64 = if self.last_conv { 8 } else { 7 };
+        check_out_indices(&self.out_indices, stages)?;
+        check_frozen_stages(self.frozen_stages, stages - 1)?;
+        if !self.widen_factor.is_finite() {
+            return Err(Error::argument("widen_factor", self.widen_factor, "expected a finite number"));
+        }
+        for (name, values) in [("strides", &self.strides), ("dilations", &self.dilations)] {
+            let path = KeyPath::root().key(name);
+            if values.len() != STAGES.len() {
+                let reason = format!("expected {} integers, one for each stage", STAGES.len());
+                return Err(ConfigError::invalid(&path, format!("{values:?}"), reason).into());
+            }
+            for (index, value) in values.iter().enumerate() {
+                if *value < 1 || (name == "strides" && *value > 2) {
+                    let reason = if name == "strides" { "expected 1 or 2" } else { "expected at least 1" };
+                    return Err(ConfigError::invalid(&path.index(index), value, reason).into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Layer for MobileNetV2 {
     const NAME: &'static str = "MobileNetV2";
     type Config = MobileNetV2Config;
     type Module = Self;
 
     fn build(config: &MobileNetV2Config, builder: &Builder<'_>) -> Result<Self> {
+        config.check()?;
         let MobileNetV2Config { widen_factor, frozen_stages, norm_eval, .. } = *config;
-        check_out_indices(&config.out_indices, 8)?;
-        check_frozen_stages(frozen_stages, 7)?;
-        if !widen_factor.is_finite() {
-            return Err(Error::argument("widen_factor", widen_factor, "expected a finite number"));
-        }
         let conv_modules = ConvModules { builder, config };
         let mut channels = make_divisible(STEM_CHANNELS as f64 * widen_factor, 8);
-        let conv1 = conv_modules.build(3, channels, Kernel { size: 3, stride: 2, groups: 1 }, true)?;
+        let conv1 = conv_modules.build(3, channels, Kernel { stride: 2, ..Kernel::new(3) }, true)?;
         let mut layers = Vec::new();
-        for (expansion, out_channels, blocks, first_stride) in STAGES {
+        let geometry = config.strides.iter().zip(&config.dilations);
+        for ((expansion, out_channels, blocks), (&first_stride, &first_dilation)) in STAGES.into_iter().zip(geometry) {
             let out_channels = make_divisible(out_channels as f64 * widen_factor, 8);
             let mut layer = Sequential::default();
             for block in 0..blocks {
-                let stride = if block == 0 { first_stride } else { 1 };
-                layer.push(InvertedResidual::new(&conv_modules, channels, out_channels, stride, expansion)?);
+                let (stride, dilation) = if block == 0 { (first_stride, first_dilation) } else { (1, 1) };
+                let kernel = Kernel { stride, dilation, ..Kernel::new(3) };
+                layer.push(InvertedResidual::new(&conv_modules, channels, out_channels, kernel, expansion)?);
                 channels = out_channels;
             }
             layers.push(layer);
         }
-        let last_channels = (LAST_CHANNELS as f64 * widen_factor.max(1.0)) as i64;
-        let conv2 = conv_modules.build(channels, last_channels, Kernel { size: 1, stride: 1, groups: 1 }, true)?;
+        let mut conv2 = None;
+        if config.last_conv {
+            let last_channels = (LAST_CHANNELS as f64 * widen_factor.max(1.0)) as i64;
+            conv2 = Some(conv_modules.build(channels, last_channels, Kernel::new(1), true)?);
+        }
         let rules = rules(&config.init_cfg, &MobileNetV2Config::new().init_cfg, config.pretrained.as_deref())?;
         let init_cfg = builder.init_cfg(&rules)?.by_default(config.init_cfg == MobileNetV2Config::new().init_cfg);
         let out_indices = config.out_indices.clone();
@@ -148,9 +185,11 @@ impl Backbone for MobileNetV2 {
                 stages.push(output.shallow_clone());
             }
         }
-        output = self.run_child(&self.conv2, &output)?;
-        if self.out_indices.contains(&7) {
-            stages.push(output);
+        if let Some(conv2) = &self.conv2 {
+            output = self.run_child(conv2, &output)?;
+            if self.out_indices.contains(&7) {
+                stages.push(output);
+            }
         }
         Ok(stages)
     }
@@ -177,7 +216,9 @@ impl Module for MobileNetV2 {
         for (index, layer) in self.layers.iter().enumerate() {
             parts.child(format!("layer{}", index + 1), layer);
         }
-        parts.child("conv2", &self.conv2);
+        if let Some(conv2) = &self.conv2 {
+            parts.child("conv2", conv2);
+        }
     }
 
     fn after_train(&self, training: bool) {
@@ -197,7 +238,7 @@ impl Module for MobileNetV2 {
 fn torchvision() -> KeyMapping {
     let mut pairs = Vec::from(conv_and_norm("features.0", "conv1"));
     let mut position = 1;
-    for (stage, (expansion, _, blocks, _)) in (1..).zip(STAGES) {
+    for (stage, (expansion, _, blocks)) in (1..).zip(STAGES) {
         let last = if expansion == 1 { 1 } else { 2 };
         for block in 0..blocks {
             let (theirs, ours) = (format!("features.{position}.conv"), format!("layer{stage}.{block}.conv"));
@@ -229,15 +270,17 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn new(parts: &ConvModules<'_>, inputs: i64, outputs: i64, stride: i64, expansion: i64) -> Result<Self> {
+    /// Builds a block whose depthwise convolution has the stride and dilation of `kernel`.
+    fn new(parts: &ConvModules<'_>, inputs: i64, outputs: i64, kernel: Kernel, expansion: i64) -> Result<Self> {
         let hidden = inputs.saturating_mul(expansion);
+        let shortcut = kernel.stride == 1 && inputs == outputs;
         let mut conv = Sequential::default();
         if expansion != 1 {
-            conv.push(parts.build(inputs, hidden, Kernel { size: 1, stride: 1, groups: 1 }, true)?);
+            conv.push(parts.build(inputs, hidden, Kernel::new(1), true)?);
         }
-        conv.push(parts.build(hidden, hidden, Kernel { size: 3, stride, groups: hidden }, true)?);
-        conv.push(parts.build(hidden, outputs, Kernel { size: 1, stride: 1, groups: 1 }, false)?);
-        Ok(Self { conv, shortcut: stride == 1 && inputs == outputs })
+        conv.push(parts.build(hidden, hidden, Kernel { groups: hidden, ..kernel }, true)?);
+        conv.push(parts.build(hidden, outputs, Kernel::new(1), false)?);
+        Ok(Self { conv, shortcut })
     }
 }
 
@@ -258,7 +301,15 @@ struct ConvModules<'a> {
 struct Kernel {
     size: i64,
     stride: i64,
+    dilation: i64,
     groups: i64,
+}
+
+impl Kernel {
+    /// A kernel with stride, dilation and groups 1.
+    fn new(size: i64) -> Self {
+        Self { size, stride: 1, dilation: 1, groups: 1 }
+    }
 }
 
 impl ConvModules<'_> {
@@ -266,7 +317,8 @@ impl ConvModules<'_> {
         let MobileNetV2Config { conv_cfg, norm_cfg, act_cfg, .. } = self.config;
         let config = ConvModuleConfig {
             stride: kernel.stride.into(),
-            padding: (kernel.size / 2).into(),
+            padding: (kernel.size / 2).saturating_mul(kernel.dilation).into(),
+            dilation: kernel.dilation.into(),
             groups: kernel.groups,
             conv_cfg: conv_cfg.clone(),
             norm_cfg: norm_cfg.clone(),

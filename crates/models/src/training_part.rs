@@ -1,5 +1,6 @@
 //! [`TrainingPart`]: modules that the reference uses in training only.
 
+use mmcv_layers::explain::python;
 use mmcv_layers::{Error, Forward, Module, NotSend, Parts, Result};
 use mmcv_registry::{Config, FromConfig, KeyPath};
 use tch::{Device, Kind, Tensor};
@@ -9,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug)]
 pub(crate) struct TrainingPart {
     class: &'static [&'static str],
+    extra_repr: String,
     /// `SeesawLoss`: the number of samples seen of each class.
     cum_samples: Option<Tensor>,
     _thread: NotSend,
@@ -16,7 +18,18 @@ pub(crate) struct TrainingPart {
 
 impl TrainingPart {
     fn new(class: &'static [&'static str], cum_samples: Option<Tensor>) -> Self {
-        Self { class, cum_samples, _thread: NotSend::default() }
+        Self { class, extra_repr: String::new(), cum_samples, _thread: NotSend::default() }
+    }
+
+    /// The loss of a head for segmentation; `None` for types other than `CrossEntropyLoss`, and for several losses.
+    pub(crate) fn segmentation_loss(config: &Config) -> Option<Self> {
+        const NAME: &str = "CrossEntropyLoss";
+        if config.get("type").and_then(Config::as_str) != Some(NAME) {
+            return None;
+        }
+        let average = config.get("avg_non_ignore").cloned().unwrap_or(Config::Bool(false));
+        let extra_repr = format!("avg_non_ignore={}", python::value(average));
+        Some(Self { extra_repr, ..Self::new(&[NAME, "Module"], None) })
     }
 
     /// The data preprocessor of a classifier; `None` if the config names another type.
@@ -61,6 +74,10 @@ impl Forward for TrainingPart {
 impl Module for TrainingPart {
     fn class(&self) -> &'static [&'static str] {
         self.class
+    }
+
+    fn extra_repr(&self) -> String {
+        self.extra_repr.clone()
     }
 
     fn parts<'a>(&'a self, parts: &mut Parts<'a>) {

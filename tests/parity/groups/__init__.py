@@ -8,6 +8,7 @@ from groups import (
     conv,
     conv_module,
     dtypes,
+    fpn,
     hrnet,
     initialization,
     mobilenet_v2,
@@ -18,6 +19,7 @@ from groups import (
     res2net,
     resnet,
     resnext,
+    segmentation,
     transformer,
     upsample,
     vgg,
@@ -46,4 +48,6 @@ GROUPS = {
     "containers": containers,
     "vgg": vgg,
     "hrnet": hrnet,
+    "fpn": fpn,
+    "segmentation": segmentation,
 }

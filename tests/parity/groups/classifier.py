@@ -6,6 +6,7 @@ from groups.options import maybe
 NARROW = {"type": "MobileNetV2", "widen_factor": 0.1}
 NECK = {"type": "GlobalAveragePooling"}
 GEM = {"type": "GeneralizedMeanPooling"}
+CSRA = {"type": "CSRAClsHead", "num_classes": 3, "in_channels": 6, "num_heads": 2, "lam": 0.1}
 
 
 def head(classes=5, channels=1280, **more):
@@ -29,6 +30,12 @@ def fixed():
     yield make("gem_fixed", {**GEM, "p": 1.5, "clamp": True, "eps": 0.1, "p_trainable": False}, (2, 4, 1, 3), train=False)
     yield make("error_gem_p", {**GEM, "p": 0.5}, error=["p", "0.5"])
     yield make("multi_label_head_init", {**head(3, 6), "type": "MultiLabelLinearClsHead"}, init_weights=True, seed=4)
+    yield make("multi_label_plain_head", {"type": "MultiLabelClsHead", "thr": 0.3}, init_weights=True)
+    yield make("csra_head_init", CSRA, (2, 6, 3, 4), init_weights=True, seed=4)
+    for heads in [1, 4, 6, 8]:
+        yield make(f"csra_{heads}_heads", {**CSRA, "num_heads": heads, "lam": 0.4}, (1, 6, 2, 3), given=True, train=False)
+    yield make("error_csra_heads", {**CSRA, "num_heads": 3}, error=["num_heads", "3"])
+    yield make("error_csra_lam", {**CSRA, "lam": 0.0}, error=["lam"])
     yield make("head", head(3, 6), seed=4)
     yield make("head_init", head(3, 6), init_weights=True, seed=4)
     seesaw = {"type": "SeesawLoss", "num_classes": 3}

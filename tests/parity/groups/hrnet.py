@@ -1,4 +1,4 @@
-"""mmpretrain's `HRNet` and `HRFuseScales`, with small inputs, and with digests in place of the state tensors."""
+"""mmpretrain's `HRNet` and `HRFuseScales`, and mmpose's `HRNet`, with small inputs, and with digests in place of the state tensors."""
 
 from case import Case
 from groups.options import maybe
@@ -22,11 +22,11 @@ def small(block="BASIC", width=4, modules=1):
     }
 
 
-def make(name, shape=None, more=None, **cfg):
+def make(name, shape=None, more=None, type="HRNet", **cfg):
     settings = {**SETTINGS, **(more or {})}
     if "error" in settings:
         settings |= {"rtol": None, "atol": None}
-    return Case(name, "model", {"type": "HRNet", **cfg}, inputs={"x": shape} if shape else {}, **settings)
+    return Case(name, "model", {"type": type, **cfg}, inputs={"x": shape} if shape else {}, **settings)
 
 
 def fixed():
@@ -40,6 +40,14 @@ def fixed():
     yield make("one_scale", (1, 1, 32, 32), extra=small(), in_channels=1, multiscale_output=False, more=evaluation)
     yield make("norm_eval", (2, 3, 32, 32), extra=small(), norm_eval=True)
     yield make("gn", (1, 3, 32, 32), extra=small(), norm_cfg={"type": "GN", "num_groups": 2}, more=evaluation)
+    pose = {"type": "mmpose.HRNet"}
+    yield make("mmpose_init", (1, 3, 32, 32), extra=small(), **pose, more={**init, **evaluation, "seed": 8})
+    smooth = small() | {"upsample": {"mode": "bilinear", "align_corners": False}}
+    smooth["stage4"]["multiscale_output"] = True
+    yield make("mmpose_upsample", (1, 3, 64, 32), extra=smooth, **pose, more={**evaluation, "seed": 9})
+    yield make("mmpose_train", (2, 3, 32, 64), extra=smooth, **pose, norm_eval=True, more={**init, "seed": 10})
+    corners = small() | {"upsample": {"mode": "bilinear", "align_corners": True}}
+    yield make("mmpose_align_corners", (1, 3, 32, 64), extra=corners, **pose, more={**evaluation, "seed": 11})
     wrong = small()
     wrong["stage3"]["num_blocks"] = [1, 1]
     yield make("error_num_blocks", None, extra=wrong, more={"error": ["num_blocks"]})

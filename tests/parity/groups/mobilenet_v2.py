@@ -1,4 +1,4 @@
-"""mmpretrain's `MobileNetV2`, with small inputs, and with digests in place of the state tensors."""
+"""mmpretrain's and mmsegmentation's `MobileNetV2`, with small inputs, and with digests in place of the state tensors."""
 
 from case import Case
 from groups.options import maybe
@@ -32,6 +32,14 @@ def fixed():
         init_cfg={"type": "Constant", "val": 0.1, "layer": "Conv2d"},
         more={"init_weights": True},
     )
+    mmseg = {"type": "mmseg.MobileNetV2", "widen_factor": 0.1}
+    yield make("mmseg_init", (1, 3, 32, 32), **mmseg, more={**evaluation, "init_weights": True, "seed": 3})
+    dilated = {"strides": [1, 2, 2, 1, 1, 1, 1], "dilations": [1, 1, 1, 2, 2, 4, 4]}
+    yield make("mmseg_dilated", (2, 3, 40, 33), **mmseg, **dilated, more={**evaluation, "seed": 4})
+    yield make("mmseg_frozen", (2, 3, 33, 40), **mmseg, **dilated, frozen_stages=2, norm_eval=True, more={"seed": 5})
+    yield make("error_mmseg_last_stage", None, **mmseg, out_indices=[7], more={"error": ["out_indices", "7"]})
+    yield make("error_mmseg_strides", None, **mmseg, strides=[1, 2], more={"error": ["strides"]})
+    yield make("error_mmseg_stride", None, **mmseg, strides=[1, 2, 2, 3, 1, 1, 1], more={"error": ["strides", "3"]})
     yield make("error_out_indices", None, out_indices=[8], more={"error": ["out_indices", "8"]})
     yield make("error_frozen_stages", None, frozen_stages=8, more={"error": ["frozen_stages", "8"]})
     yield make("error_unknown_key", None, width=1.0, more={"error": ["width"]})

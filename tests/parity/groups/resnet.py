@@ -1,4 +1,4 @@
-"""mmpretrain's `ResNet`, `ResNetV1c` and `ResNetV1d`."""
+"""mmpretrain's `ResNet`, `ResNetV1c`, `ResNetV1d` and `ResNet_CIFAR`."""
 
 from groups.options import maybe
 from groups.residual import draw_options, make, random_case
@@ -35,6 +35,10 @@ def fixed():
     yield of_depth("norm_eval", 50, **ONE_STAGE, norm_eval=True)
     yield of_depth("v1c", 50, **ONE_STAGE, kind="ResNetV1c", more=initialized)
     yield of_depth("v1d", 18, **TWO_STAGES, kind="ResNetV1d", more={**evaluation, "seed": 3})
+    yield of_depth("cifar_init", 18, None, kind="ResNet_CIFAR", more=initialized)
+    yield of_depth("cifar", 18, (2, 3, 16, 16), **TWO_STAGES, kind="ResNet_CIFAR", more=initialized)
+    yield of_depth("cifar_bottleneck", 50, (2, 3, 16, 12), **ONE_STAGE, kind="ResNet_CIFAR", avg_down=True, frozen_stages=0)
+    yield of_depth("error_cifar_deep_stem", 18, None, {"error": ["deep_stem"]}, kind="ResNet_CIFAR", deep_stem=True)
     group_norm = {"type": "GN", "num_groups": 2, "requires_grad": True}
     yield of_depth("gn_ws", 50, **ONE_STAGE, norm_cfg=group_norm, conv_cfg={"type": "ConvWS"}, more=initialized)
     yield of_depth("sync_bn", 18, **ONE_STAGE, norm_cfg={"type": "SyncBN"}, more={**evaluation, **initialized})
@@ -65,12 +69,12 @@ def fixed():
 
 
 def draw(rng):
-    kind, depth = rng.choice(["ResNet", "ResNet", "ResNetV1c", "ResNetV1d"]), rng.choice([18, 18, 34, 50, 50, 101])
+    kind, depth = rng.choice(["ResNet", "ResNet", "ResNetV1c", "ResNetV1d", "ResNet_CIFAR"]), rng.choice([18, 18, 34, 50, 50, 101])
     cfg = {"type": kind, "depth": depth, "stem_channels": rng.choice([4, 8, 10]), "base_channels": rng.choice([2, 4, 6])}
     draw_options(rng, cfg)
     if kind == "ResNet":
         maybe(rng, cfg, "deep_stem", [True, False])
-    else:
+    elif kind != "ResNet_CIFAR":
         cfg.pop("avg_down", None)
     maybe(rng, cfg, "in_channels", [1, 3, 4], 0.2)
     maybe(rng, cfg, "drop_path_rate", [0.0, 0.1, 0.5], 0.3)

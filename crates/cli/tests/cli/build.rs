@@ -50,6 +50,17 @@ fn json_says_where_everything_comes_from() {
 }
 
 #[test]
+fn an_empty_checkpoint_is_a_placeholder() {
+    let backbone = "{type: ImageClassifier, backbone: {type: MobileNetV2, widen_factor: 0.1, init_cfg: RULES}}";
+    let rule = "{type: Pretrained, checkpoint: '', prefix: backbone}";
+    for rules in [rule.to_owned(), format!("[{rule}, {{type: Constant, layer: Linear, val: 1}}]")] {
+        let said = on(&backbone.replace("RULES", &rules), &["build"]);
+        assert!(said.stderr.contains("checkpoint is empty, so no weights are loaded"), "{}", said.stderr);
+        assert!(said.done().contains("parameters: "));
+    }
+}
+
+#[test]
 fn a_rule_is_named_by_its_key() {
     let text = "{type: Sequential, modules: [{type: Linear, in_features: 2, out_features: 3}], \
                 init_cfg: [{type: Normal, layer: Linear, std: 0.5}]}";

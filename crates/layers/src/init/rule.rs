@@ -102,6 +102,7 @@ impl Rule {
 
     fn fill(&self, module: &dyn Module) -> Result<()> {
         observe::because(|| format!("{} ({})", self.path, self.type_name), || self.initializer.initialize(module))
+            .map_err(|error| error.below(&self.path))
     }
 
     fn report_unmatched(&self, module: &dyn Module, classes: &BTreeSet<&str>) {

@@ -56,7 +56,7 @@ impl FromConfig for ScaleFactor {
 }
 
 /// The interpolation between pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Config)]
 pub enum Interpolation {
     /// The nearest pixel; for 3-D, 4-D and 5-D input.
     Nearest,

@@ -1,5 +1,6 @@
 //! The arguments of `HRNet`, and the networks of the paper.
 
+use mmcv_layers::upsample::Interpolation;
 use mmcv_layers::{Error, Result};
 use mmcv_registry::{Config, Dict, KeyPath, config, dict};
 
@@ -40,6 +41,21 @@ pub struct HRStageConfig {
     pub num_blocks: Vec<i64>,
     /// Channels of each branch; for bottlenecks the inner channels.
     pub num_channels: Vec<i64>,
+    /// In the fourth stage, as in mmpose: whether the network outputs all branches rather than only the one with the
+    /// highest resolution; null for the network's `multiscale_output`. Accepted and without effect in the others.
+    #[config(default = None)]
+    pub multiscale_output: Option<bool>,
+}
+
+/// The interpolation of branches to a higher resolution, as in mmpose.
+#[derive(Debug, Clone, PartialEq, Config)]
+pub struct HRUpsampleConfig {
+    /// The interpolation: `nearest` or `bilinear`.
+    #[config(default = Interpolation::Nearest)]
+    pub mode: Interpolation,
+    /// Whether to align the centers of the corner pixels; only for `bilinear`.
+    #[config(default = None)]
+    pub align_corners: Option<bool>,
 }
 
 /// The four stages of `HRNet`.
@@ -53,6 +69,9 @@ pub struct HRNetExtra {
     pub stage3: HRStageConfig,
     /// The fourth stage.
     pub stage4: HRStageConfig,
+    /// The interpolation of branches to a higher resolution.
+    #[config(default = HRUpsampleConfig::new())]
+    pub upsample: HRUpsampleConfig,
 }
 
 /// Arguments of `HRNet`.
@@ -85,7 +104,7 @@ pub struct HRNetConfig {
     /// Adds a rule for the last norms of the blocks, which is never applied, as in the reference.
     #[config(default = false)]
     pub zero_init_residual: bool,
-    /// Whether to output all branches rather than only the one with the highest resolution.
+    /// Whether to output all branches rather than only the one with the highest resolution; `extra.stage4` overrides it.
     #[config(default = true)]
     pub multiscale_output: bool,
     /// Initialization rules.

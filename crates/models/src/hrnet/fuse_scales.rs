@@ -10,8 +10,8 @@ use mmcv_layers::{
 use mmcv_registry::{Config, Dict, config, dict};
 use tch::Tensor;
 
-use super::parts::PlainList;
 use super::{Bottleneck, ResLayer, StageConfig};
+use crate::plain_list::PlainList;
 
 /// Channels to which each branch is expanded.
 const CHANNELS: [i64; 4] = [128, 256, 512, 1024];
@@ -68,13 +68,13 @@ pub struct HRFuseScales {
 
 impl HRFuseScales {
     fn run(&self, inputs: &[&Tensor]) -> Result<Tensor> {
-        let branches = self.increase_layers.0.iter().count();
+        let branches = self.increase_layers.iter().count();
         if inputs.len() != branches {
             return Err(Error::input(format!("{branches} inputs, one for each of in_channels"), inputs.len()));
         }
         let mut sum: Option<Tensor> = None;
-        let mut downsample_layers = self.downsample_layers.0.iter();
-        for ((name, increase), input) in self.increase_layers.0.iter().zip(inputs) {
+        let mut downsample_layers = self.downsample_layers.iter();
+        for ((name, increase), input) in self.increase_layers.iter().zip(inputs) {
             // From the second branch on, the sum is first brought to the resolution of the branch.
             if let Some(higher) = &sum
                 && let Some((name, downsample)) = downsample_layers.next()
@@ -141,8 +141,8 @@ impl Layer for HRFuseScales {
             .init_cfg(&config.init_cfg)?
             .by_default(config.init_cfg == HRFuseScalesConfig::new(Vec::new()).init_cfg);
         Ok(Self {
-            increase_layers: PlainList(increase_layers),
-            downsample_layers: PlainList(downsample_layers),
+            increase_layers: PlainList::new(increase_layers),
+            downsample_layers: PlainList::new(downsample_layers),
             final_layer,
             init_cfg,
         })

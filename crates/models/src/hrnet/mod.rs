@@ -16,12 +16,13 @@ use mmcv_registry::Dict;
 use tch::Tensor;
 
 use crate::backbone::{Backbone, evaluate_batch_norms, last, rules};
+use crate::plain_list::PlainList;
 use crate::resnet::{BasicBlock, BlockKind, Bottleneck, ConvNorm, Kernel, ResLayer, StageConfig, norm};
 
-pub use config::{HRBlock, HRNetConfig, HRNetExtra, HRStageConfig};
+pub use config::{HRBlock, HRNetConfig, HRNetExtra, HRStageConfig, HRUpsampleConfig};
 pub use fuse_scales::{HRFuseScales, HRFuseScalesConfig};
 use module::HRStage;
-use parts::{PlainList, conv_norm};
+use parts::conv_norm;
 
 /// Channels of the stem.
 const STEM_CHANNELS: i64 = 64;
@@ -98,7 +99,7 @@ fn transition(builder: &Builder<'_>, config: &HRNetConfig, before: &[i64], after
             }
         });
     }
-    Ok(PlainList(layers))
+    Ok(PlainList::new(layers))
 }
 
 impl Layer for HRNet {
@@ -121,8 +122,8 @@ impl Layer for HRNet {
         for (index, stage) in [&extra.stage2, &extra.stage3, &extra.stage4].into_iter().enumerate() {
             let widths = stage.widths();
             let transition = transition(builder, config, &channels, &widths)?;
-            let multiscale = index < 2 || config.multiscale_output;
-            stages.push((transition, HRStage::new(builder, config, stage, multiscale)?));
+            let multiscale = index < 2 || stage.multiscale_output.unwrap_or(config.multiscale_output);
+            stages.push((transition, HRStage::new(builder, config, stage, &extra.upsample, multiscale)?));
             channels = widths;
         }
         let rules = rules(&config.init_cfg, &HRNetConfig::new().init_cfg, config.pretrained.as_deref())?;
@@ -146,7 +147,7 @@ impl Backbone for HRNet {
         let mut branches = vec![self.run_child(&self.layer1, &output)?];
         for (index, (transition, stage)) in self.stages.iter().enumerate() {
             let mut inputs = Vec::new();
-            for (branch, (name, layer)) in transition.0.iter().enumerate() {
+            for (branch, (name, layer)) in transition.iter().enumerate() {
                 let Some(source) = branches.get(branch).or(branches.last()) else { continue };
                 inputs.push(run_child(format!("transition{}.{name}", index + 1), layer, source)?);
             }

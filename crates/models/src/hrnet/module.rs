@@ -2,15 +2,17 @@
 
 use mmcv_layers::activation::{ReLU, ReLUConfig};
 use mmcv_layers::containers::Children;
+use mmcv_layers::upsample::{ScaleFactor, Upsample, UpsampleConfig};
 use mmcv_layers::{
     Builder, Error, Forward, InitCfg, Module, ModuleExt, ModuleList, Output, Parts, Result, Sequential, call_child,
     no_options, run_child,
 };
-use mmcv_registry::{Config, Dict, config, dict};
+use mmcv_registry::{Config, Dict, config};
 use tch::Tensor;
 
-use super::parts::{PlainList, conv_norm};
-use super::{HRBlock, HRNetConfig, HRStageConfig, Kernel, ResLayer, StageConfig};
+use super::parts::conv_norm;
+use super::{HRBlock, HRNetConfig, HRStageConfig, HRUpsampleConfig, Kernel, ResLayer, StageConfig};
+use crate::plain_list::PlainList;
 
 /// Branches of several resolutions, and the layers that bring each of them to the resolutions of the others.
 ///
@@ -24,7 +26,13 @@ pub(super) struct HRModule {
 }
 
 impl HRModule {
-    fn new(builder: &Builder<'_>, config: &HRNetConfig, stage: &HRStageConfig, multiscale: bool) -> Result<Self> {
+    fn new(
+        builder: &Builder<'_>,
+        config: &HRNetConfig,
+        stage: &HRStageConfig,
+        upsample: &HRUpsampleConfig,
+        multiscale: bool,
+    ) -> Result<Self> {
         let widths = stage.widths();
         let mut branches = Vec::<Box<dyn Module>>::new();
         for (index, &width) in widths.iter().enumerate() {
@@ -38,7 +46,7 @@ impl HRModule {
         let mut fuse_layers = Vec::new();
         if widths.len() > 1 {
             for output in 0..if multiscale { widths.len() } else { 1 } {
-                fuse_layers.push(exchange(builder, config, &widths, output)?);
+                fuse_layers.push(exchange(builder, config, upsample, &widths, output)?);
             }
         }
         Ok(Self {
@@ -64,7 +72,7 @@ impl HRModule {
         for (output, layers) in self.fuse_layers.0.iter().enumerate() {
             let mut sum: Option<Tensor> = None;
             for (index, branch) in branches.iter().enumerate() {
-                let branch = match layers.0.get(&index.to_string()) {
+                let branch = match layers.get(&index.to_string()) {
                     Some(layer) => run_child(format!("fuse_layers.{output}.{index}"), layer, branch)?,
                     None => branch.shallow_clone(),
                 };
@@ -95,14 +103,25 @@ fn zero_init_rule(config: &HRNetConfig, block: HRBlock) -> Config {
 }
 
 /// The layers that bring the other branches to the resolution and the channels of the branch `output`.
-fn exchange(builder: &Builder<'_>, config: &HRNetConfig, widths: &[i64], output: usize) -> Result<PlainList> {
+fn exchange(
+    builder: &Builder<'_>,
+    config: &HRNetConfig,
+    upsample: &HRUpsampleConfig,
+    widths: &[i64],
+    output: usize,
+) -> Result<PlainList> {
     let mut layers = Children::default();
     let to = widths.get(output).copied().unwrap_or(0);
     for (index, &from) in widths.iter().enumerate() {
         let layer = if index > output {
             let mut layer = conv_norm(builder, config, &Kernel::new(1, from, to), None)?;
             let scale = 1_i64 << (index - output);
-            layer.push(builder.upsample(&config! { type: "nearest", scale_factor: scale }, &dict! {})?);
+            let factor = UpsampleConfig {
+                scale_factor: Some(ScaleFactor::All(scale as f64)),
+                align_corners: upsample.align_corners,
+                ..UpsampleConfig::new()
+            };
+            layer.push(Upsample::new(upsample.mode, &factor)?);
             layer
         } else if index < output {
             let mut halvings = Sequential::default();
@@ -117,7 +136,7 @@ fn exchange(builder: &Builder<'_>, config: &HRNetConfig, widths: &[i64], output:
         };
         layers.add(&index.to_string(), Box::new(layer))?;
     }
-    Ok(PlainList(layers))
+    Ok(PlainList::new(layers))
 }
 
 impl Forward for HRModule {
@@ -181,11 +200,13 @@ impl HRStage {
         builder: &Builder<'_>,
         config: &HRNetConfig,
         stage: &HRStageConfig,
+        upsample: &HRUpsampleConfig,
         multiscale: bool,
     ) -> Result<Self> {
         let mut modules = Vec::new();
         for index in 1..=stage.num_modules {
-            modules.push(HRModule::new(builder, config, stage, multiscale || index < stage.num_modules)?);
+            let multiscale = multiscale || index < stage.num_modules;
+            modules.push(HRModule::new(builder, config, stage, upsample, multiscale)?);
         }
         Ok(Self { modules, init_cfg: InitCfg::default() })
     }

@@ -1,4 +1,4 @@
-//! The arguments of `ResNet`, `ResNetV1c` and `ResNetV1d`, and those that the other networks of the family share.
+//! The arguments of `ResNet`, `ResNetV1c`, `ResNetV1d` and `ResNet_CIFAR`, and those that the other networks of the family share.
 
 use mmcv_layers::{Error, Result};
 use mmcv_registry::{Config, ConfigError, Dict, KeyPath, config, dict};
@@ -153,6 +153,17 @@ pub struct ResNetV1dConfig {
     pub depth: i64,
     /// The arguments that all networks of the family share.
     #[config(flatten(deep_stem = true, avg_down = true), without(deep_stem, avg_down))]
+    pub options: ResNetOptions,
+}
+
+/// Arguments of `ResNet_CIFAR`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "ResNet_CIFAR", layer = super::ResNetCifar)]
+pub struct ResNetCifarConfig {
+    /// Number of layers: 18, 34, 50, 101 or 152.
+    pub depth: i64,
+    /// The arguments that all networks of the family share; `deep_stem` must be false.
+    #[config(flatten)]
     pub options: ResNetOptions,
 }
 

@@ -1,7 +1,7 @@
-//! [`ResNet`], `ResNetV1c` and `ResNetV1d`. He et al., Deep Residual Learning for Image Recognition (2015); He et al., Bag
-//! of Tricks for Image Classification with Convolutional Neural Networks (2018).
+//! [`ResNet`], `ResNetV1c`, `ResNetV1d` and `ResNet_CIFAR`. He et al., Deep Residual Learning for Image Recognition (2015);
+//! He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks (2018).
 //!
-//! Reference: mmpretrain/models/backbones/resnet.py. The other networks of the family differ in their blocks: they make a
+//! Reference: mmpretrain/models/backbones/resnet.py, resnet_cifar.py. The other networks of the family differ in their blocks: they make a
 //! [`Plan`] of their stages, from which [`ResNet::assemble`] builds the network.
 
 mod block;
@@ -26,7 +26,8 @@ use block::Plugin;
 pub(crate) use block::{BasicBlock, Block, BlockConfig, BlockKind, Bottleneck, ResidualBlock};
 pub(crate) use config::at_least_one;
 pub use config::{
-    PluginConfig, PluginPosition, ResNetConfig, ResNetOptions, ResNetStyle, ResNetV1cConfig, ResNetV1dConfig,
+    PluginConfig, PluginPosition, ResNetCifarConfig, ResNetConfig, ResNetOptions, ResNetStyle, ResNetV1cConfig,
+    ResNetV1dConfig,
 };
 pub(crate) use parts::{ConvNorm, Kernel, Shortcut, norm};
 pub(crate) use stage::{AvgDown, ResLayer, StageConfig};
@@ -143,13 +144,7 @@ impl ResNet {
         depth: i64,
         options: &ResNetOptions,
     ) -> Result<Self> {
-        let blocks = blocks(depth, 0)?;
-        let plan = if depth < FIRST_WITH_BOTTLENECKS {
-            Plan::new(class, options, blocks, &BasicBlock, BasicBlock::EXPANSION)
-        } else {
-            Plan::new(class, options, blocks, &Bottleneck, Bottleneck::EXPANSION)
-        };
-        Self::assemble(builder, &plan)
+        Self::assemble(builder, &plan_of_depth(class, depth, options)?)
     }
 
     /// Builds the network of a plan.
@@ -211,6 +206,15 @@ impl ResNet {
         }
         Ok(())
     }
+}
+
+/// The plan of a network with the blocks of the paper.
+fn plan_of_depth<'a>(class: &'static [&'static str], depth: i64, options: &'a ResNetOptions) -> Result<Plan<'a>> {
+    let blocks = blocks(depth, 0)?;
+    if depth < FIRST_WITH_BOTTLENECKS {
+        return Ok(Plan::new(class, options, blocks, &BasicBlock, BasicBlock::EXPANSION));
+    }
+    Ok(Plan::new(class, options, blocks, &Bottleneck, Bottleneck::EXPANSION))
 }
 
 /// Builds the stages of a plan, as many as there are lists of plugins.
@@ -315,6 +319,44 @@ impl Layer for ResNetV1d {
     }
 }
 
+/// The type `ResNet_CIFAR`: a [`ResNet`] for small images, whose stem is one 3x3 convolution with stride 1.
+///
+/// Shapes: input `[N, in_channels, H, W]`; output of stage `i`, from 0, `[N, base_channels * expansion * 2^i, H / 2^i,
+/// W / 2^i]`.
+///
+/// ```
+/// use mmcv_layers::{Forward, LayerConfig};
+/// use mmcv_models::{ResNetCifarConfig, ResNetOptions};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let options = ResNetOptions::new().with_base_channels(16).with_stem_channels(16);
+/// let network = ResNetCifarConfig::new(18).with_options(options).build()?;
+/// let features = network.forward(&Tensor::zeros([1, 3, 32, 32], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(features.size(), [1, 128, 4, 4]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
+#[derive(Debug)]
+pub enum ResNetCifar {}
+
+impl Layer for ResNetCifar {
+    const NAME: &'static str = "ResNet_CIFAR";
+    type Config = ResNetCifarConfig;
+    type Module = ResNet;
+
+    fn build(config: &ResNetCifarConfig, builder: &Builder<'_>) -> Result<ResNet> {
+        if config.options.deep_stem {
+            let reason = "expected false: the stem of ResNet_CIFAR is one 3x3 convolution";
+            return Err(Error::argument("deep_stem", true, reason));
+        }
+        let plan = plan_of_depth(&["ResNet_CIFAR", "ResNet"], config.depth, &config.options)?;
+        ResNet::assemble(builder, &Plan { stem: StemKind::Cifar, ..plan })
+    }
+
+    fn registry() -> &'static Registry {
+        &crate::MODELS
+    }
+}
+
 impl Backbone for ResNet {
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let mut output = self.stem.forward(input)?;
@@ -379,6 +421,9 @@ impl Module for ResNet {
 /// torchvision uses the same names, with a classifier besides; so do mmdetection's weights of networks that torchvision
 /// lacks or names differently. mmdetection lists the parts of a deep stem in one sequence.
 fn key_mappings(class: &[&str], stem: &Stem, stages: &[ResLayer]) -> Vec<KeyMapping> {
+    if class.first() == Some(&ResNetCifar::NAME) {
+        return vec![KeyMapping::new("torchvision").with_head("fc.")];
+    }
     let deep_stem = stem.mmdet_names();
     let library = match (class, deep_stem.is_empty()) {
         (["ResNet" | "ResNeXt", ..], _) => "torchvision",

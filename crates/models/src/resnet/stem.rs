@@ -19,6 +19,8 @@ pub(crate) enum StemKind {
     Deep,
     /// A 3x3 convolution with stride 2, without pooling.
     Three,
+    /// A 3x3 convolution with stride 1, without pooling.
+    Cifar,
 }
 
 /// The layers before the first stage.
@@ -38,13 +40,17 @@ impl Stem {
     /// Builds the stem.
     pub(super) fn new(builder: &Builder<'_>, kind: StemKind, options: &ResNetOptions) -> Result<Self> {
         let convs = match kind {
-            StemKind::Seven => single(builder, options, 7)?,
-            StemKind::Three => single(builder, options, 3)?,
+            StemKind::Seven => single(builder, options, 7, 2)?,
+            StemKind::Three => single(builder, options, 3, 2)?,
+            StemKind::Cifar => single(builder, options, 3, 1)?,
             StemKind::Deep => Convs::Deep(deep(builder, options)?),
         };
         let pooling =
             MaxPoolConfig { stride: Some(Size::All(2)), padding: Size::All(1), ..MaxPoolConfig::new(Size::All(3)) };
-        let maxpool = if kind == StemKind::Three { None } else { Some(MaxPool::new(2, &pooling)?) };
+        let maxpool = match kind {
+            StemKind::Seven | StemKind::Deep => Some(MaxPool::new(2, &pooling)?),
+            StemKind::Three | StemKind::Cifar => None,
+        };
         Ok(Self { convs, maxpool })
     }
 
@@ -105,10 +111,10 @@ impl Stem {
     }
 }
 
-/// One convolution of `size` x `size` pixels with stride 2.
-fn single(builder: &Builder<'_>, options: &ResNetOptions, size: i64) -> Result<Convs> {
+/// One convolution of `size` x `size` pixels.
+fn single(builder: &Builder<'_>, options: &ResNetOptions, size: i64, stride: i64) -> Result<Convs> {
     let stem_channels = options.stem_channels();
-    let kernel = Kernel { stride: 2, ..Kernel::new(size, options.in_channels, stem_channels) };
+    let kernel = Kernel { stride, ..Kernel::new(size, options.in_channels, stem_channels) };
     let norm = norm(builder, &options.norm_cfg, stem_channels, 1)?;
     let conv = ConvNorm::new(1, &kernel, builder, options.conv_cfg.as_ref(), norm)?;
     Ok(Convs::One(conv, ReLU(ReLUConfig { inplace: true })))

@@ -1,4 +1,5 @@
-//! `ClsHead`, `LinearClsHead`, `MultiLabelLinearClsHead`. Reference: mmpretrain/models/heads.
+//! `ClsHead` and `LinearClsHead`, and the same for images that may have several classes: `MultiLabelClsHead`,
+//! `MultiLabelLinearClsHead`. Reference: mmpretrain/models/heads.
 
 use mmcv_layers::{
     Builder, Error, Forward, InitCfg, Layer, Linear, LinearConfig, Module, ModuleExt, Output, Parts, Result,
@@ -26,7 +27,8 @@ pub struct ClsHeadConfig {
     pub init_cfg: Config,
 }
 
-/// Returns its last input: for backbones that output scores, such as `VGG` with `num_classes`.
+/// Returns its last input, for backbones that output scores, such as `VGG` with `num_classes`: `ClsHead`, and
+/// `MultiLabelClsHead`, which differs in training only.
 ///
 /// Shapes: any inputs, output the same as the last input.
 ///
@@ -40,11 +42,22 @@ pub struct ClsHeadConfig {
 /// assert_eq!(scores.size(), [2, 10]);
 /// # Ok::<(), mmcv_layers::Error>(())
 /// ```
-#[derive(Debug, Module)]
+#[derive(Debug)]
 pub struct ClsHead {
-    #[module(child)]
+    class: &'static [&'static str],
     loss_module: Option<TrainingPart>,
     init_cfg: InitCfg,
+}
+
+impl ClsHead {
+    fn of_class(
+        builder: &Builder<'_>,
+        class: &'static [&'static str],
+        loss: &Config,
+        init_cfg: &Config,
+    ) -> Result<Self> {
+        Ok(Self { class, loss_module: TrainingPart::loss(loss)?, init_cfg: builder.init_cfg(init_cfg)? })
+    }
 }
 
 impl Layer for ClsHead {
@@ -53,7 +66,50 @@ impl Layer for ClsHead {
     type Module = Self;
 
     fn build(config: &ClsHeadConfig, builder: &Builder<'_>) -> Result<Self> {
-        Ok(Self { loss_module: TrainingPart::loss(&config.loss)?, init_cfg: builder.init_cfg(&config.init_cfg)? })
+        Self::of_class(builder, &["ClsHead", "BaseModule"], &config.loss, &config.init_cfg)
+    }
+}
+
+/// Arguments of `MultiLabelClsHead`.
+#[derive(Debug, Clone, PartialEq, Config)]
+#[config(type = "MultiLabelClsHead", layer = MultiLabelClsHead)]
+pub struct MultiLabelClsHeadConfig {
+    /// Accepted for the reference's configs; the forward pass returns scores.
+    #[config(default = config! { type: "CrossEntropyLoss", use_sigmoid: true })]
+    pub loss: Config,
+    /// Accepted for the reference's configs: the score from which a class is predicted.
+    #[config(default = None)]
+    pub thr: Option<f64>,
+    /// Accepted for the reference's configs: the number of classes that are predicted.
+    #[config(default = None)]
+    pub topk: Option<i64>,
+    /// Initialization rules.
+    #[config(default = Config::Null)]
+    pub init_cfg: Config,
+}
+
+/// The type `MultiLabelClsHead`: a [`ClsHead`] for images that may have several classes.
+///
+/// ```
+/// use mmcv_layers::{Forward, LayerConfig};
+/// use mmcv_models::MultiLabelClsHeadConfig;
+/// use tch::{Device, Kind, Tensor};
+///
+/// let head = MultiLabelClsHeadConfig::new().build()?;
+/// let scores = head.forward(&Tensor::zeros([2, 10], (Kind::Float, Device::Cpu)))?;
+/// assert_eq!(scores.size(), [2, 10]);
+/// # Ok::<(), mmcv_layers::Error>(())
+/// ```
+#[derive(Debug)]
+pub enum MultiLabelClsHead {}
+
+impl Layer for MultiLabelClsHead {
+    const NAME: &'static str = "MultiLabelClsHead";
+    type Config = MultiLabelClsHeadConfig;
+    type Module = ClsHead;
+
+    fn build(config: &MultiLabelClsHeadConfig, builder: &Builder<'_>) -> Result<ClsHead> {
+        ClsHead::of_class(builder, &["MultiLabelClsHead", "BaseModule"], &config.loss, &config.init_cfg)
     }
 }
 
@@ -67,8 +123,21 @@ impl Forward for ClsHead {
     }
 }
 
+impl Module for ClsHead {
+    fn class(&self) -> &'static [&'static str] {
+        self.class
+    }
+
+    fn parts<'a>(&'a self, parts: &mut Parts<'a>) {
+        parts.init_cfg(&self.init_cfg);
+        if let Some(loss) = &self.loss_module {
+            parts.child("loss_module", loss);
+        }
+    }
+}
+
 /// The last of the stages that are passed to a head.
-fn last_input<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor> {
+pub(super) fn last_input<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor> {
     match inputs.last() {
         Some(last) => Ok(last),
         None => Err(Error::input("at least one input", "none")),
