@@ -1,4 +1,5 @@
 //! The configs in `cases/*.txt`, compared with what mmengine makes of them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::fs;
 use std::path::Path;

@@ -433,9 +433,12 @@ fn factorial(interpreter: &mut Interpreter, value: &Value) -> Result<Value> {
     integer(result)
 }
 
+fn out_of_domain() -> Fault {
+    Fault::value_error("math domain error")
+}
+
 /// The logarithm of a positive number, also of one beyond the range of floats.
 fn logarithm(value: &Value, log: fn(f64) -> f64) -> Result<f64> {
-    let domain = || Fault::value_error("math domain error");
     match Number::of(value) {
         Some(Number::Big(big)) if big.is_positive() && big.bits() > 1000 => {
             let shift = big.bits() - 60;
@@ -444,7 +447,7 @@ fn logarithm(value: &Value, log: fn(f64) -> f64) -> Result<f64> {
         }
         Some(number) => {
             let x = number.float()?;
-            if x > 0.0 || x.is_nan() { Ok(log(x)) } else { Err(domain()) }
+            if x > 0.0 || x.is_nan() { Ok(log(x)) } else { Err(out_of_domain()) }
         }
         None => Err(Fault::type_error(format!("must be real number, not {}", value.type_name()))),
     }
@@ -502,22 +505,21 @@ fn floats(name: &str, arguments: &[Value]) -> Result<Value> {
     for value in arguments {
         numbers.push(number(value)?);
     }
-    let domain = || Fault::value_error("math domain error");
     let result = match (name, numbers.as_slice()) {
         ("isnan", [x]) => return Ok(Value::Bool(x.is_nan())),
         ("isinf", [x]) => return Ok(Value::Bool(x.is_infinite())),
         ("isfinite", [x]) => return Ok(Value::Bool(x.is_finite())),
-        ("sqrt", [x]) if *x < 0.0 => return Err(domain()),
+        ("sqrt", [x]) if *x < 0.0 => return Err(out_of_domain()),
         ("sqrt", [x]) => x.sqrt(),
         ("exp", [x]) => x.exp(),
         ("expm1", [x]) => x.exp_m1(),
-        ("log1p", [x]) if *x <= -1.0 => return Err(domain()),
+        ("log1p", [x]) if *x <= -1.0 => return Err(out_of_domain()),
         ("log1p", [x]) => x.ln_1p(),
         ("sin", [x]) if x.is_finite() => x.sin(),
         ("cos", [x]) if x.is_finite() => x.cos(),
         ("tan", [x]) if x.is_finite() => x.tan(),
-        ("sin" | "cos" | "tan", [_]) => return Err(domain()),
-        ("asin" | "acos", [x]) if x.abs() > 1.0 => return Err(domain()),
+        ("sin" | "cos" | "tan", [_]) => return Err(out_of_domain()),
+        ("asin" | "acos", [x]) if x.abs() > 1.0 => return Err(out_of_domain()),
         ("asin", [x]) => x.asin(),
         ("acos", [x]) => x.acos(),
         ("atan", [x]) => x.atan(),
@@ -530,10 +532,10 @@ fn floats(name: &str, arguments: &[Value]) -> Result<Value> {
         ("modf", [x]) => return Ok(Value::tuple(vec![Value::Float(x.fract()), Value::Float(x.trunc())])),
         ("atan2", [y, x]) => y.atan2(*x),
         ("copysign", [x, y]) => x.copysign(*y),
-        ("fmod", [_, y]) if *y == 0.0 => return Err(domain()),
+        ("fmod", [_, y]) if *y == 0.0 => return Err(out_of_domain()),
         ("fmod", [x, y]) => x % y,
-        ("pow", [x, y]) if *x < 0.0 && y.fract() != 0.0 && y.is_finite() => return Err(domain()),
-        ("pow", [x, y]) if *x == 0.0 && *y < 0.0 => return Err(domain()),
+        ("pow", [x, y]) if *x < 0.0 && y.fract() != 0.0 && y.is_finite() => return Err(out_of_domain()),
+        ("pow", [x, y]) if *x == 0.0 && *y < 0.0 => return Err(out_of_domain()),
         ("pow", [x, y]) => x.powf(*y),
         ("hypot", values) => values.iter().fold(0.0_f64, |length, x| length.hypot(*x)),
         _ => return Err(Fault::type_error(format!("math.{name}() got {} arguments", arguments.len()))),

@@ -32,7 +32,7 @@ pub type ReadData = dyn Fn(&Path, &str) -> std::result::Result<Data, String> + S
 pub struct LoadOptions<'a> {
     /// Folders in which other packages' configs are found: `FOLDER/mmdet/.mim/configs` and `FOLDER/mmdet/configs`.
     pub package_path: Vec<PathBuf>,
-    /// Overrides, `KEY=VALUE` each, by the rules of mmengine's `--cfg-options`.
+    /// Overrides, `KEY=VALUE` each, by the rules of mmengine's `DictAction`.
     pub cfg_options: Vec<String>,
     /// Reads YAML and JSON files; without it, they are refused.
     pub read_data: Option<&'a ReadData>,

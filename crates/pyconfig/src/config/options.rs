@@ -1,4 +1,4 @@
-//! `--cfg-options KEY=VALUE`; mmengine's `DictAction`.
+//! Overrides `KEY=VALUE`; mmengine's `DictAction`.
 
 use std::rc::Rc;
 
