@@ -197,8 +197,10 @@ fn options_make_dicts_and_slips_are_named() {
 
 #[test]
 fn files_that_are_no_config_are_told_as_such() {
-    let said = on_files(&[("a.py", b"model = dict(type='ResNet', depth=18)")], &["build"]).failed();
-    assert!(said.contains("Python configs are not read") && said.contains(".dump("), "{said}");
+    let said = on_files(&[("a.py", b"model = dict(type='ReLU', inplace=True)")], &["build"]).done();
+    assert!(said.starts_with("ReLU(inplace=True)"), "{said}");
+    let said = on_files(&[("a.py", b"import torch\nmodel = torch.nn.ReLU()")], &["build"]).failed();
+    assert!(said.contains("a.py:2:9: not allowed in a config: calling `ReLU`"), "{said}");
     let said = on_files(&[("bom.yaml", b"\xef\xbb\xbftype: LeakyReLU\nnegative_slope: 0.2\n")], &["build"]).done();
     assert!(said.starts_with("LeakyReLU(negative_slope=0.2)"), "{said}");
     let deep = format!("{}1{}", "{a: ".repeat(100_000), "}".repeat(100_000));

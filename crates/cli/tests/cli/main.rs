@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod ckpt;
+mod config;
 mod doctor;
 mod images;
 mod layers;

@@ -108,7 +108,7 @@ fn read_python(path: &Path) -> Result<Config, ConfigError> {
 
 #[cfg(not(feature = "pyconfig"))]
 fn read_python(path: &Path) -> Result<Config, ConfigError> {
-    let reason = "Python configs are read with the feature `pyconfig` of mmcv-registry; or write it as YAML in Python, by \
+    let reason = "Python configs are not read without the feature `pyconfig` of mmcv-registry; or write it as YAML in Python, by \
                   mmengine.Config.fromfile(\"NAME.py\").dump(\"NAME.yaml\"), and give that file";
     Err(file_error(path, reason.to_owned()))
 }
