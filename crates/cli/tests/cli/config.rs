@@ -87,5 +87,6 @@ fn several_configs_are_one_line_each() {
     let lines: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["config"]["model"]["depth"], 50);
     assert!(lines[1]["error"].as_str().unwrap().contains("broken.py:1:5: NameError: name 'y' is not defined"));
-    assert!(said.failed().contains("1 of 2 configs could not be read"));
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("1 of 2 configs could not be read"), "{}", said.stderr);
 }
