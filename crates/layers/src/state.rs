@@ -46,7 +46,7 @@ pub trait ModuleExt: Module {
     /// A child that takes no memory, a struct without fields, is known by its type: of several, the first one is named.
     ///
     /// # Errors
-    /// As [`Forward::forward`].
+    /// As [`Forward::forward`](crate::Forward::forward).
     fn run_child(&self, child: &dyn Module, input: &Tensor) -> Result<Tensor> {
         run_child(ChildName { parent: self.as_module(), child }, child, input)
     }
@@ -55,7 +55,7 @@ pub trait ModuleExt: Module {
     /// mode (`train(false)` for inference) is the module's.
     ///
     /// # Errors
-    /// As [`Forward::forward`].
+    /// As [`Forward::forward`](crate::Forward::forward).
     fn predict(&self, input: &Tensor) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         self.forward(input)

@@ -13,7 +13,7 @@ pub trait Backbone: Module {
     /// Returns an error if a layer rejects its input.
     fn stages(&self, input: &Tensor) -> Result<Vec<Tensor>>;
 
-    /// [`Forward::call`] for a backbone: takes one input and no options, and returns all stages.
+    /// [`Forward::call`](mmcv_layers::Forward::call) for a backbone: takes one input and no options, and returns all stages.
     ///
     /// # Errors
     /// Returns an error if [`Self::stages`] does, or there is not exactly one input, or there is an option.
