@@ -22,15 +22,15 @@
 mod bundle;
 mod cache;
 mod digest;
+mod download;
 mod error;
 mod fetch;
 mod fs_util;
 #[cfg(feature = "network")]
 mod http;
-#[cfg(not(feature = "network"))]
-#[path = "no_network.rs"]
-mod http;
 mod locate;
+#[cfg(not(feature = "network"))]
+mod no_network;
 mod options;
 mod prune;
 mod redact;

@@ -1,27 +1,12 @@
 //! Stands in for `http` if the crate is built without the feature `network`.
 
-pub(crate) mod download {
-    use crate::cache::entry::Entry;
-    use crate::cache::file_lock::Guard;
-    use crate::digest::Digest;
-    use crate::error::{Error, ErrorKind};
-    use crate::options::{Network, Progress};
-    use crate::source_url::SourceUrl;
+use crate::download::Download;
+use crate::error::{Error, ErrorKind};
 
-    /// A download, which fails.
-    pub(crate) struct Download<'a> {
-        pub(crate) network: &'a Network,
-        pub(crate) url: &'a SourceUrl,
-        pub(crate) entry: &'a Entry,
-        pub(crate) guard: &'a Guard,
-        pub(crate) expected: Option<&'a Digest>,
-        pub(crate) progress: Option<&'a dyn Fn(Progress)>,
-    }
-
-    impl Download<'_> {
-        pub(crate) fn run(&self) -> Result<(), Error> {
-            Err(Error::new("", ErrorKind::NoNetwork { file: self.entry.path.clone() }))
-        }
+impl Download<'_> {
+    /// Fails: the file has to be in the cache.
+    pub(crate) fn run(&self) -> Result<(), Error> {
+        Err(Error::new("", ErrorKind::NoNetwork { file: self.entry.path.clone() }))
     }
 }
 

@@ -7,32 +7,19 @@ use std::time::Instant;
 use ureq::Body;
 use ureq::http::{HeaderMap, Response, header};
 
-use crate::cache::entry::Entry;
-use crate::cache::file_lock::Guard;
 use crate::cache::partial::Partial;
-use crate::digest::{BUFFER, Digest};
+use crate::digest::BUFFER;
+use crate::download::Download;
 use crate::error::{Error, ErrorKind};
 use crate::http::backoff::Backoff;
 use crate::http::request::{self, Failure, text};
-use crate::options::{Network, Progress};
-use crate::source_url::SourceUrl;
+use crate::options::Progress;
 
 /// The maximum number of bytes from a server that does not announce a length.
 const MAX_UNANNOUNCED: u64 = 4 << 30;
 
 /// A server that sends fewer bytes in twice the idle time-out counts as stalled.
 const MIN_BYTES: u64 = 1024;
-
-/// One file on its way from a URL to its place in the cache.
-pub(crate) struct Download<'a> {
-    pub(crate) network: &'a Network,
-    pub(crate) url: &'a SourceUrl,
-    pub(crate) entry: &'a Entry,
-    /// The entry's lock.
-    pub(crate) guard: &'a Guard,
-    pub(crate) expected: Option<&'a Digest>,
-    pub(crate) progress: Option<&'a dyn Fn(Progress)>,
-}
 
 impl Download<'_> {
     /// Downloads, verifies and names the file. If the digest of a resumed download is wrong, it is repeated once from

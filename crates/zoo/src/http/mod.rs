@@ -3,7 +3,7 @@
 mod backoff;
 mod basic_auth;
 mod certificates;
-pub(crate) mod download;
+mod download;
 mod interim;
 mod proxy;
 mod request;
