@@ -83,6 +83,15 @@ fn configs_are_read_as_mmengine_reads_them() {
 }
 
 #[test]
+fn a_generator_is_assigned_to_a_slice() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.py");
+    fs::write(&file, "x = [1, 2, 3]\nx[1:2] = (i * 10 for i in x)\n").unwrap();
+    let config = load(&file, &LoadOptions::default()).unwrap();
+    assert_eq!(config.to_json().unwrap(), "{\"x\": [1, 10, 20, 30, 3]}");
+}
+
+#[test]
 fn errors_show_the_line_and_a_caret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.py");

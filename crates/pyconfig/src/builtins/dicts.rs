@@ -102,7 +102,7 @@ pub(super) fn call(interpreter: &mut Interpreter, dict: &Rc<Dict>, name: &str, a
         }
         "to_dict" => {
             arguments.none("to_dict")?;
-            merge::to_dict(&mut interpreter.budget, &Value::Dict(Rc::clone(dict)))
+            copy::rebuilt(&mut interpreter.budget, &Value::Dict(Rc::clone(dict)), false)
         }
         "merge" => {
             let Value::Dict(other) = arguments.one("merge")? else {

@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::plain::is_base_assignment;
-use super::{Base, Loader, file, packages};
+use super::{Base, ConfigFile, Loader, file, packages};
 use crate::builtins::modules::{is_standard, normal_path};
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports, is_read_base, module_path};
-use crate::limits;
 use crate::origin::Origin;
 use crate::syntax::ast::{Alias, FunctionBody, Stmt, StmtKind};
-use crate::syntax::parse;
 use crate::value::key::Key;
 use crate::value::{Dict, Entry, Lazy, Value, copy};
 
@@ -64,38 +62,39 @@ fn inner(statement: &Stmt) -> Vec<&Stmt> {
 }
 
 impl Loader<'_> {
-    pub(super) fn lazy_file(&mut self, path: &Path) -> Result<Rc<Base>> {
-        let path = file::absolute(path)?;
-        self.base(&path, Self::read_lazy)
+    fn read_lazy(&mut self, path: &Path) -> Result<Base> {
+        self.evaluate_lazy(path, &ConfigFile::read(path)?)
     }
 
-    fn read_lazy(&mut self, path: &Path) -> Result<Base> {
-        let source = file::read(path)?;
-        let statements = parse(&source)?;
+    /// The values of a file with the names of its bases.
+    pub(super) fn evaluate_lazy(&mut self, path: &Path, file: &ConfigFile) -> Result<Base> {
+        let ConfigFile { source, statements: Some(statements) } = file else {
+            return Err(Fault::config(format!("{}: only Python configs have `read_base()`", path.display())));
+        };
         let globals = Rc::new(Dict::new(false));
         let mut context = Imported { imports: Imports { is_lazy: true, ..Imports::default() }, names: Vec::new() };
         let mut bases: Vec<(String, Rc<Dict>)> = Vec::new();
-        for (module, at) in base_modules(&source, &statements)? {
-            let file = self.module_file(path, &module).map_err(|fault| fault.at(&source, at))?;
-            let base = self.base(&file, Self::read_lazy).map_err(|fault| fault.at(&source, at))?;
+        for (module, at) in base_modules(source, statements)? {
+            let file = self.module_file(path, &module).map_err(|fault| fault.at(source, at))?;
+            let base = self.base(&file, Self::read_lazy).map_err(|fault| fault.at(source, at))?;
             context.names.extend(base.imported.iter().cloned());
             context.imports.bases.insert(module.clone());
             // The file may change what it inherits, so it gets a copy of its own.
             let values = copy::deep_for_file(&mut self.interpreter.budget, &base.values)?;
             bases.push((module, values));
         }
-        self.bind_imports(&source, &statements, &bases, &globals, &mut context)?;
-        bind_packages(&source, &statements, &globals, &mut context);
+        self.bind_imports(source, statements, &bases, &globals, &mut context)?;
+        bind_packages(source, statements, &globals, &mut context);
         globals.insert(Key::from("__file__"), Value::str(path.to_string_lossy()), None);
-        let frame = Frame::new(&source, &globals, context.imports);
-        self.interpreter.run(&frame, &statements)?;
+        let frame = Frame::new(source, &globals, context.imports);
+        self.interpreter.run(&frame, statements)?;
         let values = Dict::new(false);
         for (key, Entry { value, origin }) in globals.snapshot() {
             if !key.as_str().is_some_and(|name| name.starts_with("__")) {
                 values.insert(key, value, origin);
             }
         }
-        let values = self.config_dicts(&Value::Dict(Rc::new(values)), 0)?;
+        let values = copy::rebuilt(&mut self.interpreter.budget, &Value::Dict(Rc::new(values)), true)?;
         match values {
             Value::Dict(values) => Ok(Base { values, imported: context.names }),
             _ => Ok(Base { values: Rc::default(), imported: context.names }),
@@ -175,39 +174,6 @@ impl Loader<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Every dict as a `ConfigDict`.
-    fn config_dicts(&mut self, value: &Value, depth: u32) -> Result<Value> {
-        if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
-        }
-        match value {
-            Value::Dict(dict) => {
-                self.interpreter.budget.values(dict.len() * 3)?;
-                let copy = Dict::new(true);
-                for (key, entry) in dict.snapshot() {
-                    let value = self.config_dicts(&entry.value, depth + 1)?;
-                    copy.insert(key, value, entry.origin);
-                }
-                Ok(Value::Dict(Rc::new(copy)))
-            }
-            Value::List(list) => {
-                let items = list.0.borrow().clone();
-                Ok(Value::list(self.config_dict_items(&items, depth)?))
-            }
-            Value::Tuple(tuple) => Ok(Value::tuple(self.config_dict_items(&tuple.0, depth)?)),
-            _ => Ok(value.clone()),
-        }
-    }
-
-    fn config_dict_items(&mut self, items: &[Value], depth: u32) -> Result<Vec<Value>> {
-        self.interpreter.budget.values(items.len())?;
-        let mut converted = Vec::with_capacity(items.len());
-        for item in items {
-            converted.push(self.config_dicts(item, depth + 1)?);
-        }
-        Ok(converted)
     }
 }
 

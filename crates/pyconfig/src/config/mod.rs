@@ -16,9 +16,11 @@ use std::rc::Rc;
 pub(crate) use plain::is_base_assignment;
 
 use crate::data::{Data, Place};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Fault, Result, Source};
 use crate::interpreter::Interpreter;
 use crate::limits;
+use crate::syntax::ast::Stmt;
+use crate::syntax::parse;
 use crate::value::{Dict, Value};
 
 /// Keys that a config cannot have, since mmengine's `Config` has attributes of these names.
@@ -96,6 +98,27 @@ struct Loader<'a> {
     cache: HashMap<PathBuf, Rc<Base>>,
 }
 
+/// The text of a file, and its statements if it is Python.
+struct ConfigFile {
+    source: Rc<Source>,
+    statements: Option<Vec<Stmt>>,
+}
+
+impl ConfigFile {
+    fn read(path: &Path) -> Result<Self> {
+        let source = file::read(path)?;
+        let statements = if file::is_python(path) { Some(parse(&source)?) } else { None };
+        Ok(Self { source, statements })
+    }
+
+    fn is_lazy(&self) -> Result<bool> {
+        match &self.statements {
+            Some(statements) => lazy::is_lazy(&self.source, statements),
+            None => Ok(false),
+        }
+    }
+}
+
 /// The values of a file.
 #[derive(Debug)]
 struct Base {
@@ -106,13 +129,7 @@ struct Base {
 
 impl Loader<'_> {
     fn load(&mut self, file: &Path) -> Result<Data> {
-        let source = file::read(file)?;
-        let statements = if file::is_python(file) { Some(crate::syntax::parse(&source)?) } else { None };
-        let is_lazy = match &statements {
-            Some(statements) => lazy::is_lazy(&source, statements)?,
-            None => false,
-        };
-        let base = if is_lazy { self.lazy_file(file)? } else { self.plain_file(file)? };
+        let base = self.base(&file::absolute(file)?, Self::read)?;
         for key in RESERVED {
             if base.values.get_str(key).is_some() {
                 return Err(Fault::key_error(format!("{key} is reserved for config file")));
@@ -124,6 +141,12 @@ impl Loader<'_> {
         }
         let excluded: &[Rc<str>] = &base.imported;
         convert::to_data(&values, excluded)
+    }
+
+    /// Reads a file of either kind.
+    fn read(&mut self, path: &Path) -> Result<Base> {
+        let file = ConfigFile::read(path)?;
+        if file.is_lazy()? { self.evaluate_lazy(path, &file) } else { self.evaluate_plain(path, file) }
     }
 
     fn with_options(&mut self, values: &Rc<Dict>) -> Result<Rc<Dict>> {

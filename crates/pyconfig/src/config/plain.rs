@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::{Base, Loader, convert, file, lazy, merge, packages, templates};
+use super::{Base, ConfigFile, Loader, convert, file, merge, packages, templates};
 use crate::builtins::modules::normal_path;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports};
@@ -19,36 +19,36 @@ const BASE: &str = "_base_";
 const DEPRECATION: &str = "_deprecation_";
 
 impl Loader<'_> {
-    pub(super) fn plain_file(&mut self, path: &Path) -> Result<Rc<Base>> {
-        let path = file::absolute(path)?;
-        self.base(&path, Self::read_plain)
-    }
-
     fn read_plain(&mut self, path: &Path) -> Result<Base> {
-        let source = file::read(path)?;
-        if file::is_python(path) && lazy::is_lazy(&source, &parse(&source)?)? {
+        let file = ConfigFile::read(path)?;
+        if file.is_lazy()? {
             return Err(Fault::config(format!(
                 "{}: a config with `_base_` cannot inherit from one with `with read_base():` or imports of other packages",
                 path.display()
             )));
         }
-        let substituted = templates::substitute(&source.text, path)?;
-        let source = if substituted.text == source.text {
-            source
-        } else {
-            Rc::new(Source { file: path.to_owned(), text: substituted.text })
-        };
-        let base_keys = substituted.base_keys;
+        self.evaluate_plain(path, file)
+    }
+
+    /// The values of a file with those of its bases.
+    pub(super) fn evaluate_plain(&mut self, path: &Path, file: ConfigFile) -> Result<Base> {
+        let ConfigFile { mut source, mut statements } = file;
+        let templates::Substituted { text, base_keys } = templates::substitute(&source.text, path)?;
+        if text != source.text {
+            source = Rc::new(Source { file: path.to_owned(), text });
+            if statements.is_some() {
+                statements = Some(parse(&source)?);
+            }
+        }
         let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default();
-        let (values, bases) = match extension.as_str() {
-            "py" => {
-                let statements = parse(&source)?;
+        let (values, bases) = match (statements, extension.as_str()) {
+            (Some(statements), _) => {
                 check_blocks(&source, &statements)?;
                 let names = base_names(self, &source, &statements)?;
                 let bases = self.inherited(path, names)?;
                 (self.evaluate(&source, &statements, &bases)?, bases)
             }
-            "yaml" | "yml" | "json" => {
+            (None, "yaml" | "yml" | "json") => {
                 let values = self.read_data(path, &source)?;
                 let names = match values.get_str(BASE) {
                     Some(Value::List(names)) => names.0.borrow().clone(),

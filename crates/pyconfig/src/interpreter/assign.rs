@@ -123,7 +123,7 @@ impl Interpreter {
                     return Err(Fault::attribute_error(message));
                 }
                 let value = copy::hook(&mut self.budget, value)?;
-                dict.insert(Key::from(&**name), value, origin);
+                dict.insert(Key::from(name), value, origin);
                 Ok(())
             }
             _ => Err(Fault::attribute_error(format!(
@@ -168,7 +168,7 @@ impl Interpreter {
             ExprKind::Name(name) => {
                 let is_deleted = match &frame.scope {
                     Some(scope) => scope.variables.borrow_mut().shift_remove(name).is_some(),
-                    None => frame.globals.remove(&Key::from(&**name)).is_some(),
+                    None => frame.globals.remove(&Key::from(name)).is_some(),
                 };
                 if is_deleted {
                     return Ok(());
@@ -184,7 +184,7 @@ impl Interpreter {
             ExprKind::Attribute(object, name) => {
                 let object = self.eval(frame, object)?;
                 match &object {
-                    Value::Dict(dict) if dict.is_config.get() => match dict.remove(&Key::from(&**name)) {
+                    Value::Dict(dict) if dict.is_config.get() => match dict.remove(&Key::from(name)) {
                         Some(_) => Ok(()),
                         None => Err(Fault::key_error(format!("'{name}'"))),
                     },
@@ -205,7 +205,7 @@ impl Interpreter {
 }
 
 fn bind_global(frame: &Frame, name: &Rc<str>, value: Value, at: u32) {
-    frame.globals.insert(Key::from(&**name), value, Some(Origin::new(&frame.source, at)));
+    frame.globals.insert(Key::from(name), value, Some(Origin::new(&frame.source, at)));
 }
 
 /// The nearest function around that has the name.

@@ -34,7 +34,7 @@ impl Interpreter {
             return Ok(Value::Method(Rc::new(BoundMethod { receiver: value.clone(), method })));
         }
         match value {
-            Value::Dict(dict) => match dict.get(&Key::from(&**name)) {
+            Value::Dict(dict) => match dict.get(&Key::from(name)) {
                 Some(value) if dict.is_config.get() => Ok(value),
                 Some(_) => Err(Fault::attribute_error(format!(
                     "'dict' object has no attribute '{name}'; it has the key: write ['{name}']"

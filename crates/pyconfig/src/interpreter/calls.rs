@@ -7,7 +7,7 @@ use crate::builtins;
 use crate::error::{ErrorKind, Fault, Result};
 use crate::origin::Origin;
 use crate::syntax::ast::Call;
-use crate::value::{Value, View};
+use crate::value::Value;
 
 /// A keyword argument: its name, its value, and where it was written.
 type KeywordValue = (Rc<str>, Value, Option<Rc<Origin>>);
@@ -160,7 +160,6 @@ impl Interpreter {
                 let reason = format!("calling `{}`, which is imported from another package", lazy.name());
                 Err(Fault::refused(reason))
             }
-            Value::View(_, View::Keys) | Value::Module(_) | Value::None => Err(not_callable(function)),
             _ => Err(not_callable(function)),
         }
     }

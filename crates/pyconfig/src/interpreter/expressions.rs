@@ -105,7 +105,7 @@ impl Interpreter {
             }
             scope = current.parent.as_ref();
         }
-        if let Some(value) = frame.globals.get_str(name) {
+        if let Some(value) = frame.globals.get(&Key::from(name)) {
             return Ok(value);
         }
         if &**name == "__name__" {

@@ -100,10 +100,6 @@ impl Interpreter {
                 Ok(())
             }
             (Value::List(list), Value::Slice(bounds)) => {
-                if !matches!(item, Value::List(_) | Value::Tuple(_)) && iterate::length(item).is_err() {
-                    iterate::items(&mut self.budget, item)
-                        .map_err(|_| Fault::type_error("can only assign an iterable"))?;
-                }
                 let items = iterate::items(&mut self.budget, item)?;
                 let mut list = list.0.borrow_mut();
                 let span = span(bounds, list.len())?;

@@ -141,6 +141,44 @@ fn config_dict_at(budget: &mut Budget, dict: &Dict, depth: u32) -> Result<Value>
     Ok(Value::Dict(Rc::new(hooked)))
 }
 
+/// The value with every dict in it made anew: as a `ConfigDict`, or as a plain dict with imported names as texts.
+pub(crate) fn rebuilt(budget: &mut Budget, value: &Value, is_config: bool) -> Result<Value> {
+    rebuilt_at(budget, value, is_config, 0)
+}
+
+fn rebuilt_at(budget: &mut Budget, value: &Value, is_config: bool, depth: u32) -> Result<Value> {
+    if depth > limits::NESTING {
+        return Err(too_deep());
+    }
+    match value {
+        Value::Dict(dict) => {
+            budget.values(dict.len() * 3)?;
+            let copy = Dict::new(is_config);
+            for (key, Entry { value, origin }) in dict.snapshot() {
+                let value = rebuilt_at(budget, &value, is_config, depth + 1)?;
+                copy.insert(key, value, origin);
+            }
+            Ok(Value::Dict(Rc::new(copy)))
+        }
+        Value::List(list) => {
+            let items = list.0.borrow().clone();
+            Ok(Value::list(rebuilt_items(budget, &items, is_config, depth)?))
+        }
+        Value::Tuple(tuple) => Ok(Value::tuple(rebuilt_items(budget, &tuple.0, is_config, depth)?)),
+        Value::Lazy(lazy) if !is_config => Ok(Value::str(lazy.dotted())),
+        _ => Ok(value.clone()),
+    }
+}
+
+fn rebuilt_items(budget: &mut Budget, items: &[Value], is_config: bool, depth: u32) -> Result<Vec<Value>> {
+    budget.values(items.len())?;
+    let mut rebuilt = Vec::with_capacity(items.len());
+    for item in items {
+        rebuilt.push(rebuilt_at(budget, item, is_config, depth + 1)?);
+    }
+    Ok(rebuilt)
+}
+
 fn too_deep() -> Fault {
     Fault::limit(format!("values are nested more than {} deep", limits::NESTING))
 }

@@ -1,6 +1,7 @@
 //! [`Key`]: a hashable value.
 
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 use num_traits::ToPrimitive;
 
@@ -32,6 +33,12 @@ impl Key {
             Value::Str(text) => Some(text),
             _ => None,
         }
+    }
+}
+
+impl From<&Rc<str>> for Key {
+    fn from(text: &Rc<str>) -> Self {
+        Self(Value::Str(Rc::clone(text)))
     }
 }
 
