@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)]
 
 mod bench;
+mod bench_configs;
 mod build;
 mod check;
 mod demo;
@@ -48,6 +49,7 @@ enum Command {
     TestGpu(test_gpu::TestGpu),
     Parity(parity::Parity),
     Bench(bench::Bench),
+    BenchConfigs(bench_configs::BenchConfigs),
     Leaks(leaks::Leaks),
     Check(check::Check),
     Tidy(tidy::Tidy),
@@ -65,6 +67,7 @@ impl Command {
             Self::TestGpu(command) => return command.run(),
             Self::Parity(command) => return command.run(),
             Self::Bench(command) => command.run()?,
+            Self::BenchConfigs(command) => command.run()?,
             Self::Leaks(command) => command.run()?,
             Self::Check(command) => command.run()?,
             Self::Tidy(command) => command.run()?,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A number with a separator between thousands: `3,504,872`.
-pub(crate) fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {
@@ -17,12 +17,12 @@ pub(crate) fn thousands(number: u64) -> String {
 }
 
 /// A count with its noun: `1 file`, `2 files`.
-pub(crate) fn plural(count: usize, noun: &str) -> String {
+pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A number of bytes: `102.5 MB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     if bytes < 1000 {
         return format!("{bytes} bytes");
     }
@@ -37,7 +37,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// A shape as it is written on the command line: `1x3x224x224`.
-pub(crate) fn shape(sizes: &[i64]) -> String {
+pub fn shape(sizes: &[i64]) -> String {
     if sizes.is_empty() {
         return "scalar".to_owned();
     }
@@ -45,12 +45,12 @@ pub(crate) fn shape(sizes: &[i64]) -> String {
 }
 
 /// Several shapes, separated by commas.
-pub(crate) fn shapes(shapes: &[Vec<i64>]) -> String {
+pub fn shapes(shapes: &[Vec<i64>]) -> String {
     shapes.iter().map(|sizes| shape(sizes)).collect::<Vec<_>>().join(", ")
 }
 
 /// Lays out rows in columns. The first `left` columns are left-aligned, the others right-aligned.
-pub(crate) fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String {
+pub fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -80,7 +80,7 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String
 const MIN_NAME_WIDTH: usize = 9;
 
 /// A report as lines of names and values.
-pub(crate) fn lines(report: &impl Serialize) -> serde_json::Result<String> {
+pub fn lines(report: &impl Serialize) -> serde_json::Result<String> {
     let Value::Object(entries) = serde_json::to_value(report)? else { return Ok(String::new()) };
     let width = entries.keys().map(String::len).max().unwrap_or(0).max(MIN_NAME_WIDTH);
     let mut text = String::new();

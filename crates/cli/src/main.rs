@@ -1,120 +1,82 @@
-//! The `mmcv` command: see `mmcv --help`.
+//! The `mmcv` command. What needs no libtorch runs here; `mmcv-torch`, which lies beside it, runs the rest: libtorch alone
+//! takes a quarter of a second to load.
 
-mod allocator;
-mod args;
-mod batch;
-mod commands;
-mod config;
-mod draw;
-mod format;
-mod image;
-mod network;
-mod output;
-mod placeholder;
-mod progress;
-mod weights;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
-use std::io::Write;
-use std::process::ExitCode;
+use clap::{CommandFactory, Parser, Subcommand};
+use mmcv_cli::commands::{ckpt, config, zoo};
+use mmcv_cli::{Failure, failure};
 
-use clap::Parser;
-
-use commands::Command;
-use output::escape_lines;
-
-/// The CNN building blocks of MMCV, on libtorch.
 #[derive(Debug, Parser)]
-#[command(name = "mmcv", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Examples:
-  mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg
-  mmcv build model_zoo/configs/mobilenet_v2.yaml --input 1x3x224x224 --explain
-  mmcv summary model_zoo/configs/mobilenet_v2.yaml --svg mobilenet_v2.svg
-  mmcv layers ConvModule
-  mmcv zoo fetch torchvision://mobilenet_v2
-  mmcv ckpt inspect mobilenet_v2-b0353104.pth
-
-Exit status: 0 success, 1 failure, 2 incorrect usage.")]
-pub(crate) struct Arguments {
+#[command(name = "mmcv", version, propagate_version = true)]
+struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: WithoutTorch,
+}
+
+/// The commands that need no libtorch.
+#[derive(Debug, Subcommand)]
+enum WithoutTorch {
+    #[command(subcommand)]
+    Zoo(zoo::Files),
+    #[command(subcommand)]
+    Ckpt(ckpt::Ckpt),
+    Config(config::ConfigCommand),
+}
+
+impl WithoutTorch {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Zoo(command) => command.run(),
+            Self::Ckpt(command) => command.run(),
+            Self::Config(command) => command.run(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    allocator::keep_freed_memory();
-    start_logging();
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if !is_known(arguments.get(1..).unwrap_or_default()) {
+        return start_torch(arguments);
+    }
+    mmcv_cli::start_logging();
+    mmcv_cli::run(arguments, |arguments: Arguments| arguments.command.run(), &failure::TEXTS)
+}
+
+/// Whether the arguments begin with a command of this program.
+fn is_known(arguments: &[OsString]) -> bool {
+    if matches!(arguments, [only] if only == "--version" || only == "-V") {
+        return true;
+    }
+    let mut command = &Arguments::command();
+    let mut names = arguments.iter();
+    while command.has_subcommands() {
+        match names.next().and_then(|name| command.find_subcommand(name)) {
+            Some(subcommand) => command = subcommand,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Replaces this process by `mmcv-torch` with the same arguments; it returns only if that fails.
+fn start_torch(arguments: Vec<OsString>) -> ExitCode {
+    let program = match std::env::current_exe() {
+        Ok(program) => program.with_file_name("mmcv-torch"),
+        Err(_) => PathBuf::from("mmcv-torch"),
     };
-    match arguments.command.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // If stderr is closed, there is nowhere to report that.
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
-            ExitCode::FAILURE
-        }
+    let mut arguments = arguments.into_iter();
+    let mut command = Command::new(&program);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
     }
-}
-
-/// Prints help or a usage error. Control characters in it, which come from the arguments, are escaped.
-fn usage(error: &clap::Error) -> ExitCode {
-    let text = error.to_string();
-    let escaped = escape_lines(&text);
-    // If the stream is closed, there is nowhere to report that.
-    if escaped == text {
-        let _ = error.print();
-    } else {
-        let _ = write!(std::io::stderr(), "{escaped}");
-    }
-    match u8::try_from(error.exit_code()) {
-        Ok(code) => ExitCode::from(code),
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// Logs warnings as `warning: ...`; `RUST_LOG` overrides the level.
-fn start_logging() {
-    let mut builder = env_logger::Builder::new();
-    builder.parse_filters("warn").parse_default_env();
-    builder.format(|out, record| {
-        let text = escape_lines(&record.args().to_string());
-        writeln!(out, "{}: {}", record.level().as_str().to_lowercase().replace("warn", "warning"), text)
-    });
-    builder.init();
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::panic, reason = "tests fail by panicking")]
-
-    use clap::{CommandFactory, Parser};
-
-    use super::Arguments;
-
-    /// The last `mmcv` command of an example, without pipes, redirections and remarks.
-    fn arguments(example: &str) -> impl Iterator<Item = &str> {
-        let command = example.rfind("mmcv ").map_or("", |start| &example[start..]);
-        let end = ["  ", " && ", " | ", " > ", ")"].iter().filter_map(|end| command.find(end)).min();
-        command[..end.unwrap_or(command.len())].split(' ')
-    }
-
-    fn check(command: &clap::Command, path: &str) {
-        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
-        let examples: Vec<_> = lines.filter(|line| line.contains("mmcv ")).collect();
-        assert!(examples.iter().any(|example| example.contains(path)), "{path}: {help}");
-        for example in examples {
-            if let Err(error) = Arguments::try_parse_from(arguments(example)) {
-                panic!("{path}: {example}: {error}");
-            }
-        }
-        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-            check(sub, &format!("{path} {}", sub.get_name()));
-        }
-    }
-
-    #[test]
-    fn every_command_has_examples_that_parse() {
-        check(&Arguments::command(), "mmcv");
-    }
+    let error = command.args(arguments).exec();
+    let failure = Failure::Text(format!(
+        "cannot start {}: {error}: it comes with `mmcv` and has to lie beside it",
+        mmcv_cli::output::display(&program)
+    ));
+    mmcv_cli::fail(&failure, &failure::TEXTS)
 }

@@ -6,43 +6,43 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Serialize, Serializer};
 
-use crate::commands::Failure;
+use crate::Failure;
 use crate::format::lines;
 
 /// A path as text for JSON: bytes that are not UTF-8 are replaced.
-pub(crate) fn lossy(path: &Path) -> String {
+pub fn lossy(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
 /// A path as text for people: control characters are escaped.
-pub(crate) fn display(path: &Path) -> String {
+pub fn display(path: &Path) -> String {
     mmcv_zoo::escape(&path.to_string_lossy())
 }
 
 /// Escapes control characters in each line of a text.
-pub(crate) fn escape_lines(text: &str) -> String {
+pub fn escape_lines(text: &str) -> String {
     text.split('\n').map(mmcv_zoo::escape).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a text; control characters, such as those in class names, are escaped.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), Failure> {
     print_bytes(escape_lines(text).as_bytes())
 }
 
 /// Prints bytes unchanged.
-pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = Stdout::lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(stdout_failure)
 }
 
 /// Prints a value as indented JSON.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?;
     print(&format!("{text}\n"))
 }
 
 /// Prints a report as JSON, or as lines of names and values.
-pub(crate) fn print_report(report: &impl Serialize, json: bool) -> Result<(), Failure> {
+pub fn print_report(report: &impl Serialize, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(report);
     }
@@ -50,29 +50,26 @@ pub(crate) fn print_report(report: &impl Serialize, json: bool) -> Result<(), Fa
 }
 
 /// Prints a value as one line of JSON, without holding the line in memory.
-pub(crate) fn stream_json(value: &impl Serialize) -> Result<(), Failure> {
+pub fn stream_json(value: &impl Serialize) -> Result<(), Failure> {
     let mut stdout = BufWriter::with_capacity(1 << 16, Stdout::lock());
     serde_json::to_writer(&mut stdout, value).map_err(|error| stdout_failure(error.into()))?;
     stdout.write_all(b"\n").and_then(|()| stdout.flush()).map_err(stdout_failure)
 }
 
-pub(crate) fn stdout_failure(error: std::io::Error) -> Failure {
-    Failure(format!("stdout: {error}"))
+pub fn stdout_failure(error: std::io::Error) -> Failure {
+    Failure::Text(format!("stdout: {error}"))
 }
 
 /// Serializes a list of pairs as a map.
-pub(crate) fn as_map<K: Serialize, V: Serialize, S: Serializer>(
-    pairs: &[(K, V)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub fn as_map<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }
 
 /// Stdout. Once its reader has gone away, as with `| head`, everything written to it is discarded without an error.
-pub(crate) struct Stdout(StdoutLock<'static>);
+pub struct Stdout(StdoutLock<'static>);
 
 impl Stdout {
-    pub(crate) fn lock() -> Self {
+    pub fn lock() -> Self {
         Self(std::io::stdout().lock())
     }
 }
@@ -94,7 +91,7 @@ impl Write for Stdout {
 }
 
 /// Creates the folder that a file lies in.
-pub(crate) fn create_parent(file: &Path) -> anyhow::Result<()> {
+pub fn create_parent(file: &Path) -> anyhow::Result<()> {
     if let Some(folder) = file.parent()
         && !folder.as_os_str().is_empty()
     {
@@ -104,7 +101,7 @@ pub(crate) fn create_parent(file: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a text to a file, replacing it as a whole.
-pub(crate) fn write_text(file: &Path, text: &str) -> anyhow::Result<()> {
+pub fn write_text(file: &Path, text: &str) -> anyhow::Result<()> {
     mmcv_pth::replace_file(file, |temporary| {
         std::fs::write(temporary, text).with_context(|| format!("cannot write {}", display(file)))
     })

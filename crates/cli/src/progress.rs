@@ -7,38 +7,38 @@ use mmcv_zoo::Progress;
 
 /// Progress in bytes: amount, rate and time left. It is cleared when it is dropped.
 #[derive(Debug)]
-pub(crate) struct ByteProgress(ProgressBar);
+pub struct ByteProgress(ProgressBar);
 
 impl ByteProgress {
     /// A bar whose total is not known yet.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let bar = ProgressBar::no_length();
         bar.set_style(style("{bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"));
         Self(bar)
     }
 
-    pub(crate) fn with_total(total: u64) -> Self {
+    pub fn with_total(total: u64) -> Self {
         let bar = Self::new();
         bar.0.set_length(total);
         bar
     }
 
-    pub(crate) fn set(&self, done: u64) {
+    pub fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    pub(crate) fn set_of(&self, done: u64, total: u64) {
+    pub fn set_of(&self, done: u64, total: u64) {
         self.0.set_length(total);
         self.set(done);
     }
 
     /// Wraps a reader so that the bytes read from it are counted.
-    pub(crate) fn wrap_read(&self, source: impl Read) -> impl Read {
+    pub fn wrap_read(&self, source: impl Read) -> impl Read {
         self.0.wrap_read(source)
     }
 
     /// Shows the state of a download. It contains no URL, which may hold a password.
-    pub(crate) fn show(&self, progress: Progress) {
+    pub fn show(&self, progress: Progress) {
         match progress.total {
             Some(total) => self.set_of(progress.received, total),
             None => self.set(progress.received),
@@ -53,7 +53,7 @@ impl Drop for ByteProgress {
 }
 
 /// Progress over `count` items, such as `images`; hidden for a single one.
-pub(crate) fn items(count: usize, noun: &str) -> ProgressBar {
+pub fn items(count: usize, noun: &str) -> ProgressBar {
     let bar = if count > 1 { ProgressBar::new(count as u64) } else { ProgressBar::hidden() };
     bar.with_style(style(&format!("{{bar:30}} {{pos}}/{{len}} {noun}, {{per_sec}}, {{eta}} left")))
 }

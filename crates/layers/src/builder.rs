@@ -56,7 +56,7 @@ impl<'a> Builder<'a> {
     /// Returns an error if `cfg` is not a dict, its `type` is missing or unknown, an argument is missing, unknown, given
     /// twice or of a wrong type, or the layer refuses it.
     pub fn model(&self, cfg: &Config) -> Result<Box<dyn Module>> {
-        if let Config::List(_) = cfg {
+        if let Config::List(_) | Config::Tuple(_) = cfg {
             let children = Children::build(self, cfg)?;
             return Ok(Box::new(Sequential::from(children).with_init_cfg(InitCfg::default())));
         }

@@ -99,7 +99,7 @@ impl FromConfig for Size {
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         match value {
             Config::Int(size) => Ok(Self::All(*size)),
-            Config::List(_) => Vec::from_config(value, path).map(Self::Each),
+            Config::List(_) | Config::Tuple(_) => Vec::from_config(value, path).map(Self::Each),
             _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
         }
     }

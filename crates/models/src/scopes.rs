@@ -63,7 +63,7 @@ fn one_group(name: &str, arguments: &mut Dict) {
 
 /// Renumbers stages from 1 to our numbers from 0. Other values than lists of integers are left to the network's check.
 fn count_from_zero(arguments: &mut Dict) {
-    let Some(Config::List(stages)) = arguments.get_mut("out_indices") else { return };
+    let Some(Config::List(stages) | Config::Tuple(stages)) = arguments.get_mut("out_indices") else { return };
     for stage in stages {
         if let Config::Int(index) = stage {
             *index = index.saturating_sub(1);

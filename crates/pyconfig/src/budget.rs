@@ -4,7 +4,7 @@ use crate::error::{Fault, Result};
 use crate::limits;
 
 /// What is left of the limits.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
     steps: u64,
     memory: usize,
@@ -17,6 +17,32 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// An amount of nothing.
+    pub(crate) fn none() -> Self {
+        Self { steps: 0, memory: 0 }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn memory_left(&self) -> usize {
+        self.memory
+    }
+
+    /// The sum of two amounts.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { steps: self.steps.saturating_add(other.steps), memory: self.memory.saturating_add(other.memory) }
+    }
+
+    /// The difference of two amounts.
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self { steps: self.steps.saturating_sub(other.steps), memory: self.memory.saturating_sub(other.memory) }
+    }
+
+    /// Takes an amount.
+    pub(crate) fn take(&mut self, cost: Self) -> Result<()> {
+        self.step(cost.steps)?;
+        self.memory(cost.memory)
+    }
+
     /// Takes steps: one for each expression, statement, and item that is looked at.
     pub(crate) fn step(&mut self, steps: u64) -> Result<()> {
         match self.steps.checked_sub(steps) {

@@ -6,6 +6,12 @@ pub(crate) const FILE_BYTES: u64 = 1 << 20;
 /// Files that one config reads, bases of bases included.
 pub(crate) const FILES: usize = 1_000;
 
+/// Bytes of the values of files that are kept for further configs.
+pub(crate) const KNOWN_MEMORY: usize = 64 << 20;
+
+/// What a kept file takes at least, in bytes.
+pub(crate) const KNOWN_FILE: usize = 4 << 10;
+
 /// Bases below each other.
 pub(crate) const BASE_DEPTH: usize = 100;
 
@@ -35,6 +41,9 @@ pub(crate) const NODES: usize = 1_000_000;
 
 /// Bytes of text in a result.
 pub(crate) const RESULT_BYTES: usize = 64 << 20;
+
+/// Threads that read configs.
+pub(crate) const THREADS: usize = 4;
 
 /// Stack of the thread that reads a config: reserved, and used only by deeply nested ones.
 pub(crate) const STACK: usize = 256 << 20;

@@ -222,7 +222,9 @@ impl<T: FromConfig> FromConfig for Vec<T> {
     }
 
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        let Config::List(items) = value else { return Err(ConfigError::wrong_type(path, Self::expected(), value)) };
+        let (Config::List(items) | Config::Tuple(items)) = value else {
+            return Err(ConfigError::wrong_type(path, Self::expected(), value));
+        };
         let mut read = Vec::with_capacity(items.len());
         let (mut errors, mut wrong) = (Vec::new(), 0);
         for (index, item) in items.iter().enumerate() {

@@ -81,7 +81,8 @@ impl Reader<'_> {
         let mut items = Vec::new();
         loop {
             if self.take(close) {
-                return Ok(Config::List(items));
+                let is_list = open == '[';
+                return Ok(if is_list { Config::List(items) } else { Config::Tuple(items) });
             }
             items.push(self.value(depth + 1, Stop::Bracket)?);
             if !self.take(',') && !self.rest.starts_with(close) {

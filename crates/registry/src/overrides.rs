@@ -56,7 +56,7 @@ impl Config {
                     None => Err(ConfigError::new(&next, ConfigErrorKind::Missing { expected: "a value".to_owned() })),
                 }
             }
-            Config::List(items) => {
+            Config::List(items) | Config::Tuple(items) => {
                 let len = items.len();
                 let Ok(index) = key.parse::<usize>() else {
                     let reason = format!("this is a list of {len} items, so the key has to be an index");

@@ -56,7 +56,7 @@ impl KeyPath {
         for segment in &self.0 {
             value = match (segment, value) {
                 (Segment::Key(key), Config::Dict(dict)) => dict.get(key)?,
-                (Segment::Index(index), Config::List(items)) => items.get(*index)?,
+                (Segment::Index(index), Config::List(items) | Config::Tuple(items)) => items.get(*index)?,
                 _ => return None,
             };
         }

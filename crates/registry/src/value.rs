@@ -8,7 +8,7 @@ use crate::error::cut;
 
 /// A config value, read from YAML or JSON, or written in Rust with [`config!`](crate::config).
 ///
-/// Tuples of the Python reference become lists.
+/// A tuple, from a Python config or an override, is decoded and written as a list is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Config {
     /// `null` in YAML and JSON, `None` in Python.
@@ -24,6 +24,8 @@ pub enum Config {
     Str(String),
     /// A list.
     List(Vec<Config>),
+    /// A tuple of Python.
+    Tuple(Vec<Config>),
     /// A dict with string keys, in the order they were written.
     Dict(Dict),
 }
@@ -73,6 +75,7 @@ impl Config {
             Self::Float(_) => "a float",
             Self::Str(_) => "a string",
             Self::List(_) => "a list",
+            Self::Tuple(_) => "a tuple",
             Self::Dict(_) => "a dict",
         }
     }
@@ -218,7 +221,7 @@ impl fmt::Display for Config {
             Self::Float(value) if value.is_infinite() => write!(f, "{}.inf", if *value < 0.0 { "-" } else { "" }),
             Self::Float(value) => write!(f, "{value:?}"),
             Self::Str(value) => write!(f, "{value:?}"),
-            Self::List(items) => {
+            Self::List(items) | Self::Tuple(items) => {
                 write!(f, "[")?;
                 for (position, item) in items.iter().enumerate() {
                     let separator = if position == 0 { "" } else { ", " };

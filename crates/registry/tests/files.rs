@@ -33,7 +33,7 @@ fn plain(config: &Config) -> Value {
         Config::Int(value) => json!(value),
         Config::Float(value) => json!(value),
         Config::Str(text) => json!(text),
-        Config::List(items) => items.iter().map(plain).collect(),
+        Config::List(items) | Config::Tuple(items) => items.iter().map(plain).collect(),
         Config::Dict(dict) => {
             json!({"pairs": dict.iter().map(|(key, value)| json!([key, plain(value)])).collect::<Value>()})
         }

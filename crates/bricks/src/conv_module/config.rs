@@ -171,7 +171,7 @@ impl FromConfig for ConvOrder {
     }
 
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
-        if let Config::List(items) = value
+        if let Config::List(items) | Config::Tuple(items) = value
             && let [first, second, third] = items.as_slice()
             && let (Some(first), Some(second), Some(third)) =
                 (ConvStep::from_name(first), ConvStep::from_name(second), ConvStep::from_name(third))

@@ -291,7 +291,7 @@ fn build_ffn(builder: &Builder<'_>, mut cfg: Dict, embed_dims: i64) -> Result<Bo
 fn one_for_each(cfgs: &Config, count: usize, path: &KeyPath) -> Result<Vec<(Dict, KeyPath)>> {
     match cfgs {
         Config::Dict(cfg) => Ok(vec![(cfg.clone(), path.clone()); count]),
-        Config::List(items) if items.len() == count => {
+        Config::List(items) | Config::Tuple(items) if items.len() == count => {
             let mut parts = Vec::new();
             for (index, item) in items.iter().enumerate() {
                 let path = path.index(index);

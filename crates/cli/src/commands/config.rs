@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use mmcv_pyconfig::{Config, LoadOptions, Place, load};
+use mmcv_pyconfig::{Config, LoadOptions, Place, load, load_each};
 use mmcv_registry::{package_path, read_data};
 
-use super::Failure;
+use crate::Failure;
 use crate::output::{display, lossy, print, print_bytes};
 
 /// Reads configs, `.py`, YAML or JSON, with their bases, as mmengine's `Config.fromfile` does, without Python.
@@ -22,7 +22,7 @@ use crate::output::{display, lossy, print, print_bytes};
   mmcv config resnet50_8xb32_in1k.py --origin model.backbone.depth
   mmcv config a.py --diff b.py
   mmcv config configs/*.py --typed")]
-pub(crate) struct ConfigCommand {
+pub struct ConfigCommand {
     /// The configs.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -54,26 +54,35 @@ pub(crate) struct ConfigCommand {
 }
 
 impl ConfigCommand {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub fn run(self) -> Result<(), Failure> {
         if let [file] = self.files.as_slice() {
             let config = self.load(file)?;
             let text = self.text(&config)?;
             return if self.is_json() { print_bytes(text.as_bytes()) } else { print(&text) };
         }
+        self.print_each()
+    }
+
+    /// Prints a line of JSON for each of several configs.
+    fn print_each(&self) -> Result<(), Failure> {
         let mut failures = 0;
-        for file in &self.files {
-            let line = match self.load(file).and_then(|config| self.line(&config)) {
-                Ok(text) => format!("{{\"file\": {}, \"config\": {text}}}\n", json_text(file)?),
-                Err(error) => {
-                    failures += 1;
-                    let error = serde_json::to_string(&format!("{error:#}")).map_err(anyhow::Error::from)?;
-                    format!("{{\"file\": {}, \"error\": {error}}}\n", json_text(file)?)
-                }
+        let mut outcome = Ok(());
+        let line = |file: &Path, config: Result<Config, mmcv_pyconfig::Error>| {
+            let (key, text) = match config.and_then(|config| self.line(&config)) {
+                Ok(text) => ("config", text),
+                Err(error) => ("error", serde_json::json!(error.to_string()).to_string()),
             };
-            print_bytes(line.as_bytes())?;
-        }
+            (key == "error", format!("{{\"file\": {}, \"{key}\": {text}}}\n", serde_json::json!(lossy(file))))
+        };
+        load_each(&self.files, &self.options(), line, |(is_error, line)| {
+            failures += usize::from(is_error);
+            if outcome.is_ok() {
+                outcome = print_bytes(line.as_bytes());
+            }
+        });
+        outcome?;
         if failures > 0 {
-            return Err(Failure(format!("{failures} of {} configs could not be read", self.files.len())));
+            return Err(Failure::Text(format!("{failures} of {} configs could not be read", self.files.len())));
         }
         Ok(())
     }
@@ -82,17 +91,19 @@ impl ConfigCommand {
         self.json || self.typed
     }
 
-    fn load(&self, file: &Path) -> Result<Config> {
+    fn options(&self) -> LoadOptions<'static> {
         let mut folders = package_path();
         folders.extend(self.python_path.clone());
-        let options =
-            LoadOptions { package_path: folders, cfg_options: self.cfg_options.clone(), read_data: Some(&read_data) };
-        Ok(load(file, &options)?)
+        LoadOptions { package_path: folders, cfg_options: self.cfg_options.clone(), read_data: Some(&read_data) }
+    }
+
+    fn load(&self, file: &Path) -> Result<Config> {
+        Ok(load(file, &self.options())?)
     }
 
     /// One config as JSON, for a list of several.
-    fn line(&self, config: &Config) -> Result<String> {
-        Ok(if self.typed { config.to_typed_json()? } else { config.to_json()? })
+    fn line(&self, config: &Config) -> Result<String, mmcv_pyconfig::Error> {
+        if self.typed { config.to_typed_json() } else { config.to_json() }
     }
 
     /// One config as the arguments ask for it.
@@ -109,10 +120,6 @@ impl ConfigCommand {
         }
         Ok(if self.yaml { config.to_yaml()? } else { config.to_python()? })
     }
-}
-
-fn json_text(file: &Path) -> Result<String, Failure> {
-    Ok(serde_json::to_string(&lossy(file)).map_err(anyhow::Error::from)?)
 }
 
 /// Where a value was written, and what it replaced.

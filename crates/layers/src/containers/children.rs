@@ -74,7 +74,7 @@ impl Children {
         let mut children = Self::default();
         match modules {
             Config::Null => {}
-            Config::List(items) => {
+            Config::List(items) | Config::Tuple(items) => {
                 for (index, cfg) in items.iter().enumerate() {
                     children.push(builder.at(|path| path.index(index)).model(cfg)?);
                 }

@@ -70,7 +70,7 @@ impl FromConfig for Padding {
 
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         match value {
-            Config::Int(_) | Config::List(_) => Size::from_config(value, path).map(Self::Size),
+            Config::Int(_) | Config::List(_) | Config::Tuple(_) => Size::from_config(value, path).map(Self::Size),
             Config::Str(word) if word == "same" => Ok(Self::Same),
             Config::Str(word) if word == "valid" => Ok(Self::Valid),
             _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),

@@ -15,6 +15,7 @@ pub fn value(value: impl Into<Config>) -> String {
         Config::Float(number) => float(number),
         Config::Str(text) => string(&text),
         Config::List(items) => format!("[{}]", joined(items)),
+        Config::Tuple(items) => tuple(items),
         Config::Dict(dict) => {
             let entries = dict.into_iter().map(|(key, item)| format!("{}: {}", string(&key), self::value(item)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))

@@ -73,7 +73,7 @@ fn indent(text: &str) -> String {
 fn is_empty(config: &Config) -> bool {
     match config {
         Config::Null => true,
-        Config::List(items) => items.is_empty(),
+        Config::List(items) | Config::Tuple(items) => items.is_empty(),
         Config::Dict(dict) => dict.is_empty(),
         _ => false,
     }

@@ -40,7 +40,7 @@ impl InitCfg {
     pub fn decode(config: &Config, path: &KeyPath, initializers: &Registry<BuildInitializer>) -> Result<Self> {
         let rules = match config {
             Config::Null => Vec::new(),
-            Config::List(items) => {
+            Config::List(items) | Config::Tuple(items) => {
                 let mut rules = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
                     rules.push(Rule::decode(item, &path.index(index), initializers)?);

@@ -229,7 +229,7 @@ impl FromConfig for Layers {
         match value {
             Config::Null => Ok(Self(Vec::new())),
             Config::Str(name) => Ok(Self(vec![name.clone()])),
-            Config::List(_) => Vec::<String>::from_config(value, path).map(Self),
+            Config::List(_) | Config::Tuple(_) => Vec::<String>::from_config(value, path).map(Self),
             _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
         }
     }

@@ -53,7 +53,7 @@ impl Rule {
         let at = path.key("override");
         let overrides = match overrides {
             Config::Null => Vec::new(),
-            Config::List(items) => {
+            Config::List(items) | Config::Tuple(items) => {
                 let mut overrides = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
                     overrides.push(Override::decode(item, at.index(index), initializers)?);

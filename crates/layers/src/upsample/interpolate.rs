@@ -42,7 +42,7 @@ impl FromConfig for ScaleFactor {
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         match value {
             Config::Int(_) | Config::Float(_) => f64::from_config(value, path).map(Self::All),
-            Config::List(_) => Vec::from_config(value, path).map(Self::Each),
+            Config::List(_) | Config::Tuple(_) => Vec::from_config(value, path).map(Self::Each),
             _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
         }
     }

@@ -93,7 +93,7 @@ impl FromConfig for OneOrMore {
     fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
         match value {
             Config::Int(number) => Ok(Self::One(*number)),
-            Config::List(_) => Vec::from_config(value, path).map(Self::More),
+            Config::List(_) | Config::Tuple(_) => Vec::from_config(value, path).map(Self::More),
             _ => Err(ConfigError::wrong_type(path, Self::expected(), value)),
         }
     }

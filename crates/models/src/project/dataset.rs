@@ -85,7 +85,7 @@ fn add<'a>(found: &mut Vec<(&'a Dict, KeyPath)>, dataset: &'a Dict, path: KeyPat
         found.push((dataset, path.clone()));
         if let Some(Config::Dict(inner)) = dataset.get("dataset") {
             (dataset, path) = (inner, path.key("dataset"));
-        } else if let Some(Config::List(inner)) = dataset.get("datasets")
+        } else if let Some(Config::List(inner) | Config::Tuple(inner)) = dataset.get("datasets")
             && let Some(Config::Dict(first)) = inner.first()
         {
             (dataset, path) = (first, path.key("datasets").index(0));

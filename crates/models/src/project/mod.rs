@@ -84,7 +84,7 @@ impl<'a> Project<'a> {
         let mut recipe = Recipe::new(self.model()?);
         recipe.preprocess = self.preprocess()?;
         recipe.checkpoint = self.checkpoint()?;
-        if let Some(classes @ (Config::List(_) | Config::Str(_))) = self.config.get("classes") {
+        if let Some(classes @ (Config::List(_) | Config::Tuple(_) | Config::Str(_))) = self.config.get("classes") {
             recipe.classes = FromConfig::from_config(classes, &root.key("classes"))?;
         }
         recipe.default_classes = match self.config.get("default_classes") {

@@ -147,7 +147,7 @@ fn normalize(preprocess: &mut Preprocess, arguments: &Dict, path: &KeyPath) -> R
 fn modern(name: &str, mut arguments: Dict) -> (&str, Dict) {
     match name {
         "CenterCrop" => {
-            if let Some(Config::List(sides)) = arguments.get_mut("crop_size") {
+            if let Some(Config::List(sides) | Config::Tuple(sides)) = arguments.get_mut("crop_size") {
                 sides.reverse();
             }
             if arguments.get("efficientnet_style") == Some(&Config::Bool(false)) {
@@ -159,14 +159,14 @@ fn modern(name: &str, mut arguments: Dict) -> (&str, Dict) {
             let size = arguments.remove("size");
             let side = arguments.remove("adaptive_side");
             match size {
-                Some(Config::List(mut sides)) if sides.get(1) == Some(&Config::Int(-1)) => {
+                Some(Config::List(mut sides) | Config::Tuple(mut sides)) if sides.get(1) == Some(&Config::Int(-1)) => {
                     arguments.insert("scale", sides.swap_remove(0));
                     if let Some(side) = side {
                         arguments.insert("edge", side);
                     }
                     ("ResizeEdge", arguments)
                 }
-                Some(Config::List(mut sides)) => {
+                Some(Config::List(mut sides) | Config::Tuple(mut sides)) => {
                     sides.reverse();
                     arguments.insert("scale", sides);
                     (name, arguments)

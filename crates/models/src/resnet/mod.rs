@@ -189,7 +189,8 @@ impl ResNet {
     /// Sets the last norm of each block to 0.
     fn zero_last_norms(&self) -> Result<()> {
         static OVERWRITTEN: Once = Once::new();
-        if matches!(self.init_cfg.config(), Config::List(rules) if rules.iter().any(is_pretrained)) {
+        if matches!(self.init_cfg.config(), Config::List(rules) | Config::Tuple(rules) if rules.iter().any(is_pretrained))
+        {
             OVERWRITTEN.call_once(|| {
                 log::warn!(
                     "zero_init_residual sets the last norms of blocks to 0 after `Pretrained` in a list of rules, as in \

@@ -1,12 +1,10 @@
 //! Methods of sets.
 
-use indexmap::IndexMap;
-
 use crate::error::{Fault, Result};
 use crate::interpreter::{Arguments, Interpreter, keys, set_operation};
 use crate::syntax::ast::BinaryOp;
 use crate::value::key::Key;
-use crate::value::{Set, Value, iterate, repr};
+use crate::value::{IndexMap, Set, Value, iterate, repr};
 
 pub(super) const FROZEN_METHODS: [&str; 8] =
     ["copy", "difference", "intersection", "isdisjoint", "issubset", "issuperset", "symmetric_difference", "union"];
@@ -64,7 +62,7 @@ pub(super) fn call(interpreter: &mut Interpreter, receiver: &Value, name: &str, 
         if let Value::Set(set) = set_operation(op, result, &other, is_frozen) {
             result = set.keys.take();
         } else {
-            result = IndexMap::new();
+            result = IndexMap::default();
         }
     }
     match receiver {
@@ -80,7 +78,7 @@ fn to_keys(interpreter: &mut Interpreter, value: &Value) -> Result<IndexMap<Key,
     if let Some(keys) = keys(value) {
         return Ok(keys);
     }
-    let mut found = IndexMap::new();
+    let mut found = IndexMap::default();
     for item in iterate::items(&mut interpreter.budget, value)? {
         found.insert(Key::new(item)?, ());
     }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use num_bigint::BigInt;
 
 use crate::budget::Budget;
@@ -14,18 +13,18 @@ use crate::error::{Fault, Result, Source};
 use crate::limits;
 use crate::origin::Origin;
 use crate::value::key::Key;
-use crate::value::{Dict, Set, Value};
+use crate::value::{Dict, IndexMap, Set, Value};
 
 /// The result: the values of a config without the names that it imported, and without what is no data.
 pub(super) fn to_data(values: &Rc<Dict>, excluded: &[Rc<str>]) -> Result<Data> {
     let mut converter = Converter::default();
     let mut entries = Vec::new();
-    for (key, entry) in values.snapshot() {
+    for (key, entry) in values.entries.borrow().iter() {
         let is_excluded = key.as_str().is_some_and(|name| excluded.iter().any(|excluded| **excluded == *name));
         if is_excluded || is_code(&entry.value) {
             continue;
         }
-        entries.push(converter.entry(&key, &entry.value, entry.origin.as_ref(), 1)?);
+        entries.push(converter.entry(key, &entry.value, entry.origin.as_ref(), 1)?);
     }
     Ok(Data::Dict(entries))
 }
@@ -70,7 +69,7 @@ impl Converter {
             Value::Str(text) => Data::Str(self.text(text)?),
             Value::Lazy(lazy) => Data::Str(self.text(&lazy.dotted())?),
             Value::List(list) => {
-                let items = list.0.borrow().clone();
+                let items = list.0.borrow();
                 Data::List(self.items(&items, depth)?)
             }
             Value::Tuple(tuple) => Data::Tuple(self.items(&tuple.0, depth)?),
@@ -80,8 +79,8 @@ impl Converter {
             }
             Value::Dict(dict) => {
                 let mut entries = Vec::with_capacity(dict.len());
-                for (key, entry) in dict.snapshot() {
-                    entries.push(self.entry(&key, &entry.value, entry.origin.as_ref(), depth + 1)?);
+                for (key, entry) in dict.entries.borrow().iter() {
+                    entries.push(self.entry(key, &entry.value, entry.origin.as_ref(), depth + 1)?);
                 }
                 Data::Dict(entries)
             }
@@ -158,7 +157,7 @@ fn from_data_at(budget: &mut Budget, data: &Data, depth: u32) -> Result<Value> {
         Data::List(items) => Value::list(from_items(budget, items, depth)?),
         Data::Tuple(items) => Value::tuple(from_items(budget, items, depth)?),
         Data::Set(items) => {
-            let mut keys = IndexMap::new();
+            let mut keys = IndexMap::default();
             for item in from_items(budget, items, depth)? {
                 keys.insert(Key::new(item)?, ());
             }

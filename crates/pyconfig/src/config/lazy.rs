@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::loader::{Base, ConfigFile, Loader, Style};
 use super::plain::is_base_assignment;
-use super::{Base, ConfigFile, Loader, file, packages};
+use super::{file, packages};
 use crate::builtins::modules::{is_standard, normal_path};
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports, is_read_base, module_path};
@@ -62,10 +63,6 @@ fn inner(statement: &Stmt) -> Vec<&Stmt> {
 }
 
 impl Loader<'_> {
-    fn read_lazy(&mut self, path: &Path) -> Result<Base> {
-        self.evaluate_lazy(path, &ConfigFile::read(path)?)
-    }
-
     /// The values of a file with the names of its bases.
     pub(super) fn evaluate_lazy(&mut self, path: &Path, file: &ConfigFile) -> Result<Base> {
         let ConfigFile { source, statements: Some(statements) } = file else {
@@ -76,7 +73,7 @@ impl Loader<'_> {
         let mut bases: Vec<(String, Rc<Dict>)> = Vec::new();
         for (module, at) in base_modules(source, statements)? {
             let file = self.module_file(path, &module).map_err(|fault| fault.at(source, at))?;
-            let base = self.base(&file, Self::read_lazy).map_err(|fault| fault.at(source, at))?;
+            let base = self.base(&file, Style::Lazy).map_err(|fault| fault.at(source, at))?;
             context.names.extend(base.imported.iter().cloned());
             context.imports.bases.insert(module.clone());
             // The file may change what it inherits, so it gets a copy of its own.
@@ -96,8 +93,8 @@ impl Loader<'_> {
         }
         let values = copy::rebuilt(&mut self.interpreter.budget, &Value::Dict(Rc::new(values)), true)?;
         match values {
-            Value::Dict(values) => Ok(Base { values, imported: context.names }),
-            _ => Ok(Base { values: Rc::default(), imported: context.names }),
+            Value::Dict(values) => Ok(Base::lazy(values, context.names)),
+            _ => Ok(Base::lazy(Rc::default(), context.names)),
         }
     }
 

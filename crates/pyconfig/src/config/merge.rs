@@ -29,11 +29,13 @@ fn merge_at(budget: &mut Budget, child: &Rc<Dict>, base: &Value, list_keys: bool
         }
         other => return Err(Fault::type_error(format!("cannot merge a dict into a {}", other.type_name()))),
     };
-    for (key, Entry { value, origin }) in child.snapshot() {
+    for (key, Entry { value, origin }) in child.entries.borrow().iter() {
         budget.step(1)?;
         match &merged {
-            Value::List(items) => merge_item(budget, &key, &value, items, list_keys, depth)?,
-            Value::Dict(dict) => merge_entry(budget, key, value, origin, dict, list_keys, depth)?,
+            Value::List(items) => merge_item(budget, key, value, items, list_keys, depth)?,
+            Value::Dict(dict) => {
+                merge_entry(budget, key.clone(), value.clone(), origin.clone(), dict, list_keys, depth)?;
+            }
             _ => {}
         }
     }
@@ -46,9 +48,9 @@ fn shallow(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<Dict>> {
         return copy::config_dict(budget, dict);
     }
     budget.values(dict.len() * 3)?;
-    let copy = Dict::new(false);
-    for (key, entry) in dict.snapshot() {
-        copy.insert(key, entry.value, entry.origin);
+    let copy = Dict::with_capacity(dict.len(), false);
+    for (key, entry) in dict.entries.borrow().iter() {
+        copy.insert(key.clone(), entry.value.clone(), entry.origin.clone());
     }
     Ok(Rc::new(copy))
 }
@@ -103,8 +105,8 @@ fn merge_entry(
         return Ok(());
     };
     if let Some(old) = &old {
-        let deletes = child.remove(&Key::from(DELETE)).is_some_and(|delete| compare::truth(&delete));
-        if !deletes {
+        let deletes = child.get_str(DELETE);
+        if !deletes.as_ref().is_some_and(compare::truth) {
             let fits = matches!(old.value, Value::Dict(_)) || list_keys && matches!(old.value, Value::List(_));
             if !fits {
                 let name = key.as_str().unwrap_or("?");
@@ -118,15 +120,31 @@ fn merge_entry(
                     None => fault,
                 });
             }
-            let merged = merge_at(budget, child, &old.value, list_keys, depth + 1)?;
+            // The child itself stays as it is: it may stand in several places.
+            let child = if deletes.is_some() { without_delete(budget, child)? } else { Rc::clone(child) };
+            let merged = merge_at(budget, &child, &old.value, list_keys, depth + 1)?;
             let merged = if dict.is_config.get() { copy::hook(budget, &merged)? } else { merged };
             dict.insert(key, merged, origin);
             return Ok(());
         }
     }
     let replaced = copy::config_dict(budget, child)?;
+    if old.is_some() {
+        replaced.remove(&Key::from(DELETE));
+    }
     dict.insert(key, Value::Dict(replaced), origin);
     Ok(())
+}
+
+fn without_delete(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<Dict>> {
+    budget.values(dict.len() * 3)?;
+    let copy = Dict::new(dict.is_config.get());
+    for (key, Entry { value, origin }) in dict.snapshot() {
+        if key.as_str() != Some(DELETE) {
+            copy.insert(key, value, origin);
+        }
+    }
+    Ok(Rc::new(copy))
 }
 
 /// `ConfigDict.merge(other)`.

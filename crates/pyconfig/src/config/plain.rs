@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::{Base, ConfigFile, Loader, convert, file, merge, packages, templates};
+use super::loader::{Base, ConfigFile, Loader, Style};
+use super::{convert, file, merge, packages, templates};
+use crate::budget::Budget;
 use crate::builtins::modules::normal_path;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports};
@@ -19,17 +21,6 @@ const BASE: &str = "_base_";
 const DEPRECATION: &str = "_deprecation_";
 
 impl Loader<'_> {
-    fn read_plain(&mut self, path: &Path) -> Result<Base> {
-        let file = ConfigFile::read(path)?;
-        if file.is_lazy()? {
-            return Err(Fault::config(format!(
-                "{}: a config with `_base_` cannot inherit from one with `with read_base():` or imports of other packages",
-                path.display()
-            )));
-        }
-        self.evaluate_plain(path, file)
-    }
-
     /// The values of a file with those of its bases.
     pub(super) fn evaluate_plain(&mut self, path: &Path, file: ConfigFile) -> Result<Base> {
         let ConfigFile { mut source, mut statements } = file;
@@ -45,7 +36,7 @@ impl Loader<'_> {
             (Some(statements), _) => {
                 check_blocks(&source, &statements)?;
                 let names = base_names(self, &source, &statements)?;
-                let bases = self.inherited(path, names)?;
+                let bases = self.inherited(path, names, may_change_bases(&source.text))?;
                 (self.evaluate(&source, &statements, &bases)?, bases)
             }
             (None, "yaml" | "yml" | "json") => {
@@ -55,7 +46,7 @@ impl Loader<'_> {
                     Some(name) => vec![name],
                     None => Vec::new(),
                 };
-                let bases = self.inherited(path, names)?;
+                let bases = self.inherited(path, names, !base_keys.is_empty())?;
                 (values, bases)
             }
             _ => return Err(Fault::new(ErrorKind::Python("OSError"), "Only py/yml/yaml/json type are supported now!")),
@@ -74,8 +65,13 @@ impl Loader<'_> {
         if let Some(deprecation) = values.remove(&Key::from(DEPRECATION)) {
             warn_of_deprecation(path, &deprecation)?;
         }
-        let own = Substitution { loader: self, base_keys, bases: &bases }.dict(values, 0)?;
-        own.remove(&Key::from(BASE));
+        values.remove(&Key::from(BASE));
+        let own = if base_keys.is_empty() {
+            check_copyable(&mut self.interpreter.budget, &Value::Dict(Rc::clone(values)), 0)?;
+            Rc::clone(values)
+        } else {
+            Substitution { loader: self, base_keys, bases: &bases }.dict(values, 0)?
+        };
         let merged = merge::merge(&mut self.interpreter.budget, &own, &Value::Dict(bases), false)?;
         let result = Dict::new(false);
         if let Value::Dict(merged) = merged {
@@ -88,11 +84,11 @@ impl Loader<'_> {
                 }
             }
         }
-        Ok(Base { values: Rc::new(result), imported: Vec::new() })
+        Ok(Base::plain(Rc::new(result)))
     }
 
-    /// The values of all bases together, as a `ConfigDict`.
-    fn inherited(&mut self, path: &Path, names: Vec<Value>) -> Result<Rc<Dict>> {
+    /// The values of all bases together, as a `ConfigDict`. A file that may change them gets copies.
+    fn inherited(&mut self, path: &Path, names: Vec<Value>, may_change: bool) -> Result<Rc<Dict>> {
         let together = Rc::new(Dict::new(true));
         for name in names {
             let Value::Str(name) = name else {
@@ -107,9 +103,13 @@ impl Loader<'_> {
                     file.display()
                 )));
             }
-            let base = self.base(&file, Self::read_plain)?;
-            let values = self.with_scope(&base.values, scope.as_deref())?;
-            for (key, _) in values.snapshot() {
+            let base = self.base(&file, Style::Plain)?;
+            let values = if may_change || scope.is_some() {
+                self.with_scope(&base.values, scope.as_deref())?
+            } else {
+                base.config_dict(&mut self.interpreter.budget)?
+            };
+            for (key, Entry { value, origin }) in values.snapshot() {
                 if together.contains(&key) {
                     let key = key.as_str().unwrap_or("?").to_owned();
                     return Err(Fault::key_error(format!(
@@ -117,8 +117,8 @@ impl Loader<'_> {
                         file.display()
                     )));
                 }
+                together.insert(key, value, origin);
             }
-            self.interpreter.update_dict(&together, &Value::Dict(values))?;
         }
         Ok(together)
     }
@@ -245,6 +245,39 @@ fn base_names(loader: &mut Loader<'_>, source: &Rc<Source>, statements: &[Stmt])
         list @ Value::List(_) => iterate::items(&mut loader.interpreter.budget, &list),
         single => Ok(vec![single]),
     }
+}
+
+/// Whether a Python config may change the values of its bases: it names them, other than in the one `_base_ = [...]`.
+fn may_change_bases(text: &str) -> bool {
+    text.matches(BASE).nth(1).is_some() || ["globals", "locals", "vars"].iter().any(|name| text.contains(name))
+}
+
+/// Refuses values that mmengine cannot copy.
+fn check_copyable(budget: &mut Budget, value: &Value, depth: u32) -> Result<()> {
+    if depth > limits::NESTING {
+        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+    }
+    match value {
+        Value::Dict(dict) => {
+            budget.items(dict.len())?;
+            for entry in dict.entries.borrow().values() {
+                check_copyable(budget, &entry.value, depth + 1)?;
+            }
+        }
+        Value::List(list) => check_items_copyable(budget, &list.0.borrow(), depth)?,
+        Value::Tuple(tuple) => check_items_copyable(budget, &tuple.0, depth)?,
+        Value::Iterator(_) | Value::Module(_) | Value::View(..) => return Err(copy::not_copyable(value)),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn check_items_copyable(budget: &mut Budget, items: &[Value], depth: u32) -> Result<()> {
+    budget.items(items.len())?;
+    for item in items {
+        check_copyable(budget, item, depth + 1)?;
+    }
+    Ok(())
 }
 
 /// A block in which only `_base_` is assigned is empty once that is removed.

@@ -3,14 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
-
 use super::{Frame, Interpreter};
 use crate::error::Result;
 use crate::origin::Origin;
 use crate::syntax::ast::{Comprehension, ComprehensionKind};
 use crate::value::key::Key;
-use crate::value::{Dict, Scope, Set, Value, iterate};
+use crate::value::{Dict, IndexMap, Scope, Set, Value, iterate};
 
 /// The results of a comprehension so far.
 enum Results {
@@ -24,7 +22,7 @@ impl Interpreter {
     pub(super) fn comprehension(&mut self, frame: &Frame, comprehension: &Comprehension) -> Result<Value> {
         let mut results = match comprehension.kind {
             ComprehensionKind::List | ComprehensionKind::Generator => Results::Items(Vec::new()),
-            ComprehensionKind::Set => Results::Set(IndexMap::new()),
+            ComprehensionKind::Set => Results::Set(IndexMap::default()),
             ComprehensionKind::Dict => Results::Dict(Dict::new(false)),
         };
         // The first iterable is evaluated outside.

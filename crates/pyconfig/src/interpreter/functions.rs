@@ -3,13 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
-
 use super::{Arguments, Flow, Frame, Interpreter};
 use crate::error::{ErrorKind, Fault, Result};
 use crate::limits;
 use crate::syntax::ast::{FunctionBody, FunctionDef, ParameterKind};
-use crate::value::{Dict, Function, Scope, Value};
+use crate::value::{Dict, Function, IndexMap, Scope, Value};
 
 impl Interpreter {
     pub(super) fn call_function(&mut self, function: &Function, arguments: Arguments) -> Result<Value> {
@@ -52,7 +50,7 @@ impl Interpreter {
     ) -> Result<IndexMap<Rc<str>, Value>> {
         let FunctionDef { name: function, parameters, rest, keywords, .. } = definition;
         self.budget.values(parameters.len() + arguments.positional.len() + arguments.keywords.len())?;
-        let mut variables = IndexMap::new();
+        let mut variables = IndexMap::default();
         let by_position = parameters.iter().filter(|parameter| parameter.kind != ParameterKind::KeywordOnly);
         let mut positional = arguments.positional.into_iter();
         for parameter in by_position {

@@ -2,15 +2,13 @@
 
 use std::rc::Rc;
 
-use indexmap::IndexMap;
-
 use super::Interpreter;
 use crate::error::{Fault, Result};
 use crate::format;
 use crate::syntax::ast::BinaryOp;
 use crate::value::key::Key;
 use crate::value::number;
-use crate::value::{Dict, Set, Value, View, copy};
+use crate::value::{Dict, IndexMap, Set, Value, View, copy};
 
 impl Interpreter {
     pub(crate) fn binary(&mut self, op: BinaryOp, left: &Value, right: &Value) -> Result<Value> {

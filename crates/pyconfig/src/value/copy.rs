@@ -22,6 +22,11 @@ pub(crate) fn deep_for_file(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<D
     }
 }
 
+/// What `copy.deepcopy` says about a value that it cannot copy.
+pub(crate) fn not_copyable(value: &Value) -> Fault {
+    Fault::type_error(format!("cannot pickle '{}' object", value.type_name()))
+}
+
 struct DeepCopy<'a> {
     budget: &'a mut Budget,
     /// The copies of containers, by their address.
@@ -41,7 +46,7 @@ impl DeepCopy<'_> {
             Value::Set(set) => Rc::as_ptr(set).addr(),
             Value::Tuple(tuple) => Rc::as_ptr(tuple).addr(),
             Value::Iterator(_) | Value::Module(_) | Value::View(..) if self.refuses => {
-                return Err(Fault::type_error(format!("cannot pickle '{}' object", value.type_name())));
+                return Err(not_copyable(value));
             }
             _ => return Ok(value.clone()),
         };
@@ -105,10 +110,7 @@ fn hook_at(budget: &mut Budget, value: &Value, depth: u32) -> Result<Value> {
     }
     match value {
         Value::Dict(dict) if !dict.is_config.get() => config_dict_at(budget, dict, depth),
-        Value::List(list) => {
-            let items = list.0.borrow().clone();
-            Ok(Value::list(hook_items(budget, &items, depth)?))
-        }
+        Value::List(list) => Ok(Value::list(hook_items(budget, &list.0.borrow(), depth)?)),
         Value::Tuple(tuple) => Ok(Value::tuple(hook_items(budget, &tuple.0, depth)?)),
         _ => Ok(value.clone()),
     }
@@ -133,10 +135,10 @@ pub(crate) fn config_dict(budget: &mut Budget, dict: &Dict) -> Result<Rc<Dict>> 
 
 fn config_dict_at(budget: &mut Budget, dict: &Dict, depth: u32) -> Result<Value> {
     budget.values(dict.len() * 2)?;
-    let hooked = Dict::new(true);
-    for (key, Entry { value, origin }) in dict.snapshot() {
-        let value = hook_at(budget, &value, depth + 1)?;
-        hooked.insert(key, value, origin);
+    let hooked = Dict::with_capacity(dict.len(), true);
+    for (key, Entry { value, origin }) in dict.entries.borrow().iter() {
+        let value = hook_at(budget, value, depth + 1)?;
+        hooked.insert(key.clone(), value, origin.clone());
     }
     Ok(Value::Dict(Rc::new(hooked)))
 }
@@ -153,17 +155,14 @@ fn rebuilt_at(budget: &mut Budget, value: &Value, is_config: bool, depth: u32) -
     match value {
         Value::Dict(dict) => {
             budget.values(dict.len() * 3)?;
-            let copy = Dict::new(is_config);
-            for (key, Entry { value, origin }) in dict.snapshot() {
-                let value = rebuilt_at(budget, &value, is_config, depth + 1)?;
-                copy.insert(key, value, origin);
+            let copy = Dict::with_capacity(dict.len(), is_config);
+            for (key, Entry { value, origin }) in dict.entries.borrow().iter() {
+                let value = rebuilt_at(budget, value, is_config, depth + 1)?;
+                copy.insert(key.clone(), value, origin.clone());
             }
             Ok(Value::Dict(Rc::new(copy)))
         }
-        Value::List(list) => {
-            let items = list.0.borrow().clone();
-            Ok(Value::list(rebuilt_items(budget, &items, is_config, depth)?))
-        }
+        Value::List(list) => Ok(Value::list(rebuilt_items(budget, &list.0.borrow(), is_config, depth)?)),
         Value::Tuple(tuple) => Ok(Value::tuple(rebuilt_items(budget, &tuple.0, is_config, depth)?)),
         Value::Lazy(lazy) if !is_config => Ok(Value::str(lazy.dotted())),
         _ => Ok(value.clone()),

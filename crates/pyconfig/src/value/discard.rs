@@ -1,6 +1,7 @@
 //! Dropping nested values without recursion: a list may be nested a million deep.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::{Dict, Entry, Iterator, List, Set, Tuple, Value};
 
@@ -11,7 +12,7 @@ thread_local! {
 
 /// Drops a value; the values in it are dropped one after the other.
 pub(super) fn discard(value: Value) {
-    if !is_container(&value) {
+    if !is_last_container(&value) {
         return;
     }
     let is_first = WAITING.with_borrow_mut(|waiting| match waiting {
@@ -33,19 +34,17 @@ pub(super) fn discard(value: Value) {
     WAITING.with_borrow_mut(|waiting| *waiting = None);
 }
 
-fn is_container(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::List(_)
-            | Value::Tuple(_)
-            | Value::Dict(_)
-            | Value::Set(_)
-            | Value::View(..)
-            | Value::Iterator(_)
-            | Value::Slice(_)
-            | Value::Function(_)
-            | Value::Method(_)
-    )
+/// Whether a container is dropped with this reference to it.
+fn is_last_container(value: &Value) -> bool {
+    match value {
+        Value::List(list) => Rc::strong_count(list) == 1,
+        Value::Tuple(tuple) => Rc::strong_count(tuple) == 1,
+        Value::Dict(dict) | Value::View(dict, _) => Rc::strong_count(dict) == 1,
+        Value::Set(set) => Rc::strong_count(set) == 1,
+        Value::Iterator(iterator) => Rc::strong_count(iterator) == 1,
+        Value::Slice(_) | Value::Function(_) | Value::Method(_) => true,
+        _ => false,
+    }
 }
 
 fn discard_all(values: Vec<Value>) {

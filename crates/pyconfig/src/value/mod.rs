@@ -11,7 +11,6 @@ pub(crate) mod repr;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use indexmap::IndexMap;
 use num_bigint::BigInt;
 
 use crate::builtins::{Builtin, Method};
@@ -20,6 +19,9 @@ use crate::interpreter::Imports;
 use crate::origin::Origin;
 use crate::syntax::ast::FunctionDef;
 use key::Key;
+
+/// A map in the order of insertion. Its hash is fast, and seeded at random.
+pub(crate) type IndexMap<K, V> = indexmap::IndexMap<K, V, foldhash::fast::RandomState>;
 
 /// A Python value. Containers are shared: a clone is the same object.
 #[derive(Debug, Clone)]
@@ -256,6 +258,12 @@ impl Value {
 impl Dict {
     pub(crate) fn new(is_config: bool) -> Self {
         Self { entries: RefCell::default(), is_config: Cell::new(is_config) }
+    }
+
+    /// An empty dict with room for `capacity` entries.
+    pub(crate) fn with_capacity(capacity: usize, is_config: bool) -> Self {
+        let entries = IndexMap::with_capacity_and_hasher(capacity, foldhash::fast::RandomState::default());
+        Self { entries: RefCell::new(entries), is_config: Cell::new(is_config) }
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Value> {

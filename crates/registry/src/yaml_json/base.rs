@@ -117,7 +117,7 @@ fn read_python(path: &Path) -> Result<Config, ConfigError> {
 fn bases(value: Option<Config>) -> Result<Vec<String>, String> {
     let items = match value {
         None => return Ok(Vec::new()),
-        Some(Config::List(items)) => items,
+        Some(Config::List(items) | Config::Tuple(items)) => items,
         Some(other) => vec![other],
     };
     let mut paths = Vec::with_capacity(items.len());
@@ -172,7 +172,7 @@ fn is_true(value: &Config) -> bool {
         Config::Int(value) => *value != 0,
         Config::Float(value) => *value != 0.0,
         Config::Str(text) => !text.is_empty(),
-        Config::List(items) => !items.is_empty(),
+        Config::List(items) | Config::Tuple(items) => !items.is_empty(),
         Config::Dict(dict) => !dict.is_empty(),
     }
 }

@@ -154,7 +154,7 @@ impl Serialize for Config {
             Self::Int(value) => serializer.serialize_i64(*value),
             Self::Float(value) => serializer.serialize_f64(*value),
             Self::Str(value) => serializer.serialize_str(value),
-            Self::List(items) => serializer.collect_seq(items),
+            Self::List(items) | Self::Tuple(items) => serializer.collect_seq(items),
             Self::Dict(dict) => {
                 let mut map = serializer.serialize_map(Some(dict.len()))?;
                 for (key, value) in dict.iter() {

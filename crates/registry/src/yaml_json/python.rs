@@ -40,7 +40,7 @@ pub(super) fn load(path: &Path) -> Result<Config, String> {
     }
 }
 
-/// Tuples and sets become lists, and whole numbers that do not fit 64 bits become texts, as do keys that are none.
+/// Sets become lists, and whole numbers that do not fit 64 bits become texts, as do keys that are none.
 impl From<&Data> for Config {
     fn from(data: &Data) -> Self {
         match data {
@@ -50,9 +50,8 @@ impl From<&Data> for Config {
             Data::Big(value) => Self::Str(value.to_string()),
             Data::Float(value) => Self::Float(*value),
             Data::Str(text) => Self::Str(text.clone()),
-            Data::List(items) | Data::Tuple(items) | Data::Set(items) => {
-                Self::List(items.iter().map(Self::from).collect())
-            }
+            Data::List(items) | Data::Set(items) => Self::List(items.iter().map(Self::from).collect()),
+            Data::Tuple(items) => Self::Tuple(items.iter().map(Self::from).collect()),
             Data::Dict(entries) => {
                 let mut dict = Dict::new();
                 for Entry { key, value, .. } in entries {
@@ -79,6 +78,7 @@ fn to_data(config: &Config) -> Data {
         Config::Float(value) => Data::Float(*value),
         Config::Str(text) => Data::Str(text.clone()),
         Config::List(items) => Data::List(items.iter().map(to_data).collect()),
+        Config::Tuple(items) => Data::Tuple(items.iter().map(to_data).collect()),
         Config::Dict(dict) => {
             let mut entries = Vec::new();
             for (key, value) in dict.iter() {

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use mmcv_pth::{Checkpoint, ConvertOptions, Dtype, OpenOptions, OutputFormat};
 use serde::Serialize;
 
+use crate::Failure;
 use crate::args::UnknownClassesOption;
-use crate::commands::Failure;
 use crate::format::{plural, size};
 use crate::output::{as_map, display, lossy, print, print_json};
 use crate::progress::ByteProgress;
@@ -28,7 +28,7 @@ use crate::progress::ByteProgress;
   mmcv ckpt convert old_format.pth new_format.pth
   mmcv ckpt convert model.safetensors.index.json model.safetensors
   mmcv ckpt convert scripted.pt weights --to pth --force")]
-pub(crate) struct Convert {
+pub struct Convert {
     /// The file to read: zip or legacy `.pth`, TorchScript, safetensors, a Detectron2 `.pkl` of numpy arrays, or the index
     /// `*.index.json` of a sharded checkpoint.
     source: PathBuf,
@@ -115,13 +115,16 @@ struct Report {
 }
 
 impl Convert {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub fn run(&self) -> Result<(), Failure> {
         let format = self.format();
         mmcv_pth::resolve_destination(&self.destination)?;
         // Also true of a dangling symbolic link.
         let exists = self.destination.symlink_metadata().is_ok();
         if exists && !self.force {
-            return Err(Failure(format!("{}: the file exists; `--force` replaces it", display(&self.destination))));
+            return Err(Failure::Text(format!(
+                "{}: the file exists; `--force` replaces it",
+                display(&self.destination)
+            )));
         }
         let report = self.convert(format)?;
         if self.json { print_json(&report) } else { print(&self.text(&report)) }

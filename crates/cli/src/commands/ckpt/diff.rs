@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use mmcv_pth::{Checkpoint, CompareOptions, Comparison, OpenOptions, ValueDifference};
 
+use crate::Failure;
 use crate::args::UnknownClassesOption;
-use crate::commands::Failure;
 use crate::output::{display, print, print_json};
 use crate::progress::ByteProgress;
 
@@ -28,7 +28,7 @@ const MAX_NAMES: usize = 4;
 
 Exit status: 0 the tensors are equal, 1 they differ or a file cannot be read, 2 incorrect
 usage. If they differ, the differences are on stdout; if a file cannot be read, stdout is empty.")]
-pub(crate) struct Diff {
+pub struct Diff {
     /// The first file.
     a: PathBuf,
     /// The second file.
@@ -60,7 +60,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 }
 
 impl Diff {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub fn run(&self) -> Result<(), Failure> {
         let comparison = self.compare()?;
         if self.json {
             print_json(&comparison)?;
@@ -70,7 +70,7 @@ impl Diff {
         if comparison.is_same() {
             return Ok(());
         }
-        Err(Failure(format!("{} and {} differ", display(&self.a), display(&self.b))))
+        Err(Failure::Text(format!("{} and {} differ", display(&self.a), display(&self.b))))
     }
 
     fn compare(&self) -> Result<Comparison, Failure> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use mmcv_pth::OpenOptions;
 
+use crate::Failure;
 use crate::args::UnknownClassesOption;
-use crate::commands::Failure;
 use crate::output::{print, stream_json};
 
 /// Lists the tensors and the other entries of a file.
@@ -15,7 +15,7 @@ use crate::output::{print, stream_json};
   mmcv ckpt inspect resnet50-0676ba61.pth
   mmcv ckpt inspect --json --digest model.safetensors
   mmcv ckpt inspect whole_module.pth --unknown-classes opaque")]
-pub(crate) struct Inspect {
+pub struct Inspect {
     /// The file.
     file: PathBuf,
     /// Prints one JSON object.
@@ -29,7 +29,7 @@ pub(crate) struct Inspect {
 }
 
 impl Inspect {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub fn run(&self) -> Result<(), Failure> {
         let options = OpenOptions::new().unknown_classes(self.unknown_classes.policy());
         let inspection = mmcv_pth::inspect(&self.file, &options, self.digest)?;
         if self.json { stream_json(&inspection) } else { print(&inspection.to_string()) }

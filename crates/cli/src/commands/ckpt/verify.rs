@@ -9,8 +9,8 @@ use mmcv_pth::{Checkpoint, FileCheckpoint, OpenOptions};
 use mmcv_zoo::Digest;
 use serde::Serialize;
 
+use crate::Failure;
 use crate::args::UnknownClassesOption;
-use crate::commands::Failure;
 use crate::format::{plural, size};
 use crate::output::{display, lossy, print, print_json};
 use crate::progress::ByteProgress;
@@ -25,7 +25,7 @@ use crate::progress::ByteProgress;
 
 Zip files have a checksum for each tensor; in the other formats only the SHA-256 shows that
 an element has changed.")]
-pub(crate) struct Verify {
+pub struct Verify {
     /// The file, or the index `*.index.json` of a sharded checkpoint, whose files are read too. A name such as
     /// `resnet50-0676ba61.pth` ends with the first digits of the SHA-256.
     file: PathBuf,
@@ -65,7 +65,7 @@ struct ShardReport {
 }
 
 impl Verify {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub fn run(&self) -> Result<(), Failure> {
         let options = OpenOptions::new().unknown_classes(self.unknown_classes.policy());
         let checkpoint = Checkpoint::open_with(&self.file, &options)?;
         let (sha256, bytes) = hash(&self.file)?;
@@ -117,7 +117,7 @@ impl Verify {
             let hint = "`--no-name-digest` ignores it";
             message.push_str(&format!("; `{expected}` may be {kind} rather than a digest: {hint}"));
         }
-        Err(Failure(message))
+        Err(Failure::Text(message))
     }
 
     fn text(&self, report: &Report) -> String {
@@ -139,9 +139,9 @@ impl Verify {
 /// The SHA-256 of a file, and its size.
 fn hash(path: &Path) -> Result<(Digest, u64), Failure> {
     match try_hash(path) {
-        Ok((_, _, true)) => Err(Failure(format!("{}: it became shorter while it was read", display(path)))),
+        Ok((_, _, true)) => Err(Failure::Text(format!("{}: it became shorter while it was read", display(path)))),
         Ok((sha256, bytes, false)) => Ok((sha256, bytes)),
-        Err(error) => Err(Failure(format!("{}: {error}", display(path)))),
+        Err(error) => Err(Failure::Text(format!("{}: {error}", display(path)))),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use mmcv_zoo::{FetchOptions, LockedFile, Zoo};
 use serde::Serialize;
 
-use crate::commands::Failure;
+use crate::Failure;
 use crate::format::size;
 use crate::output::{display, lossy, print, print_json};
 use crate::progress::ByteProgress;
@@ -19,7 +19,7 @@ use crate::progress::ByteProgress;
 #[command(after_help = "Examples:
   mmcv zoo bundle /mnt/stick torchvision://resnet50 open-mmlab://resnet50_v1c
   MMCV_HOME=/mnt/stick MMCV_OFFLINE=1 mmcv zoo fetch torchvision://resnet50")]
-pub(crate) struct Bundle {
+pub struct Bundle {
     /// The folder; files that are already in it are kept.
     folder: PathBuf,
     /// URLs or names.
@@ -49,7 +49,7 @@ struct FileReport {
 }
 
 impl Bundle {
-    pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
+    pub fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
         let files = self.bundle(zoo)?;
         if self.json {
             let files = files.into_iter().map(FileReport::new).collect();

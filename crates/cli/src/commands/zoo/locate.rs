@@ -4,7 +4,7 @@ use clap::Args;
 use mmcv_zoo::{Location, Zoo};
 use serde::Serialize;
 
-use crate::commands::Failure;
+use crate::Failure;
 use crate::output::{lossy, print_report};
 
 /// Shows what a name resolves to, or the settings in effect. Makes no request.
@@ -13,7 +13,7 @@ use crate::output::{lossy, print_report};
   mmcv zoo where
   mmcv zoo where torchvision://mobilenet_v2
   mmcv zoo where --json")]
-pub(crate) struct Where {
+pub struct Where {
     /// A URL or a name; without one, the cache folder, the mirrors and other settings are shown.
     name: Option<String>,
     /// Prints one JSON object.
@@ -22,7 +22,7 @@ pub(crate) struct Where {
 }
 
 impl Where {
-    pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
+    pub fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
         match &self.name {
             Some(name) => {
                 let location = zoo.locate(name)?;

@@ -1,12 +1,8 @@
 //! `mmcv zoo`: names to verified files.
 
 mod bundle;
-mod config_text;
-mod configs;
 mod locate;
-mod networks;
 mod prune;
-mod show;
 mod verify;
 
 use std::io::IsTerminal;
@@ -17,30 +13,14 @@ use mmcv_zoo::FetchOptions;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Failure;
+use crate::Failure;
 use crate::args::Verification;
 use crate::output::{as_map, display, lossy, print, print_bytes, print_json};
 use crate::progress::ByteProgress;
 
-/// The model zoo: names, URLs and verified files.
+/// The commands for names and files.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Examples:
-  mmcv zoo list resnet50
-  mmcv zoo show open-mmlab://detectron2/resnet50_caffe
-  mmcv zoo fetch torchvision://mobilenet_v2
-  mmcv zoo fetch open-mmlab://detectron2/resnet50_caffe
-  mmcv zoo where torchvision://mobilenet_v2
-  mmcv zoo verify
-  mmcv zoo prune --dry-run
-  mmcv zoo bundle /mnt/stick torchvision://resnet50 open-mmlab://resnet50_v1c
-
-Files are cached in $MMCV_HOME, else $XDG_CACHE_HOME/mmcv, else ~/.cache/mmcv.
-An open_mmlab.json there adds or replaces names. A config.json there may contain
-  {\"mirrors\": {\"https://download.openmmlab.com/\": [\"https://mirror.example/\"]},
-   \"digests\": {\"https://example.org/model.pth\": \"<its SHA-256>\"}}
-MMCV_MIRRORS=\"PREFIX=MIRROR ...\" takes precedence over these mirrors; MMCV_OFFLINE=1 disables requests.
-SSL_CERT_FILE and SSL_CERT_DIR replace the system's trusted certificates.")]
-pub(crate) enum Zoo {
+pub enum Files {
     /// Lists the names and their URLs.
     #[command(after_help = "Examples:
   mmcv zoo list
@@ -96,17 +76,14 @@ pub(crate) enum Zoo {
         #[arg(long)]
         json: bool,
     },
-    Show(show::Show),
-    Networks(networks::Networks),
-    Configs(configs::Configs),
     Verify(verify::Verify),
     Prune(prune::Prune),
     Where(locate::Where),
     Bundle(bundle::Bundle),
 }
 
-impl Zoo {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+impl Files {
+    pub fn run(self) -> Result<(), Failure> {
         let zoo = mmcv_zoo::Zoo::from_env()?;
         match self {
             Self::List { pattern, json } => list(&zoo, pattern.as_deref().unwrap_or_default(), json),
@@ -119,9 +96,6 @@ impl Zoo {
             Self::Import { name, file, verification, json } => {
                 print_path(Some(&name), &zoo.import(&name, &file, &verification.options())?, json)
             }
-            Self::Show(command) => command.run(),
-            Self::Networks(command) => command.run(),
-            Self::Configs(command) => command.run(),
             Self::Verify(command) => command.run(&zoo),
             Self::Prune(command) => command.run(&zoo),
             Self::Where(command) => command.run(&zoo),

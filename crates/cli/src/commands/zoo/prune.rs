@@ -4,7 +4,7 @@ use clap::Args;
 use mmcv_zoo::{PruneOptions, Pruned, Zoo};
 use serde::Serialize;
 
-use crate::commands::Failure;
+use crate::Failure;
 use crate::format::{plural, size};
 use crate::output::{display, print, print_json};
 
@@ -14,7 +14,7 @@ use crate::output::{display, print, print_json};
   mmcv zoo prune --dry-run
   mmcv zoo prune
   mmcv zoo prune --all --json")]
-pub(crate) struct Prune {
+pub struct Prune {
     /// Also removes all cached files.
     #[arg(long)]
     all: bool,
@@ -34,7 +34,7 @@ struct Report {
 }
 
 impl Prune {
-    pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
+    pub fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
         let files = zoo.prune(PruneOptions { all: self.all, dry_run: self.dry_run })?;
         let bytes: u64 = files.iter().map(|file| file.size).sum();
         if self.json {

@@ -4,7 +4,7 @@ use clap::Args;
 use mmcv_zoo::{Status, Verified, Zoo};
 use serde::Serialize;
 
-use crate::commands::Failure;
+use crate::Failure;
 use crate::output::{display, print, print_json};
 
 /// Hashes cached files again, regardless of recorded results. Changes nothing; the exit status is 1 if a file is wrong.
@@ -13,7 +13,7 @@ use crate::output::{display, print, print_json};
   mmcv zoo verify
   mmcv zoo verify torchvision://mobilenet_v2 open-mmlab://resnet50_v1c
   mmcv zoo verify --json")]
-pub(crate) struct Verify {
+pub struct Verify {
     /// URLs or names; by default all cached files.
     names: Vec<String>,
     /// Prints one JSON object: a list of files, each with `path`, `status` (good, wrong, unknown, missing) and digests.
@@ -27,7 +27,7 @@ struct Report<'a> {
 }
 
 impl Verify {
-    pub(crate) fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
+    pub fn run(&self, zoo: &Zoo) -> Result<(), Failure> {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let files = zoo.verify(&names)?;
         if self.json {
@@ -40,7 +40,7 @@ impl Verify {
             return Ok(());
         }
         let hint = "`mmcv zoo fetch` replaces a wrong file";
-        Err(Failure(format!("{bad} of {} files are wrong or missing; {hint}", files.len())))
+        Err(Failure::Text(format!("{bad} of {} files are wrong or missing; {hint}", files.len())))
     }
 }
 

@@ -1,0 +1,261 @@
+//! A network with an input, and the task that is measured.
+
+use std::fmt;
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use mmcv_fuse::{FuseOptions, Fused, fuse};
+use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
+use mmcv_models::{Preprocess, Recipe};
+use mmcv_registry::{Config, Dict};
+use tch::nn::{Optimizer, OptimizerConfig, Sgd};
+use tch::{Device, Kind, Tensor};
+
+use super::deviation::{Deviations, Photo};
+use super::profile::Profile;
+use super::{Bench, Dtype, Mode};
+use crate::config;
+use mmcv_cli::Failure;
+
+/// The default height and width of an image.
+const SIZE: i64 = 224;
+/// The seed of weights and inputs.
+const SEED: i64 = 0;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Task {
+    /// A forward pass in evaluation mode, without gradients.
+    Inference(Mode, Dtype),
+    /// A step of training.
+    Training,
+}
+
+impl Task {
+    pub(super) fn mode(self) -> &'static str {
+        match self {
+            Self::Inference(Mode::Fused, _) => "fused",
+            Self::Inference(Mode::Eager, _) | Self::Training => "eager",
+        }
+    }
+
+    pub(super) fn dtype(self) -> &'static str {
+        match self {
+            Self::Inference(_, Dtype::Bf16) => "bf16",
+            Self::Inference(_, Dtype::F32) | Self::Training => "f32",
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inference(..) => write!(f, "{} {}", self.mode(), self.dtype()),
+            Self::Training => f.write_str("training"),
+        }
+    }
+}
+
+/// What runs.
+#[derive(Debug)]
+enum Network {
+    Eager(Box<dyn Module>),
+    Training(Box<dyn Module>, Training),
+    Fused(Fused),
+}
+
+/// A network that is ready to run.
+#[derive(Debug)]
+pub(super) struct Subject {
+    name: String,
+    task: Task,
+    network: Network,
+    input: Tensor,
+    /// The network before it was fused, with its preprocessing; kept only for deviations.
+    original: Option<(Box<dyn Module>, Preprocess)>,
+}
+
+impl Subject {
+    /// Builds the network of a config file for a task.
+    pub(super) fn new(name: &str, task: Task, options: &Bench) -> Result<Self, Failure> {
+        let config = config::read_with_options(name, &options.options.cfg_options)?;
+        Ok(Self::build(name.to_owned(), &config, task, options).with_context(|| name.to_owned())?)
+    }
+
+    fn build(name: String, config: &Config, task: Task, options: &Bench) -> Result<Self> {
+        let mut checkpoint = None;
+        let mut preprocess = default_preprocess();
+        if config::is_recipe(config) {
+            let recipe = Recipe::read(config)?;
+            (checkpoint, preprocess) = (recipe.checkpoint, recipe.preprocess);
+        }
+        tch::manual_seed(SEED);
+        let config = config::network_alone(config);
+        let builder = config::builder(&config);
+        let build = || builder.model(builder.path.find(&config).unwrap_or(&Config::Null));
+        let network = match options.weights.choose(checkpoint) {
+            Some(checkpoint) => options.weights.load(&checkpoint, build)?.0,
+            None => initialized(build()?)?,
+        };
+        let [height, width] = match options.size {
+            Some(size) => [i64::from(size); 2],
+            None => preprocess.output_size().unwrap_or([SIZE; 2]),
+        };
+        let shape = [i64::from(options.batch_size), 3, height, width];
+        network.train(false);
+        memory::check_forward(&*network, &[shape.to_vec()])?;
+        let input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
+        let mut original = None;
+        let network = match task {
+            Task::Training => {
+                network.train(true);
+                let training = Training::new(&*network, &input)?;
+                Network::Training(network, training)
+            }
+            Task::Inference(Mode::Fused, dtype) => {
+                let fused = fuse(&*network, &shape, &fuse_options(dtype))?;
+                if options.deviation.is_some() {
+                    original = Some((network, preprocess));
+                }
+                Network::Fused(fused)
+            }
+            Task::Inference(Mode::Eager, dtype) => {
+                if dtype == Dtype::Bf16 {
+                    network.to_kind(Kind::BFloat16)?;
+                }
+                Network::Eager(network)
+            }
+        };
+        Ok(Self { name, task, network, input, original })
+    }
+
+    /// The config file or the model zoo name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn task(&self) -> Task {
+        self.task
+    }
+
+    /// The shape of the input.
+    pub(super) fn shape(&self) -> Vec<i64> {
+        self.input.size()
+    }
+
+    /// Performs the task once; returns the milliseconds it took.
+    pub(super) fn pass(&mut self) -> Result<f64, Failure> {
+        let start = Instant::now();
+        let result = match &mut self.network {
+            Network::Training(network, training) => training.step(&**network, &self.input),
+            Network::Eager(_) | Network::Fused(_) => self.forward().map(|output| drop(black_box(output))),
+        };
+        result.with_context(|| self.name.clone())?;
+        Ok(1e3 * start.elapsed().as_secs_f64())
+    }
+
+    /// The time of each part of a forward pass.
+    pub(super) fn profile(&mut self, runs: u32) -> Result<Profile, Failure> {
+        let profile = match &self.network {
+            Network::Fused(fused) => Profile::of_operators(fused, runs, &self.input),
+            Network::Eager(network) | Network::Training(network, _) => {
+                Profile::of_modules(&**network, runs, || self.forward().map(drop))
+            }
+        };
+        Ok(profile.with_context(|| self.name.clone())?)
+    }
+
+    /// The deviations from the scores of the original network; `None` if this one is not fused.
+    pub(super) fn deviations(&self, photo: &Photo) -> Result<Option<Deviations>, Failure> {
+        let (Network::Fused(fused), Some((network, preprocess))) = (&self.network, &self.original) else {
+            return Ok(None);
+        };
+        let (batch_size, _, size, _) = self.input.size4().map_err(anyhow::Error::from)?;
+        let deviations = photo.compare(&**network, fused, preprocess, (batch_size, size));
+        Ok(Some(deviations.with_context(|| self.name.clone())?))
+    }
+
+    fn forward(&self) -> Result<Vec<Tensor>> {
+        let _guard = tch::no_grad_guard();
+        let bf16 = matches!(self.task, Task::Inference(Mode::Eager, Dtype::Bf16));
+        let input = if bf16 { self.input.f_to_kind(Kind::BFloat16)? } else { self.input.shallow_clone() };
+        let outputs = match &self.network {
+            Network::Fused(fused) => fused.call(&[&input], &Dict::new())?,
+            Network::Eager(network) | Network::Training(network, _) => {
+                mmcv_layers::call_child("", &**network, &[&input], &Dict::new())?
+            }
+        };
+        let outputs = outputs.into_vec();
+        if !bf16 {
+            return Ok(outputs);
+        }
+        outputs.iter().map(|output| Ok(output.f_to_kind(Kind::Float)?)).collect()
+    }
+}
+
+/// The preprocessing for ImageNet.
+fn default_preprocess() -> Preprocess {
+    Preprocess {
+        resize_edge: Some(SIZE + SIZE / 7),
+        crop_size: Some(SIZE),
+        mean: vec![123.675, 116.28, 103.53],
+        std: vec![58.395, 57.12, 57.375],
+        ..Preprocess::new()
+    }
+}
+
+fn initialized(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
+    network.init_weights()?;
+    Ok(network)
+}
+
+fn fuse_options(dtype: Dtype) -> FuseOptions {
+    let mut options = FuseOptions::default();
+    options.precision = match dtype {
+        Dtype::F32 => mmcv_fuse::Precision::F32,
+        Dtype::Bf16 => mmcv_fuse::Precision::Bf16,
+    };
+    options
+}
+
+/// The state of training.
+#[derive(Debug)]
+struct Training {
+    optimizer: Optimizer,
+    /// Random classes; `None` if the network returns no class scores.
+    labels: Option<Tensor>,
+}
+
+impl Training {
+    fn new(network: &dyn Module, input: &Tensor) -> Result<Self> {
+        let optimizer = Sgd { momentum: 0.9, wd: 1e-4, ..Sgd::default() }.build(&network.var_store(), 0.01)?;
+        let mut labels = None;
+        let shapes = network.call(&[input], &Dict::new())?.shapes();
+        if let [shape] = shapes.as_slice()
+            && let [samples, classes] = shape.as_slice()
+        {
+            labels = Some(Tensor::f_randint(*classes, [*samples], (Kind::Int64, Device::Cpu))?);
+        }
+        Ok(Self { optimizer, labels })
+    }
+
+    /// Forward pass, loss, backward pass, and a step of the optimizer.
+    fn step(&mut self, network: &dyn Module, input: &Tensor) -> Result<()> {
+        self.optimizer.zero_grad();
+        let output = network.call(&[input], &Dict::new())?;
+        self.loss(output)?.f_backward()?;
+        self.optimizer.step();
+        Ok(())
+    }
+
+    /// The cross entropy of class scores, or the sum of the means of all outputs.
+    fn loss(&self, output: Output) -> Result<Tensor> {
+        let outputs = output.into_vec();
+        if let (Some(labels), [scores]) = (&self.labels, outputs.as_slice()) {
+            return Ok(scores.f_cross_entropy_loss(labels, None::<&Tensor>, tch::Reduction::Mean, -100, 0.0)?);
+        }
+        let means = outputs.iter().map(|output| output.f_mean(Kind::Float)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::f_stack(&means, 0)?.f_sum(Kind::Float)?)
+    }
+}
