@@ -1,4 +1,5 @@
 //! What the fuzz targets do with their input.
 
 pub mod checkpoints;
+pub mod configs;
 pub mod tables;

@@ -76,6 +76,12 @@ impl Budget {
         self.items(count)
     }
 
+    /// Takes the memory and the steps of a dict with `count` entries.
+    pub(crate) fn dict(&mut self, count: usize) -> Result<()> {
+        self.memory(count.saturating_mul(96).saturating_add(256))?;
+        self.items(count.saturating_add(1))
+    }
+
     /// Takes the memory of a text, and the steps to read it.
     pub(crate) fn text(&mut self, bytes: usize) -> Result<()> {
         self.memory(bytes.saturating_add(32))?;

@@ -1,8 +1,10 @@
 //! [`Error`]: why a config cannot be read.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+use crate::limits;
 
 /// Why a config cannot be read: what went wrong, and where.
 ///
@@ -13,7 +15,9 @@ pub struct Error {
     pub kind: ErrorKind,
     /// Further explanation.
     pub message: String,
-    /// The position; `None` if there is no file yet.
+    /// The file; `None` if there is none yet.
+    pub file: Option<PathBuf>,
+    /// The position in the file, where there is one.
     pub position: Option<Position>,
 }
 
@@ -50,6 +54,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Position { file, line, column, .. }) = &self.position {
             write!(f, "{}:{line}:{column}: ", file.display())?;
+        } else if let Some(file) = &self.file
+            && !self.message.starts_with(&*file.to_string_lossy())
+        {
+            write!(f, "{}: ", file.display())?;
         }
         match self.kind {
             ErrorKind::Python(name) => write!(f, "{name}: {}", self.message)?,
@@ -64,6 +72,17 @@ impl fmt::Display for Error {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Error {
+    /// Names the config for which the file of the error was read, if it is another one; `absolute` is its absolute path.
+    pub(crate) fn read_for(mut self, config: &Path, absolute: &Path) -> Self {
+        let file = self.position.as_ref().map(|position| &position.file).or(self.file.as_ref());
+        if file.is_some_and(|file| file != absolute && file != config) {
+            self.message.push_str(&format!(" (read for {})", config.display()));
+        }
+        self
     }
 }
 
@@ -116,6 +135,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     place: Option<(Rc<Source>, u32)>,
+    file: Option<PathBuf>,
 }
 
 /// The result of a step of the interpreter.
@@ -123,7 +143,7 @@ pub(crate) type Result<T> = std::result::Result<T, Fault>;
 
 impl Fault {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), place: None }))
+        Self(Box::new(Inner { kind, message: message.into(), place: None, file: None }))
     }
 
     pub(crate) fn type_error(message: impl Into<String>) -> Self {
@@ -182,8 +202,20 @@ impl Fault {
         self
     }
 
+    /// Adds the file, unless one is known already.
+    pub(crate) fn in_file(mut self, file: &Path) -> Self {
+        if self.0.file.is_none() {
+            self.0.file = Some(file.to_owned());
+        }
+        self
+    }
+
     pub(crate) fn into_error(self) -> Error {
-        let Inner { kind, message, place } = *self.0;
-        Error { kind, message, position: place.map(|(source, offset)| source.position(offset)) }
+        let Inner { kind, mut message, place, file } = *self.0;
+        if message.len() > limits::MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
+            message.push_str("...");
+        }
+        Error { kind, message, file, position: place.map(|(source, offset)| source.position(offset)) }
     }
 }

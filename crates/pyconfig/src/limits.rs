@@ -12,6 +12,12 @@ pub(crate) const KNOWN_MEMORY: usize = 64 << 20;
 /// What a kept file takes at least, in bytes.
 pub(crate) const KNOWN_FILE: usize = 4 << 10;
 
+/// The longest name, in bytes.
+pub(crate) const NAME_BYTES: usize = 1_000;
+
+/// The longest message of an error, in bytes.
+pub(crate) const MESSAGE_BYTES: usize = 1_000;
+
 /// Bases below each other.
 pub(crate) const BASE_DEPTH: usize = 100;
 

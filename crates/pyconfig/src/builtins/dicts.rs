@@ -34,7 +34,7 @@ pub(super) fn call(interpreter: &mut Interpreter, dict: &Rc<Dict>, name: &str, a
     match name {
         "get" => {
             let [key, default] = arguments.bind("get", ["key", "default"], 1)?;
-            let key = Key::new(key.unwrap_or(Value::None))?;
+            let key = Key::new(&mut interpreter.budget, key.unwrap_or(Value::None))?;
             Ok(dict.get(&key).or(default).unwrap_or(Value::None))
         }
         "keys" => {
@@ -44,13 +44,13 @@ pub(super) fn call(interpreter: &mut Interpreter, dict: &Rc<Dict>, name: &str, a
         "values" | "items" => {
             arguments.none(name)?;
             let view = if name == "values" { View::Values } else { View::Items };
-            interpreter.budget.values(dict.len() * 3)?;
+            interpreter.budget.dict(dict.len())?;
             Ok(if is_config { view_list(dict, view) } else { Value::View(Rc::clone(dict), view) })
         }
         "pop" => {
             let [key, default] = arguments.bind("pop", ["key", "default"], 1)?;
             let name = key.unwrap_or(Value::None);
-            let key = Key::new(name.clone())?;
+            let key = Key::new(&mut interpreter.budget, name.clone())?;
             interpreter.budget.items(dict.len() / 64)?;
             match (dict.remove(&key), default) {
                 (Some(value), _) | (None, Some(value)) => Ok(value),
@@ -68,7 +68,7 @@ pub(super) fn call(interpreter: &mut Interpreter, dict: &Rc<Dict>, name: &str, a
         }
         "setdefault" => {
             let [key, default] = arguments.bind("setdefault", ["key", "default"], 1)?;
-            let key = Key::new(key.unwrap_or(Value::None))?;
+            let key = Key::new(&mut interpreter.budget, key.unwrap_or(Value::None))?;
             if let Some(value) = dict.get(&key) {
                 return Ok(value);
             }
@@ -131,9 +131,9 @@ fn update(interpreter: &mut Interpreter, dict: &Rc<Dict>, arguments: Arguments) 
         }
         _ => return Err(Fault::type_error(format!("update expected at most 1 argument, got {}", positional.len()))),
     }
-    interpreter.budget.values(keywords.len() * 3)?;
+    interpreter.budget.dict(keywords.len())?;
     for (name, value, origin) in keywords {
-        other.insert(Key::new(Value::Str(name))?, value, origin);
+        other.insert(Key::new(&mut interpreter.budget, Value::Str(name))?, value, origin);
     }
     interpreter.update_dict(dict, &Value::Dict(other))
 }
@@ -145,7 +145,7 @@ impl Interpreter {
         if !dict.is_config.get() {
             return self.extend_dict(dict, &Value::Dict(Rc::clone(other)));
         }
-        self.budget.values(other.len() * 3)?;
+        self.budget.dict(other.len())?;
         for (key, entry) in other.snapshot() {
             match (dict.get(&key), &entry.value) {
                 (Some(Value::Dict(inner)), Value::Dict(_)) => self.update_dict(&inner, &entry.value)?,

@@ -26,7 +26,7 @@ pub(crate) fn call(interpreter: &mut Interpreter, builtin: Builtin, arguments: A
         "set" | "frozenset" => {
             let set = Set { keys: RefCell::default(), is_frozen: name == "frozenset" };
             for item in optional_items(interpreter, name, arguments)? {
-                set.keys.borrow_mut().insert(Key::new(item)?, ());
+                set.keys.borrow_mut().insert(Key::new(&mut interpreter.budget, item)?, ());
             }
             Ok(Value::Set(Rc::new(set)))
         }
@@ -171,10 +171,10 @@ fn dict(interpreter: &mut Interpreter, name: &str, arguments: Arguments) -> Resu
     if let Some(value) = positional.first() {
         interpreter.extend_dict(&dict, value)?;
     }
-    interpreter.budget.values(keywords.len() * 3)?;
+    interpreter.budget.dict(keywords.len())?;
     for (name, value, origin) in keywords {
         let value = if dict.is_config.get() { copy::hook(&mut interpreter.budget, &value)? } else { value };
-        dict.insert(Key::new(Value::Str(name))?, value, origin);
+        dict.insert(Key::new(&mut interpreter.budget, Value::Str(name))?, value, origin);
     }
     Ok(Value::Dict(dict))
 }
@@ -183,7 +183,7 @@ impl Interpreter {
     /// Adds the entries of a dict, or of pairs.
     pub(crate) fn extend_dict(&mut self, dict: &Rc<Dict>, value: &Value) -> Result<()> {
         if let Value::Dict(other) = value {
-            self.budget.values(other.len() * 3)?;
+            self.budget.dict(other.len())?;
             for (key, entry) in other.snapshot() {
                 let value =
                     if dict.is_config.get() { copy::hook(&mut self.budget, &entry.value)? } else { entry.value };
@@ -203,7 +203,7 @@ impl Interpreter {
                 )));
             };
             let value = if dict.is_config.get() { copy::hook(&mut self.budget, &value)? } else { value };
-            dict.insert(Key::new(key)?, value, None);
+            dict.insert(Key::new(&mut self.budget, key)?, value, None);
         }
         Ok(())
     }
@@ -336,7 +336,7 @@ fn enumerate(interpreter: &mut Interpreter, arguments: Arguments) -> Result<Valu
         Some(start) => index(&start)?,
         None => 0,
     };
-    interpreter.budget.values(items.len() * 3)?;
+    interpreter.budget.dict(items.len())?;
     let mut pairs = Vec::with_capacity(items.len());
     for item in items {
         pairs.push(Value::tuple(vec![Value::Int(at), item]));
@@ -722,7 +722,7 @@ pub(super) fn from_keys(interpreter: &mut Interpreter, arguments: Arguments) -> 
     let value = value.unwrap_or(Value::None);
     let dict = Dict::new(false);
     for key in iterate::items(&mut interpreter.budget, &keys.unwrap_or(Value::None))? {
-        dict.insert(Key::new(key)?, value.clone(), None);
+        dict.insert(Key::new(&mut interpreter.budget, key)?, value.clone(), None);
     }
     Ok(Value::Dict(Rc::new(dict)))
 }

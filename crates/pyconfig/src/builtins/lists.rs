@@ -51,7 +51,7 @@ pub(super) fn call(interpreter: &mut Interpreter, list: &Rc<List>, name: &str, a
         }
         "remove" => {
             let item = arguments.one("remove")?;
-            let items = list.0.borrow().clone();
+            let items = iterate::items(&mut interpreter.budget, &Value::List(Rc::clone(list)))?;
             for (at, candidate) in items.iter().enumerate() {
                 if candidate.is(&item) || compare::equal(&mut interpreter.budget, candidate, &item)? {
                     list.0.borrow_mut().remove(at);
@@ -66,6 +66,7 @@ pub(super) fn call(interpreter: &mut Interpreter, list: &Rc<List>, name: &str, a
         }
         "reverse" => {
             arguments.none("reverse")?;
+            interpreter.budget.items(list.0.borrow().len() / 16)?;
             list.0.borrow_mut().reverse();
         }
         "copy" => {
@@ -76,7 +77,9 @@ pub(super) fn call(interpreter: &mut Interpreter, list: &Rc<List>, name: &str, a
             let [key, reverse] = arguments.bind("sort", ["*key", "*reverse"], 0)?;
             let items = list.0.take();
             let sorted = sort(interpreter, items, key, reverse)?;
-            *list.0.borrow_mut() = sorted;
+            if !list.0.replace(sorted).is_empty() {
+                return Err(Fault::value_error("list modified during sort"));
+            }
         }
         _ => return call_tuple(interpreter, &Value::List(Rc::clone(list)), name, arguments),
     }

@@ -166,7 +166,11 @@ pub(super) fn call(interpreter: &mut Interpreter, name: &str, arguments: Argumen
             copy::deep(&mut interpreter.budget, &value.unwrap_or(Value::None))
         }
         "copy.copy" => shallow(interpreter, &arguments.one("copy")?),
-        _ => path(name, arguments),
+        _ => {
+            let length: usize = arguments.positional.iter().map(text_length).sum();
+            interpreter.budget.text(length.saturating_mul(2))?;
+            path(name, arguments)
+        }
     }
 }
 
@@ -179,10 +183,18 @@ fn shallow(interpreter: &mut Interpreter, value: &Value) -> Result<Value> {
             Ok(Value::Dict(copy))
         }
         Value::Set(set) => {
+            interpreter.budget.dict(set.keys.borrow().len())?;
             let keys = set.keys.borrow().clone();
             Ok(Value::Set(Rc::new(crate::value::Set { keys: keys.into(), is_frozen: set.is_frozen })))
         }
         _ => Ok(value.clone()),
+    }
+}
+
+fn text_length(value: &Value) -> usize {
+    match value {
+        Value::Str(text) => text.len() + 1,
+        _ => 0,
     }
 }
 

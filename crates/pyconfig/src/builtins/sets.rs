@@ -29,7 +29,7 @@ pub(super) const METHODS: [&str; 17] = [
 ];
 
 pub(super) fn call(interpreter: &mut Interpreter, receiver: &Value, name: &str, arguments: Arguments) -> Result<Value> {
-    let own = keys(receiver).unwrap_or_default();
+    let own = keys(&mut interpreter.budget, receiver)?.unwrap_or_default();
     let is_frozen = matches!(receiver, Value::Set(set) if set.is_frozen);
     interpreter.budget.values(own.len())?;
     let (base, updates) = match name.strip_suffix("_update") {
@@ -75,12 +75,12 @@ pub(super) fn call(interpreter: &mut Interpreter, receiver: &Value, name: &str, 
 }
 
 fn to_keys(interpreter: &mut Interpreter, value: &Value) -> Result<IndexMap<Key, ()>> {
-    if let Some(keys) = keys(value) {
+    if let Some(keys) = keys(&mut interpreter.budget, value)? {
         return Ok(keys);
     }
     let mut found = IndexMap::default();
     for item in iterate::items(&mut interpreter.budget, value)? {
-        found.insert(Key::new(item)?, ());
+        found.insert(Key::new(&mut interpreter.budget, item)?, ());
     }
     Ok(found)
 }
@@ -91,12 +91,12 @@ fn change(interpreter: &mut Interpreter, receiver: &Value, name: &str, arguments
     };
     match name {
         "add" => {
-            let key = Key::new(arguments.one("add")?)?;
+            let key = Key::new(&mut interpreter.budget, arguments.one("add")?)?;
             set.keys.borrow_mut().insert(key, ());
         }
         "discard" | "remove" => {
             let item = arguments.one(name)?;
-            let key = Key::new(item.clone())?;
+            let key = Key::new(&mut interpreter.budget, item.clone())?;
             if set.keys.borrow_mut().shift_remove(&key).is_none() && name == "remove" {
                 return Err(Fault::key_error(repr::repr(&mut interpreter.budget, &item)?));
             }

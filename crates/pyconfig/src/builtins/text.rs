@@ -302,13 +302,13 @@ fn splitlines(interpreter: &mut Interpreter, text: &str, arguments: Arguments) -
         let length =
             if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
         let end = if keep { at + length } else { at };
+        interpreter.budget.values(2)?;
         lines.push(Value::str(&rest[..end]));
         rest = &rest[at + length..];
     }
     if !rest.is_empty() {
         lines.push(Value::str(rest));
     }
-    interpreter.budget.values(lines.len())?;
     Ok(Value::list(lines))
 }
 

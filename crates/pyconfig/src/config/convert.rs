@@ -1,6 +1,6 @@
 //! Between the interpreter's values and [`Data`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::value::key::Key;
 use crate::value::{Dict, IndexMap, Set, Value};
 
 /// The result: the values of a config without the names that it imported, and without what is no data.
-pub(super) fn to_data(values: &Rc<Dict>, excluded: &[Rc<str>]) -> Result<Data> {
+pub(super) fn to_data(values: &Rc<Dict>, excluded: &HashSet<Rc<str>>) -> Result<Data> {
     let mut converter = Converter::default();
     let mut entries = Vec::new();
     for (key, entry) in values.entries.borrow().iter() {
-        let is_excluded = key.as_str().is_some_and(|name| excluded.iter().any(|excluded| **excluded == *name));
+        let is_excluded = key.as_str().is_some_and(|name| excluded.contains(name));
         if is_excluded || is_code(&entry.value) {
             continue;
         }
@@ -159,15 +159,18 @@ fn from_data_at(budget: &mut Budget, data: &Data, depth: u32) -> Result<Value> {
         Data::Set(items) => {
             let mut keys = IndexMap::default();
             for item in from_items(budget, items, depth)? {
-                keys.insert(Key::new(item)?, ());
+                keys.insert(Key::new(budget, item)?, ());
             }
             Value::Set(Rc::new(Set { keys: keys.into(), is_frozen: false }))
         }
         Data::Dict(entries) => {
-            budget.values(entries.len() * 3)?;
+            budget.dict(entries.len())?;
             let dict = Dict::new(false);
             for entry in entries {
-                let key = Key::new(from_data_at(budget, &entry.key, depth + 1)?)?;
+                let key = {
+                    let key = from_data_at(budget, &entry.key, depth + 1)?;
+                    Key::new(budget, key)?
+                };
                 let value = from_data_at(budget, &entry.value, depth + 1)?;
                 dict.insert(key, value, None);
             }

@@ -1,5 +1,6 @@
 //! Configs with `with read_base():` and imports; `Config._parse_lazy_import`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -69,7 +70,7 @@ impl Loader<'_> {
             return Err(Fault::config(format!("{}: only Python configs have `read_base()`", path.display())));
         };
         let globals = Rc::new(Dict::new(false));
-        let mut context = Imported { imports: Imports { is_lazy: true, ..Imports::default() }, names: Vec::new() };
+        let mut context = Imported { imports: Imports { is_lazy: true, ..Imports::default() }, names: HashSet::new() };
         let mut bases: Vec<(String, Rc<Dict>)> = Vec::new();
         for (module, at) in base_modules(source, statements)? {
             let file = self.module_file(path, &module).map_err(|fault| fault.at(source, at))?;
@@ -91,6 +92,8 @@ impl Loader<'_> {
                 values.insert(key, value, origin);
             }
         }
+        // Functions refer to the variables, and these to functions.
+        globals.entries.borrow_mut().retain(|_, entry| !matches!(entry.value, Value::Function(_)));
         let values = copy::rebuilt(&mut self.interpreter.budget, &Value::Dict(Rc::new(values)), true)?;
         match values {
             Value::Dict(values) => Ok(Base::lazy(values, context.names)),
@@ -139,7 +142,7 @@ impl Loader<'_> {
                     if *level == 0 && is_standard(&path) {
                         for alias in names {
                             check_star(source, alias)?;
-                            context.names.push(Rc::clone(alias.bound()));
+                            context.names.insert(Rc::clone(alias.bound()));
                         }
                         continue;
                     }
@@ -149,7 +152,7 @@ impl Loader<'_> {
                     }
                     for alias in names {
                         check_star(source, alias)?;
-                        context.names.push(Rc::clone(alias.bound()));
+                        context.names.insert(Rc::clone(alias.bound()));
                     }
                 }
                 StmtKind::Import(names) => {
@@ -159,7 +162,7 @@ impl Loader<'_> {
                         return Err(fault.at(source, statement.at));
                     };
                     if let Some(bound) = &alias.alias {
-                        context.names.push(Rc::clone(bound));
+                        context.names.insert(Rc::clone(bound));
                     }
                 }
                 _ => {
@@ -178,7 +181,7 @@ impl Loader<'_> {
 struct Imported {
     imports: Imports,
     /// Names that are no part of the result.
-    names: Vec<Rc<str>>,
+    names: HashSet<Rc<str>>,
 }
 
 /// Binds the imported names of a base.
@@ -257,7 +260,7 @@ fn bind_packages(source: &Rc<Source>, statements: &[Stmt], globals: &Rc<Dict>, c
         }
     }
     for (package, modules, at) in packages {
-        context.names.push(Rc::clone(&package));
+        context.names.insert(Rc::clone(&package));
         let value = Value::Lazy(Rc::new(Lazy::Packages(modules)));
         globals.insert(Key::from(&*package), value, Some(Origin::new(source, at)));
     }

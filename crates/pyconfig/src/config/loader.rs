@@ -1,7 +1,7 @@
 //! [`Loader`]: reads files with their bases, each of them once.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -89,7 +89,7 @@ impl ConfigFile {
 pub(super) struct Base {
     pub(super) values: Rc<Dict>,
     /// Names that were imported, in lazy configs: they are no part of the result.
-    pub(super) imported: Vec<Rc<str>>,
+    pub(super) imported: HashSet<Rc<str>>,
     is_lazy: bool,
     /// The values in `ConfigDict`s.
     config_dict: OnceCell<Rc<Dict>>,
@@ -97,10 +97,10 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn plain(values: Rc<Dict>) -> Self {
-        Self { values, imported: Vec::new(), is_lazy: false, config_dict: OnceCell::new() }
+        Self { values, imported: HashSet::new(), is_lazy: false, config_dict: OnceCell::new() }
     }
 
-    pub(super) fn lazy(values: Rc<Dict>, imported: Vec<Rc<str>>) -> Self {
+    pub(super) fn lazy(values: Rc<Dict>, imported: HashSet<Rc<str>>) -> Self {
         Self { values, imported, is_lazy: true, config_dict: OnceCell::new() }
     }
 
@@ -139,14 +139,18 @@ impl<'a> Loader<'a> {
             self.known.clear();
             self.known_memory = 0;
         }
-        match self.load(file) {
+        match file::absolute(file).and_then(|absolute| self.load(&absolute)) {
             Ok(data) => Ok(Config { file: file.to_owned(), data }),
-            Err(fault) => Err(fault.into_error()),
+            Err(fault) => {
+                let absolute = file::absolute(file).unwrap_or_default();
+                Err(fault.in_file(file).into_error().read_for(file, &absolute))
+            }
         }
     }
 
+    /// Reads a config by its absolute path.
     fn load(&mut self, file: &Path) -> Result<Data> {
-        let base = self.base(&file::absolute(file)?, Style::Any)?;
+        let base = self.base(file, Style::Any)?;
         for key in RESERVED {
             if base.values.get_str(key).is_some() {
                 return Err(Fault::key_error(format!("{key} is reserved for config file")));
@@ -156,8 +160,7 @@ impl<'a> Loader<'a> {
         if !self.options.cfg_options.is_empty() {
             values = self.with_options(&values)?;
         }
-        let excluded: &[Rc<str>] = &base.imported;
-        convert::to_data(&values, excluded)
+        convert::to_data(&values, &base.imported)
     }
 
     fn with_options(&mut self, values: &Rc<Dict>) -> Result<Rc<Dict>> {
@@ -189,7 +192,7 @@ impl<'a> Loader<'a> {
         self.count_file()?;
         let before = self.interpreter.budget;
         self.open.push(Open { path: path.to_owned(), of_bases: Budget::none(), bases: Vec::new() });
-        let base = Rc::new(self.read(path, style)?);
+        let base = Rc::new(self.read(path, style).map_err(|fault| fault.in_file(path))?);
         let all = before.minus(self.interpreter.budget);
         let (of_bases, bases) = match self.open.pop() {
             Some(open) => (open.of_bases, open.bases),

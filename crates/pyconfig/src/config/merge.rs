@@ -47,7 +47,7 @@ fn shallow(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<Dict>> {
     if dict.is_config.get() {
         return copy::config_dict(budget, dict);
     }
-    budget.values(dict.len() * 3)?;
+    budget.dict(dict.len())?;
     let copy = Dict::with_capacity(dict.len(), false);
     for (key, entry) in dict.entries.borrow().iter() {
         copy.insert(key.clone(), entry.value.clone(), entry.origin.clone());
@@ -137,7 +137,7 @@ fn merge_entry(
 }
 
 fn without_delete(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<Dict>> {
-    budget.values(dict.len() * 3)?;
+    budget.dict(dict.len())?;
     let copy = Dict::new(dict.is_config.get());
     for (key, Entry { value, origin }) in dict.snapshot() {
         if key.as_str() != Some(DELETE) {

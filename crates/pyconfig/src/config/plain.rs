@@ -156,7 +156,7 @@ impl Loader<'_> {
         match value {
             Value::Dict(dict) => {
                 let mut inner = scope;
-                self.interpreter.budget.values(dict.len() * 3)?;
+                self.interpreter.budget.dict(dict.len())?;
                 let copy = Dict::new(true);
                 if let Some(scope) = scope
                     && dict.get_str("type").is_some()
@@ -207,6 +207,8 @@ impl Loader<'_> {
                 values.insert(key, value, origin);
             }
         }
+        // Functions refer to the variables, and these to functions.
+        globals.entries.borrow_mut().retain(|_, entry| !matches!(entry.value, Value::Function(_)));
         Ok(Rc::new(values))
     }
 
@@ -329,7 +331,7 @@ impl Substitution<'_, '_> {
         if depth > limits::NESTING {
             return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
         }
-        self.loader.interpreter.budget.values(dict.len() * 3)?;
+        self.loader.interpreter.budget.dict(dict.len())?;
         let copy = Dict::new(dict.is_config.get());
         for (key, Entry { value, origin }) in dict.snapshot() {
             if let Some(name) = key.as_str() {

@@ -1,5 +1,6 @@
 //! Calls: their arguments, and what can be called.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::{Frame, Interpreter};
@@ -116,15 +117,17 @@ impl Interpreter {
 
     fn arguments(&mut self, frame: &Frame, call: &Call) -> Result<Arguments> {
         let positional = self.items(frame, &call.arguments)?;
-        self.budget.values(call.keywords.len() * 3)?;
+        self.budget.dict(call.keywords.len())?;
         let mut keywords: Vec<KeywordValue> = Vec::with_capacity(call.keywords.len());
+        let mut known = HashSet::with_hasher(foldhash::fast::RandomState::default());
         for keyword in &call.keywords {
             let value = self.eval(frame, &keyword.value)?;
             let Some(name) = &keyword.name else {
-                self.unpack_keywords(&value, &mut keywords).map_err(|fault| fault.at(&frame.source, keyword.at))?;
+                self.unpack_keywords(&value, &mut keywords, &mut known)
+                    .map_err(|fault| fault.at(&frame.source, keyword.at))?;
                 continue;
             };
-            if keywords.iter().any(|(other, ..)| other == name) {
+            if !known.insert(Rc::clone(name)) {
                 return Err(repeated(name).at(&frame.source, keyword.at));
             }
             keywords.push((Rc::clone(name), value, Some(Origin::new(&frame.source, keyword.at))));
@@ -133,15 +136,19 @@ impl Interpreter {
     }
 
     /// `**mapping` in a call.
-    fn unpack_keywords(&mut self, mapping: &Value, keywords: &mut Vec<KeywordValue>) -> Result<()> {
+    fn unpack_keywords(
+        &mut self,
+        mapping: &Value,
+        keywords: &mut Vec<KeywordValue>,
+        known: &mut HashSet<Rc<str>, foldhash::fast::RandomState>,
+    ) -> Result<()> {
         let Value::Dict(mapping) = mapping else {
             return Err(Fault::type_error(format!("argument after ** must be a mapping, not {}", mapping.type_name())));
         };
-        self.budget.values(mapping.len() * 3)?;
-        let known: std::collections::HashSet<Rc<str>> = keywords.iter().map(|(name, ..)| Rc::clone(name)).collect();
+        self.budget.dict(mapping.len())?;
         for (key, entry) in mapping.snapshot() {
             let Value::Str(name) = key.value() else { return Err(Fault::type_error("keywords must be strings")) };
-            if known.contains(name) {
+            if !known.insert(Rc::clone(name)) {
                 return Err(repeated(name));
             }
             keywords.push((Rc::clone(name), entry.value, entry.origin));

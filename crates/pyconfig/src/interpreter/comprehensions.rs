@@ -78,11 +78,13 @@ impl Interpreter {
         match results {
             Results::Items(items) => items.push(element),
             Results::Set(keys) => {
-                let key = Key::new(element).map_err(|fault| fault.at(&frame.source, comprehension.element.at))?;
+                let key = Key::new(&mut self.budget, element)
+                    .map_err(|fault| fault.at(&frame.source, comprehension.element.at))?;
                 keys.insert(key, ());
             }
             Results::Dict(dict) => {
-                let key = Key::new(element).map_err(|fault| fault.at(&frame.source, comprehension.element.at))?;
+                let key = Key::new(&mut self.budget, element)
+                    .map_err(|fault| fault.at(&frame.source, comprehension.element.at))?;
                 let value = match &comprehension.value {
                     Some(value) => self.eval(frame, value)?,
                     None => Value::None,

@@ -35,7 +35,7 @@ impl Interpreter {
             ExprKind::Set(items) => {
                 let set = Set::default();
                 for item in self.items(frame, items)? {
-                    set.keys.borrow_mut().insert(Key::new(item)?, ());
+                    set.keys.borrow_mut().insert(Key::new(&mut self.budget, item)?, ());
                 }
                 Ok(Value::Set(Rc::new(set)))
             }
@@ -137,7 +137,7 @@ impl Interpreter {
     }
 
     fn dict(&mut self, frame: &Frame, items: &[(Option<Expr>, Expr)]) -> Result<Value> {
-        self.budget.values(items.len() * 3)?;
+        self.budget.dict(items.len())?;
         let dict = Dict::new(false);
         for (key, value) in items {
             let Some(key) = key else {
@@ -146,14 +146,14 @@ impl Interpreter {
                     let message = format!("'{}' object is not a mapping", mapping.type_name());
                     return Err(Fault::type_error(message).at(&frame.source, value.at));
                 };
-                self.budget.values(mapping.len() * 3)?;
+                self.budget.dict(mapping.len())?;
                 for (key, entry) in mapping.snapshot() {
                     dict.insert(key, entry.value, entry.origin);
                 }
                 continue;
             };
             let name = self.eval(frame, key)?;
-            let name = Key::new(name).map_err(|fault| fault.at(&frame.source, key.at))?;
+            let name = Key::new(&mut self.budget, name).map_err(|fault| fault.at(&frame.source, key.at))?;
             let value = self.eval(frame, value)?;
             dict.insert(name, value, Some(Origin::new(&frame.source, key.at)));
         }

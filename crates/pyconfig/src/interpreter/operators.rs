@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Interpreter;
+use crate::budget::Budget;
 use crate::error::{Fault, Result};
 use crate::format;
 use crate::syntax::ast::BinaryOp;
@@ -32,14 +33,16 @@ impl Interpreter {
                 Ok(Value::str(format::percent(&mut self.budget, template, right)?))
             }
             (BinaryOp::Or, Value::Dict(left), Value::Dict(right)) => self.united(left, right),
-            (BinaryOp::Or | BinaryOp::And | BinaryOp::Sub | BinaryOp::Xor, _, _) => match (keys(left), keys(right)) {
-                (Some(left_keys), Some(right_keys)) => {
-                    self.budget.values(left_keys.len() + right_keys.len())?;
-                    let is_frozen = matches!(left, Value::Set(set) if set.is_frozen);
-                    Ok(set_operation(op, left_keys, &right_keys, is_frozen))
+            (BinaryOp::Or | BinaryOp::And | BinaryOp::Sub | BinaryOp::Xor, _, _) => {
+                match (keys(&mut self.budget, left)?, keys(&mut self.budget, right)?) {
+                    (Some(left_keys), Some(right_keys)) => {
+                        self.budget.values(left_keys.len() + right_keys.len())?;
+                        let is_frozen = matches!(left, Value::Set(set) if set.is_frozen);
+                        Ok(set_operation(op, left_keys, &right_keys, is_frozen))
+                    }
+                    _ => Err(unsupported(op, left, right)),
                 }
-                _ => Err(unsupported(op, left, right)),
-            },
+            }
             (BinaryOp::Add, Value::Str(_), _) => {
                 Err(Fault::type_error(format!("can only concatenate str (not \"{}\") to str", right.type_name())))
             }
@@ -76,10 +79,7 @@ impl Interpreter {
                 self.budget.text(text.len().saturating_mul(times))?;
                 Ok(Value::str(text.repeat(times)))
             }
-            Value::List(list) => {
-                let items = list.0.borrow().clone();
-                Ok(Value::list(self.repeat(&items, times)?))
-            }
+            Value::List(list) => Ok(Value::list(self.repeat(&list.0.borrow(), times)?)),
             Value::Tuple(tuple) => Ok(Value::tuple(self.repeat(&tuple.0, times)?)),
             _ => Err(unsupported(BinaryOp::Mul, left, right)),
         }
@@ -142,12 +142,18 @@ fn is_sequence(value: &Value) -> bool {
 }
 
 /// The keys of a set, or of a view that works like one.
-pub(crate) fn keys(value: &Value) -> Option<IndexMap<Key, ()>> {
-    match value {
-        Value::Set(set) => Some(set.keys.borrow().clone()),
-        Value::View(dict, View::Keys) => Some(dict.entries.borrow().keys().map(|key| (key.clone(), ())).collect()),
+pub(crate) fn keys(budget: &mut Budget, value: &Value) -> Result<Option<IndexMap<Key, ()>>> {
+    Ok(match value {
+        Value::Set(set) => {
+            budget.dict(set.keys.borrow().len())?;
+            Some(set.keys.borrow().clone())
+        }
+        Value::View(dict, View::Keys) => {
+            budget.dict(dict.len())?;
+            Some(dict.entries.borrow().keys().map(|key| (key.clone(), ())).collect())
+        }
         _ => None,
-    }
+    })
 }
 
 /// `|`, `&`, `-` or `^` of sets.

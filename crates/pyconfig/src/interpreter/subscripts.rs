@@ -39,7 +39,7 @@ impl Interpreter {
     pub(crate) fn subscript(&mut self, value: &Value, index: &Value) -> Result<Value> {
         match value {
             Value::Dict(dict) => {
-                let key = Key::new(index.clone())?;
+                let key = Key::new(&mut self.budget, index.clone())?;
                 match dict.get(&key) {
                     Some(value) => Ok(value),
                     None => Err(Fault::key_error(repr::repr(&mut self.budget, index)?)),
@@ -96,7 +96,7 @@ impl Interpreter {
         match (value, index) {
             (Value::Dict(dict), _) => {
                 let item = if dict.is_config.get() { copy::hook(&mut self.budget, item)? } else { item.clone() };
-                dict.insert(Key::new(index.clone())?, item, origin);
+                dict.insert(Key::new(&mut self.budget, index.clone())?, item, origin);
                 Ok(())
             }
             (Value::List(list), Value::Slice(bounds)) => {
@@ -138,7 +138,7 @@ impl Interpreter {
         match (value, index) {
             (Value::Dict(dict), _) => {
                 self.budget.items(dict.len() / 64)?;
-                match dict.remove(&Key::new(index.clone())?) {
+                match dict.remove(&Key::new(&mut self.budget, index.clone())?) {
                     Some(_) => Ok(()),
                     None => Err(Fault::key_error(repr::repr(&mut self.budget, index)?)),
                 }

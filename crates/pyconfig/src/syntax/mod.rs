@@ -6,9 +6,12 @@ mod names;
 
 use std::rc::Rc;
 
+use ruff_python_ast::token::TokenKind;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+use ruff_text_size::Ranged;
 
 use crate::error::{ErrorKind, Fault, Result, Source};
+use crate::limits;
 use ast::Stmt;
 
 /// Parses a config.
@@ -23,6 +26,12 @@ pub(crate) fn parse(source: &Rc<Source>) -> Result<Vec<Stmt>> {
     if let Some(error) = parsed.errors().first() {
         let fault = syntax_error(error.error.to_string());
         return Err(fault.at(source, error.location.start().to_u32()));
+    }
+    for token in parsed.tokens() {
+        if token.kind() == TokenKind::Name && token.range().len().to_usize() > limits::NAME_BYTES {
+            let fault = Fault::limit(format!("a name may have {} bytes", limits::NAME_BYTES));
+            return Err(fault.at(source, token.start().to_u32()));
+        }
     }
     match parsed.try_into_module() {
         Some(module) => lower::Lower::new(source).statements(&module.syntax().body),

@@ -46,8 +46,7 @@ fn equal_at(budget: &mut Budget, left: &Value, right: &Value, depth: u32) -> Res
             if Rc::ptr_eq(left, right) {
                 return Ok(true);
             }
-            let (left, right) = (left.0.borrow().clone(), right.0.borrow().clone());
-            items_equal(budget, &left, &right, depth)
+            items_equal(budget, &left.0.borrow(), &right.0.borrow(), depth)
         }
         (Value::Tuple(left), Value::Tuple(right)) => items_equal(budget, &left.0, &right.0, depth),
         (Value::Dict(left), Value::Dict(right)) => dicts_equal(budget, left, right, depth),
@@ -62,6 +61,7 @@ fn equal_at(budget: &mut Budget, left: &Value, right: &Value, depth: u32) -> Res
                 && (length == 0 || left.start == right.start && (length == 1 || left.step == right.step)))
         }
         (Value::View(left, View::Keys), Value::View(right, View::Keys)) => {
+            budget.items(left.len())?;
             Ok(left.len() == right.len() && left.snapshot().iter().all(|(key, _)| right.contains(key)))
         }
         (Value::View(left, View::Items), Value::View(right, View::Items)) => dicts_equal(budget, left, right, depth),
@@ -78,6 +78,7 @@ fn items_equal(budget: &mut Budget, left: &[Value], right: &[Value], depth: u32)
         return Ok(false);
     }
     for (left, right) in left.iter().zip(right) {
+        budget.step(1)?;
         // Python takes an object for equal to itself, even if it is not a number (NaN).
         if !left.is(right) && !equal_at(budget, left, right, depth + 1)? {
             return Ok(false);
@@ -93,6 +94,7 @@ fn dicts_equal(budget: &mut Budget, left: &Rc<Dict>, right: &Rc<Dict>, depth: u3
     if left.len() != right.len() {
         return Ok(false);
     }
+    budget.items(left.len())?;
     for (key, entry) in left.snapshot() {
         let Some(other) = right.get(&key) else { return Ok(false) };
         if !entry.value.is(&other) && !equal_at(budget, &entry.value, &other, depth + 1)? {
@@ -121,8 +123,7 @@ fn order_at(budget: &mut Budget, left: &Value, right: &Value, symbol: &str, dept
             Ok(Some(left.cmp(right)))
         }
         (Value::List(left), Value::List(right)) => {
-            let (left, right) = (left.0.borrow().clone(), right.0.borrow().clone());
-            order_items(budget, &left, &right, symbol, depth)
+            order_items(budget, &left.0.borrow(), &right.0.borrow(), symbol, depth)
         }
         (Value::Tuple(left), Value::Tuple(right)) => order_items(budget, &left.0, &right.0, symbol, depth),
         (Value::Set(left), Value::Set(right)) => Ok(order_sets(left, right)),
@@ -171,8 +172,8 @@ pub(crate) fn contains(budget: &mut Budget, container: &Value, item: &Value) -> 
         (Value::Str(_), _) => {
             Err(Fault::type_error(format!("'in <string>' requires string as left operand, not {}", item.type_name())))
         }
-        (Value::Dict(dict) | Value::View(dict, View::Keys), _) => Ok(dict.contains(&Key::new(item.clone())?)),
-        (Value::Set(set), _) => Ok(set.keys.borrow().contains_key(&Key::new(item.clone())?)),
+        (Value::Dict(dict) | Value::View(dict, View::Keys), _) => Ok(dict.contains(&Key::new(budget, item.clone())?)),
+        (Value::Set(set), _) => Ok(set.keys.borrow().contains_key(&Key::new(budget, item.clone())?)),
         (Value::Range(range), Value::Int(number)) => {
             let offset = i128::from(*number) - i128::from(range.start);
             let step = i128::from(range.step);

@@ -67,7 +67,7 @@ impl DeepCopy<'_> {
             Value::Dict(dict) => {
                 let copy = Rc::new(Dict::new(dict.is_config.get()));
                 self.done.insert(address, Value::Dict(Rc::clone(&copy)));
-                self.budget.values(dict.len() * 2)?;
+                self.budget.dict(dict.len())?;
                 for (key, Entry { value, origin }) in dict.snapshot() {
                     let value = self.copy(&value, depth + 1)?;
                     copy.insert(key, value, origin);
@@ -134,7 +134,7 @@ pub(crate) fn config_dict(budget: &mut Budget, dict: &Dict) -> Result<Rc<Dict>> 
 }
 
 fn config_dict_at(budget: &mut Budget, dict: &Dict, depth: u32) -> Result<Value> {
-    budget.values(dict.len() * 2)?;
+    budget.dict(dict.len())?;
     let hooked = Dict::with_capacity(dict.len(), true);
     for (key, Entry { value, origin }) in dict.entries.borrow().iter() {
         let value = hook_at(budget, value, depth + 1)?;
@@ -154,7 +154,7 @@ fn rebuilt_at(budget: &mut Budget, value: &Value, is_config: bool, depth: u32) -
     }
     match value {
         Value::Dict(dict) => {
-            budget.values(dict.len() * 3)?;
+            budget.dict(dict.len())?;
             let copy = Dict::with_capacity(dict.len(), is_config);
             for (key, Entry { value, origin }) in dict.entries.borrow().iter() {
                 let value = rebuilt_at(budget, value, is_config, depth + 1)?;

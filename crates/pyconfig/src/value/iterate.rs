@@ -23,7 +23,7 @@ pub(crate) fn items(budget: &mut Budget, value: &Value) -> Result<Vec<Value>> {
             Ok(view(dict, View::Keys))
         }
         Value::View(dict, kind) => {
-            budget.values(dict.len())?;
+            budget.values(if *kind == View::Items { dict.len().saturating_mul(4) } else { dict.len() })?;
             Ok(view(dict, *kind))
         }
         Value::Set(set) => {
@@ -32,7 +32,7 @@ pub(crate) fn items(budget: &mut Budget, value: &Value) -> Result<Vec<Value>> {
             Ok(keys.keys().map(|key| key.value().clone()).collect())
         }
         Value::Str(text) => {
-            budget.values(text.len())?;
+            budget.values(text.len().saturating_mul(2))?;
             Ok(text.chars().map(|c| Value::str(c.to_string())).collect())
         }
         Value::Range(range) => {

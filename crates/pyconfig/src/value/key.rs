@@ -1,11 +1,12 @@
 //! [`Key`]: a hashable value.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use num_traits::ToPrimitive;
 
 use super::{Set, Value};
+use crate::budget::Budget;
 use crate::error::{Fault, Result};
 use crate::value::number::{float_to_integer, integers_equal};
 
@@ -14,9 +15,11 @@ use crate::value::number::{float_to_integer, integers_equal};
 pub(crate) struct Key(Value);
 
 impl Key {
+    /// Takes a step for each value in the key, since all of them are hashed.
+    ///
     /// Returns an error if the value cannot be hashed, such as a list.
-    pub(crate) fn new(value: Value) -> Result<Self> {
-        check_hashable(&value, 0)?;
+    pub(crate) fn new(budget: &mut Budget, value: Value) -> Result<Self> {
+        check_hashable(budget, &value, 0)?;
         Ok(Self(value))
     }
 
@@ -48,18 +51,26 @@ impl From<&str> for Key {
     }
 }
 
-fn check_hashable(value: &Value, depth: u32) -> Result<()> {
+fn check_hashable(budget: &mut Budget, value: &Value, depth: u32) -> Result<()> {
     if depth > crate::limits::NESTING {
         return Err(Fault::limit("a key is nested too deeply"));
     }
     match value {
+        Value::Str(text) => budget.items(text.len() / 64),
         Value::Tuple(tuple) => {
+            budget.items(tuple.0.len())?;
             for item in &tuple.0 {
-                check_hashable(item, depth + 1)?;
+                check_hashable(budget, item, depth + 1)?;
             }
             Ok(())
         }
-        Value::Set(set) if set.is_frozen => Ok(()),
+        Value::Set(set) if set.is_frozen => {
+            budget.items(set.keys.borrow().len())?;
+            for key in set.keys.borrow().keys() {
+                check_hashable(budget, &key.0, depth + 1)?;
+            }
+            Ok(())
+        }
         Value::List(_) | Value::Dict(_) | Value::Set(_) | Value::Slice(_) => {
             Err(Fault::type_error(format!("unhashable type: '{}'", value.type_name())))
         }
@@ -101,6 +112,14 @@ impl Hash for Key {
     }
 }
 
+/// A hash that is the same in every map of this process.
+fn fixed_hash(value: &Value) -> u64 {
+    let mut hasher =
+        foldhash::quality::SeedableRandomState::with_seed(0, foldhash::SharedSeed::global_random()).build_hasher();
+    hash(value, &mut hasher);
+    hasher.finish()
+}
+
 fn hash<H: Hasher>(value: &Value, state: &mut H) {
     match value {
         Value::Str(text) => text.hash(state),
@@ -119,7 +138,20 @@ fn hash<H: Hasher>(value: &Value, state: &mut H) {
                 hash(item, state);
             }
         }
-        // Others are rare as keys.
-        _ => 0.hash(state),
+        Value::Set(set) => {
+            // The order of the items does not count.
+            let mut sum = 0_u64;
+            for key in set.keys.borrow().keys() {
+                sum = sum.wrapping_add(fixed_hash(&key.0));
+            }
+            sum.hash(state);
+        }
+        Value::Range(range) => Rc::as_ptr(range).addr().hash(state),
+        Value::Iterator(iterator) => Rc::as_ptr(iterator).addr().hash(state),
+        Value::Function(function) => Rc::as_ptr(function).addr().hash(state),
+        Value::Lazy(lazy) => Rc::as_ptr(lazy).addr().hash(state),
+        Value::Builtin(builtin) => builtin.name().hash(state),
+        // There are few of the others, or they are equal to nothing.
+        other => other.type_name().hash(state),
     }
 }

@@ -38,8 +38,7 @@ fn write(budget: &mut Budget, value: &Value, out: &mut String, depth: u32) -> Re
         Value::Str(text) => out.push_str(&quoted(text)),
         Value::Ellipsis => out.push_str("Ellipsis"),
         Value::List(list) => {
-            let items = list.0.borrow().clone();
-            sequence(budget, "[", &items, "]", out, depth)?;
+            sequence(budget, "[", &list.0.borrow(), "]", out, depth)?;
         }
         Value::Tuple(tuple) => {
             let end = if tuple.0.len() == 1 { ",)" } else { ")" };

@@ -25,15 +25,16 @@ use visit::Reading;
 
 impl Config {
     /// Reads YAML. Anchors, aliases and merge keys (`<<`) are resolved; `!!python/tuple` is read as a list,
-    /// since tags of the form `!!name` are ignored. A leading byte order mark is skipped.
+    /// since other tags of the form `!!name` are ignored. A leading byte order mark is skipped.
     ///
     /// # Errors
     /// Returns an error if the text is not YAML (with line and column), has a key twice, a key that is not a string,
-    /// number or bool, a tag of the form `!name`, or an integer that does not fit 64 bits; or if it is larger than 16
+    /// number or bool, a tag of the form `!name`, a tag of Python that runs code there, or an integer that does not fit 64 bits; or if it is larger than 16
     /// MiB, nested more than 100 levels deep, or has more than 300,000 values, counting what aliases repeat.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
         let text = file::without_mark(text);
         scan::yaml(text).map_err(|reason| parse_error(&KeyPath::root(), "YAML", reason))?;
+        scan::tags(text).map_err(|reason| parse_error(&KeyPath::root(), "YAML", reason))?;
         let reading = Reading::new(true, None);
         let read = reading.deserialize(serde_yaml::Deserializer::from_str(text));
         read.map_err(|error| parse_error(&reading.path(), "YAML", error.to_string()))

@@ -1,5 +1,7 @@
 //! Checks on a YAML text before it is parsed: the parser's time grows with the square of the depth of brackets.
 
+use crate::error::cut;
+
 use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_DIRECTIVES, MOST_VALUES};
 
 /// Rejects a text that is too long, too deep, or has too many values.
@@ -119,6 +121,26 @@ fn skip_tag(characters: &mut Characters<'_>) {
     if verbatim {
         characters.next_if(|(_, next)| *next == '>');
     }
+}
+
+/// The tags of Python's YAML that only name a type of values.
+const HARMLESS: [&str; 10] = ["bool", "dict", "float", "int", "list", "long", "none", "str", "tuple", "unicode"];
+
+/// Refuses the tags with which Python's YAML runs code.
+pub(super) fn tags(text: &str) -> Result<(), String> {
+    for (at, mark) in text.match_indices("!!python/").chain(text.match_indices("!<tag:yaml.org,2002:python/")) {
+        let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let before = text[start..at].trim_end();
+        let is_comment = before.starts_with('#') || before.contains(" #");
+        let is_value = before.is_empty() || before.ends_with([':', '-', ',', '[', '{', '?']);
+        let rest = &text[at + mark.len()..];
+        let tag = rest.split(|character| is_blank(character) || ">,]}".contains(character)).next().unwrap_or(rest);
+        if is_value && !is_comment && !HARMLESS.contains(&tag) {
+            let line = text[..start].matches('\n').count() + 1;
+            return Err(format!("line {line}: the tag !!python/{} runs code in Python; remove it", cut(tag)));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a colon or a question mark is an indicator and not part of a word.

@@ -17,6 +17,13 @@ fn python_tuples_are_lists_and_other_tags_are_refused() {
     assert_eq!(Config::from_yaml("a: !!python/tuple [1, 2]").unwrap().to_string(), "{a: [1, 2]}");
     let error = Config::from_yaml("a: {b: !path [1]}").unwrap_err().to_string();
     assert!(error.starts_with("a.b: ") && error.contains("!path"), "{error}");
+    for tag in ["!!python/object/apply:os.system", "!<tag:yaml.org,2002:python/object:x.Y>", "!!python/name:x"] {
+        let error = Config::from_yaml(&format!("b: 1\na: {tag} ['ls']")).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("runs code"), "{error}");
+    }
+    let harmless =
+        "a: [!!python/tuple [1], !!python/unicode x] # !!python/object/apply:os.system\nb: '!!python/name:x'\n";
+    assert_eq!(Config::from_yaml(harmless).unwrap().to_string(), r#"{a: [[1], "x"], b: "!!python/name:x"}"#);
 }
 
 #[test]
