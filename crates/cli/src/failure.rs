@@ -12,6 +12,8 @@ pub enum Failure {
     Text(String),
     /// An error with its causes.
     Error(anyhow::Error),
+    /// An error, and lines that say where its values were written.
+    WithPlaces(anyhow::Error, Vec<String>),
 }
 
 /// What a program knows about the errors of its libraries.
@@ -39,6 +41,13 @@ impl Failure {
         match self {
             Self::Text(text) => escape_lines(text),
             Self::Error(error) => escape_lines(&describe_chain(error, texts)),
+            Self::WithPlaces(error, places) => {
+                let mut text = describe_chain(error, texts);
+                for place in places {
+                    text.push_str(&format!("\n  {place}"));
+                }
+                escape_lines(&text)
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use mmcv_cli::commands::{ckpt, config, zoo};
 use mmcv_cli::{Failure, failure};
 
 #[derive(Debug, Parser)]
-#[command(name = "mmcv", version, propagate_version = true)]
+#[command(name = "mmcv", bin_name = "mmcv", version, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: WithoutTorch,

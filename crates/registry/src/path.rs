@@ -34,6 +34,19 @@ impl KeyPath {
         self.with(Segment::Index(index))
     }
 
+    /// The path as the keys of an override: `model.stages.0.depth`.
+    #[must_use]
+    pub fn dotted(&self) -> String {
+        let mut keys = Vec::new();
+        for segment in &self.0 {
+            keys.push(match segment {
+                Segment::Key(key) => key.clone(),
+                Segment::Index(index) => index.to_string(),
+            });
+        }
+        keys.join(".")
+    }
+
     /// Whether this is the root.
     #[must_use]
     pub fn is_root(&self) -> bool {

@@ -10,6 +10,7 @@ mod draw;
 mod failure;
 mod image;
 mod network;
+mod origin;
 mod placeholder;
 mod weights;
 
@@ -21,7 +22,7 @@ use commands::Command;
 
 /// The CNN building blocks of MMCV, on libtorch.
 #[derive(Debug, Parser)]
-#[command(name = "mmcv", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "mmcv", bin_name = "mmcv", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Examples:
   mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg
   mmcv build model_zoo/configs/mobilenet_v2.yaml --input 1x3x224x224 --explain

@@ -271,3 +271,18 @@ fn the_backbone_of_a_detector_computes_features() {
     let stderr = run("features", &config, &[&image]).failed();
     assert!(stderr.contains("model.neck is left out"), "{stderr}");
 }
+
+#[test]
+fn errors_name_the_line_of_a_python_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base.py");
+    fs::write(&base, "model = dict(\n    type='ResNet',\n    depth=50,\n    stem_chanels=3)\n").unwrap();
+    let config = folder.path().join("config.py");
+    fs::write(&config, "_base_ = 'base.py'\nmodel = dict(\n    depth=17)\n").unwrap();
+    let error = run("build", &config, &[]).failed();
+    let base = base.canonicalize().unwrap();
+    assert!(error.contains(&format!("model.stem_chanels is set in {}:4", base.display())), "{error}");
+    fs::write(&config, "_base_ = 'base.py'\nmodel = dict(\n    depth=17, stem_chanels=dict(_delete_=True))\n").unwrap();
+    let error = run("build", &config, &["--cfg-options", "model.norm_cfg.type=nothing"]).failed();
+    assert!(error.contains("config.py:3"), "{error}");
+}

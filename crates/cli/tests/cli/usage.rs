@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::process::Command;
 
 use crate::{Said, mmcv, run};
 
@@ -10,6 +11,39 @@ fn help_and_version_go_to_stdout() {
     let help = run(["zoo", "fetch", "--help"]).done();
     assert!(help.contains("Usage: mmcv zoo fetch") && help.contains("Examples:"), "{help}");
     assert!(run(["--version"]).done().starts_with("mmcv "));
+}
+
+/// The loader of Linux lists the libraries of a program instead of running it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_command_starts_without_libtorch() {
+    let libraries = |program: &str| {
+        let output = Command::new(program).env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let [front, torch] = [env!("CARGO_BIN_EXE_mmcv"), env!("CARGO_BIN_EXE_mmcv-torch")].map(libraries);
+    assert!(front.contains("libc.so") && !front.contains("libtorch"), "{front}");
+    assert!(torch.contains("libtorch"), "{torch}");
+}
+
+#[test]
+fn both_programs_give_the_same_help() {
+    for command in [&["zoo", "fetch"][..], &["ckpt", "diff"], &["config"]] {
+        let help = |program: &str| Command::new(program).args(command).arg("--help").output().unwrap().stdout;
+        let [front, torch] = [env!("CARGO_BIN_EXE_mmcv"), env!("CARGO_BIN_EXE_mmcv-torch")].map(help);
+        assert_eq!(String::from_utf8(front).unwrap(), String::from_utf8(torch).unwrap(), "{command:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_missing_program_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("mmcv");
+    std::fs::copy(env!("CARGO_BIN_EXE_mmcv"), &alone).unwrap();
+    let error = Said::by(Command::new(&alone).args(["layers", "ReLU"])).failed();
+    assert!(error.contains("mmcv-torch: No such file") && error.contains("beside it"), "{error}");
+    assert!(Said::by(Command::new(&alone).arg("--version")).done().starts_with("mmcv "));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::config::merge;
 use crate::error::{Fault, Result};
 use crate::interpreter::{Arguments, Interpreter};
 use crate::value::key::Key;
-use crate::value::{Dict, Value, View, copy, repr};
+use crate::value::{Dict, Value, View, copy, cycle, repr};
 
 pub(super) const METHODS: [&str; 11] =
     ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
@@ -75,6 +75,7 @@ pub(super) fn call(interpreter: &mut Interpreter, dict: &Rc<Dict>, name: &str, a
             let default = default.unwrap_or(Value::None);
             let value = if is_config { copy::hook(&mut interpreter.budget, &default)? } else { default.clone() };
             interpreter.budget.values(3)?;
+            cycle::refuse_in_dict(&mut interpreter.budget, dict, &value)?;
             dict.insert(key, value, None);
             Ok(default)
         }
@@ -151,6 +152,7 @@ impl Interpreter {
                 (Some(Value::Dict(inner)), Value::Dict(_)) => self.update_dict(&inner, &entry.value)?,
                 _ => {
                     let value = copy::hook(&mut self.budget, &entry.value)?;
+                    cycle::refuse_in_dict(&mut self.budget, dict, &value)?;
                     dict.insert(key, value, entry.origin);
                 }
             }

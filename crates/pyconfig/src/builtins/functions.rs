@@ -14,7 +14,7 @@ use crate::interpreter::{Arguments, Interpreter};
 use crate::syntax::ast::BinaryOp;
 use crate::value::key::Key;
 use crate::value::number::{self, Number, as_big, integer};
-use crate::value::{Dict, Range, Set, Value, View, compare, copy, iterate, repr};
+use crate::value::{Dict, Range, Set, Value, View, compare, copy, cycle, iterate, repr};
 
 /// Calls a built-in function or type.
 pub(crate) fn call(interpreter: &mut Interpreter, builtin: Builtin, arguments: Arguments) -> Result<Value> {
@@ -187,6 +187,7 @@ impl Interpreter {
             for (key, entry) in other.snapshot() {
                 let value =
                     if dict.is_config.get() { copy::hook(&mut self.budget, &entry.value)? } else { entry.value };
+                cycle::refuse_in_dict(&mut self.budget, dict, &value)?;
                 dict.insert(key, value, entry.origin);
             }
             return Ok(());
@@ -203,6 +204,7 @@ impl Interpreter {
                 )));
             };
             let value = if dict.is_config.get() { copy::hook(&mut self.budget, &value)? } else { value };
+            cycle::refuse_in_dict(&mut self.budget, dict, &value)?;
             dict.insert(Key::new(&mut self.budget, key)?, value, None);
         }
         Ok(())

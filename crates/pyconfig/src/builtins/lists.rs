@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::functions::{index, sort};
 use crate::error::{Fault, Result};
 use crate::interpreter::{Arguments, Interpreter};
-use crate::value::{List, Value, compare, iterate, repr};
+use crate::value::{List, Value, compare, cycle, iterate, repr};
 
 pub(super) const LIST_METHODS: [&str; 11] =
     ["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
@@ -16,20 +16,23 @@ pub(super) fn call(interpreter: &mut Interpreter, list: &Rc<List>, name: &str, a
         "append" => {
             let item = arguments.one("append")?;
             interpreter.budget.values(1)?;
+            cycle::refuse_in_list(&mut interpreter.budget, list, &item)?;
             list.0.borrow_mut().push(item);
         }
         "extend" => {
             let items = iterate::items(&mut interpreter.budget, &arguments.one("extend")?)?;
-            list.0.borrow_mut().extend(items);
+            interpreter.extend_list(list, items)?;
         }
         "insert" => {
             let [at, item] = arguments.bind("insert", ["index", "object"], 2)?;
             let at = index(&at.unwrap_or(Value::None))?;
+            let item = item.unwrap_or(Value::None);
+            cycle::refuse_in_list(&mut interpreter.budget, list, &item)?;
             let mut items = list.0.borrow_mut();
             interpreter.budget.values(1 + items.len() / 64)?;
             let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
             let at = if at < 0 { (at.saturating_add(length)).max(0) } else { at.min(length) };
-            items.insert(usize::try_from(at).unwrap_or(0), item.unwrap_or(Value::None));
+            items.insert(usize::try_from(at).unwrap_or(0), item);
         }
         "pop" => {
             let [at] = arguments.bind("pop", ["index"], 0)?;
@@ -84,6 +87,17 @@ pub(super) fn call(interpreter: &mut Interpreter, list: &Rc<List>, name: &str, a
         _ => return call_tuple(interpreter, &Value::List(Rc::clone(list)), name, arguments),
     }
     Ok(Value::None)
+}
+
+impl Interpreter {
+    /// Adds items to a list.
+    pub(crate) fn extend_list(&mut self, list: &Rc<List>, items: Vec<Value>) -> Result<()> {
+        for item in &items {
+            cycle::refuse_in_list(&mut self.budget, list, item)?;
+        }
+        list.0.borrow_mut().extend(items);
+        Ok(())
+    }
 }
 
 /// `count` and `index`, which lists, tuples and ranges have.

@@ -13,7 +13,7 @@ use crate::interpreter::{Frame, Imports, is_read_base, module_path};
 use crate::origin::Origin;
 use crate::syntax::ast::{Alias, FunctionBody, Stmt, StmtKind};
 use crate::value::key::Key;
-use crate::value::{Dict, Entry, Lazy, Value, copy};
+use crate::value::{Dict, Entry, Lazy, Value, copy, cycle};
 
 /// Whether a file is a lazy config: the first import of something else than Python's own, or the first `_base_`, decides.
 pub(super) fn is_lazy(source: &Rc<Source>, statements: &[Stmt]) -> Result<bool> {
@@ -85,20 +85,29 @@ impl Loader<'_> {
         bind_packages(source, statements, &globals, &mut context);
         globals.insert(Key::from("__file__"), Value::str(path.to_string_lossy()), None);
         let frame = Frame::new(source, &globals, context.imports);
-        self.interpreter.run(&frame, statements)?;
-        let values = Dict::new(false);
-        for (key, Entry { value, origin }) in globals.snapshot() {
-            if !key.as_str().is_some_and(|name| name.starts_with("__")) {
-                values.insert(key, value, origin);
-            }
-        }
-        // Functions refer to the variables, and these to functions.
-        globals.entries.borrow_mut().retain(|_, entry| !matches!(entry.value, Value::Function(_)));
-        let values = copy::rebuilt(&mut self.interpreter.budget, &Value::Dict(Rc::new(values)), true)?;
+        let values = match self.interpreter.run(&frame, statements) {
+            Ok(_) => self.variables(&globals),
+            Err(fault) => Err(fault),
+        };
+        self.interpreter.release(&globals);
+        let values = values?;
+        let values = copy::rebuilt(&mut self.interpreter.budget, &Value::Dict(values), true)?;
         match values {
             Value::Dict(values) => Ok(Base::lazy(values, context.names)),
             _ => Ok(Base::lazy(Rc::default(), context.names)),
         }
+    }
+
+    /// The variables of a file, without those of Python.
+    fn variables(&mut self, globals: &Rc<Dict>) -> Result<Rc<Dict>> {
+        let values = Dict::new(false);
+        for (key, Entry { value, origin }) in globals.snapshot() {
+            if !key.as_str().is_some_and(|name| name.starts_with("__")) {
+                cycle::refuse_in_dict(&mut self.interpreter.budget, globals, &value)?;
+                values.insert(key, value, origin);
+            }
+        }
+        Ok(Rc::new(values))
     }
 
     /// The file of a base: relative for leading dots, and else in a package.

@@ -15,7 +15,7 @@ use crate::origin::Origin;
 use crate::syntax::ast::{ExprKind, Stmt, StmtKind};
 use crate::syntax::parse;
 use crate::value::key::Key;
-use crate::value::{Dict, Entry, Value, copy, iterate};
+use crate::value::{Dict, Entry, Value, copy, cycle, iterate};
 
 const BASE: &str = "_base_";
 const DEPRECATION: &str = "_deprecation_";
@@ -195,7 +195,16 @@ impl Loader<'_> {
         let globals = Rc::new(Dict::new(false));
         globals.insert(Key::from(BASE), Value::Dict(Rc::clone(bases)), None);
         let frame = Frame::new(source, &globals, Imports::default());
-        self.interpreter.run(&frame, statements)?;
+        let values = match self.interpreter.run(&frame, statements) {
+            Ok(_) => self.data_of(&globals),
+            Err(fault) => Err(fault),
+        };
+        self.interpreter.release(&globals);
+        values
+    }
+
+    /// The variables that are data.
+    fn data_of(&mut self, globals: &Rc<Dict>) -> Result<Rc<Dict>> {
         let values = Dict::new(false);
         for (key, Entry { value, origin }) in globals.snapshot() {
             let name = match key.as_str() {
@@ -204,11 +213,10 @@ impl Loader<'_> {
             };
             let is_data = !convert::is_code(&value);
             if name != BASE && !name.starts_with("__") && is_data {
+                cycle::refuse_in_dict(&mut self.interpreter.budget, globals, &value)?;
                 values.insert(key, value, origin);
             }
         }
-        // Functions refer to the variables, and these to functions.
-        globals.entries.borrow_mut().retain(|_, entry| !matches!(entry.value, Value::Function(_)));
         Ok(Rc::new(values))
     }
 

@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Fault, Result};
 use crate::origin::Origin;
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind};
 use crate::value::key::Key;
-use crate::value::{Scope, Value, copy, iterate};
+use crate::value::{Scope, Value, copy, cycle, iterate};
 
 impl Interpreter {
     /// Assigns a value to a target.
@@ -123,6 +123,7 @@ impl Interpreter {
                     return Err(Fault::attribute_error(message));
                 }
                 let value = copy::hook(&mut self.budget, value)?;
+                cycle::refuse_in_dict(&mut self.budget, dict, &value)?;
                 dict.insert(Key::from(name), value, origin);
                 Ok(())
             }

@@ -31,8 +31,13 @@ impl Interpreter {
         let items =
             iterate::items(&mut self.budget, &iterable).map_err(|fault| fault.at(&frame.source, first.iterable.at))?;
         let scope = Scope { variables: RefCell::default(), definition: None, parent: frame.scope.clone() };
-        let inner = frame.inner(scope);
-        self.clause(&inner, comprehension, 0, items, &mut results)?;
+        let mut inner = frame.inner(scope);
+        let outcome = self.clause(&inner, comprehension, 0, items, &mut results);
+        if let Some(scope) = inner.scope.take() {
+            drop(inner);
+            self.note_captured(&scope)?;
+        }
+        outcome?;
         Ok(match (results, comprehension.kind) {
             (Results::Items(items), ComprehensionKind::Generator) => Value::iterator(items, "generator"),
             (Results::Items(items), _) => Value::list(items),

@@ -19,27 +19,50 @@ impl Interpreter {
         self.enter()?;
         let Function { definition, defaults, scope, globals, source, imports } = function;
         let variables = self.bind_parameters(definition, defaults, arguments)?;
-        let scope = Scope {
+        let scope = Rc::new(Scope {
             variables: RefCell::new(variables),
             definition: Some(Rc::clone(definition)),
             parent: scope.clone(),
-        };
+        });
         let frame = Frame {
             source: Rc::clone(source),
             globals: Rc::clone(globals),
-            scope: Some(Rc::new(scope)),
+            scope: Some(Rc::clone(&scope)),
             imports: Rc::clone(imports),
         };
         let result = match &definition.body {
-            FunctionBody::Expression(body) => self.eval(&frame, body)?,
-            FunctionBody::Statements(body) => match self.run(&frame, body)? {
-                Flow::Return(value) => value,
-                _ => Value::None,
+            FunctionBody::Expression(body) => self.eval(&frame, body),
+            FunctionBody::Statements(body) => match self.run(&frame, body) {
+                Ok(Flow::Return(value)) => Ok(value),
+                Ok(_) => Ok(Value::None),
+                Err(fault) => Err(fault),
             },
         };
+        drop(frame);
+        self.note_captured(&scope)?;
+        let result = result?;
         self.leave();
         self.calls -= 1;
         Ok(result)
+    }
+
+    /// Remembers variables that a function still refers to.
+    pub(super) fn note_captured(&mut self, scope: &Rc<Scope>) -> Result<()> {
+        if Rc::strong_count(scope) > 1 {
+            self.captured.push(Rc::downgrade(scope));
+            self.budget.values(1)?;
+        }
+        Ok(())
+    }
+
+    /// Frees what functions and variables keep alive between them. No function is called afterwards.
+    pub(crate) fn release(&mut self, globals: &Dict) {
+        globals.entries.borrow_mut().clear();
+        for scope in self.captured.drain(..) {
+            if let Some(scope) = scope.upgrade() {
+                scope.variables.borrow_mut().clear();
+            }
+        }
     }
 
     fn bind_parameters(

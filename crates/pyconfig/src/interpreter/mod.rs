@@ -11,7 +11,7 @@ mod statements;
 mod subscripts;
 
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use crate::budget::Budget;
 use crate::error::{Fault, Result, Source};
@@ -30,6 +30,8 @@ pub(crate) struct Interpreter {
     depth: u32,
     /// Calls of functions below each other.
     calls: u32,
+    /// The variables of calls that functions refer to, and which may refer to these functions.
+    captured: Vec<Weak<Scope>>,
 }
 
 /// Where code runs.

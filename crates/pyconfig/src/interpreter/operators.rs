@@ -111,7 +111,7 @@ impl Interpreter {
         match (op, left) {
             (BinaryOp::Add, Value::List(list)) => {
                 let items = crate::value::iterate::items(&mut self.budget, right)?;
-                list.0.borrow_mut().extend(items);
+                self.extend_list(list, items)?;
                 Ok(left.clone())
             }
             (BinaryOp::Mul, Value::List(list)) => {

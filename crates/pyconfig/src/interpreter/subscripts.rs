@@ -9,7 +9,7 @@ use crate::error::{Fault, Result};
 use crate::origin::Origin;
 use crate::value::key::Key;
 use crate::value::number::as_big;
-use crate::value::{Module, Range, Value, copy, iterate, repr};
+use crate::value::{Module, Range, Value, copy, cycle, iterate, repr};
 
 /// Start, stop and step of a slice of a sequence of some length.
 struct Span {
@@ -96,11 +96,15 @@ impl Interpreter {
         match (value, index) {
             (Value::Dict(dict), _) => {
                 let item = if dict.is_config.get() { copy::hook(&mut self.budget, item)? } else { item.clone() };
+                cycle::refuse_in_dict(&mut self.budget, dict, &item)?;
                 dict.insert(Key::new(&mut self.budget, index.clone())?, item, origin);
                 Ok(())
             }
             (Value::List(list), Value::Slice(bounds)) => {
                 let items = iterate::items(&mut self.budget, item)?;
+                for item in &items {
+                    cycle::refuse_in_list(&mut self.budget, list, item)?;
+                }
                 let mut list = list.0.borrow_mut();
                 let span = span(bounds, list.len())?;
                 if span.step == 1 {
@@ -123,6 +127,7 @@ impl Interpreter {
                 Ok(())
             }
             (Value::List(list), _) => {
+                cycle::refuse_in_list(&mut self.budget, list, item)?;
                 let mut list = list.0.borrow_mut();
                 let at = position(index, list.len(), "list")
                     .map_err(|_| index_fault(index, list.len(), "list assignment", "list"))?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod copy;
+pub(crate) mod cycle;
 mod discard;
 pub(crate) mod iterate;
 pub(crate) mod key;

@@ -18,7 +18,7 @@ use mmcv_cli::output::{print, print_json};
   mmcv build network.yaml --cfg-options model.norm_cfg.type=GN model.norm_cfg.num_groups=4 --json")]
 pub(crate) struct Build {
     #[command(flatten)]
-    network: NetworkArgs,
+    pub(super) network: NetworkArgs,
     /// Shows for each module its config key, its tensors, what initialized them, and its output shapes.
     #[arg(long)]
     explain: bool,

@@ -35,7 +35,7 @@ use mmcv_cli::output::{create_parent, display, lossy, print, print_json};
   mmcv features my.yaml photos/ --checkpoint epoch_10.pth --pooled --json")]
 pub(crate) struct Features {
     #[command(flatten)]
-    weights: Weights,
+    pub(super) weights: Weights,
     #[command(flatten)]
     images: ImageArgs,
     /// The stages, counted from 0, in place of the config's. With the neck of a detector, the outputs of the neck.

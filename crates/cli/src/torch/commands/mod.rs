@@ -13,6 +13,8 @@ use clap::Subcommand;
 use mmcv_cli::Failure;
 use mmcv_cli::commands::{ckpt, config};
 
+use crate::origin::with_places;
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -32,6 +34,23 @@ pub(crate) enum Command {
 
 impl Command {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        let config = self.config_name().map(str::to_owned);
+        self.run_command().map_err(|failure| with_places(failure, config.as_deref()))
+    }
+
+    /// The config file or model zoo name that the command was given.
+    fn config_name(&self) -> Option<&str> {
+        match self {
+            Self::Build(command) => Some(command.network.name()),
+            Self::Summary(command) => Some(command.network.name()),
+            Self::Predict(command) => Some(command.weights.name()),
+            Self::Features(command) => Some(command.weights.name()),
+            Self::Bench(command) => command.only_config(),
+            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) => None,
+        }
+    }
+
+    fn run_command(self) -> Result<(), Failure> {
         match self {
             Self::Doctor(command) => command.run(),
             Self::Build(command) => command.run(),

@@ -35,7 +35,7 @@ const MIN_FUSED_IMAGES: usize = 150;
   mmcv predict my.yaml cat.jpg --checkpoint work_dir/epoch_10.pth --cfg-options preprocess.crop_size=192")]
 pub(crate) struct Predict {
     #[command(flatten)]
-    weights: Weights,
+    pub(super) weights: Weights,
     #[command(flatten)]
     images: ImageArgs,
     /// The number of classes shown for each image.

@@ -20,7 +20,7 @@ use mmcv_cli::output::{display, print, print_json, write_text};
   mmcv summary network.yaml --input 1x3x32x32 --svg network.svg")]
 pub(crate) struct Summary {
     #[command(flatten)]
-    network: NetworkArgs,
+    pub(super) network: NetworkArgs,
     /// Shows only this many levels of modules; deeper ones are counted in the module that contains them.
     #[arg(long, value_name = "LEVELS")]
     depth: Option<usize>,

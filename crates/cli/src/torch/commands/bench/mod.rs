@@ -133,6 +133,14 @@ struct Report<'a> {
 }
 
 impl Bench {
+    /// The config file or model zoo name, if there is one only.
+    pub(super) fn only_config(&self) -> Option<&str> {
+        match self.configs.as_slice() {
+            [config] => Some(config),
+            _ => None,
+        }
+    }
+
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.check_usage();
         if let Some(threads) = self.threads {
