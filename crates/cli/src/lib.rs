@@ -3,6 +3,9 @@
 
 #![allow(
     missing_docs,
+    clippy::missing_errors_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
     reason = "it is no API, and clap prefers the documentation of a variant to that of its arguments"
 )]
 

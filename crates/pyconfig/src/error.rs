@@ -18,7 +18,7 @@ pub struct Error {
     /// The file; `None` if there is none yet.
     pub file: Option<PathBuf>,
     /// The position in the file, where there is one.
-    pub position: Option<Position>,
+    pub position: Option<Box<Position>>,
 }
 
 /// The kind of an error.
@@ -52,7 +52,7 @@ pub struct Position {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Position { file, line, column, .. }) = &self.position {
+        if let Some(Position { file, line, column, .. }) = self.position.as_deref() {
             write!(f, "{}:{line}:{column}: ", file.display())?;
         } else if let Some(file) = &self.file
             && !self.message.starts_with(&*file.to_string_lossy())
@@ -65,7 +65,7 @@ impl fmt::Display for Error {
             ErrorKind::Limit => write!(f, "limit exceeded: {}", self.message)?,
             ErrorKind::File | ErrorKind::Config => f.write_str(&self.message)?,
         }
-        match &self.position {
+        match self.position.as_deref() {
             Some(Position { column, text, .. }) if !text.is_empty() => {
                 let (excerpt, column) = excerpt(text, *column);
                 write!(f, "\n    {excerpt}\n    {:column$}^", "", column = column - 1)
@@ -213,9 +213,13 @@ impl Fault {
     pub(crate) fn into_error(self) -> Error {
         let Inner { kind, mut message, place, file } = *self.0;
         if message.len() > limits::MESSAGE_BYTES {
-            message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES));
+            let mut end = limits::MESSAGE_BYTES;
+            while !message.is_char_boundary(end) {
+                end -= 1;
+            }
+            message.truncate(end);
             message.push_str("...");
         }
-        Error { kind, message, file, position: place.map(|(source, offset)| source.position(offset)) }
+        Error { kind, message, file, position: place.map(|(source, offset)| Box::new(source.position(offset))) }
     }
 }

@@ -31,6 +31,10 @@ impl Items {
         let file: File = syn::parse2(source.tokens.clone()).with_context(|| format!("cannot parse {}", source.path))?;
         let mut items = Self::default();
         items.visit_file(&file);
+        if source.is_program {
+            // What the programs of a package share is no API.
+            return Ok(Self { functions: items.functions, ..Self::default() });
+        }
         Ok(items)
     }
 

@@ -59,7 +59,7 @@ impl BenchConfigs {
         let mut compare = Command::new(&python);
         compare.arg(script("compare.py")).arg("--mmcv").arg(mmcv()).arg("--site").arg(&site);
         let page = output(&mut compare)?;
-        println!("{page}");
+        eprintln!("{page}");
         let file = bench.join("configs.md");
         fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
         stage(format_args!("Written: {}", file.display()));

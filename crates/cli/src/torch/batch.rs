@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use image::RgbImage;
+use mmcv_cli::Failure;
+use mmcv_cli::output::display;
 use mmcv_models::{ExifOrientation, Preprocess};
 use tch::{Device, Tensor};
 
 use crate::draw;
 use crate::failure::TEXTS;
 use crate::image::{MAX_PIXELS, ReadOptions, read, to_tensor};
-use mmcv_cli::Failure;
-use mmcv_cli::output::display;
 
 /// File extensions of the images in folders.
 const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];

@@ -1,13 +1,13 @@
 //! `mmcv build`: the network that a config describes.
 
 use clap::Args;
+use mmcv_cli::Failure;
+use mmcv_cli::format::{shape, shapes, thousands};
+use mmcv_cli::output::{print, print_json};
 use mmcv_layers::explain::{Explanation, ModuleRow, TensorRow, repr};
 use serde::Serialize;
 
 use crate::network::NetworkArgs;
-use mmcv_cli::Failure;
-use mmcv_cli::format::{shape, shapes, thousands};
-use mmcv_cli::output::{print, print_json};
 
 /// Builds the network of a config file and prints its modules as Python's repr does.
 #[derive(Debug, Args)]

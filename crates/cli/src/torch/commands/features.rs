@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use mmcv_cli::Failure;
+use mmcv_cli::format::shape;
+use mmcv_cli::output::{create_parent, display, lossy, print, print_json};
 use mmcv_layers::{Forward, Module};
 use mmcv_models::{MODELS, ProjectNetwork, Recipe};
 use mmcv_registry::{Config, Dict};
@@ -15,9 +18,6 @@ use crate::config::report;
 use crate::draw;
 use crate::network::with_key;
 use crate::weights::{CheckedShapes, Weights};
-use mmcv_cli::Failure;
-use mmcv_cli::format::shape;
-use mmcv_cli::output::{create_parent, display, lossy, print, print_json};
 
 /// Computes the feature maps that a backbone returns for images: its stages in `out_indices`.
 ///

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::LoadReport;
+use mmcv_cli::Failure;
+use mmcv_cli::output::{display, lossy, print, print_json};
 use mmcv_fuse::{FuseOptions, Fused, fuse};
 use mmcv_layers::{Forward, Module, memory};
 use mmcv_models::{MODELS, Recipe};
@@ -15,8 +17,6 @@ use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, output_file
 use crate::draw;
 use crate::network::with_key;
 use crate::weights::{CheckedShapes, Weights};
-use mmcv_cli::Failure;
-use mmcv_cli::output::{display, lossy, print, print_json};
 
 /// From this many images on, fusing saves more time than it takes: see docs/performance.md.
 const MIN_FUSED_IMAGES: usize = 150;

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use mmcv_cli::Failure;
+use mmcv_cli::format::{shapes, table, thousands};
+use mmcv_cli::output::{display, print, print_json, write_text};
 use mmcv_layers::explain::Explanation;
 use serde::Serialize;
 
 use crate::draw::svg;
 use crate::network::NetworkArgs;
-use mmcv_cli::Failure;
-use mmcv_cli::format::{shapes, table, thousands};
-use mmcv_cli::output::{display, print, print_json, write_text};
 
 /// Shows the layers of a network: output shape, parameters, multiply-adds, and their share.
 #[derive(Debug, Args)]

@@ -5,14 +5,14 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use mmcv_checkpoint::{Difference, LoadReport, open_checkpoint_with};
+use mmcv_cli::format::plural;
+use mmcv_cli::progress::ByteProgress;
 use mmcv_layers::{Module, ModuleExt, Parts, init, join_path, named_modules, observe};
 use mmcv_models::CheckpointConfig;
 use mmcv_registry::Config;
 use mmcv_zoo::FetchOptions;
 
 use super::{CheckpointArgs, Weights};
-use mmcv_cli::format::plural;
-use mmcv_cli::progress::ByteProgress;
 
 impl Weights {
     /// Builds a network, loads its weights, and moves it to the device in evaluation mode. Casts and removed prefixes are

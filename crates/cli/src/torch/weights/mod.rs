@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::DtypePolicy;
+use mmcv_cli::args::{UnknownClassesOption, Verification};
 use mmcv_layers::{Module, memory};
 use mmcv_models::{CheckpointConfig, Project, ProjectNetwork, Recipe, ZooEntry, zoo_entry, zoo_entry_of_file};
 use mmcv_registry::Config;
@@ -15,7 +16,6 @@ use tch::{Device, Tensor};
 
 use crate::args::{ConfigOptions, DeviceName};
 use crate::config;
-use mmcv_cli::args::{UnknownClassesOption, Verification};
 
 /// The arguments for a trained network.
 #[derive(Debug, Args)]

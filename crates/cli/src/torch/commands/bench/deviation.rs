@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use mmcv_cli::output::display;
 use mmcv_fuse::{Deviation, Fused, deviation, random_crops};
 use mmcv_layers::Module;
 use mmcv_models::Preprocess;
@@ -10,7 +11,6 @@ use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::image::{ReadOptions, read, to_tensor};
-use mmcv_cli::output::display;
 
 /// The number of random crops, and their seed.
 const CROPS: usize = 200;

@@ -10,14 +10,14 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, ValueEnum};
+use mmcv_cli::Failure;
+use mmcv_cli::format::{shape, table};
+use mmcv_cli::output::{print, print_json};
 use serde::Serialize;
 
 use crate::args::ConfigOptions;
 use crate::weights::CheckpointArgs;
 use deviation::{Deviations, Photo};
-use mmcv_cli::Failure;
-use mmcv_cli::format::{shape, table};
-use mmcv_cli::output::{print, print_json};
 use profile::Profile;
 use statistics::Summary;
 use subject::{Subject, Task};

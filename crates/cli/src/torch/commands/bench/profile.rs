@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
+use mmcv_cli::format::{shapes, table};
 use mmcv_fuse::{Fused, Timing};
 use mmcv_layers::observe::{Call, observe};
 use mmcv_layers::{Module, named_modules};
@@ -10,7 +11,6 @@ use serde::Serialize;
 use tch::Tensor;
 
 use super::statistics::median;
-use mmcv_cli::format::{shapes, table};
 
 /// The smallest share of the time for which a module without multiply-adds has a row in the table.
 const MIN_SHARE: f64 = 0.005;

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use mmcv_cli::Failure;
 use mmcv_fuse::{FuseOptions, Fused, fuse};
 use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
 use mmcv_models::{Preprocess, Recipe};
@@ -16,7 +17,6 @@ use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode};
 use crate::config;
-use mmcv_cli::Failure;
 
 /// The default height and width of an image.
 const SIZE: i64 = 224;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use mmcv_cli::Failure;
+use mmcv_cli::output::{create_parent, print, write_text};
 use mmcv_models::zoo_entries;
 
 use super::config_text::recipe_text;
-use mmcv_cli::Failure;
-use mmcv_cli::output::{create_parent, print, write_text};
 
 /// Writes a config file for each name that has a network in mmcv-rs: FOLDER/torchvision/resnet50.yaml and so on.
 #[derive(Debug, Args)]

@@ -1,13 +1,13 @@
 //! `mmcv zoo show`: the network and the preprocessing of a model zoo name.
 
 use clap::Args;
+use mmcv_cli::Failure;
+use mmcv_cli::output::{print, print_json, print_report};
 use mmcv_models::{ZooEntry, zoo_entries, zoo_entry};
 use mmcv_registry::Config;
 use serde::Serialize;
 
 use super::config_text::{flow, recipe_text};
-use mmcv_cli::Failure;
-use mmcv_cli::output::{print, print_json, print_report};
 
 /// Shows the network of a name's weights, their preprocessing, and the naming of their tensors.
 #[derive(Debug, Args)]
