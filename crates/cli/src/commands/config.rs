@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use mmcv_pyconfig::{Config, LoadOptions, Place, load, load_each};
 use mmcv_registry::{package_path, read_data};
+use similar::TextDiff;
 
 use crate::Failure;
 use crate::output::{display, lossy, print, print_bytes};
@@ -149,56 +150,14 @@ fn origin(config: &Config, key: &str, json: bool) -> Result<String> {
 
 /// The lines that differ, with `-` and `+`, and three equal lines around them.
 fn difference(left: &str, right: &str) -> String {
-    let left: Vec<&str> = left.lines().collect();
-    let right: Vec<&str> = right.lines().collect();
-    let edits = edits(&left, &right);
+    let difference = TextDiff::from_lines(left, right);
     let mut text = String::new();
-    for (index, (mark, line)) in edits.iter().enumerate() {
-        let near = edits.iter().skip(index.saturating_sub(3)).take(index.min(3) + 4).any(|(mark, _)| *mark != ' ');
-        if near {
-            text.push_str(&format!("{mark}{line}\n"));
+    for group in difference.grouped_ops(3) {
+        for operation in group {
+            for change in difference.iter_changes(&operation) {
+                text.push_str(&format!("{}{change}", change.tag()));
+            }
         }
     }
     text
-}
-
-/// The lines of both in order, with what happened to them: ' ', '-' or '+'.
-fn edits<'a>(left: &[&'a str], right: &[&'a str]) -> Vec<(char, &'a str)> {
-    // What is equal at both ends needs no table.
-    let start = left.iter().zip(right).take_while(|(left, right)| left == right).count();
-    let (left_rest, right_rest) = (&left[start..], &right[start..]);
-    let end = left_rest.iter().rev().zip(right_rest.iter().rev()).take_while(|(left, right)| left == right).count();
-    let (left_middle, right_middle) = (&left_rest[..left_rest.len() - end], &right_rest[..right_rest.len() - end]);
-    let mut edits: Vec<(char, &str)> = left[..start].iter().map(|line| (' ', *line)).collect();
-    // The lengths of the longest common sequences of what is left of each.
-    let width = right_middle.len() + 1;
-    let mut lengths = vec![0_u32; (left_middle.len() + 1) * width];
-    for row in (0..left_middle.len()).rev() {
-        for column in (0..right_middle.len()).rev() {
-            lengths[row * width + column] = if left_middle[row] == right_middle[column] {
-                lengths[(row + 1) * width + column + 1] + 1
-            } else {
-                lengths[(row + 1) * width + column].max(lengths[row * width + column + 1])
-            };
-        }
-    }
-    let (mut row, mut column) = (0, 0);
-    while row < left_middle.len() || column < right_middle.len() {
-        let is_equal =
-            row < left_middle.len() && column < right_middle.len() && left_middle[row] == right_middle[column];
-        if is_equal {
-            edits.push((' ', left_middle[row]));
-            (row, column) = (row + 1, column + 1);
-        } else if column == right_middle.len()
-            || row < left_middle.len() && lengths[(row + 1) * width + column] >= lengths[row * width + column + 1]
-        {
-            edits.push(('-', left_middle[row]));
-            row += 1;
-        } else {
-            edits.push(('+', right_middle[column]));
-            column += 1;
-        }
-    }
-    edits.extend(left_rest[left_rest.len() - end..].iter().map(|line| (' ', *line)));
-    edits
 }
