@@ -11,6 +11,7 @@ use super::{Builtin, Method, modules};
 use crate::error::{ErrorKind, Fault, Result};
 use crate::format;
 use crate::interpreter::{Arguments, Interpreter};
+use crate::limits;
 use crate::syntax::ast::BinaryOp;
 use crate::value::key::Key;
 use crate::value::number::{self, Number, as_big, integer};
@@ -87,7 +88,7 @@ pub(crate) fn call(interpreter: &mut Interpreter, builtin: Builtin, arguments: A
             if name == "issubclass" {
                 return Err(Fault::refused("issubclass"));
             }
-            is_instance(&value, &types).map(Value::Bool)
+            is_instance(interpreter, &value, &types, 0).map(Value::Bool)
         }
         "hasattr" => {
             let [value, attribute] = two("hasattr", arguments)?;
@@ -629,11 +630,15 @@ fn ord(value: &Value) -> Result<Value> {
     }
 }
 
-fn is_instance(value: &Value, types: &Value) -> Result<bool> {
+fn is_instance(interpreter: &mut Interpreter, value: &Value, types: &Value, depth: u32) -> Result<bool> {
+    if depth > limits::NESTING {
+        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+    }
+    interpreter.budget.step(1)?;
     match types {
         Value::Tuple(types) => {
             for one in &types.0 {
-                if is_instance(value, one)? {
+                if is_instance(interpreter, value, one, depth + 1)? {
                     return Ok(true);
                 }
             }
@@ -648,6 +653,7 @@ fn is_instance(value: &Value, types: &Value) -> Result<bool> {
             "tuple" => matches!(value, Value::Tuple(_)),
             "dict" => matches!(value, Value::Dict(_)),
             "ConfigDict" => matches!(value, Value::Dict(dict) if dict.is_config.get()),
+            "NoneType" => matches!(value, Value::None),
             "set" => matches!(value, Value::Set(set) if !set.is_frozen),
             "frozenset" => matches!(value, Value::Set(set) if set.is_frozen),
             "range" => matches!(value, Value::Range(_)),
@@ -688,6 +694,7 @@ fn type_of(value: &Value) -> Result<Value> {
         Some(builtin) if builtin.is_type() => Ok(Value::Builtin(builtin)),
         _ => match value {
             Value::Dict(_) => Ok(Value::Builtin(Builtin::of_module("ConfigDict"))),
+            Value::None => Ok(Value::Builtin(Builtin::of_module("NoneType"))),
             _ => Err(Fault::refused(format!("the type of a {}", value.type_name()))),
         },
     }
@@ -708,7 +715,7 @@ pub(super) fn call_type_method(
         return Err(Fault::type_error(message));
     }
     let receiver = arguments.positional.remove(0);
-    if !is_instance(&receiver, &Value::Builtin(builtin))? {
+    if !is_instance(interpreter, &receiver, &Value::Builtin(builtin), 0)? {
         return Err(Fault::type_error(format!(
             "descriptor '{}' for '{}' objects doesn't apply to a '{}' object",
             method.name(),

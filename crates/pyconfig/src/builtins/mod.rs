@@ -125,7 +125,7 @@ impl Builtin {
     }
 
     pub(crate) fn is_type(self) -> bool {
-        TYPES.contains(&self.0) || self.0 == "ConfigDict"
+        TYPES.contains(&self.0) || matches!(self.0, "ConfigDict" | "NoneType")
     }
 }
 

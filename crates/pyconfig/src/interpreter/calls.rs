@@ -7,8 +7,8 @@ use super::{Frame, Interpreter};
 use crate::builtins;
 use crate::error::{ErrorKind, Fault, Result};
 use crate::origin::Origin;
-use crate::syntax::ast::Call;
-use crate::value::Value;
+use crate::syntax::ast::{Call, ComprehensionKind, ExprKind};
+use crate::value::{Value, compare};
 
 /// A keyword argument: its name, its value, and where it was written.
 type KeywordValue = (Rc<str>, Value, Option<Rc<Origin>>);
@@ -88,6 +88,11 @@ impl Arguments {
 impl Interpreter {
     pub(super) fn call(&mut self, frame: &Frame, call: &Call) -> Result<Value> {
         let function = self.eval(frame, &call.function)?;
+        if let Value::Builtin(builtin) = &function
+            && let Some(value) = self.ended_early(frame, builtin.name(), call)?
+        {
+            return Ok(value);
+        }
         let arguments = self.arguments(frame, call)?;
         if let Value::Builtin(builtin) = &function {
             match builtin.name() {
@@ -103,6 +108,34 @@ impl Interpreter {
             }
         }
         self.call_value(&function, arguments)
+    }
+
+    /// `any`, `all` or `next` of a generator, which they do not evaluate to its end.
+    fn ended_early(&mut self, frame: &Frame, function: &str, call: &Call) -> Result<Option<Value>> {
+        let Some((first, rest)) = call.arguments.split_first() else { return Ok(None) };
+        let ExprKind::Comprehension(generator) = &first.kind else { return Ok(None) };
+        if generator.kind != ComprehensionKind::Generator || !call.keywords.is_empty() {
+            return Ok(None);
+        }
+        match (function, rest) {
+            ("any", []) => {
+                let found = self.first_item(frame, generator, compare::truth)?;
+                Ok(Some(Value::Bool(found.is_some())))
+            }
+            ("all", []) => {
+                let found = self.first_item(frame, generator, |item| !compare::truth(item))?;
+                Ok(Some(Value::Bool(found.is_none())))
+            }
+            ("next", []) => match self.first_item(frame, generator, |_| true)? {
+                Some(item) => Ok(Some(item)),
+                None => Err(Fault::new(ErrorKind::Python("StopIteration"), "")),
+            },
+            ("next", [default]) if !matches!(default.kind, ExprKind::Starred(_)) => {
+                let default = self.eval(frame, default)?;
+                Ok(Some(self.first_item(frame, generator, |_| true)?.unwrap_or(default)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// `locals()`: the variables of the file, or a copy of those of the function.

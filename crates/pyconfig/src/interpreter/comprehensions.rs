@@ -15,18 +15,52 @@ enum Results {
     Items(Vec<Value>),
     Set(IndexMap<Key, ()>),
     Dict(Dict),
+    /// The first item for which `ends` is true; nothing is evaluated after it.
+    First {
+        ends: fn(&Value) -> bool,
+        found: Option<Value>,
+    },
+}
+
+impl Results {
+    fn are_complete(&self) -> bool {
+        matches!(self, Self::First { found: Some(_), .. })
+    }
 }
 
 impl Interpreter {
     /// The value of a comprehension. A generator is evaluated at once.
     pub(super) fn comprehension(&mut self, frame: &Frame, comprehension: &Comprehension) -> Result<Value> {
-        let mut results = match comprehension.kind {
+        let results = match comprehension.kind {
             ComprehensionKind::List | ComprehensionKind::Generator => Results::Items(Vec::new()),
             ComprehensionKind::Set => Results::Set(IndexMap::default()),
             ComprehensionKind::Dict => Results::Dict(Dict::new(false)),
         };
+        Ok(match (self.results(frame, comprehension, results)?, comprehension.kind) {
+            (Results::Items(items), ComprehensionKind::Generator) => Value::iterator(items, "generator"),
+            (Results::Items(items), _) => Value::list(items),
+            (Results::Set(keys), _) => Value::Set(Rc::new(Set { keys: keys.into(), is_frozen: false })),
+            (Results::Dict(dict), _) => Value::Dict(Rc::new(dict)),
+            (Results::First { found, .. }, _) => found.unwrap_or(Value::None),
+        })
+    }
+
+    /// The first item of a generator for which `ends` is true; the generator ends with it.
+    pub(super) fn first_item(
+        &mut self,
+        frame: &Frame,
+        generator: &Comprehension,
+        ends: fn(&Value) -> bool,
+    ) -> Result<Option<Value>> {
+        match self.results(frame, generator, Results::First { ends, found: None })? {
+            Results::First { found, .. } => Ok(found),
+            _ => Ok(None),
+        }
+    }
+
+    fn results(&mut self, frame: &Frame, comprehension: &Comprehension, mut results: Results) -> Result<Results> {
         // The first iterable is evaluated outside.
-        let Some(first) = comprehension.clauses.first() else { return Ok(Value::None) };
+        let Some(first) = comprehension.clauses.first() else { return Ok(results) };
         let iterable = self.eval(frame, &first.iterable)?;
         let items =
             iterate::items(&mut self.budget, &iterable).map_err(|fault| fault.at(&frame.source, first.iterable.at))?;
@@ -38,12 +72,7 @@ impl Interpreter {
             self.note_captured(&scope)?;
         }
         outcome?;
-        Ok(match (results, comprehension.kind) {
-            (Results::Items(items), ComprehensionKind::Generator) => Value::iterator(items, "generator"),
-            (Results::Items(items), _) => Value::list(items),
-            (Results::Set(keys), _) => Value::Set(Rc::new(Set { keys: keys.into(), is_frozen: false })),
-            (Results::Dict(dict), _) => Value::Dict(Rc::new(dict)),
-        })
+        Ok(results)
     }
 
     /// Runs the clause at `index` over `items`, and the clauses after it for each of them.
@@ -73,6 +102,9 @@ impl Interpreter {
                 }
                 None => self.add(frame, comprehension, results)?,
             }
+            if results.are_complete() {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -82,6 +114,11 @@ impl Interpreter {
         self.budget.values(1)?;
         match results {
             Results::Items(items) => items.push(element),
+            Results::First { ends, found } => {
+                if ends(&element) {
+                    *found = Some(element);
+                }
+            }
             Results::Set(keys) => {
                 let key = Key::new(&mut self.budget, element)
                     .map_err(|fault| fault.at(&frame.source, comprehension.element.at))?;
