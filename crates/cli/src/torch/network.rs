@@ -26,6 +26,9 @@ pub(crate) struct NetworkArgs {
     /// Fails if an init_cfg rule matches no module.
     #[arg(long)]
     strict_init: bool,
+    /// Applies no init_cfg: weights keep the values that the layers are made with, and no checkpoint is loaded.
+    #[arg(long, conflicts_with = "strict_init")]
+    no_init: bool,
     /// The seed of the initial weights.
     #[arg(long, default_value_t = 0)]
     seed: i64,
@@ -67,7 +70,7 @@ impl NetworkArgs {
         let config = without_placeholders(config, &KeyPath::root());
         tch::manual_seed(self.seed);
         let config = network_alone(&config);
-        let explanation = Explanation::new(&builder(&config), &config, true, inputs)?;
+        let explanation = Explanation::new(&builder(&config), &config, !self.no_init, inputs)?;
         if self.strict_init && !explanation.unmatched_rules().is_empty() {
             bail!("{}", explanation.unmatched_rules().join("; "));
         }

@@ -286,3 +286,15 @@ fn errors_name_the_line_of_a_python_config() {
     let error = run("build", &config, &["--cfg-options", "model.norm_cfg.type=nothing"]).failed();
     assert!(error.contains("config.py:3"), "{error}");
 }
+
+#[test]
+fn without_init_no_checkpoint_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.py");
+    let init = "init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')";
+    fs::write(&config, format!("model = dict(type='ResNet', depth=50, {init})\n")).unwrap();
+    let error = run("build", &config, &[]).failed();
+    assert!(error.contains("torchvision://resnet50"), "{error}");
+    let text = run("build", &config, &["--no-init", "--input", "1x3x64x64"]).done();
+    assert!(text.contains("ResNet("), "{text}");
+}

@@ -14,6 +14,7 @@ use crate::network::NetworkArgs;
 #[command(after_help = "Examples:
   mmcv build network.yaml
   mmcv build network.yaml --input 1x3x32x32        also checks that all shapes match
+  mmcv build faster-rcnn_r50_fpn_1x_coco.py --no-init  loads no pretrained backbone
   mmcv build network.yaml --explain                where each tensor and its values come from
   mmcv build network.yaml --cfg-options model.norm_cfg.type=GN model.norm_cfg.num_groups=4 --json")]
 pub(crate) struct Build {
