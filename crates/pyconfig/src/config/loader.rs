@@ -40,6 +40,8 @@ struct Open {
     /// What its bases took of the budget.
     of_bases: Budget,
     bases: Vec<(PathBuf, bool)>,
+    /// The number of files below each other, with this one.
+    depth: usize,
 }
 
 /// A file that has been read.
@@ -48,6 +50,8 @@ struct Known {
     /// What the file took of the budget, without its bases.
     cost: Budget,
     bases: Vec<(PathBuf, bool)>,
+    /// The number of files below each other, with this one.
+    depth: usize,
     /// The number of the last config that paid for it.
     paid_by: usize,
 }
@@ -174,38 +178,41 @@ impl<'a> Loader<'a> {
 
     /// The values of a file with those of its bases. It is read once, and cycles are refused.
     pub(super) fn base(&mut self, path: &Path, style: Style) -> Result<Rc<Base>> {
-        let known = (path.to_owned(), style == Style::Lazy);
-        if self.known.contains_key(&known) {
-            self.pay(&known)?;
-            if let (Some(parent), true) = (self.open.last_mut(), self.known.contains_key(&known)) {
-                parent.bases.push(known.clone());
+        let key = (path.to_owned(), style == Style::Lazy);
+        if let Some(known) = self.known.get(&key) {
+            let (base, depth) = (Rc::clone(&known.base), known.depth);
+            self.pay(&key)?;
+            self.check_size(depth)?;
+            if let Some(parent) = self.open.last_mut() {
+                parent.bases.push(key);
+                parent.depth = parent.depth.max(depth + 1);
             }
-            if let Some(known) = self.known.get(&known) {
-                return Ok(Rc::clone(&known.base));
-            }
+            return Ok(base);
         }
         if self.open.iter().any(|open| open.path == path) {
             let mut chain: Vec<String> = self.open.iter().map(|open| open.path.display().to_string()).collect();
             chain.push(path.display().to_string());
             return Err(Fault::config(format!("the bases form a cycle: {}", chain.join(" -> "))));
         }
-        self.count_file()?;
+        self.files += 1;
+        self.check_size(1)?;
         let before = self.interpreter.budget;
-        self.open.push(Open { path: path.to_owned(), of_bases: Budget::none(), bases: Vec::new() });
+        self.open.push(Open { path: path.to_owned(), of_bases: Budget::none(), bases: Vec::new(), depth: 1 });
         let base = Rc::new(self.read(path, style).map_err(|fault| fault.in_file(path))?);
         let all = before.minus(self.interpreter.budget);
-        let (of_bases, bases) = match self.open.pop() {
-            Some(open) => (open.of_bases, open.bases),
-            None => (Budget::none(), Vec::new()),
+        let (of_bases, bases, depth) = match self.open.pop() {
+            Some(open) => (open.of_bases, open.bases, open.depth),
+            None => (Budget::none(), Vec::new(), 1),
         };
         let key = (path.to_owned(), base.is_lazy);
         if let Some(parent) = self.open.last_mut() {
             parent.of_bases = parent.of_bases.plus(all);
             parent.bases.push(key.clone());
+            parent.depth = parent.depth.max(depth + 1);
         }
         let cost = all.minus(of_bases);
         self.known_memory = self.known_memory.saturating_add(cost.memory_left()).saturating_add(limits::KNOWN_FILE);
-        self.known.insert(key, Known { base: Rc::clone(&base), cost, bases, paid_by: self.number });
+        self.known.insert(key, Known { base: Rc::clone(&base), cost, bases, depth, paid_by: self.number });
         Ok(base)
     }
 
@@ -224,14 +231,14 @@ impl<'a> Loader<'a> {
             if let Some(parent) = self.open.last_mut() {
                 parent.of_bases = parent.of_bases.plus(cost);
             }
-            self.count_file()?;
+            self.files += 1;
         }
         Ok(())
     }
 
-    fn count_file(&mut self) -> Result<()> {
-        self.files += 1;
-        if self.files > limits::FILES || self.open.len() > limits::BASE_DEPTH {
+    /// Checks the number of files, and that of files below each other, with `depth` more.
+    fn check_size(&self, depth: usize) -> Result<()> {
+        if self.files > limits::FILES || self.open.len() + depth > limits::BASE_DEPTH + 1 {
             return Err(Fault::limit(format!(
                 "a config may have {} bases, {} below each other",
                 limits::FILES,
