@@ -10,6 +10,7 @@ mod options;
 mod packages;
 mod plain;
 mod templates;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ pub(crate) use plain::is_base_assignment;
 use crate::data::{Data, Place};
 use crate::error::{Error, Fault};
 
-/// Reads the text of a YAML or JSON file.
+/// Reads the text of a JSON file.
 pub type ReadData = dyn Fn(&Path, &str) -> std::result::Result<Data, String> + Sync;
 
 /// How a config is read.
@@ -29,7 +30,7 @@ pub struct LoadOptions<'a> {
     pub package_path: Vec<PathBuf>,
     /// Overrides, `KEY=VALUE` each, by the rules of mmengine's `DictAction`.
     pub cfg_options: Vec<String>,
-    /// Reads YAML and JSON files; without it, they are refused.
+    /// Reads JSON files; without it, they are refused.
     pub read_data: Option<&'a ReadData>,
 }
 

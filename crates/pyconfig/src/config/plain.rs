@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::loader::{Base, ConfigFile, Loader, Style};
-use super::{convert, file, merge, packages, templates};
+use super::{convert, file, merge, packages, templates, yaml};
 use crate::budget::Budget;
 use crate::builtins::modules::normal_path;
 use crate::error::{ErrorKind, Fault, Result, Source};
@@ -222,6 +222,12 @@ impl Loader<'_> {
 
     /// The values of a YAML or JSON file.
     fn read_data(&mut self, path: &Path, source: &Rc<Source>) -> Result<Rc<Dict>> {
+        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            return match yaml::read(&mut self.interpreter.budget, source)? {
+                Value::Dict(values) => Ok(values),
+                _ => Err(Fault::type_error(format!("{}: expected a dict at the top level", path.display()))),
+            };
+        }
         let Some(read) = self.options.read_data else {
             return Err(Fault::file(format!("{}: only Python configs are read here", path.display())));
         };

@@ -187,8 +187,8 @@ def main():
         target.write_text(text)
     lines = []
     for name, text in sorted(configs.items()):
-        depends = any(word in text for word in ('TRICKY_', '.yaml', '.yml', '.json', 'fileDirname'))
-        if not name.endswith('.py') or depends:
+        depends = any(word in text for word in ('TRICKY_', '.json', 'fileDirname', '!!python/object'))
+        if not name.endswith(('.py', '.yaml', '.yml')) or depends:
             continue
         result = read(ROOT + name)
         if 'config' in result:

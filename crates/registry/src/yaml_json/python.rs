@@ -18,14 +18,12 @@ pub fn package_path() -> Vec<PathBuf> {
     }
 }
 
-/// Reads the text of a YAML or JSON file, for the Python configs that inherit from it.
+/// Reads the text of a JSON file, for the Python configs that inherit from it.
 ///
 /// # Errors
-/// As [`Config::from_yaml`] and [`Config::from_json`].
-pub fn read_data(path: &Path, text: &str) -> Result<Data, String> {
-    let is_json = path.extension().is_some_and(|extension| extension == "json");
-    let config = if is_json { Config::from_json(text) } else { Config::from_yaml(text) };
-    match config {
+/// As [`Config::from_json`].
+pub fn read_data(_: &Path, text: &str) -> Result<Data, String> {
+    match Config::from_json(text) {
         Ok(config) => Ok(to_data(&config)),
         Err(error) => Err(error.to_string()),
     }
