@@ -46,4 +46,4 @@ pub use path::KeyPath;
 pub use registry::{Registry, ScopeRules, Spec};
 pub use value::{Config, Dict};
 #[cfg(feature = "pyconfig")]
-pub use yaml_json::{package_path, read_data};
+pub use yaml_json::load_options;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use mmcv_pyconfig::{Config, LoadOptions, Place, load, load_each};
-use mmcv_registry::{package_path, read_data};
+use mmcv_registry::load_options;
 use similar::TextDiff;
 
 use crate::Failure;
@@ -93,9 +93,10 @@ impl ConfigCommand {
     }
 
     fn options(&self) -> LoadOptions<'static> {
-        let mut folders = package_path();
-        folders.extend(self.python_path.clone());
-        LoadOptions { package_path: folders, cfg_options: self.cfg_options.clone(), read_data: Some(&read_data) }
+        let mut options = load_options();
+        options.package_path.extend(self.python_path.clone());
+        options.cfg_options.clone_from(&self.cfg_options);
+        options
     }
 
     fn load(&self, file: &Path) -> Result<Config> {

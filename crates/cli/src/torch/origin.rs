@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mmcv_cli::Failure;
 use mmcv_cli::output::display;
-use mmcv_registry::{ConfigError, ConfigErrorKind, package_path, read_data};
+use mmcv_registry::{ConfigError, ConfigErrorKind, load_options};
 
 /// The most places that are listed.
 const MOST_PLACES: usize = 5;
@@ -62,12 +62,7 @@ fn places(config: &Path, keys: &[String]) -> Vec<String> {
     if keys.is_empty() {
         return Vec::new();
     }
-    let options = mmcv_pyconfig::LoadOptions {
-        package_path: package_path(),
-        read_data: Some(&read_data),
-        ..mmcv_pyconfig::LoadOptions::default()
-    };
-    let Ok(config) = mmcv_pyconfig::load(config, &options) else { return Vec::new() };
+    let Ok(config) = mmcv_pyconfig::load(config, &load_options()) else { return Vec::new() };
     let mut lines = Vec::new();
     for key in keys {
         let mut known = key.as_str();

@@ -91,11 +91,8 @@ impl Loader<'_> {
         };
         self.interpreter.release(&globals);
         let values = values?;
-        let values = copy::rebuilt(&mut self.interpreter.budget, &Value::Dict(values), true)?;
-        match values {
-            Value::Dict(values) => Ok(Base::lazy(values, context.names)),
-            _ => Ok(Base::lazy(Rc::default(), context.names)),
-        }
+        let values = copy::config_dicts(&mut self.interpreter.budget, &values)?;
+        Ok(Base::lazy(values, context.names))
     }
 
     /// The variables of a file, without those of Python.

@@ -113,9 +113,7 @@ impl Base {
         if let Some(known) = self.config_dict.get() {
             return Ok(Rc::clone(known));
         }
-        let Value::Dict(dict) = copy::rebuilt(budget, &Value::Dict(Rc::clone(&self.values)), true)? else {
-            return Ok(Rc::default());
-        };
+        let dict = copy::config_dicts(budget, &self.values)?;
         Ok(Rc::clone(self.config_dict.get_or_init(|| dict)))
     }
 }
@@ -143,12 +141,10 @@ impl<'a> Loader<'a> {
             self.known.clear();
             self.known_memory = 0;
         }
-        match file::absolute(file).and_then(|absolute| self.load(&absolute)) {
+        let absolute = file::absolute(file).map_err(|fault| fault.in_file(file).into_error())?;
+        match self.load(&absolute) {
             Ok(data) => Ok(Config { file: file.to_owned(), data }),
-            Err(fault) => {
-                let absolute = file::absolute(file).unwrap_or_default();
-                Err(fault.in_file(file).into_error().read_for(file, &absolute))
-            }
+            Err(fault) => Err(fault.in_file(file).into_error().read_for(file, &absolute)),
         }
     }
 

@@ -104,10 +104,10 @@ impl Loader<'_> {
                 )));
             }
             let base = self.base(&file, Style::Plain)?;
-            let values = if may_change || scope.is_some() {
-                self.with_scope(&base.values, scope.as_deref())?
-            } else {
-                base.config_dict(&mut self.interpreter.budget)?
+            let values = match scope {
+                Some(scope) => self.with_scope(&base.values, &scope)?,
+                None if may_change => copy::config_dicts(&mut self.interpreter.budget, &base.values)?,
+                None => base.config_dict(&mut self.interpreter.budget)?,
             };
             for (key, Entry { value, origin }) in values.snapshot() {
                 if together.contains(&key) {
@@ -134,16 +134,13 @@ impl Loader<'_> {
     }
 
     /// `ConfigDict`s with `_scope_` in the outermost dicts that have a type, for bases of other packages.
-    fn with_scope(&mut self, values: &Rc<Dict>, scope: Option<&str>) -> Result<Rc<Dict>> {
-        if scope.is_some() && values.get_str("type").is_some() {
+    fn with_scope(&mut self, values: &Rc<Dict>, scope: &str) -> Result<Rc<Dict>> {
+        if values.get_str("type").is_some() {
             return Err(Fault::attribute_error("'dict' object has no attribute '_scope_'"));
         }
-        let mut values = Value::Dict(Rc::clone(values));
-        if scope.is_some() {
-            // The scope is written into the dicts of the base, which several places of it may share.
-            values = copy::deep(&mut self.interpreter.budget, &values)?;
-        }
-        match self.scoped(&values, scope, 0)? {
+        // The scope is written into the dicts of the base, which several places of it may share.
+        let values = copy::deep(&mut self.interpreter.budget, &Value::Dict(Rc::clone(values)))?;
+        match self.scoped(&values, Some(scope), 0)? {
             Value::Dict(values) => Ok(values),
             _ => Ok(Rc::default()),
         }

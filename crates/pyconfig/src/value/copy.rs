@@ -143,6 +143,14 @@ fn config_dict_at(budget: &mut Budget, dict: &Dict, depth: u32) -> Result<Value>
     Ok(Value::Dict(Rc::new(hooked)))
 }
 
+/// A copy of a dict in which all dicts are `ConfigDict`s, and none is shared with the dict.
+pub(crate) fn config_dicts(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<Dict>> {
+    match rebuilt(budget, &Value::Dict(Rc::clone(dict)), true)? {
+        Value::Dict(copy) => Ok(copy),
+        _ => Ok(Rc::default()),
+    }
+}
+
 /// The value with every dict in it made anew: as a `ConfigDict`, or as a plain dict with imported names as texts.
 pub(crate) fn rebuilt(budget: &mut Budget, value: &Value, is_config: bool) -> Result<Value> {
     rebuilt_at(budget, value, is_config, 0)

@@ -13,7 +13,7 @@ mod visit;
 mod tests;
 
 #[cfg(feature = "pyconfig")]
-pub use self::python::{package_path, read_data};
+pub use self::python::load_options;
 
 use std::path::Path;
 

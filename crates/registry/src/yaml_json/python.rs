@@ -9,9 +9,14 @@ use crate::{Config, Dict};
 /// Folders with other packages' configs.
 const PACKAGE_PATH: &str = "MMCV_CONFIG_PATH";
 
-/// The folders in `MMCV_CONFIG_PATH`, in which `mmdet::path/config.py` is looked up.
+/// How Python configs are read: other packages' configs, `mmdet::path/config.py`, are looked up in the folders in
+/// `MMCV_CONFIG_PATH`, and JSON is read as by [`Config::from_json`].
 #[must_use]
-pub fn package_path() -> Vec<PathBuf> {
+pub fn load_options() -> LoadOptions<'static> {
+    LoadOptions { package_path: package_path(), read_data: Some(&read_data), ..LoadOptions::default() }
+}
+
+fn package_path() -> Vec<PathBuf> {
     match std::env::var_os(PACKAGE_PATH) {
         Some(folders) => std::env::split_paths(&folders).collect(),
         None => Vec::new(),
@@ -19,10 +24,7 @@ pub fn package_path() -> Vec<PathBuf> {
 }
 
 /// Reads the text of a JSON file, for the Python configs that inherit from it.
-///
-/// # Errors
-/// As [`Config::from_json`].
-pub fn read_data(_: &Path, text: &str) -> Result<Data, String> {
+fn read_data(_: &Path, text: &str) -> Result<Data, String> {
     match Config::from_json(text) {
         Ok(config) => Ok(to_data(&config)),
         Err(error) => Err(error.to_string()),
@@ -31,8 +33,7 @@ pub fn read_data(_: &Path, text: &str) -> Result<Data, String> {
 
 /// The config in a Python file, with its bases.
 pub(super) fn load(path: &Path) -> Result<Config, String> {
-    let options = LoadOptions { package_path: package_path(), read_data: Some(&read_data), ..LoadOptions::default() };
-    match mmcv_pyconfig::load(path, &options) {
+    match mmcv_pyconfig::load(path, &load_options()) {
         Ok(config) => Ok(Config::from(&config.data)),
         Err(error) => Err(error.to_string()),
     }
