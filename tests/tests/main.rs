@@ -28,4 +28,5 @@ mod steps;
 mod threads;
 mod training;
 mod weights;
+mod winograd;
 mod zoo_networks;

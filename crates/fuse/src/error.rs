@@ -124,6 +124,12 @@ impl From<TchError> for Error {
     }
 }
 
+impl From<mmcv_kernels::Error> for Error {
+    fn from(error: mmcv_kernels::Error) -> Self {
+        Self::unsupported("", error.to_string())
+    }
+}
+
 impl From<cxx::Exception> for Error {
     fn from(error: cxx::Exception) -> Self {
         Self::native("", &error)

@@ -25,5 +25,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use fused::{Fused, fuse, fuse_call};
 pub use interpreter::Timing;
 pub use onednn::onednn_version;
-pub use options::{Backend, FuseOptions, Precision};
+pub use options::{Backend, FuseOptions, Precision, WinogradUse};
 pub use rewrite::available_operators;

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use mmcv_kernels::{Convolution, Packing};
 use tch::{Device, Kind, Tensor};
 
 use super::desc::Desc;
-use crate::bridge::{self, Role, fix, is_moderate, new_plan};
+use crate::bridge::{self, LibtorchThreads, Role, Span, fix, is_moderate, new_plan, numbers, parts};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 
@@ -13,6 +14,8 @@ use crate::graph::{Graph, ValueId};
 #[derive(Debug, Default)]
 pub(crate) struct Weights {
     packed: HashMap<ValueId, Vec<(Desc, Tensor)>>,
+    /// Those that were transformed for Winograd convolutions, by how.
+    transformed: HashMap<(ValueId, Packing), Tensor>,
     /// Whether all numbers of a constant are moderate.
     moderate: HashMap<ValueId, bool>,
 }
@@ -45,9 +48,28 @@ impl Weights {
         if scratchpad > 0 {
             fix(&mut plan, Role::Scratchpad.into(), &bytes(scratchpad)?, 0)?;
         }
-        plan.pin_mut().run(&[], &mut [])?;
+        plan.pin_mut().run(0, 1, &[], &mut [])?;
         known.push((wanted.clone(), packed.shallow_clone()));
         Ok(packed)
+    }
+}
+
+impl Weights {
+    /// The constant `plain`, known as `weight`, as `convolution` wants it.
+    pub(crate) fn transformed(&mut self, weight: ValueId, plain: &Tensor, convolution: &Convolution) -> Result<Tensor> {
+        let key = (weight, convolution.packing());
+        if let Some(known) = self.transformed.get(&key) {
+            return Ok(known.shallow_clone());
+        }
+        let mut memory = bytes(convolution.packed_len() * 4)?;
+        let whole = Span { offset: 0, size: convolution.packed_len() * 4 };
+        let (Some([packed]), Some(plain)) = (parts(&mut memory, [whole]), numbers(plain)) else {
+            return Err(Error::unsupported("", "a weight does not lie in plain memory"));
+        };
+        convolution.pack(plain, packed, &LibtorchThreads)?;
+        let transformed = memory.f_view_dtype(Kind::Float)?;
+        self.transformed.insert(key, transformed.shallow_clone());
+        Ok(transformed)
     }
 }
 

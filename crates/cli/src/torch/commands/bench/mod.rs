@@ -54,6 +54,9 @@ pub(crate) struct Bench {
     /// The type of the network's weights and activations; inputs and outputs are f32.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     dtype: Dtype,
+    /// Which convolutions of 3 x 3 of a fused network in f32 use Winograd's algorithm.
+    #[arg(long, value_enum, default_value_t = Winograd::Auto)]
+    winograd: Winograd,
     /// How the network runs; several modes are separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "eager")]
     mode: Vec<Mode>,
@@ -91,6 +94,17 @@ pub(crate) enum Dtype {
     F32,
     /// 16 bits with the range of 32.
     Bf16,
+}
+
+/// Which convolutions use Winograd's algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Winograd {
+    /// Those for which it is estimated to be faster.
+    Auto,
+    /// None.
+    Never,
+    /// All that can.
+    Always,
 }
 
 /// How a network runs.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use mmcv_cli::Failure;
-use mmcv_fuse::{FuseOptions, Fused, fuse};
+use mmcv_fuse::{FuseOptions, Fused, WinogradUse, fuse};
 use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
 use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict};
@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
-use super::{Bench, Dtype, Mode};
+use super::{Bench, Dtype, Mode, Winograd};
 use crate::config;
 
 /// The default height and width of an image.
@@ -114,7 +114,7 @@ impl Subject {
                 Network::Training(network, training)
             }
             Task::Inference(Mode::Fused, dtype) => {
-                let fused = fuse(&*network, &shape, &fuse_options(dtype))?;
+                let fused = fuse(&*network, &shape, &fuse_options(dtype, options.winograd))?;
                 if options.deviation.is_some() {
                     original = Some((network, preprocess));
                 }
@@ -210,8 +210,13 @@ fn initialized(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
     Ok(network)
 }
 
-fn fuse_options(dtype: Dtype) -> FuseOptions {
+fn fuse_options(dtype: Dtype, winograd: Winograd) -> FuseOptions {
     let mut options = FuseOptions::default();
+    options.winograd = match winograd {
+        Winograd::Auto => WinogradUse::Auto,
+        Winograd::Never => WinogradUse::Never,
+        Winograd::Always => WinogradUse::Always,
+    };
     options.precision = match dtype {
         Dtype::F32 => mmcv_fuse::Precision::F32,
         Dtype::Bf16 => mmcv_fuse::Precision::Bf16,
