@@ -217,13 +217,8 @@ mod shim {
         fn step(self: Pin<&mut Plan>, op: UniquePtr<Op>) -> Result<()>;
         fn fixed(self: Pin<&mut Plan>, argument: Argument, memory: &Tensor, offset: usize) -> Result<()>;
         fn slot(self: Pin<&mut Plan>, argument: Argument, slot: usize) -> Result<()>;
-        fn run(
-            self: Pin<&mut Plan>,
-            first: usize,
-            last: usize,
-            tensors: &[TensorRef],
-            times: &mut [f64],
-        ) -> Result<()>;
+        fn run(self: Pin<&mut Plan>, first: usize, last: usize, tensors: &[TensorRef], times: &mut [f64])
+        -> Result<()>;
 
         fn onednn_version() -> Result<u32>;
 
@@ -261,8 +256,8 @@ mod shim {
 
 pub(crate) use shim::{
     Algorithm, Argument, Asked, Call, Desc, DescRef, Eltwise, Op, Plan, Posts, QuestionKind, Role, Tensor, TensorRef,
-    Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise, has_operator, has_schema,
-    inner_product, is_random, new_call, new_plan, new_posts, onednn_version, pooling, reorder, resampling,
+    Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise, has_operator,
+    has_schema, inner_product, is_random, new_call, new_plan, new_posts, onednn_version, pooling, reorder, resampling,
     strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave, trace_pause,
 };
 

@@ -79,17 +79,45 @@ fn main() {
     }
     println!("{isa:?}, {threads} threads; milliseconds, thousand million multiplications of the direct form a second");
     let shapes = [
-        (1, 64, 64, 56), (1, 128, 128, 28), (1, 256, 256, 14), (1, 512, 512, 7), (1, 64, 64, 224), (1, 64, 128, 112),
-        (1, 128, 128, 112), (1, 256, 256, 56), (1, 256, 512, 28), (1, 512, 512, 28), (1, 512, 512, 14), (1, 18, 18, 56),
-        (1, 36, 36, 28), (1, 72, 72, 14), (1, 144, 144, 7), (1, 26, 26, 56), (1, 52, 52, 28), (1, 104, 104, 14),
-        (1, 208, 208, 7), (8, 64, 64, 56), (8, 128, 128, 28), (8, 256, 256, 14), (8, 512, 512, 7), (8, 72, 72, 14),
+        (1, 64, 64, 56),
+        (1, 128, 128, 28),
+        (1, 256, 256, 14),
+        (1, 512, 512, 7),
+        (1, 64, 64, 224),
+        (1, 64, 128, 112),
+        (1, 128, 128, 112),
+        (1, 256, 256, 56),
+        (1, 256, 512, 28),
+        (1, 512, 512, 28),
+        (1, 512, 512, 14),
+        (1, 18, 18, 56),
+        (1, 36, 36, 28),
+        (1, 72, 72, 14),
+        (1, 144, 144, 7),
+        (1, 26, 26, 56),
+        (1, 52, 52, 28),
+        (1, 104, 104, 14),
+        (1, 208, 208, 7),
+        (8, 64, 64, 56),
+        (8, 128, 128, 28),
+        (8, 256, 256, 14),
+        (8, 512, 512, 7),
+        (8, 72, 72, 14),
     ];
     for (batch, in_channels, out_channels, size) in shapes {
         print!("{batch} x {in_channels:3} -> {out_channels:3}, {size:3}: ");
         for tile in [Tile::F2, Tile::F4, Tile::F6] {
             let layout = Layout::ChannelsLast;
             let problem = Problem {
-                batch, in_channels, out_channels, height: size, width: size, padding: 1, dilation: 1, source: layout, result: layout,
+                batch,
+                in_channels,
+                out_channels,
+                height: size,
+                width: size,
+                padding: 1,
+                dilation: 1,
+                source: layout,
+                result: layout,
             };
             let convolution = Convolution::new(problem, tile, isa, threads).unwrap();
             let [mut a, mut c, mut d] = [Vec::new(), Vec::new(), Vec::new()];

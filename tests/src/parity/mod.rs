@@ -11,9 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use mmcv::fuse::WinogradUse;
 use mmcv::layers::Module;
 use mmcv::registry::{Config, Dict};
-use mmcv::fuse::WinogradUse;
 use tch::{Device, Tensor};
 
 pub use case::Case;

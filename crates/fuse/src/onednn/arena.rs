@@ -30,7 +30,13 @@ const ALIGNMENT: usize = 64;
 impl Arena {
     /// A buffer of `size` bytes that is written at `step`.
     pub(super) fn add(&mut self, size: usize, step: usize) -> BufferId {
-        self.buffers.push(Buffer { needed: size, size: size.next_multiple_of(ALIGNMENT), first: step, last: step, offset: 0 });
+        self.buffers.push(Buffer {
+            needed: size,
+            size: size.next_multiple_of(ALIGNMENT),
+            first: step,
+            last: step,
+            offset: 0,
+        });
         self.buffers.len() - 1
     }
 

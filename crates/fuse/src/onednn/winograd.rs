@@ -101,10 +101,12 @@ impl Convolution {
     /// The convolution in the terms of `mmcv-kernels`, with layouts to be set; `None` if it is none of 3 x 3 with stride 1.
     fn problem(&self, compiler: &Compiler<'_>, unit: &Unit) -> Result<Option<Problem>> {
         let (shape, weight) = (compiler.shape(self.input)?, compiler.shape(self.weight)?);
-        let (&[batch, in_channels, height, width], &[out_channels, _, 3, 3]) = (shape.as_slice(), weight.as_slice()) else {
+        let (&[batch, in_channels, height, width], &[out_channels, _, 3, 3]) = (shape.as_slice(), weight.as_slice())
+        else {
             return Ok(None);
         };
-        let (&[padding, same_padding], &[dilation, same_dilation]) = (self.padding.as_slice(), self.dilation.as_slice())
+        let (&[padding, same_padding], &[dilation, same_dilation]) =
+            (self.padding.as_slice(), self.dilation.as_slice())
         else {
             return Ok(None);
         };
@@ -186,7 +188,7 @@ impl Winograd<Place> {
         let Self { convolution, weight, bias, ends, added, source, result, scratch } = self;
         let span = |place: Place| match place {
             Place::Buffer(buffer) => Ok(arena.span(buffer)),
-            Place::Slot(_) | Place::Memory(_) => Err(Error::unsupported("", "its images lie outside of the arena")),
+            Place::Slot(_) | Place::Memory(_) => Err(outside()),
         };
         let added = match added {
             Added::Nothing => Added::Nothing,
@@ -202,18 +204,17 @@ impl Winograd<Place> {
 impl Winograd<Span> {
     /// Computes the result.
     pub(super) fn run(&self, arena: &mut Tensor) -> Result<()> {
-        let missing = || Error::unsupported("", "the images of a convolution do not lie in the arena");
         // An empty part stands for an operand that is none.
         let other = match self.added {
             Added::Other(span) => span,
             _ => Span { offset: 0, size: 0 },
         };
         let spans = [self.source, self.result, self.scratch, other];
-        let [source, result, scratch, other] = parts(arena, spans).ok_or_else(missing)?;
-        let weight = numbers(&self.weight).ok_or_else(missing)?;
+        let [source, result, scratch, other] = parts(arena, spans).ok_or_else(outside)?;
+        let weight = numbers(&self.weight).ok_or_else(outside)?;
         let finish = Finish {
             bias: match &self.bias {
-                Some(bias) => Some(numbers(bias).ok_or_else(missing)?),
+                Some(bias) => Some(numbers(bias).ok_or_else(outside)?),
                 None => None,
             },
             before: self.ends.before,
@@ -227,4 +228,8 @@ impl Winograd<Span> {
         };
         Ok(self.convolution.run(weight, source, &finish, result, scratch, &LibtorchThreads)?)
     }
+}
+
+fn outside() -> Error {
+    Error::unsupported("", "the images or weights of a convolution do not lie where they should")
 }

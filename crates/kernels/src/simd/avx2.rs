@@ -1,5 +1,6 @@
 //! AVX2 with FMA.
 #![allow(unsafe_code)]
+#![allow(unsafe_op_in_unsafe_fn, reason = "one instruction each: `Vector` says what the caller promises")]
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps,
@@ -18,71 +19,60 @@ static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 
 #[inline(always)]
 unsafe fn mask(count: usize) -> __m256i {
     let start = 8 - count.min(8);
-    // SAFETY: 8 numbers from an index of at most 8 on lie within the array; the caller answers for the instruction.
-    unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(start).cast()) }
+    // 8 numbers from an index of at most 8 on lie within the array.
+    _mm256_loadu_si256(MASKS.as_ptr().add(start).cast())
 }
 
-// SAFETY of all: what the trait asks of the caller is what the instructions ask.
 impl Vector for Avx2 {
     const LANES: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_set1_ps(value) })
+        Self(_mm256_set1_ps(value))
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_loadu_ps(from) })
+        Self(_mm256_loadu_ps(from))
     }
 
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_maskload_ps(from, mask(count)) })
+        Self(_mm256_maskload_ps(from, mask(count)))
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: see above.
-        unsafe { _mm256_storeu_ps(to, self.0) }
+        _mm256_storeu_ps(to, self.0)
     }
 
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, count: usize) {
-        // SAFETY: see above.
-        unsafe { _mm256_maskstore_ps(to, mask(count), self.0) }
+        _mm256_maskstore_ps(to, mask(count), self.0)
     }
 
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_add_ps(self.0, other.0) })
+        Self(_mm256_add_ps(self.0, other.0))
     }
 
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+        Self(_mm256_sub_ps(self.0, other.0))
     }
 
     #[inline(always)]
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, term.0) })
+        Self(_mm256_fmadd_ps(self.0, factor.0, term.0))
     }
 
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_max_ps(self.0, other.0) })
+        Self(_mm256_max_ps(self.0, other.0))
     }
 
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { _mm256_min_ps(self.0, other.0) })
+        Self(_mm256_min_ps(self.0, other.0))
     }
 }

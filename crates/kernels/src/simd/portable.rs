@@ -1,5 +1,6 @@
 //! Loops, which compilers turn into the instructions that every processor of a kind has.
 #![allow(unsafe_code)]
+#![allow(unsafe_op_in_unsafe_fn, reason = "one instruction each: `Vector` says what the caller promises")]
 
 use super::Vector;
 
@@ -17,7 +18,6 @@ impl<const COUNT: usize> Portable<COUNT> {
     }
 }
 
-// SAFETY of all: the trait asks the caller for valid pointers.
 impl<const COUNT: usize> Vector for Portable<COUNT> {
     const LANES: usize = COUNT;
 
@@ -28,31 +28,27 @@ impl<const COUNT: usize> Vector for Portable<COUNT> {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: see above; an array of numbers is aligned as a number is.
-        Self(unsafe { from.cast::<[f32; COUNT]>().read_unaligned() })
+        Self(from.cast::<[f32; COUNT]>().read_unaligned())
     }
 
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {
         let mut loaded = [0.0; COUNT];
         for (lane, number) in loaded.iter_mut().enumerate().take(count) {
-            // SAFETY: see above.
-            *number = unsafe { from.add(lane).read_unaligned() };
+            *number = from.add(lane).read_unaligned();
         }
         Self(loaded)
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: see above.
-        unsafe { to.cast::<[f32; COUNT]>().write_unaligned(self.0) }
+        to.cast::<[f32; COUNT]>().write_unaligned(self.0)
     }
 
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, count: usize) {
         for (lane, number) in self.0.iter().enumerate().take(count) {
-            // SAFETY: see above.
-            unsafe { to.add(lane).write_unaligned(*number) }
+            to.add(lane).write_unaligned(*number)
         }
     }
 

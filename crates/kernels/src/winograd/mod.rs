@@ -11,9 +11,9 @@ mod points;
 mod product;
 mod routines;
 mod schedule;
-mod transform;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use std::ops::Range;
 
@@ -268,14 +268,8 @@ impl Convolution {
             source: start + top * row as isize + left * pixel as isize,
             rows: inside(top, size.0, self.size),
             columns: inside(left, size.1, self.size),
-            result: phase.0 * self.result.row
-                + phase.1 * self.result.pixel
-                + output.0 * out_row
-                + output.1 * out_pixel,
-            outputs: (
-                (outputs.0 - output.0).min(self.size - 2) as u8,
-                (outputs.1 - output.1).min(self.size - 2) as u8,
-            ),
+            result: phase.0 * self.result.row + phase.1 * self.result.pixel + output.0 * out_row + output.1 * out_pixel,
+            outputs: ((outputs.0 - output.0).min(self.size - 2) as u8, (outputs.1 - output.1).min(self.size - 2) as u8),
         }
     }
 
@@ -613,7 +607,8 @@ fn output_size(problem: &Problem) -> Option<(usize, usize)> {
     }
     let in_image = problem.source.image_len(in_channels, problem.height, problem.width)?;
     let out_image = problem.result.image_len(out_channels, height, width)?;
-    let weights = in_channels.checked_mul(out_channels.checked_next_multiple_of(MOST_LANES)?)?.checked_mul(LARGEST_TILE)?;
+    let weights =
+        in_channels.checked_mul(out_channels.checked_next_multiple_of(MOST_LANES)?)?.checked_mul(LARGEST_TILE)?;
     // Offsets are counted in signed numbers, and a tile may begin outside of the image.
     let rows = problem.width.max(width).checked_mul(in_channels.max(out_channels))?.checked_mul(LARGEST_TILE)?;
     let dilated = rows.checked_mul(dilation)?.checked_add(in_image.max(out_image))?;

@@ -1,5 +1,6 @@
 //! [`Routines`]: what is compiled for each instruction set.
 #![allow(unsafe_code)]
+#![allow(unsafe_op_in_unsafe_fn, reason = "each function says what the caller promises, for all of it")]
 
 use super::product::{self, Product};
 use super::transform::{self, Input, Kernels, Output};
@@ -35,26 +36,20 @@ macro_rules! routines {
 
             $(#[$attribute])?
             unsafe fn input(size: usize, tile: Input<'_>) {
-                // SAFETY: the caller's promise.
-                unsafe {
                     match size {
                         4 => transform::input::<$vector, 4>(tile),
                         6 => transform::input::<$vector, 6>(tile),
                         _ => transform::input::<$vector, 8>(tile),
                     }
-                }
             }
 
             $(#[$attribute])?
             unsafe fn output(size: usize, tile: Output<'_>) {
-                // SAFETY: the caller's promise.
-                unsafe {
                     match size {
                         4 => transform::output::<$vector, 4>(tile),
                         6 => transform::output::<$vector, 6>(tile),
                         _ => transform::output::<$vector, 8>(tile),
                     }
-                }
             }
 
             $(#[$attribute])?
@@ -68,8 +63,6 @@ macro_rules! routines {
 
             $(#[$attribute])?
             unsafe fn multiply(tiles: usize, vectors: usize, product: Product) {
-                // SAFETY: the caller's promise.
-                unsafe {
                     match (vectors, tiles) {
                         $((1, $two) => product::multiply::<$vector, $two, 1>(product),)*
                         $((2, $two) => product::multiply::<$vector, $two, 2>(product),)*
@@ -77,7 +70,6 @@ macro_rules! routines {
                         $((4, $four) => product::multiply::<$vector, $four, 4>(product),)*
                         _ => {}
                     }
-                }
             }
 
             pub(super) const ROUTINES: Routines = Routines {

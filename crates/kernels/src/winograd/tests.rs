@@ -100,10 +100,12 @@ fn error(problem: Problem, tile: Tile, routines: Routines, threads: usize, ends:
                     for c in 0..in_channels {
                         for tap in 0..9 {
                             let (row, column) = (y + tap / 3 * dilation, x + tap % 3 * dilation);
-                            if row < padding || column < padding || row - padding >= height || column - padding >= width {
+                            if row < padding || column < padding || row - padding >= height || column - padding >= width
+                            {
                                 continue;
                             }
-                            let at = place(source, in_channels, (height, width), [n, c, row - padding, column - padding]);
+                            let at =
+                                place(source, in_channels, (height, width), [n, c, row - padding, column - padding]);
                             sum += f64::from(image[at]) * f64::from(weights[(o * in_channels + c) * 9 + tap]);
                         }
                     }

@@ -2,6 +2,7 @@
 //!
 //! Each function works on the channels of one vector.
 #![allow(unsafe_code)]
+#![allow(unsafe_op_in_unsafe_fn, reason = "each function says what the caller promises, for all of it")]
 #![allow(clippy::needless_range_loop, reason = "columns of arrays of rows")]
 
 use super::points::Line;
@@ -55,38 +56,35 @@ pub(super) struct Output<'a> {
 #[inline(always)]
 pub(super) unsafe fn input<V: Vector, const SIZE: usize>(tile: Input<'_>) {
     let Input { position, row, pixel, channels, .. } = tile;
-    // SAFETY: all calls of `Vector` below are as the caller promises. Offsets of pixels outside of the ranges are not used.
-    unsafe {
-        let zero = V::splat(0.0);
-        let mut lines = [[zero; SIZE]; SIZE];
-        let corner = tile.image.offset(position.source);
-        if position.is_inside(SIZE) && channels == V::LANES {
-            for (y, line) in lines.iter_mut().enumerate() {
-                let start = corner.offset(y as isize * row);
-                let mut pixels = [zero; SIZE];
-                for (x, loaded) in pixels.iter_mut().enumerate() {
-                    *loaded = V::load(start.offset(x as isize * pixel));
-                }
-                *line = input_line::<V, SIZE>(&pixels);
+    let zero = V::splat(0.0);
+    let mut lines = [[zero; SIZE]; SIZE];
+    let corner = tile.image.offset(position.source);
+    if position.is_inside(SIZE) && channels == V::LANES {
+        for (y, line) in lines.iter_mut().enumerate() {
+            let start = corner.offset(y as isize * row);
+            let mut pixels = [zero; SIZE];
+            for (x, loaded) in pixels.iter_mut().enumerate() {
+                *loaded = V::load(start.offset(x as isize * pixel));
             }
-        } else {
-            for y in position.rows.0..position.rows.1 {
-                let mut pixels = [zero; SIZE];
-                for x in position.columns.0..position.columns.1 {
-                    let from = corner.offset(isize::from(y) * row + isize::from(x) * pixel);
-                    pixels[usize::from(x)] = V::load_partial(from, channels);
-                }
-                lines[usize::from(y)] = input_line::<V, SIZE>(&pixels);
-            }
+            *line = input_line::<V, SIZE>(&pixels);
         }
-        for x in 0..SIZE {
-            let mut column = [zero; SIZE];
-            for y in 0..SIZE {
-                column[y] = lines[y][x];
+    } else {
+        for y in position.rows.0..position.rows.1 {
+            let mut pixels = [zero; SIZE];
+            for x in position.columns.0..position.columns.1 {
+                let from = corner.offset(isize::from(y) * row + isize::from(x) * pixel);
+                pixels[usize::from(x)] = V::load_partial(from, channels);
             }
-            for (y, number) in input_line::<V, SIZE>(&column).into_iter().enumerate() {
-                number.store(tile.to.add((y * SIZE + x) * tile.step));
-            }
+            lines[usize::from(y)] = input_line::<V, SIZE>(&pixels);
+        }
+    }
+    for x in 0..SIZE {
+        let mut column = [zero; SIZE];
+        for y in 0..SIZE {
+            column[y] = lines[y][x];
+        }
+        for (y, number) in input_line::<V, SIZE>(&column).into_iter().enumerate() {
+            number.store(tile.to.add((y * SIZE + x) * tile.step));
         }
     }
 }
@@ -99,44 +97,41 @@ pub(super) unsafe fn input<V: Vector, const SIZE: usize>(tile: Input<'_>) {
 #[inline(always)]
 pub(super) unsafe fn output<V: Vector, const SIZE: usize>(tile: Output<'_>) {
     let Output { position, channels, before, after, .. } = tile;
-    // SAFETY: as for the input.
-    unsafe {
-        let zero = V::splat(0.0);
-        let mut lines = [[zero; SIZE]; SIZE];
-        for (y, line) in lines.iter_mut().enumerate() {
-            let mut numbers = [zero; SIZE];
-            for (x, loaded) in numbers.iter_mut().enumerate() {
-                *loaded = V::load(tile.from.add((y * SIZE + x) * V::LANES));
-            }
-            *line = output_line::<V, SIZE>(&numbers);
+    let zero = V::splat(0.0);
+    let mut lines = [[zero; SIZE]; SIZE];
+    for (y, line) in lines.iter_mut().enumerate() {
+        let mut numbers = [zero; SIZE];
+        for (x, loaded) in numbers.iter_mut().enumerate() {
+            *loaded = V::load(tile.from.add((y * SIZE + x) * V::LANES));
         }
-        let bias = if tile.bias.is_null() { zero } else { V::load_partial(tile.bias, channels) };
-        let [first_low, first_high] = [V::splat(before.lowest), V::splat(before.highest)];
-        let [second_low, second_high] = [V::splat(after.lowest), V::splat(after.highest)];
-        let corner = tile.image.add(position.result);
-        for x in 0..usize::from(position.outputs.1) {
-            let mut column = [zero; SIZE];
-            for y in 0..SIZE {
-                column[y] = lines[y][x];
+        *line = output_line::<V, SIZE>(&numbers);
+    }
+    let bias = if tile.bias.is_null() { zero } else { V::load_partial(tile.bias, channels) };
+    let [first_low, first_high] = [V::splat(before.lowest), V::splat(before.highest)];
+    let [second_low, second_high] = [V::splat(after.lowest), V::splat(after.highest)];
+    let corner = tile.image.add(position.result);
+    for x in 0..usize::from(position.outputs.1) {
+        let mut column = [zero; SIZE];
+        for y in 0..SIZE {
+            column[y] = lines[y][x];
+        }
+        let outputs = output_line::<V, SIZE>(&column);
+        for (y, output) in outputs.into_iter().enumerate().take(usize::from(position.outputs.0)) {
+            let offset = y * tile.row + x * tile.pixel;
+            let mut value = output.add(bias).max(first_low).min(first_high);
+            if !tile.operand.is_null() {
+                let from = tile.operand.add(position.result + offset);
+                let operand = if channels == V::LANES { V::load(from) } else { V::load_partial(from, channels) };
+                value = value.add(operand).max(second_low).min(second_high);
             }
-            let outputs = output_line::<V, SIZE>(&column);
-            for (y, output) in outputs.into_iter().enumerate().take(usize::from(position.outputs.0)) {
-                let offset = y * tile.row + x * tile.pixel;
-                let mut value = output.add(bias).max(first_low).min(first_high);
-                if !tile.operand.is_null() {
-                    let from = tile.operand.add(position.result + offset);
-                    let operand = if channels == V::LANES { V::load(from) } else { V::load_partial(from, channels) };
-                    value = value.add(operand).max(second_low).min(second_high);
+            let to = corner.add(offset);
+            if channels == V::LANES {
+                value.store(to);
+            } else {
+                if tile.is_padded {
+                    zero.store(to);
                 }
-                let to = corner.add(offset);
-                if channels == V::LANES {
-                    value.store(to);
-                } else {
-                    if tile.is_padded {
-                        zero.store(to);
-                    }
-                    value.store_partial(to, channels);
-                }
+                value.store_partial(to, channels);
             }
         }
     }
@@ -147,30 +142,27 @@ pub(super) unsafe fn output<V: Vector, const SIZE: usize>(tile: Output<'_>) {
 unsafe fn input_line<V: Vector, const SIZE: usize>(line: &[V; SIZE]) -> [V; SIZE] {
     let numbers = &Line::<SIZE>::NUMBERS;
     let pairs = Line::<SIZE>::PAIRS;
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut result = [V::splat(0.0); SIZE];
-        let (mut zero, mut infinity) = (line[2 * pairs], line[2 * pairs + 1]);
-        for power in 0..pairs {
-            let factor = V::splat(numbers.all[power] as f32);
-            zero = line[2 * power].mul_add(factor, zero);
-            infinity = line[2 * power + 1].mul_add(factor, infinity);
-        }
-        for pair in 0..pairs {
-            let (mut even, mut odd) = (line[2 * pairs], line[2 * pairs - 1]);
-            for power in 0..pairs - 1 {
-                let factor = V::splat(numbers.others[pair][power] as f32);
-                even = line[2 * power + 2].mul_add(factor, even);
-                odd = line[2 * power + 1].mul_add(factor, odd);
-            }
-            let point = numbers.point[pair] as f32;
-            result[2 * pair + 1] = odd.mul_add(V::splat(point), even);
-            result[2 * pair + 2] = odd.mul_add(V::splat(-point), even);
-        }
-        result[0] = zero;
-        result[SIZE - 1] = infinity;
-        result
+    let mut result = [V::splat(0.0); SIZE];
+    let (mut zero, mut infinity) = (line[2 * pairs], line[2 * pairs + 1]);
+    for power in 0..pairs {
+        let factor = V::splat(numbers.all[power] as f32);
+        zero = line[2 * power].mul_add(factor, zero);
+        infinity = line[2 * power + 1].mul_add(factor, infinity);
     }
+    for pair in 0..pairs {
+        let (mut even, mut odd) = (line[2 * pairs], line[2 * pairs - 1]);
+        for power in 0..pairs - 1 {
+            let factor = V::splat(numbers.others[pair][power] as f32);
+            even = line[2 * power + 2].mul_add(factor, even);
+            odd = line[2 * power + 1].mul_add(factor, odd);
+        }
+        let point = numbers.point[pair] as f32;
+        result[2 * pair + 1] = odd.mul_add(V::splat(point), even);
+        result[2 * pair + 2] = odd.mul_add(V::splat(-point), even);
+    }
+    result[0] = zero;
+    result[SIZE - 1] = infinity;
+    result
 }
 
 /// The outputs of a line of products; the last two are zero.
@@ -179,20 +171,17 @@ unsafe fn output_line<V: Vector, const SIZE: usize>(line: &[V; SIZE]) -> [V; SIZ
     let numbers = &Line::<SIZE>::NUMBERS;
     let pairs = Line::<SIZE>::PAIRS;
     let outputs = Line::<SIZE>::OUTPUTS;
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut result = [V::splat(0.0); SIZE];
-        result[0] = line[0];
-        result[outputs - 1] = line[SIZE - 1];
-        for pair in 0..pairs {
-            let (plus, minus) = (line[2 * pair + 1], line[2 * pair + 2]);
-            let halves = [plus.add(minus), plus.sub(minus)];
-            for (index, output) in result.iter_mut().enumerate().take(outputs) {
-                *output = halves[index % 2].mul_add(V::splat(numbers.power[pair][index]), *output);
-            }
+    let mut result = [V::splat(0.0); SIZE];
+    result[0] = line[0];
+    result[outputs - 1] = line[SIZE - 1];
+    for pair in 0..pairs {
+        let (plus, minus) = (line[2 * pair + 1], line[2 * pair + 2]);
+        let halves = [plus.add(minus), plus.sub(minus)];
+        for (index, output) in result.iter_mut().enumerate().take(outputs) {
+            *output = halves[index % 2].mul_add(V::splat(numbers.power[pair][index]), *output);
         }
-        result
     }
+    result
 }
 
 /// The most output channels whose weights are transformed at once.
