@@ -58,18 +58,23 @@ pub(super) struct Outcome {
 pub(super) struct Measured {
     /// The median in milliseconds: of a pass, or of an image in [`Kind::Throughput`].
     pub(super) time: f64,
+    /// The distance of the quartiles of the times, relative to the median.
+    pub(super) spread: f64,
     /// The peak memory of its processes in bytes; `None` if the system does not report it.
     pub(super) memory: Option<u64>,
-    /// The seconds from the start of the process to its first output; right only in [`Kind::Growth`], where each starts alone.
+    /// The seconds from the start of the process to its first output; meaningful in [`Kind::Growth`], where each starts
+    /// alone.
     pub(super) ready: Option<f64>,
     /// The largest difference from PyTorch's scores in f32, relative to the largest score.
     pub(super) deviation: Option<f64>,
 }
 
 impl Measured {
-    /// Only the time.
-    pub(super) fn new(time: f64) -> Self {
-        Self { time, memory: None, ready: None, deviation: None }
+    /// The result of these times.
+    pub(super) fn new(times: &[f64]) -> Self {
+        let time = quantile(times, 0.5);
+        let spread = (quantile(times, 0.75) - quantile(times, 0.25)) / time;
+        Self { time, spread, memory: None, ready: None, deviation: None }
     }
 }
 
@@ -170,7 +175,9 @@ impl Case {
         for (contender, result) in self.contenders.iter().zip(&results) {
             let title = contender.title();
             match result {
-                Ok(measured) => eprintln!("    {title:<36} {:>9.2} ms", measured.time),
+                Ok(Measured { time, spread, .. }) => {
+                    eprintln!("    {title:<36} {time:>9.2} ms, quartiles {:.0} % apart", 100.0 * spread);
+                }
                 Err(reason) => eprintln!("    {title:<36} {reason}"),
             }
         }
@@ -191,5 +198,29 @@ pub(super) fn images(count: u32) -> String {
         1 => "one image".to_owned(),
         8 => "eight images".to_owned(),
         _ => format!("{count} images"),
+    }
+}
+
+/// The number that this share of the numbers is below, interpolated.
+fn quantile(numbers: &[f64], share: f64) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    match (sorted.get(place.floor() as usize), sorted.get(place.ceil() as usize)) {
+        (Some(lower), Some(upper)) => lower + place.fract() * (upper - lower),
+        _ => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Measured, quantile};
+
+    #[test]
+    fn the_median_of_an_even_number_is_between_two() {
+        assert_eq!(quantile(&[4.0, 1.0, 3.0], 0.5), 3.0);
+        assert_eq!(quantile(&[4.0, 1.0, 3.0, 2.0], 0.5), 2.5);
+        assert!(quantile(&[], 0.5).is_nan());
+        assert_eq!(Measured::new(&[1.0, 2.0, 3.0, 4.0, 5.0]).spread, 2.0 / 3.0);
     }
 }

@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn each_engine_that_ran_has_a_bar() {
         let case = Case::new(NETWORKS[0], Kind::Inference, (1, SIZE), &[Engine::Mmcv, Engine::Eager, Engine::Openvino]);
-        let ran = |time| Ok(Measured::new(time));
+        let ran = |time| Ok(Measured::new(&[time]));
         let outcome = Outcome { case, results: vec![ran(25.0), ran(50.0), Err("no such file".to_owned())] };
         let svg = draw(&[outcome]);
         assert_eq!(svg.matches(color(Engine::Mmcv)).count(), 2, "one in the legend, one bar");

@@ -12,11 +12,12 @@ pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
         "# Benchmarks\n\nResults of `cargo xtask bench`:\n\n{}\nEvery engine runs in its own process with the same network \
          (`xtask/src/bench/networks`), the same weights and a random input of 224 x 224 pixels. All engines of a row are \
          loaded, and then take turns in random order, one pass at a time, so that other load affects all of them alike. \
-         Times are medians. Compare ratios, because times depend on the machine. ncnn takes one image at a time. A \
+         Times are medians{}. Compare ratios, because times depend on the machine. ncnn takes one image at a time. A \
          deviation is the largest difference from the scores of PyTorch eager in f32, relative to the largest score, on \
          random crops of `tests/data/chelsea.png`.\n\n\
          ![How many times as fast as PyTorch eager](benchmarks.svg)\n",
-        machine::describe(setting)
+        machine::describe(setting),
+        spread(outcomes)
     );
     let inference = of_kind(outcomes, Kind::Inference);
     for batch in [1, 8] {
@@ -51,6 +52,19 @@ pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
     }
     page.push_str(&failures(outcomes));
     page
+}
+
+/// How far the times of an engine lie apart.
+fn spread(outcomes: &[Outcome]) -> String {
+    let mut spreads: Vec<f64> =
+        outcomes.iter().flat_map(|outcome| outcome.results.iter().flatten()).map(|measured| measured.spread).collect();
+    spreads.sort_by(f64::total_cmp);
+    let (Some(typical), Some(widest)) = (spreads.get(spreads.len() / 2), spreads.last()) else { return String::new() };
+    format!(
+        ", whose quartiles are typically {:.0} % of the median apart, at most {:.0} %",
+        100.0 * typical,
+        100.0 * widest
+    )
 }
 
 /// The section of a case that has its own table.

@@ -1,6 +1,6 @@
 //! Throughput: as many images as possible in about a second.
 
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::engine::Sharing;
@@ -14,11 +14,12 @@ pub(super) fn turn(peers: &mut [Peer], batch: u32, sharing: Sharing) -> Result<f
     if let (Sharing::Streams, [peer]) = (sharing, &mut *peers) {
         return peer.pass();
     }
-    let mut rate = 0.0;
-    for time in thread::scope(|scope| {
+    let times = thread::scope(|scope| {
         let threads: Vec<_> = peers.iter_mut().map(|peer| scope.spawn(|| time_per_pass(peer))).collect();
-        threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
-    }) {
+        threads.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    let mut rate = 0.0;
+    for time in times {
         match time {
             Ok(time) => rate += f64::from(batch) / time?,
             Err(_) => return Err("a thread panicked".to_owned()),

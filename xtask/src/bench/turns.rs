@@ -110,7 +110,7 @@ impl Runner {
         let mut peers = self.peers?;
         // Before the comparison of scores, which needs memory.
         let memory = peers.iter().map(Peer::peak_memory).sum();
-        let mut measured = Measured { memory, ready: Some(self.ready), ..Measured::new(median(&self.times)) };
+        let mut measured = Measured { memory, ready: Some(self.ready), ..Measured::new(&self.times) };
         if case.kind.has_scores()
             && let Some(peer) = peers.first_mut()
         {
@@ -151,55 +151,43 @@ fn turn(peer: &mut Peer, times: &mut Vec<f64>) -> Result<(), String> {
 
 /// Starts the contenders repeatedly. The first time is not counted, because it reads files that are cached later.
 pub(super) fn starts(case: &Case, setting: &Setting) -> Vec<Result<Measured, String>> {
-    let mut results: Vec<Result<Vec<Measured>, String>> = vec![Ok(Vec::new()); case.contenders.len()];
+    let mut results: Vec<Result<Starts, String>> = vec![Ok(Starts::default()); case.contenders.len()];
     for round in 0..=setting.rounds.min(STARTS) {
         for (contender, slot) in case.contenders.iter().zip(&mut results) {
             let Ok(starts) = slot else { continue };
             match start_up(case, *contender, setting) {
-                Ok(start) if round > 0 => starts.push(start),
+                Ok((time, memory)) if round > 0 => {
+                    starts.times.push(time);
+                    starts.memory = memory;
+                }
                 Ok(_) => {}
                 Err(reason) => *slot = Err(reason),
             }
         }
     }
-    results.into_iter().map(|starts| Ok(median_start(&starts?))).collect()
+    results.into_iter().map(|starts| Ok(starts?.finish())).collect()
 }
 
-/// One process from its start to its first output.
-fn start_up(case: &Case, contender: Contender, setting: &Setting) -> Result<Measured, String> {
+/// The starts of a contender so far.
+#[derive(Clone, Default)]
+struct Starts {
+    /// In milliseconds.
+    times: Vec<f64>,
+    memory: Option<u64>,
+}
+
+impl Starts {
+    fn finish(self) -> Measured {
+        Measured { memory: self.memory, ..Measured::new(&self.times) }
+    }
+}
+
+/// The milliseconds from the start of a process to its first output, and its peak memory.
+fn start_up(case: &Case, contender: Contender, setting: &Setting) -> Result<(f64, Option<u64>), String> {
     let start = Instant::now();
     let mut peer = case.start(contender, 0, setting)?;
     peer.ready()?;
     peer.pass()?;
     let memory = peer.peak_memory();
-    Ok(Measured { memory, ..Measured::new(1e3 * start.elapsed().as_secs_f64()) })
-}
-
-fn median_start(starts: &[Measured]) -> Measured {
-    let times: Vec<f64> = starts.iter().map(|start| start.time).collect();
-    let memory = starts.last().and_then(|start| start.memory);
-    Measured { memory, ..Measured::new(median(&times)) }
-}
-
-fn median(times: &[f64]) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
-        (Some(below), Some(above)) if sorted.len().is_multiple_of(2) => (below + above) / 2.0,
-        (_, Some(middle)) => *middle,
-        _ => f64::NAN,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    #[test]
-    fn the_median_of_an_even_number_is_between_two() {
-        assert_eq!(median(&[4.0, 1.0, 3.0]), 3.0);
-        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert!(median(&[]).is_nan());
-    }
+    Ok((1e3 * start.elapsed().as_secs_f64(), memory))
 }
