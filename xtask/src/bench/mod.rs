@@ -48,9 +48,8 @@ pub(crate) struct Bench {
     /// Networks: file names in xtask/src/bench/networks, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     networks: Vec<String>,
-    /// Parts: inference, bf16, int8, throughput, growth, load, training, start-up; with --quick, inference and start-up unless
-    /// parts are given.
-    #[arg(long, value_delimiter = ',', value_name = "PART", hide_possible_values = true)]
+    /// Parts instead of all; --quick alone has inference and start-up.
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<Kind>,
     /// Engines: mmcv, mmcv-eager, eager, torchscript, compile, onnxruntime, openvino, ncnn, mnn.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]

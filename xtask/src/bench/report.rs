@@ -111,7 +111,10 @@ fn section(title: &str, note: &str, tables: &[(&str, String)]) -> String {
 fn note(kind: Kind) -> &'static str {
     match kind {
         Kind::Inference => "",
-        Kind::Bf16 => "PyTorch eager uses autocast for bf16. ncnn only stores numbers in bf16.",
+        Kind::Bf16 => {
+            "PyTorch eager uses autocast for bf16, and ncnn only stores numbers in bf16. On a processor without instructions \
+             for bf16, mmcv-rs and OpenVINO compute in f32, as the deviations show."
+        }
         Kind::Int8 => {
             "OpenVINO's networks are quantized by NNCF (mixed preset), those of ONNX Runtime by its static quantization \
              (QDQ, by channels), both with 96 crops for calibration and without training. The weights are random, so the \

@@ -61,6 +61,10 @@ pub(super) fn passes(case: &Case, setting: &Setting) -> Vec<Result<Measured, Str
 fn warm_runners(case: &Case, setting: &Setting) -> Vec<Runner> {
     let mut runners = Vec::new();
     for contender in &case.contenders {
+        if case.kind == Kind::Growth {
+            // The first start is not measured, because it reads files that are cached later. The next one tells if it fails.
+            let _ = start_up(case, *contender, setting);
+        }
         let mut runner = Runner::start(case, *contender, setting);
         // All are started at once, because loading includes much waiting, except where it is measured.
         if case.kind == Kind::Growth {
