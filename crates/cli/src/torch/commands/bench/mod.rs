@@ -36,7 +36,8 @@ use subject::{Subject, Task};
   mmcv bench network.yaml --train --batch-size 16       forward pass, backward pass and a step of SGD
   printf 'run\\nrun\\nquit\\n' | mmcv bench network.yaml --interactive
 
-With --interactive, it prints `ready`, and for each line `run` on stdin the milliseconds of one pass; `quit` ends it.")]
+With --interactive, it prints `ready`, and for each line `run` on stdin the milliseconds of one pass. `output FILE` prints
+the numbers that the network returns for the input in FILE, which are raw f32 numbers; `quit` ends it.")]
 pub(crate) struct Bench {
     /// Config files, YAML or JSON, with the dict of a type or a list of dicts, at the top level or under `model`; or model zoo
     /// names.

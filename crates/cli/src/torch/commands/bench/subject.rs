@@ -1,11 +1,13 @@
 //! A network with an input, and the task that is measured.
 
-use std::fmt;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
+use std::{fmt, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use mmcv_cli::Failure;
+use mmcv_cli::output::display;
 use mmcv_fuse::{FuseOptions, Fused, WinogradUse, fuse};
 use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
 use mmcv_models::{Preprocess, Recipe};
@@ -149,7 +151,7 @@ impl Subject {
         let start = Instant::now();
         let result = match &mut self.network {
             Network::Training(network, training) => training.step(&**network, &self.input),
-            Network::Eager(_) | Network::Fused(_) => self.forward().map(|output| drop(black_box(output))),
+            Network::Eager(_) | Network::Fused(_) => self.forward(&self.input).map(|output| drop(black_box(output))),
         };
         result.with_context(|| self.name.clone())?;
         Ok(1e3 * start.elapsed().as_secs_f64())
@@ -160,7 +162,7 @@ impl Subject {
         let profile = match &self.network {
             Network::Fused(fused) => Profile::of_operators(fused, runs, &self.input),
             Network::Eager(network) | Network::Training(network, _) => {
-                Profile::of_modules(&**network, runs, || self.forward().map(drop))
+                Profile::of_modules(&**network, runs, || self.forward(&self.input).map(drop))
             }
         };
         Ok(profile.with_context(|| self.name.clone())?)
@@ -176,10 +178,27 @@ impl Subject {
         Ok(Some(deviations.with_context(|| self.name.clone())?))
     }
 
-    fn forward(&self) -> Result<Vec<Tensor>> {
+    /// The numbers of all outputs for the input in a file: raw f32 numbers, as many as the measured input has.
+    pub(super) fn output(&self, file: &Path) -> Result<Vec<f32>, Failure> {
+        let numbers = self.output_for(file).with_context(|| display(file))?;
+        Ok(numbers)
+    }
+
+    fn output_for(&self, file: &Path) -> Result<Vec<f32>> {
+        let (found, expected) = (fs::metadata(file)?.len(), 4 * self.input.numel() as u64);
+        ensure!(found == expected, "the file has {found} bytes, but the input has {expected}");
+        let input = Tensor::f_from_data_size(&fs::read(file)?, &self.shape(), Kind::Float)?;
+        let mut numbers = Vec::new();
+        for output in self.forward(&input)? {
+            numbers.extend(Vec::<f32>::try_from(output.f_flatten(0, -1)?)?);
+        }
+        Ok(numbers)
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
         let bf16 = matches!(self.task, Task::Inference(Mode::Eager, Dtype::Bf16));
-        let input = if bf16 { self.input.f_to_kind(Kind::BFloat16)? } else { self.input.shallow_clone() };
+        let input = if bf16 { input.f_to_kind(Kind::BFloat16)? } else { input.shallow_clone() };
         let outputs = match &self.network {
             Network::Fused(fused) => fused.call(&[&input], &Dict::new())?,
             Network::Eager(network) | Network::Training(network, _) => {
