@@ -1,7 +1,6 @@
-//! What is done with a Python config, and programs made from random bytes.
+//! What is done with a config, and programs made from random bytes.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 
 use mmcv_pyconfig::{Error, LoadOptions, load};
 use tempfile::TempDir;
@@ -10,19 +9,23 @@ use tempfile::TempDir;
 const BASE: &str = "model = dict(type='ResNet', depth=50, stages=[dict(depth=3), dict(depth=4)], norm=(1, 2))\nx = [1, 2.5, 'a']\n";
 
 thread_local! {
-    static FOLDER: RefCell<Option<(TempDir, PathBuf)>> = const { RefCell::new(None) };
+    static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };
 }
 
-/// Reads a config and writes it in every form.
+/// Reads a Python config and writes it in every form.
 pub fn read(text: &[u8]) -> Result<(), Error> {
+    read_as("config.py", text)
+}
+
+/// Reads a config whose name, such as `config.yaml`, says what it is, and writes it in every form.
+pub fn read_as(name: &str, text: &[u8]) -> Result<(), Error> {
     let file = FOLDER.with_borrow_mut(|folder| {
-        let (_, file) = folder.get_or_insert_with(|| {
+        let folder = folder.get_or_insert_with(|| {
             let folder = tempfile::tempdir().expect("a temporary folder");
             std::fs::write(folder.path().join("base.py"), BASE).expect("a temporary file");
-            let file = folder.path().join("config.py");
-            (folder, file)
+            folder
         });
-        file.clone()
+        folder.path().join(name)
     });
     std::fs::write(&file, text).expect("a temporary file");
     let config = load(&file, &LoadOptions::default())?;

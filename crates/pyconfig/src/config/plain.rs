@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::loader::{Base, ConfigFile, Loader, Style};
-use super::{convert, file, merge, packages, templates, yaml};
+use super::{convert, file, json, merge, packages, templates, yaml};
 use crate::budget::Budget;
 use crate::builtins::modules::normal_path;
 use crate::error::{ErrorKind, Fault, Result, Source};
@@ -219,17 +219,10 @@ impl Loader<'_> {
 
     /// The values of a YAML or JSON file.
     fn read_data(&mut self, path: &Path, source: &Rc<Source>) -> Result<Rc<Dict>> {
-        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            return match yaml::read(&mut self.interpreter.budget, source)? {
-                Value::Dict(values) => Ok(values),
-                _ => Err(Fault::type_error(format!("{}: expected a dict at the top level", path.display()))),
-            };
-        }
-        let Some(read) = self.options.read_data else {
-            return Err(Fault::file(format!("{}: only Python configs are read here", path.display())));
-        };
-        let data = read(path, &source.text).map_err(|reason| Fault::file(format!("{}: {reason}", path.display())))?;
-        match convert::from_data(&mut self.interpreter.budget, &data)? {
+        let budget = &mut self.interpreter.budget;
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        let value = if is_json { json::read(budget, source)? } else { yaml::read(budget, source)? };
+        match value {
             Value::Dict(values) => Ok(values),
             _ => Err(Fault::type_error(format!("{}: expected a dict at the top level", path.display()))),
         }

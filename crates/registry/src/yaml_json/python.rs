@@ -10,24 +10,16 @@ use crate::{Config, Dict};
 const PACKAGE_PATH: &str = "MMCV_CONFIG_PATH";
 
 /// How Python configs are read: other packages' configs, `mmdet::path/config.py`, are looked up in the folders in
-/// `MMCV_CONFIG_PATH`, and JSON is read as by [`Config::from_json`].
+/// `MMCV_CONFIG_PATH`.
 #[must_use]
-pub fn load_options() -> LoadOptions<'static> {
-    LoadOptions { package_path: package_path(), read_data: Some(&read_data), ..LoadOptions::default() }
+pub fn load_options() -> LoadOptions {
+    LoadOptions { package_path: package_path(), ..LoadOptions::default() }
 }
 
 fn package_path() -> Vec<PathBuf> {
     match std::env::var_os(PACKAGE_PATH) {
         Some(folders) => std::env::split_paths(&folders).collect(),
         None => Vec::new(),
-    }
-}
-
-/// Reads the text of a JSON file, for the Python configs that inherit from it.
-fn read_data(_: &Path, text: &str) -> Result<Data, String> {
-    match Config::from_json(text) {
-        Ok(config) => Ok(to_data(&config)),
-        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -66,24 +58,5 @@ fn key_text(key: &Data) -> String {
     match Config::from(key) {
         Config::Str(text) => text,
         other => other.to_json(),
-    }
-}
-
-fn to_data(config: &Config) -> Data {
-    match config {
-        Config::Null => Data::None,
-        Config::Bool(value) => Data::Bool(*value),
-        Config::Int(value) => Data::Int(*value),
-        Config::Float(value) => Data::Float(*value),
-        Config::Str(text) => Data::Str(text.clone()),
-        Config::List(items) => Data::List(items.iter().map(to_data).collect()),
-        Config::Tuple(items) => Data::Tuple(items.iter().map(to_data).collect()),
-        Config::Dict(dict) => {
-            let mut entries = Vec::new();
-            for (key, value) in dict.iter() {
-                entries.push(Entry { key: Data::Str(key.to_owned()), value: to_data(value), place: None });
-            }
-            Data::Dict(entries)
-        }
     }
 }
