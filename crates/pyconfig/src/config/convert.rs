@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::data::{Data, Entry, Place};
 use crate::error::{Fault, Result, Source};
 use crate::limits;
@@ -24,6 +25,15 @@ pub(super) fn to_data(values: &Rc<Dict>, excluded: &HashSet<Rc<str>>) -> Result<
         entries.push(converter.entry(key, &entry.value, entry.origin.as_ref(), 1)?);
     }
     Ok(Data::Dict(entries))
+}
+
+/// A single value, for a config that goes on with it.
+pub(super) fn value_to_data(budget: &mut Budget, value: &Value) -> Result<Data> {
+    let mut converter = Converter::default();
+    let data = converter.data(value, 0);
+    budget.values(converter.nodes)?;
+    budget.text(converter.bytes)?;
+    data
 }
 
 /// Whether a variable is no data, and is left out of the result.

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::builtins::modules::normal_path;
+use crate::builtins::paths::normal_path;
 use crate::error::{Fault, Result, Source};
 use crate::limits;
 

@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use num_bigint::BigInt;
 
+use super::convert;
 use crate::budget::Budget;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::limits;
+use crate::output;
 use crate::value::key::Key;
 use crate::value::{Dict, Value, number};
 
@@ -21,6 +23,13 @@ pub(super) fn read(budget: &mut Budget, source: &Rc<Source>) -> Result<Value> {
 /// The value of a JSON text; `json.loads`.
 pub(crate) fn loads(budget: &mut Budget, text: &str) -> Result<Value> {
     Reader { text, at: 0, budget }.document()
+}
+
+/// `json.dumps(value)`.
+pub(crate) fn dumps(budget: &mut Budget, value: &Value) -> Result<Value> {
+    let text = output::json::plain(&convert::value_to_data(budget, value)?)?;
+    budget.text(text.len())?;
+    Ok(Value::str(text))
 }
 
 struct Reader<'a> {

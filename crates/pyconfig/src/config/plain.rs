@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::loader::{Base, ConfigFile, Loader, Style};
 use super::{convert, file, json, merge, packages, templates, yaml};
 use crate::budget::Budget;
-use crate::builtins::modules::normal_path;
+use crate::builtins::paths::normal_path;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports};
 use crate::limits;
@@ -289,19 +289,24 @@ fn check_items_copyable(budget: &mut Budget, items: &[Value], depth: u32) -> Res
 /// A block in which only `_base_` is assigned is empty once that is removed.
 fn check_blocks(source: &Rc<Source>, statements: &[Stmt]) -> Result<()> {
     for statement in statements {
-        let blocks: [&[Stmt]; 2] = match &statement.kind {
+        let (needed, others): (&[Stmt], Vec<&[Stmt]>) = match &statement.kind {
             StmtKind::For { body, otherwise, .. }
             | StmtKind::While { body, otherwise, .. }
-            | StmtKind::If { then: body, otherwise, .. } => [body, otherwise],
-            StmtKind::With { body, .. } => [body, &[]],
+            | StmtKind::If { then: body, otherwise, .. } => (body, vec![otherwise]),
+            StmtKind::With { body, .. } => (body, Vec::new()),
+            StmtKind::Try(node) => {
+                let mut others: Vec<&[Stmt]> = vec![&node.otherwise, &node.finally];
+                others.extend(node.handlers.iter().map(|handler| handler.body.as_slice()));
+                (&node.body, others)
+            }
             _ => continue,
         };
-        let [body, _] = blocks;
-        if !body.is_empty() && body.iter().all(is_base_assignment) {
+        if !needed.is_empty() && needed.iter().all(is_base_assignment) {
             let message = "`_base_` is only known at the top level of a config";
             return Err(Fault::config(message).at(source, statement.at));
         }
-        for block in blocks {
+        check_blocks(source, needed)?;
+        for block in others {
             check_blocks(source, block)?;
         }
     }
