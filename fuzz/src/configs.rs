@@ -36,6 +36,7 @@ pub fn read_as(name: &str, text: &[u8]) -> Result<(), Error> {
 /// A program: each choice in it takes a byte.
 pub fn program(bytes: &[u8]) -> String {
     let mut writer = Writer { bytes: bytes.iter(), text: String::new() };
+    writer.text.push_str("import copy, functools, itertools, json, math\n");
     if writer.choice(4) == 0 {
         writer.text.push_str("_base_ = 'base.py'\n");
     }
@@ -56,14 +57,18 @@ const TEXTS: [&str; 12] = [
 const BINARY: [&str; 22] = [
     "+", "-", "*", "/", "//", "%", "**", "|", "&", "^", "<<", ">>", "==", "!=", "<", ">=", "in", "not in", "is", "is not", "and", "or",
 ];
-const FUNCTIONS: [&str; 28] = [
+const FUNCTIONS: [&str; 47] = [
     "len", "list", "tuple", "dict", "set", "sorted", "sum", "min", "max", "range", "zip", "enumerate", "str", "int", "float", "bool", "abs",
     "round", "any", "all", "reversed", "map", "filter", "repr", "divmod", "pow", "isinstance", "frozenset",
+    "iter", "next", "getattr", "functools.partial", "functools.reduce", "itertools.chain", "itertools.product", "itertools.islice",
+    "itertools.combinations", "itertools.permutations", "itertools.accumulate", "itertools.repeat", "itertools.starmap",
+    "itertools.zip_longest", "json.dumps", "json.loads", "copy.deepcopy", "math.prod", "math.comb",
 ];
-const METHODS: [&str; 36] = [
+const METHODS: [&str; 38] = [
     "append", "extend", "insert", "pop", "remove", "index", "count", "sort", "reverse", "copy", "update", "get", "keys", "values", "items",
     "setdefault", "clear", "split", "join", "format", "replace", "strip", "upper", "title", "zfill", "startswith", "find", "partition", "add",
     "union", "difference", "merge", "popitem", "isdigit", "splitlines", "center",
+    "translate", "maketrans",
 ];
 
 struct Writer<'a> {
@@ -98,7 +103,7 @@ impl Writer<'_> {
 
     fn statement(&mut self, depth: usize) {
         self.indent(depth);
-        let kind = if depth > 3 { self.choice(8) } else { self.choice(16) };
+        let kind = if depth > 3 { self.choice(8) } else { self.choice(18) };
         match kind {
             0..=3 => {
                 self.one_of(&NAMES);
@@ -151,6 +156,22 @@ impl Writer<'_> {
                 self.indent(depth + 1);
                 self.push("return ");
                 self.expression(1);
+            }
+            16 => {
+                self.push("try");
+                self.block(depth);
+                self.indent(depth);
+                self.one_of(&["except", "except (TypeError, KeyError)", "except Exception as a", "finally"]);
+                self.block(depth);
+                return;
+            }
+            17 => {
+                self.one_of(&NAMES);
+                self.push(" = (");
+                self.expression(3);
+                self.push(" for i in ");
+                self.expression(3);
+                self.push(")");
             }
             14 => {
                 self.target(0);

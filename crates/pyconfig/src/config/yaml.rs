@@ -51,11 +51,14 @@ pub(super) fn read(budget: &mut Budget, source: &Rc<Source>) -> Result<Value> {
             return Err(syntax_error(message).at(source, u32::try_from(at).unwrap_or(u32::MAX)));
         }
     }
-    let parser = Parser::new_from_str(&source.text);
+    // A byte order mark is no part of the document.
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    let parser = Parser::new_from_str(text);
     let mut composer = Composer { parser, budget, anchors: HashMap::new(), at: 0 };
     let value = composer.document();
     let at = composer.at;
-    value.map_err(|fault| fault.at(source, offset(&source.text, at)))
+    let mark = source.text.len() - text.len();
+    value.map_err(|fault| fault.at(source, offset(text, at).saturating_add(u32::try_from(mark).unwrap_or(0))))
 }
 
 struct Composer<'a> {

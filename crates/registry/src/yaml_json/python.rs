@@ -1,4 +1,4 @@
-//! Python configs, through mmcv-pyconfig.
+//! Files that mmengine reads, through mmcv-pyconfig.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::{Config, Dict};
 /// Folders with other packages' configs.
 const PACKAGE_PATH: &str = "MMCV_CONFIG_PATH";
 
-/// How Python configs are read: other packages' configs, `mmdet::path/config.py`, are looked up in the folders in
+/// How configs are read: other packages' configs, `mmdet::path/config.py`, are looked up in the folders in
 /// `MMCV_CONFIG_PATH`.
 #[must_use]
 pub fn load_options() -> LoadOptions {
@@ -23,7 +23,7 @@ fn package_path() -> Vec<PathBuf> {
     }
 }
 
-/// The config in a Python file, with its bases.
+/// The config in a file, with its bases.
 pub(super) fn load(path: &Path) -> Result<Config, String> {
     match mmcv_pyconfig::load(path, &load_options()) {
         Ok(config) => Ok(Config::from(&config.data)),
