@@ -180,7 +180,7 @@ impl FromConfig for f64 {
             Config::Str(text) => exponential(text),
             _ => None,
         };
-        number.ok_or_else(|| ConfigError::wrong_type(path, &Self::expected(), value))
+        number.ok_or_else(|| ConfigError::wrong_type(path, Self::expected(), value))
     }
 
     fn to_config(&self) -> Config {

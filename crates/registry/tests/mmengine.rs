@@ -35,7 +35,10 @@ fn a_file_has_the_values_that_mmcv_config_shows() {
         assert_eq!(Config::from_file(&file).unwrap().to_string(), Config::from(&shown.data).to_string());
     }
     assert_eq!(read(&[("a.yaml", "a: [yes, 010, 1e-5]")]).unwrap(), "{a: [true, 8, \"1e-5\"]}");
-    assert_eq!(read(&[("a.json", r#"{"a": 1, "a": 12345678901234567890}"#)]).unwrap(), r#"{a: "12345678901234567890"}"#);
+    assert_eq!(
+        read(&[("a.json", r#"{"a": 1, "a": 12345678901234567890}"#)]).unwrap(),
+        r#"{a: "12345678901234567890"}"#
+    );
 }
 
 #[test]

@@ -53,3 +53,9 @@ pub(super) fn read(path: &Path) -> Result<Rc<Source>> {
     }
     Ok(source)
 }
+
+/// Python takes the last of equal keys without a word.
+pub(super) fn warn_of_repeated_key(source: &Source, offset: u32) {
+    let position = source.position(offset);
+    log::warn!("{}:{}: a key stands twice in one dict; the last one counts", source.file.display(), position.line);
+}

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use num_bigint::BigInt;
 
-use super::convert;
+use super::{convert, file};
 use crate::budget::Budget;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::limits;
@@ -14,15 +14,18 @@ use crate::value::{Dict, Value, number};
 
 /// The value of a JSON file.
 pub(super) fn read(budget: &mut Budget, source: &Rc<Source>) -> Result<Value> {
-    let mut reader = Reader { text: &source.text, at: 0, budget };
+    let mut reader = Reader { text: &source.text, at: 0, budget, repeated: None };
     let value = reader.document();
+    if let Some(at) = reader.repeated {
+        file::warn_of_repeated_key(source, u32::try_from(at).unwrap_or(u32::MAX));
+    }
     let at = reader.at;
     value.map_err(|fault| fault.at(source, u32::try_from(at).unwrap_or(u32::MAX)))
 }
 
 /// The value of a JSON text; `json.loads`.
 pub(crate) fn loads(budget: &mut Budget, text: &str) -> Result<Value> {
-    Reader { text, at: 0, budget }.document()
+    Reader { text, at: 0, budget, repeated: None }.document()
 }
 
 /// `json.dumps(value)`.
@@ -37,6 +40,8 @@ struct Reader<'a> {
     /// The byte that is read next.
     at: usize,
     budget: &'a mut Budget,
+    /// The first key that stands twice in an object.
+    repeated: Option<usize>,
 }
 
 fn syntax_error(message: impl Into<String>) -> Fault {
@@ -120,14 +125,18 @@ impl<'a> Reader<'a> {
             if self.peek() != Some('"') {
                 return Err(syntax_error("Expecting property name enclosed in double quotes"));
             }
-            let key = self.string()?;
+            let start = self.at;
+            let key = Key::from(self.string()?.as_str());
+            if dict.contains(&key) {
+                self.repeated = self.repeated.or(Some(start));
+            }
             if self.peek() != Some(':') {
                 return Err(syntax_error("Expecting ':' delimiter"));
             }
             self.accept(":");
             self.budget.dict(1)?;
             let value = self.value(depth + 1)?;
-            dict.insert(Key::from(key.as_str()), value, None);
+            dict.insert(key, value, None);
             match self.peek() {
                 Some(',') => self.accept(","),
                 Some('}') => {

@@ -8,6 +8,7 @@ use num_bigint::BigInt;
 use regex::Regex;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
+use super::file;
 use crate::budget::Budget;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::limits;
@@ -54,11 +55,14 @@ pub(super) fn read(budget: &mut Budget, source: &Rc<Source>) -> Result<Value> {
     // A byte order mark is no part of the document.
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let parser = Parser::new_from_str(text);
-    let mut composer = Composer { parser, budget, anchors: HashMap::new(), at: 0 };
+    let mut composer = Composer { parser, budget, anchors: HashMap::new(), at: 0, repeated: None };
     let value = composer.document();
     let at = composer.at;
-    let mark = source.text.len() - text.len();
-    value.map_err(|fault| fault.at(source, offset(text, at).saturating_add(u32::try_from(mark).unwrap_or(0))))
+    let mark = u32::try_from(source.text.len() - text.len()).unwrap_or(0);
+    if let Some(at) = composer.repeated {
+        file::warn_of_repeated_key(source, offset(text, at).saturating_add(mark));
+    }
+    value.map_err(|fault| fault.at(source, offset(text, at).saturating_add(mark)))
 }
 
 struct Composer<'a> {
@@ -68,6 +72,8 @@ struct Composer<'a> {
     anchors: HashMap<usize, Value>,
     /// The character at which the current event starts.
     at: usize,
+    /// The first key that stands twice in a mapping.
+    repeated: Option<usize>,
 }
 
 /// Whether YAML allows a character.
@@ -191,6 +197,7 @@ impl<'a> Composer<'a> {
             }
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let is_value = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "=");
+            let start = self.at;
             let key = if is_value { Value::str("=") } else { self.node(event, depth + 1)? };
             let event = self.event()?;
             let value = self.node(event, depth + 1)?;
@@ -199,7 +206,11 @@ impl<'a> Composer<'a> {
                 continue;
             }
             self.budget.dict(1)?;
-            own.insert(Key::new(self.budget, key)?, value, None);
+            let key = Key::new(self.budget, key)?;
+            if own.contains(&key) {
+                self.repeated = self.repeated.or(Some(start));
+            }
+            own.insert(key, value, None);
         }
         for (key, entry) in own.snapshot() {
             merged.insert(key, entry.value, None);

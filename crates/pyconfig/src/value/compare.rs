@@ -60,10 +60,6 @@ fn equal_at(budget: &mut Budget, left: &Value, right: &Value, depth: u32) -> Res
             let (entries, keys) = (dict.entries.borrow(), set.keys.borrow());
             Ok(entries.len() == keys.len() && entries.keys().all(|key| keys.contains_key(key)))
         }
-        (Value::View(left, View::Keys), Value::View(right, View::Keys)) => {
-            budget.items(left.len())?;
-            Ok(left.len() == right.len() && left.entries.borrow().keys().all(|key| right.contains(key)))
-        }
         (Value::Range(left), Value::Range(right)) => {
             let length = left.len();
             Ok(length == right.len()

@@ -41,8 +41,7 @@ pub(crate) fn items(budget: &mut Budget, value: &Value) -> Result<Vec<Value>> {
             Ok((0..length).map(|index| Value::Int(range.get(index))).collect())
         }
         Value::Iterator(iterator) => {
-            let items: Vec<Value> =
-                std::mem::replace(&mut *iterator.rest()?, Vec::new().into_iter()).collect();
+            let items: Vec<Value> = std::mem::replace(&mut *iterator.rest()?, Vec::new().into_iter()).collect();
             budget.items(items.len())?;
             Ok(items)
         }

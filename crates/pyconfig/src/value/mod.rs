@@ -339,7 +339,9 @@ impl Iterator {
     /// The items that are left.
     pub(crate) fn rest(&self) -> Result<RefMut<'_, std::vec::IntoIter<Value>>> {
         if self.pending.borrow().is_some() {
-            return Err(Fault::refused("a stored generator that is reached in another way than by its name; make it a list"));
+            return Err(Fault::refused(
+                "a stored generator that is reached in another way than by its name; make it a list",
+            ));
         }
         Ok(self.items.borrow_mut())
     }
