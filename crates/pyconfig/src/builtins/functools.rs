@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::error::{Fault, Result};
 use crate::interpreter::{Arguments, Interpreter};
-use crate::value::{Partial, Value, iterate};
+use crate::value::{IndexMap, Partial, Value, iterate};
 
 pub(super) const FUNCTIONS: [&str; 2] = ["functools.partial", "functools.reduce"];
 
@@ -30,15 +30,17 @@ fn partial(interpreter: &mut Interpreter, arguments: Arguments) -> Result<Value>
 
 /// Calls a function with the arguments that are known already, and with further ones.
 pub(crate) fn call_partial(interpreter: &mut Interpreter, partial: &Partial, arguments: Arguments) -> Result<Value> {
-    interpreter.budget.values(partial.positional.len() + partial.keywords.len())?;
-    let mut all = Arguments { positional: partial.positional.clone(), keywords: partial.keywords.clone() };
-    all.positional.extend(arguments.positional);
-    for (name, value, origin) in arguments.keywords {
-        match all.keywords.iter_mut().find(|(known, ..)| *known == name) {
-            Some(known) => *known = (name, value, origin),
-            None => all.keywords.push((name, value, origin)),
-        }
+    let count = partial.positional.len() + partial.keywords.len() + arguments.keywords.len();
+    interpreter.budget.values(count)?;
+    let mut positional = partial.positional.clone();
+    positional.extend(arguments.positional);
+    // Of equal names, the further argument counts, at the place of the known one.
+    let mut merged = IndexMap::default();
+    for (name, value, origin) in partial.keywords.iter().cloned().chain(arguments.keywords) {
+        merged.insert(name, (value, origin));
     }
+    let keywords = merged.into_iter().map(|(name, (value, origin))| (name, value, origin)).collect();
+    let all = Arguments { positional, keywords };
     interpreter.call_value(&partial.function, all)
 }
 

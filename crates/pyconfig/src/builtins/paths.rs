@@ -102,14 +102,16 @@ fn relative(path: &str, rest: &[&str]) -> Result<Value> {
     if path.starts_with('/') != start.starts_with('/') || path.starts_with("..") || start.starts_with("..") {
         return Err(Fault::refused("`os.path.relpath` of paths whose relation depends on the current folder"));
     }
-    let parts = |path: &'_ str| -> Vec<String> {
-        path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
-    };
     let (path, start) = (parts(&path), parts(&start));
     let common = path.iter().zip(&start).take_while(|(left, right)| left == right).count();
     let mut relative = vec![".."; start.len() - common];
-    relative.extend(path.iter().skip(common).map(String::as_str));
+    relative.extend(path.iter().skip(common));
     Ok(Value::str(if relative.is_empty() { ".".to_owned() } else { relative.join("/") }))
+}
+
+/// The names in a path without `..`.
+fn parts(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").collect()
 }
 
 /// The folder and the name.

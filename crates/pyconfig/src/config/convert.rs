@@ -11,7 +11,7 @@ use crate::error::{Fault, Result, Source};
 use crate::limits;
 use crate::origin::Origin;
 use crate::value::key::Key;
-use crate::value::{Dict, Value};
+use crate::value::{Dict, Module, Value};
 
 /// The result: the values of a config without the names that it imported, and without what is no data.
 pub(super) fn to_data(values: &Rc<Dict>, excluded: &HashSet<Rc<str>>) -> Result<Data> {
@@ -38,7 +38,10 @@ pub(super) fn value_to_data(budget: &mut Budget, value: &Value) -> Result<Data> 
 
 /// Whether a variable is no data, and is left out of the result.
 pub(super) fn is_code(value: &Value) -> bool {
-    matches!(value, Value::Function(_) | Value::Module(_) | Value::Builtin(_) | Value::Method(_))
+    match value {
+        Value::Module(module) => *module != Module::Exception,
+        _ => matches!(value, Value::Function(_) | Value::Builtin(_) | Value::Method(_)),
+    }
 }
 
 #[derive(Default)]
