@@ -84,6 +84,20 @@ fn a_generator_is_assigned_to_a_slice() {
     assert_eq!(config.to_json().unwrap(), "{\"x\": [1, 10, 20, 30, 3]}");
 }
 
+/// PyYAML keeps a block of text as it is if the file ends in it.
+#[test]
+fn a_block_of_text_at_the_end_of_a_yaml_file_has_no_line_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.yaml");
+    for (text, value) in
+        [("a: |\n  x", "x"), ("a: >\n  x\n  y", "x y"), ("a: |\n  x\n ", "x\\n"), ("a: |\n  x\n# b", "x\\n")]
+    {
+        fs::write(&file, text).unwrap();
+        let config = load(&file, &LoadOptions::default()).unwrap();
+        assert_eq!(config.to_json().unwrap(), format!("{{\"a\": \"{value}\"}}"));
+    }
+}
+
 #[test]
 fn errors_show_the_line_and_a_caret() {
     let folder = tempfile::tempdir().unwrap();

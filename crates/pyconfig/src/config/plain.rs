@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports};
 use crate::limits;
 use crate::origin::Origin;
-use crate::syntax::ast::{ExprKind, Stmt, StmtKind};
+use crate::syntax::ast::{ExprKind, FunctionBody, Stmt, StmtKind};
 use crate::syntax::parse;
 use crate::value::key::Key;
 use crate::value::{Dict, Entry, Value, copy, cycle, iterate};
@@ -289,24 +289,27 @@ fn check_items_copyable(budget: &mut Budget, items: &[Value], depth: u32) -> Res
 /// A block in which only `_base_` is assigned is empty once that is removed.
 fn check_blocks(source: &Rc<Source>, statements: &[Stmt]) -> Result<()> {
     for statement in statements {
-        let (needed, others): (&[Stmt], Vec<&[Stmt]>) = match &statement.kind {
+        // Blocks that cannot be empty, and those that are left out then.
+        let (needed, optional): (Vec<&[Stmt]>, Vec<&[Stmt]>) = match &statement.kind {
             StmtKind::For { body, otherwise, .. }
             | StmtKind::While { body, otherwise, .. }
-            | StmtKind::If { then: body, otherwise, .. } => (body, vec![otherwise]),
-            StmtKind::With { body, .. } => (body, Vec::new()),
+            | StmtKind::If { then: body, otherwise, .. } => (vec![body], vec![otherwise]),
+            StmtKind::With { body, .. } => (vec![body], Vec::new()),
             StmtKind::Try(node) => {
-                let mut others: Vec<&[Stmt]> = vec![&node.otherwise, &node.finally];
-                others.extend(node.handlers.iter().map(|handler| handler.body.as_slice()));
-                (&node.body, others)
+                let handled = node.handlers.iter().map(|handler| handler.body.as_slice());
+                (handled.chain([node.body.as_slice()]).collect(), vec![&node.otherwise, &node.finally])
             }
+            StmtKind::Function(definition, _) => match &definition.body {
+                FunctionBody::Statements(body) => (vec![body], Vec::new()),
+                FunctionBody::Expression(_) => continue,
+            },
             _ => continue,
         };
-        if !needed.is_empty() && needed.iter().all(is_base_assignment) {
+        if needed.iter().any(|block| !block.is_empty() && block.iter().all(is_base_assignment)) {
             let message = "`_base_` is only known at the top level of a config";
             return Err(Fault::config(message).at(source, statement.at));
         }
-        check_blocks(source, needed)?;
-        for block in others {
+        for block in needed.into_iter().chain(optional) {
             check_blocks(source, block)?;
         }
     }
