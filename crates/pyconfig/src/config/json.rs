@@ -1,8 +1,10 @@
 //! JSON files, as Python's `json` reads them: whole numbers of any size, `NaN`, and the last of equal keys.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use num_bigint::BigInt;
+use regex::Regex;
 
 use super::{convert, file};
 use crate::budget::Budget;
@@ -11,6 +13,10 @@ use crate::limits;
 use crate::output;
 use crate::value::key::Key;
 use crate::value::{Dict, Value, number};
+
+/// A number, with its fraction and its exponent as groups.
+static NUMBER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?").ok());
 
 /// The value of a JSON file.
 pub(super) fn read(budget: &mut Budget, source: &Rc<Source>) -> Result<Value> {
@@ -94,34 +100,19 @@ impl<'a> Reader<'a> {
     }
 
     fn list(&mut self, depth: u32) -> Result<Value> {
-        self.accept("[");
         let mut items = Vec::new();
-        if self.peek() == Some(']') {
-            self.accept("]");
-            return Ok(Value::list(items));
-        }
-        loop {
+        self.accept("[");
+        while self.has_item("]", items.is_empty())? {
             items.push(self.value(depth + 1)?);
-            match self.peek() {
-                Some(',') => self.accept(","),
-                Some(']') => {
-                    self.accept("]");
-                    return Ok(Value::list(items));
-                }
-                _ => return Err(syntax_error("Expecting ',' delimiter")),
-            };
         }
+        Ok(Value::list(items))
     }
 
     fn dict(&mut self, depth: u32) -> Result<Value> {
-        self.accept("{");
         self.budget.dict(0)?;
         let dict = Dict::new(false);
-        if self.peek() == Some('}') {
-            self.accept("}");
-            return Ok(Value::Dict(Rc::new(dict)));
-        }
-        loop {
+        self.accept("{");
+        while self.has_item("}", dict.len() == 0)? {
             if self.peek() != Some('"') {
                 return Err(syntax_error("Expecting property name enclosed in double quotes"));
             }
@@ -130,22 +121,27 @@ impl<'a> Reader<'a> {
             if dict.contains(&key) {
                 self.repeated = self.repeated.or(Some(start));
             }
-            if self.peek() != Some(':') {
+            self.peek();
+            if !self.accept(":") {
                 return Err(syntax_error("Expecting ':' delimiter"));
             }
-            self.accept(":");
             self.budget.dict(1)?;
             let value = self.value(depth + 1)?;
             dict.insert(key, value, None);
-            match self.peek() {
-                Some(',') => self.accept(","),
-                Some('}') => {
-                    self.accept("}");
-                    return Ok(Value::Dict(Rc::new(dict)));
-                }
-                _ => return Err(syntax_error("Expecting ',' delimiter")),
-            };
         }
+        Ok(Value::Dict(Rc::new(dict)))
+    }
+
+    /// Whether another item follows, and not the end: it does after a comma, and where it is the first.
+    fn has_item(&mut self, end: &str, is_first: bool) -> Result<bool> {
+        self.peek();
+        if self.accept(end) {
+            return Ok(false);
+        }
+        if is_first || self.accept(",") {
+            return Ok(true);
+        }
+        Err(syntax_error("Expecting ',' delimiter"))
     }
 
     fn string(&mut self) -> Result<String> {
@@ -231,34 +227,13 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Result<Value> {
-        let rest = self.rest();
-        let sign = usize::from(rest.starts_with('-'));
-        let whole = match digits(rest, sign) {
-            0 => return Err(syntax_error("Expecting value")),
-            _ if rest.get(sign..).is_some_and(|digits| digits.starts_with('0')) => sign + 1,
-            count => sign + count,
-        };
-        let mut end = whole;
-        if rest.get(end..).is_some_and(|rest| rest.starts_with('.')) && digits(rest, end + 1) > 0 {
-            end += 1 + digits(rest, end + 1);
-        }
-        if rest.get(end..).is_some_and(|rest| rest.starts_with(['e', 'E'])) {
-            let signed = rest.get(end + 1..).is_some_and(|rest| rest.starts_with(['+', '-']));
-            let exponent = end + 1 + usize::from(signed);
-            if digits(rest, exponent) > 0 {
-                end = exponent + digits(rest, exponent);
-            }
-        }
-        let text = rest.get(..end).unwrap_or_default();
-        let value = if end > whole { float(text)? } else { integer(text, whole - sign)? };
-        self.at += end;
+        let found = NUMBER.as_ref().and_then(|pattern| pattern.captures(self.rest()));
+        let Some(captures) = found else { return Err(syntax_error("Expecting value")) };
+        let text = captures.get(0).map_or("", |found| found.as_str());
+        let value = if captures.get(1).is_some() || captures.get(2).is_some() { float(text)? } else { integer(text)? };
+        self.at += text.len();
         Ok(value)
     }
-}
-
-/// The number of digits that stand at `start`.
-fn digits(text: &str, start: usize) -> usize {
-    text.bytes().skip(start).take_while(u8::is_ascii_digit).count()
 }
 
 fn float(text: &str) -> Result<Value> {
@@ -268,8 +243,8 @@ fn float(text: &str) -> Result<Value> {
     }
 }
 
-fn integer(text: &str, digits: usize) -> Result<Value> {
-    if digits > limits::INTEGER_DIGITS {
+fn integer(text: &str) -> Result<Value> {
+    if text.trim_start_matches('-').len() > limits::INTEGER_DIGITS {
         let message = format!("Exceeds the limit ({} digits) for integer string conversion", limits::INTEGER_DIGITS);
         return Err(Fault::value_error(message));
     }
