@@ -55,6 +55,11 @@ fn equal_at(budget: &mut Budget, left: &Value, right: &Value, depth: u32) -> Res
             let (left, right) = (left.keys.borrow(), right.keys.borrow());
             Ok(left.len() == right.len() && left.keys().all(|key| right.contains_key(key)))
         }
+        (Value::View(dict, View::Keys), Value::Set(set)) | (Value::Set(set), Value::View(dict, View::Keys)) => {
+            budget.items(dict.len())?;
+            let (entries, keys) = (dict.entries.borrow(), set.keys.borrow());
+            Ok(entries.len() == keys.len() && entries.keys().all(|key| keys.contains_key(key)))
+        }
         (Value::Range(left), Value::Range(right)) => {
             let length = left.len();
             Ok(length == right.len()

@@ -50,6 +50,15 @@ fn contains(budget: &mut Budget, address: usize, value: &Value, depth: u32) -> R
         }
         Value::Iterator(iterator) => any(budget, address, iterator.items.borrow().as_slice(), depth),
         Value::Method(method) => contains(budget, address, &method.receiver, depth + 1),
+        Value::Partial(partial) => {
+            let keywords = partial.keywords.iter().map(|(_, value, _)| value);
+            for value in partial.positional.iter().chain(keywords).chain([&partial.function]) {
+                if contains(budget, address, value, depth + 1)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
         _ => Ok(false),
     }
 }

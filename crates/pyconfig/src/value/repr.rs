@@ -1,7 +1,7 @@
 //! `repr` and `str`.
 
 use super::number::float_repr;
-use super::{Value, View};
+use super::{Module, Value, View};
 use crate::budget::Budget;
 use crate::error::{Fault, Result};
 use crate::limits;
@@ -79,7 +79,15 @@ fn write(budget: &mut Budget, value: &Value, out: &mut String, depth: u32) -> Re
         Value::Lazy(lazy) => out.push_str(lazy.name()),
         Value::Builtin(builtin) if builtin.is_type() => out.push_str(&format!("<class '{}'>", builtin.name())),
         Value::Builtin(builtin) => out.push_str(&format!("<built-in function {}>", builtin.name())),
-        Value::Iterator(_) | Value::Slice(_) | Value::Function(_) | Value::Method(_) | Value::Module(_) => {
+        Value::Module(Module::Exception) => {
+            return Err(Fault::refused("the text of an exception, which differs between versions of Python"));
+        }
+        Value::Iterator(_)
+        | Value::Slice(_)
+        | Value::Function(_)
+        | Value::Method(_)
+        | Value::Partial(_)
+        | Value::Module(_) => {
             return Err(Fault::refused(format!("the text of a {}, which contains its address", value.type_name())));
         }
     }

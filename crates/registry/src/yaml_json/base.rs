@@ -1,5 +1,6 @@
 //! Config files that inherit from others: `_base_` and `_delete_`. Reference: mmengine/config/config.py.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_FILES};
@@ -85,8 +86,8 @@ impl Loader {
     /// The config in one file, before merging.
     fn read(&mut self, path: &Path) -> Result<Config, ConfigError> {
         let extension = path.extension().unwrap_or_default();
-        if extension.eq_ignore_ascii_case("py") && path.is_file() {
-            return read_python(path);
+        if is_read_as_mmengine(extension) && path.is_file() {
+            return read_as_mmengine(path);
         }
         let text = file::read(path).map_err(|reason| file_error(path, reason))?;
         self.bytes += text.len();
@@ -101,13 +102,20 @@ impl Loader {
     }
 }
 
+/// Whether a file is read as by mmengine: with the feature, all that mmengine reads, so that a file has the same values
+/// however it is read.
+fn is_read_as_mmengine(extension: &OsStr) -> bool {
+    let extensions: &[&str] = if cfg!(feature = "pyconfig") { &["py", "yaml", "yml", "json"] } else { &["py"] };
+    extensions.iter().any(|known| extension == *known)
+}
+
 #[cfg(feature = "pyconfig")]
-fn read_python(path: &Path) -> Result<Config, ConfigError> {
+fn read_as_mmengine(path: &Path) -> Result<Config, ConfigError> {
     super::python::load(path).map_err(|reason| file_error(path, reason))
 }
 
 #[cfg(not(feature = "pyconfig"))]
-fn read_python(path: &Path) -> Result<Config, ConfigError> {
+fn read_as_mmengine(path: &Path) -> Result<Config, ConfigError> {
     let reason = "Python configs are not read without the feature `pyconfig` of mmcv-registry; or write it as YAML in Python, by \
                   mmengine.Config.fromfile(\"NAME.py\").dump(\"NAME.yaml\"), and give that file";
     Err(file_error(path, reason.to_owned()))
