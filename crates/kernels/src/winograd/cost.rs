@@ -59,19 +59,22 @@ fn direct(problem: &Problem, lanes: usize, threads: usize) -> Option<f64> {
 /// The cycles of a Winograd convolution with this tile.
 fn winograd(problem: &Problem, tile: Tile, lanes: usize, threads: usize) -> Option<f64> {
     let (height, width) = output_size(problem)?;
-    let dilation = problem.dilation;
-    let mut tiles = 0;
-    for phase in 0..dilation * dilation {
-        let rows = height.saturating_sub(phase / dilation).div_ceil(dilation);
-        let columns = width.saturating_sub(phase % dilation).div_ceil(dilation);
-        tiles += rows.div_ceil(tile.outputs()) * columns.div_ceil(tile.outputs());
-    }
+    let tiles = tiles_along(height, problem.dilation, tile) * tiles_along(width, problem.dilation, tile);
     let (inputs, outputs) = (problem.in_channels.next_multiple_of(lanes), problem.out_channels.next_multiple_of(lanes));
     let numbers = (tile.size() * tile.size() * problem.batch * tiles) as f64;
     let weights = (tile.size() * tile.size() * problem.in_channels * outputs * 4) as f64;
     let products = numbers * (problem.in_channels * outputs) as f64 / MULTIPLICATIONS / PRODUCTS / threads as f64;
     let transforms = numbers * (inputs + outputs) as f64 / 16.0 * TRANSFORM / threads as f64;
     Some(products.max(weights / MEMORY) + transforms + BEGIN)
+}
+
+/// The tiles along an axis of so many outputs: every `dilation`-th output has tiles of its own.
+fn tiles_along(outputs: usize, dilation: usize, tile: Tile) -> usize {
+    let mut tiles = 0;
+    for first in 0..dilation.min(outputs) {
+        tiles += (outputs - first).div_ceil(dilation).div_ceil(tile.outputs());
+    }
+    tiles
 }
 
 #[cfg(test)]

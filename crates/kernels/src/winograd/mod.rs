@@ -57,8 +57,8 @@ impl Tile {
     }
 }
 
-/// The most numbers of images or weights.
-const MOST_NUMBERS: usize = isize::MAX as usize / 64;
+/// The most numbers of images or weights: so few that all sizes that are computed from them can be counted.
+const MOST_NUMBERS: usize = isize::MAX as usize >> 15;
 
 /// The most channels of a vector.
 const MOST_LANES: usize = 16;
@@ -235,15 +235,18 @@ impl Convolution {
         let dilation = self.problem.dilation;
         let step = self.size - 2;
         let mut tiles = Vec::new();
-        for phase in 0..dilation * dilation {
-            let (down, right) = (phase / dilation, phase % dilation);
-            let rows = self.problem.height.saturating_sub(down).div_ceil(dilation);
-            let columns = self.problem.width.saturating_sub(right).div_ceil(dilation);
-            let out_rows = self.out_height.saturating_sub(down).div_ceil(dilation);
-            let out_columns = self.out_width.saturating_sub(right).div_ceil(dilation);
-            for y in (0..out_rows).step_by(step) {
-                for x in (0..out_columns).step_by(step) {
-                    tiles.push(self.tile((down, right), (y, x), (rows, columns), (out_rows, out_columns)));
+        for down in 0..dilation.min(self.out_height) {
+            for right in 0..dilation.min(self.out_width) {
+                let size = (
+                    self.problem.height.saturating_sub(down).div_ceil(dilation),
+                    self.problem.width.saturating_sub(right).div_ceil(dilation),
+                );
+                let outputs =
+                    ((self.out_height - down).div_ceil(dilation), (self.out_width - right).div_ceil(dilation));
+                for y in (0..outputs.0).step_by(step) {
+                    for x in (0..outputs.1).step_by(step) {
+                        tiles.push(self.tile((down, right), (y, x), size, outputs));
+                    }
                 }
             }
         }

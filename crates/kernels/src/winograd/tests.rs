@@ -232,6 +232,15 @@ proptest! {
     }
 }
 
+/// Every output then reads the pixel in the middle of its kernel alone.
+#[test]
+fn a_dilation_larger_than_the_image() {
+    let far = Problem { padding: 1_000_003, dilation: 1_000_003, ..problem((5, 6), (4, 3)) };
+    let found = error(far, Tile::F4, Routines::new(Isa::best()), 2, PLAIN, &Threads);
+    assert!(found < allowed(Tile::F4), "{found:e}");
+    assert_eq!(Tile::fastest(&far, Isa::Avx512, 2, Tile::F6), None);
+}
+
 #[test]
 fn memory_of_another_length_is_an_error() {
     let convolution = Convolution::new(problem((4, 4), (5, 5)), Tile::F4, Isa::best(), 1).unwrap();
