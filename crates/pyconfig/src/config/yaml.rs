@@ -117,6 +117,9 @@ impl<'a> Composer<'a> {
 
     fn scan_error(&mut self, error: &ScanError) -> Fault {
         self.at = error.marker().index();
+        if error.info() == "recursion limit exceeded" {
+            return Fault::limit(format!("values are nested more than {} deep", limits::NESTING));
+        }
         syntax_error(error.info())
     }
 

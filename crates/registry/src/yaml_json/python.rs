@@ -27,7 +27,12 @@ fn package_path() -> Vec<PathBuf> {
 pub(super) fn load(path: &Path) -> Result<Config, String> {
     match mmcv_pyconfig::load(path, &load_options()) {
         Ok(config) => Ok(Config::from(&config.data)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            let message = error.to_string();
+            // The caller names the file, too.
+            let whole = format!("{}: ", path.display());
+            Err(message.strip_prefix(&whole).unwrap_or(&message).to_owned())
+        }
     }
 }
 
