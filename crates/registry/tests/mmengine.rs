@@ -54,7 +54,7 @@ fn bases_and_templates_are_those_of_mmengine() {
     let missing = read(&[("a.yaml", "_base_: b.yaml")]).unwrap_err();
     assert!(missing.contains("b.yaml") && missing.contains("does not exist"), "{missing}");
     for (text, told) in [
-        ("- 1", "expected a dict"),
+        ("1", "expected a dict"),
         ("a: [", "a.yaml:1:"),
         ("a: !!python/object/apply:os.system [ls]", "runs code in Python"),
         ("_base_: 3", "`_base_` is a text"),
@@ -64,6 +64,22 @@ fn bases_and_templates_are_those_of_mmengine() {
     }
     let error = read(&[("a.json", "\u{feff}{}")]).unwrap_err();
     assert!(error.contains("byte order mark"), "{error}");
+}
+
+/// mmengine refuses lists; here they are the layers of a network.
+#[test]
+fn lists_are_read_too() {
+    for (name, text) in [
+        ("a.yaml", "# layers\n---\n- {type: ReLU}\n- 2\n"),
+        ("b.yaml", "[{type: ReLU}, 2]"),
+        ("c.json", "\n[{\"type\": \"ReLU\"}, 2]"),
+    ] {
+        let folder = folder(&[(name, text)]);
+        let config = Config::from_file(folder.path().join(name)).unwrap();
+        assert_eq!(config.to_json(), r#"[{"type":"ReLU"},2]"#, "{name}");
+    }
+    let error = read(&[("a.yaml", "_base_: b.yaml"), ("b.yaml", "- 1")]).unwrap_err();
+    assert!(error.contains("expected a dict"), "{error}");
 }
 
 /// PyYAML takes `1e-5` for a text, and where a number is wanted it can only be meant as one.

@@ -86,7 +86,7 @@ impl Loader {
     /// The config in one file, before merging.
     fn read(&mut self, path: &Path) -> Result<Config, ConfigError> {
         let extension = path.extension().unwrap_or_default();
-        if is_read_as_mmengine(extension) && path.is_file() {
+        if is_read_as_mmengine(extension) && path.is_file() && !has_a_list(path, extension) {
             return read_as_mmengine(path);
         }
         let text = file::read(path).map_err(|reason| file_error(path, reason))?;
@@ -107,6 +107,22 @@ impl Loader {
 fn is_read_as_mmengine(extension: &OsStr) -> bool {
     let extensions: &[&str] = if cfg!(feature = "pyconfig") { &["py", "yaml", "yml", "json"] } else { &["py"] };
     extensions.iter().any(|known| extension == *known)
+}
+
+/// Whether a YAML or JSON file has a list at the top level, such as the layers of a `Sequential`, which mmengine refuses.
+fn has_a_list(path: &Path, extension: &OsStr) -> bool {
+    if extension == "py" {
+        return false;
+    }
+    // What cannot be read is told by the reader.
+    let Ok(text) = file::read(path) else { return false };
+    for line in file::without_mark(&text).lines() {
+        let line = line.trim_start();
+        if !line.is_empty() && !line.starts_with(['#', '%']) && line.trim_end() != "---" {
+            return line.starts_with('[') || line.starts_with("- ") || line.trim_end() == "-";
+        }
+    }
+    false
 }
 
 #[cfg(feature = "pyconfig")]
