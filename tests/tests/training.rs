@@ -142,7 +142,7 @@ fn a_config_of_a_project() {
     };
     assert_eq!(
         refused(&["optim_wrapper.optimizer.type=AdamW"]),
-        "optim_wrapper.optimizer.type: AdamW: the example has only SGD"
+        "optim_wrapper.optimizer.type: \"AdamW\": the example has only SGD"
     );
     assert!(refused(&["optim_wrapper.optimizer.nesterov=True"]).contains("nesterov"));
     assert!(refused(&["param_scheduler.type=CosineAnnealingLR"]).contains("the example has only MultiStepLR"));
