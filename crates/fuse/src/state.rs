@@ -100,10 +100,9 @@ impl State {
             return Err(error);
         }
         self.options.winograd = WinogradUse::Never;
-        self.note = Some(format!("all convolutions computed directly: with Winograd's algorithm, {error}"));
-        if let Some(note) = &self.note {
-            log::info!("{note}");
-        }
+        let note = format!("all convolutions computed directly: with Winograd's algorithm, {error}");
+        log::info!("{note}");
+        self.note = Some(note);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Which tile is best: an estimate, so that the same network always gets the same numbers.
 //!
-//! `cargo bench -p mmcv-kernels` measures what is estimated here; `docs/performance.md` compares the two.
+//! The test below compares it with measured times; `cargo bench -p mmcv-kernels` measures again.
 
 use super::{Problem, Tile, output_size};
 use crate::isa::Isa;

@@ -276,6 +276,12 @@ impl Convolution {
         }
     }
 
+    /// The image of a tile, among those of all images, and its position there.
+    fn find(&self, tile: usize) -> Option<(usize, &Position)> {
+        let position = self.positions.get(tile % self.positions.len())?;
+        Some((tile / self.positions.len(), position))
+    }
+
     /// The numbers of the transformed weights.
     #[must_use]
     pub fn packed_len(&self) -> usize {
@@ -285,7 +291,7 @@ impl Convolution {
     /// The numbers of scratch memory that a run needs.
     #[must_use]
     pub fn scratch_len(&self) -> usize {
-        self.schedule.scratch(self)
+        self.schedule.scratch
     }
 
     /// The pixels of the output from top to bottom and from left to right.
@@ -390,11 +396,11 @@ impl Convolution {
         let memory = Memory { packed, source: source.as_ptr(), result, operand, finish, scratch };
         match self.schedule.blocks {
             Blocks::OfThreads(count) => share(workers, self.threads, count, &|thread, block| {
-                self.block(&memory, thread, self.schedule.block(self, block));
+                self.block(&memory, thread, self.schedule.block(block));
             }),
             Blocks::Shared(count) => {
                 for block in 0..count {
-                    self.shared_block(&memory, self.schedule.block(self, block), workers);
+                    self.shared_block(&memory, self.schedule.block(block), workers);
                 }
             }
         }
@@ -404,7 +410,7 @@ impl Convolution {
     /// Computes the outputs of some tiles in one thread.
     fn block(&self, memory: &Memory<'_>, thread: usize, tiles: Range<usize>) {
         // SAFETY: the scratch memory has room for each thread.
-        let scratch = unsafe { memory.scratch.add(thread * self.schedule.thread_scratch(self)) };
+        let scratch = unsafe { memory.scratch.add(thread * self.schedule.block_scratch) };
         // SAFETY: for all three: `run` checked the lengths of the memory; the scratch memory is this thread's, the outputs of
         // these tiles are, too.
         unsafe {
@@ -455,8 +461,7 @@ impl Convolution {
         place: usize,
         vectors: Range<usize>,
     ) {
-        let (image, position) = (tile / self.positions.len(), tile % self.positions.len());
-        let Some(position) = self.positions.get(position) else { return };
+        let Some((image, position)) = self.find(tile) else { return };
         let (row, pixel) = dilated(&self.source, self.problem.dilation);
         let lanes = self.routines.lanes;
         for vector in vectors {
@@ -469,8 +474,8 @@ impl Convolution {
                     row: row as isize,
                     pixel: pixel as isize,
                     channels: (self.problem.in_channels - channel).min(lanes),
-                    to: scratch.add(self.schedule.input(self, place, vector)),
-                    step: self.schedule.input_step(self),
+                    to: scratch.add(self.schedule.input(place, vector)),
+                    step: self.schedule.input_step,
                 };
                 (self.routines.input)(self.size, input);
             }
@@ -497,15 +502,15 @@ impl Convolution {
                 let count = (tiles - first).min(self.schedule.chunk);
                 // SAFETY: the weights of the panel lie within the packed ones, the tiles within the scratch memory.
                 unsafe {
-                    let input = self.schedule.input(self, first, 0) + point * self.schedule.input_step(self);
+                    let input = self.schedule.input(first, 0) + point * self.schedule.input_step;
                     let product = Product {
                         input: scratch.add(input),
                         input_step: self.schedule.chunk * lanes,
                         channels: self.problem.in_channels,
                         weights: memory.packed.as_ptr().add(weights),
-                        output: scratch.add(self.schedule.output(self, first, vectors.start) + point * lanes),
-                        tile_step: self.schedule.output_tile(self),
-                        vector_step: self.schedule.output_vector(self),
+                        output: scratch.add(self.schedule.output(first, vectors.start) + point * lanes),
+                        tile_step: self.schedule.output_tile,
+                        vector_step: self.schedule.output_vector,
                     };
                     (self.routines.multiply)(count, vectors.len(), product);
                 }
@@ -525,8 +530,7 @@ impl Convolution {
         place: usize,
         vectors: Range<usize>,
     ) {
-        let (image, position) = (tile / self.positions.len(), tile % self.positions.len());
-        let Some(position) = self.positions.get(position) else { return };
+        let Some((image, position)) = self.find(tile) else { return };
         let (row, pixel) = dilated(&self.result, self.problem.dilation);
         let lanes = self.routines.lanes;
         for vector in vectors {
@@ -540,7 +544,7 @@ impl Convolution {
             // SAFETY: the image and the channel exist; the place lies within the scratch memory of the block.
             unsafe {
                 let output = Output {
-                    from: scratch.add(self.schedule.output(self, place, vector)),
+                    from: scratch.add(self.schedule.output(place, vector)),
                     position,
                     row,
                     pixel,

@@ -23,6 +23,23 @@ pub(super) struct Schedule {
     pub(super) chunk: usize,
     /// The vectors of output channels that are multiplied together.
     pub(super) vectors: usize,
+    /// The tiles of all images.
+    all: usize,
+    lanes: usize,
+    in_vectors: usize,
+    /// From one point of a transformed input to the next: for each chunk of tiles and each vector of channels the tiles. A vector
+    /// more, so that the points of a tile do not compete for the same lines of the cache.
+    pub(super) input_step: usize,
+    /// Where the outputs begin, behind the transforms of the input.
+    outputs: usize,
+    /// From one tile's outputs to the next: for each vector of channels and each tile the points. A vector more, as above.
+    pub(super) output_tile: usize,
+    /// From one vector of output channels to the next.
+    pub(super) output_vector: usize,
+    /// The numbers of scratch memory for one block.
+    pub(super) block_scratch: usize,
+    /// The numbers of all scratch memory.
+    pub(super) scratch: usize,
 }
 
 /// Who computes a block of tiles.
@@ -42,11 +59,11 @@ impl Default for Blocks {
 
 impl Schedule {
     pub(super) fn new(convolution: &Convolution) -> Self {
-        let routines = &convolution.routines;
+        let Convolution { routines, in_vectors, out_vectors, threads, size, .. } = convolution;
+        let (in_vectors, out_vectors, threads, lanes) = (*in_vectors, *out_vectors, *threads, routines.lanes);
         let all = convolution.positions.len() * convolution.problem.batch;
-        let points = convolution.size * convolution.size;
-        let per_tile = points * (convolution.in_vectors + convolution.out_vectors) * routines.lanes * 4;
-        let threads = convolution.threads;
+        let points = size * size;
+        let per_tile = points * (in_vectors + out_vectors) * lanes * 4;
         let own = OF_A_THREAD / per_tile;
         let is_shared = own < FEW || all < 2 * threads;
         let (most, rounds) = if is_shared { ((SHARED / per_tile).max(routines.tiles), 1) } else { (own, threads) };
@@ -56,58 +73,46 @@ impl Schedule {
         let vectors = if tiles <= routines.few_tiles { 4 } else { 2 };
         let largest = if vectors == 4 { routines.few_tiles } else { routines.tiles };
         let chunk = tiles.div_ceil(tiles.div_ceil(largest));
-        let blocks = if is_shared { Blocks::Shared(blocks) } else { Blocks::OfThreads(blocks) };
-        Self { blocks, tiles, chunk, vectors }
-    }
-
-    /// The tiles of a block, among those of all images.
-    pub(super) fn block(&self, convolution: &Convolution, block: usize) -> Range<usize> {
-        let all = convolution.positions.len() * convolution.problem.batch;
-        block * self.tiles..((block + 1) * self.tiles).min(all)
-    }
-
-    /// The numbers of all scratch memory.
-    pub(super) fn scratch(&self, convolution: &Convolution) -> usize {
-        match self.blocks {
-            Blocks::OfThreads(blocks) => convolution.threads.min(blocks) * self.thread_scratch(convolution),
-            Blocks::Shared(_) => self.thread_scratch(convolution),
+        let input_step = (tiles.div_ceil(chunk) * chunk * in_vectors + 1) * lanes;
+        let outputs = points * input_step;
+        let output_tile = (points + 1) * lanes;
+        let output_vector = tiles * output_tile;
+        let block_scratch = outputs + out_vectors * output_vector;
+        let (blocks, scratch) = if is_shared {
+            (Blocks::Shared(blocks), block_scratch)
+        } else {
+            (Blocks::OfThreads(blocks), threads.min(blocks) * block_scratch)
+        };
+        Self {
+            blocks,
+            tiles,
+            chunk,
+            vectors,
+            all,
+            lanes,
+            in_vectors,
+            input_step,
+            outputs,
+            output_tile,
+            output_vector,
+            block_scratch,
+            scratch,
         }
     }
 
-    /// The numbers of scratch memory for one block: first the transforms of the input, then those of the output.
-    pub(super) fn thread_scratch(&self, convolution: &Convolution) -> usize {
-        self.outputs(convolution) + convolution.out_vectors * self.output_vector(convolution)
-    }
-
-    /// Where the outputs begin.
-    fn outputs(&self, convolution: &Convolution) -> usize {
-        convolution.size * convolution.size * self.input_step(convolution)
-    }
-
-    /// From one point of a transformed input to the next: for each chunk of tiles and each vector of channels the tiles. A vector
-    /// more, so that the points of a tile do not compete for the same lines of the cache.
-    pub(super) fn input_step(&self, convolution: &Convolution) -> usize {
-        (self.tiles.div_ceil(self.chunk) * self.chunk * convolution.in_vectors + 1) * convolution.routines.lanes
+    /// The tiles of a block, among those of all images.
+    pub(super) fn block(&self, block: usize) -> Range<usize> {
+        block * self.tiles..((block + 1) * self.tiles).min(self.all)
     }
 
     /// Where the first point of a tile's vector of channels is.
-    pub(super) fn input(&self, convolution: &Convolution, tile: usize, vector: usize) -> usize {
+    pub(super) fn input(&self, tile: usize, vector: usize) -> usize {
         let (chunk, tile) = (tile / self.chunk, tile % self.chunk);
-        ((chunk * convolution.in_vectors + vector) * self.chunk + tile) * convolution.routines.lanes
-    }
-
-    /// From one tile's outputs to the next: for each vector of channels and each tile the points. A vector more, as above.
-    pub(super) fn output_tile(&self, convolution: &Convolution) -> usize {
-        (convolution.size * convolution.size + 1) * convolution.routines.lanes
-    }
-
-    /// From one vector of output channels to the next.
-    pub(super) fn output_vector(&self, convolution: &Convolution) -> usize {
-        self.tiles * self.output_tile(convolution)
+        ((chunk * self.in_vectors + vector) * self.chunk + tile) * self.lanes
     }
 
     /// Where the first point of a tile's vector of output channels is.
-    pub(super) fn output(&self, convolution: &Convolution, tile: usize, vector: usize) -> usize {
-        self.outputs(convolution) + vector * self.output_vector(convolution) + tile * self.output_tile(convolution)
+    pub(super) fn output(&self, tile: usize, vector: usize) -> usize {
+        self.outputs + vector * self.output_vector + tile * self.output_tile
     }
 }
