@@ -32,7 +32,7 @@ pub(super) fn int(interpreter: &mut Interpreter, arguments: Arguments) -> Result
             interpreter.budget.items(text.len())?;
             let too_long = text.chars().filter(char::is_ascii_digit).count() > limits::INTEGER_DIGITS;
             if too_long && !base.is_power_of_two() {
-                return Err(Fault::value_error("Exceeds the limit (4300 digits) for integer string conversion"));
+                return Err(Fault::too_many_digits());
             }
             match number::parse_integer(text, base) {
                 Some(parsed) => integer(parsed),

@@ -10,7 +10,7 @@ use crate::value::{Value, repr};
 
 pub(super) fn is_instance(interpreter: &mut Interpreter, value: &Value, types: &Value, depth: u32) -> Result<bool> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     interpreter.budget.step(1)?;
     match types {

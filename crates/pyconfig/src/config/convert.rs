@@ -64,7 +64,7 @@ impl Converter {
 
     fn data(&mut self, value: &Value, depth: u32) -> Result<Data> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         self.nodes += 1;
         if self.nodes > limits::NODES {

@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, depth: u32) -> Result<Value> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         self.budget.values(1)?;
         match self.peek() {
@@ -245,8 +245,7 @@ fn float(text: &str) -> Result<Value> {
 
 fn integer(text: &str) -> Result<Value> {
     if text.trim_start_matches('-').len() > limits::INTEGER_DIGITS {
-        let message = format!("Exceeds the limit ({} digits) for integer string conversion", limits::INTEGER_DIGITS);
-        return Err(Fault::value_error(message));
+        return Err(Fault::too_many_digits());
     }
     match text.parse::<BigInt>() {
         Ok(value) => number::integer(value),

@@ -19,7 +19,7 @@ pub(crate) fn merge(budget: &mut Budget, child: &Rc<Dict>, base: &Value, list_ke
 
 fn merge_at(budget: &mut Budget, child: &Rc<Dict>, base: &Value, list_keys: bool, depth: u32) -> Result<Value> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     let merged = match base {
         Value::Dict(base) => Value::Dict(shallow(budget, base)?),
@@ -160,7 +160,7 @@ type Placed = (Value, Option<Rc<Origin>>);
 /// The value of a key that the child, the base or both have.
 fn combine(budget: &mut Budget, child: Option<Placed>, base: Option<Placed>, depth: u32) -> Result<Placed> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     let Some((child, origin)) = child else { return Ok(base.unwrap_or((Value::None, None))) };
     let Value::Dict(child) = &child else { return Ok((child, origin)) };

@@ -148,7 +148,7 @@ impl Loader<'_> {
 
     fn scoped(&mut self, value: &Value, scope: Option<&str>, depth: u32) -> Result<Value> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         match value {
             Value::Dict(dict) => {
@@ -261,7 +261,7 @@ fn may_change_bases(text: &str) -> bool {
 /// Refuses values that mmengine cannot copy.
 fn check_copyable(budget: &mut Budget, value: &Value, depth: u32) -> Result<()> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     match value {
         Value::Dict(dict) => {
@@ -341,7 +341,7 @@ struct Substitution<'a, 'b> {
 impl Substitution<'_, '_> {
     fn dict(&mut self, dict: &Rc<Dict>, depth: u32) -> Result<Rc<Dict>> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         self.loader.interpreter.budget.dict(dict.len())?;
         let copy = Dict::new(dict.is_config.get());
@@ -387,7 +387,7 @@ impl Substitution<'_, '_> {
 
     fn items(&mut self, items: &[Value], origin: Option<&Rc<Origin>>, depth: u32) -> Result<Vec<Value>> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         self.loader.interpreter.budget.values(items.len())?;
         let mut copies = Vec::with_capacity(items.len());

@@ -118,7 +118,7 @@ impl<'a> Composer<'a> {
     fn scan_error(&mut self, error: &ScanError) -> Fault {
         self.at = error.marker().index();
         if error.info() == "recursion limit exceeded" {
-            return Fault::limit(format!("values are nested more than {} deep", limits::NESTING));
+            return Fault::too_deep();
         }
         syntax_error(error.info())
     }
@@ -142,7 +142,7 @@ impl<'a> Composer<'a> {
 
     fn node(&mut self, event: Event<'a>, depth: u32) -> Result<Value> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         let (anchor, value) = match event {
             Event::Alias(anchor) => {
@@ -329,8 +329,7 @@ fn plain_kind(text: &str) -> Result<&'static str> {
 /// An integer: decimal, `0b`, `0x`, octal with a leading 0, or sexagesimal.
 fn integer(text: &str) -> Result<Value> {
     if text.len() > limits::INTEGER_DIGITS {
-        let message = format!("Exceeds the limit ({} digits) for integer string conversion", limits::INTEGER_DIGITS);
-        return Err(Fault::value_error(message));
+        return Err(Fault::too_many_digits());
     }
     let digits = text.replace('_', "");
     let (is_negative, digits) = sign(&digits);

@@ -477,10 +477,7 @@ fn big(digits: &str) -> Result<BigInt> {
         Some("0o") => BigInt::from_str_radix(&digits[2..], 8),
         Some("0b") => BigInt::from_str_radix(&digits[2..], 2),
         _ if digits.len() > crate::limits::INTEGER_DIGITS => {
-            return Err(syntax_error(format!(
-                "Exceeds the limit ({} digits) for integer string conversion",
-                crate::limits::INTEGER_DIGITS
-            )));
+            return Err(syntax_error(crate::error::too_many_digits()));
         }
         _ => BigInt::from_str(&digits),
     };

@@ -34,7 +34,7 @@ pub(crate) fn equal(budget: &mut Budget, left: &Value, right: &Value) -> Result<
 
 fn equal_at(budget: &mut Budget, left: &Value, right: &Value, depth: u32) -> Result<bool> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     budget.step(1)?;
     match (left, right) {
@@ -116,7 +116,7 @@ pub(crate) fn order(budget: &mut Budget, left: &Value, right: &Value, symbol: &s
 
 fn order_at(budget: &mut Budget, left: &Value, right: &Value, symbol: &str, depth: u32) -> Result<Option<Ordering>> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     budget.step(1)?;
     if let (Some(left), Some(right)) = (Number::of(left), Number::of(right)) {

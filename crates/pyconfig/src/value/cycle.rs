@@ -26,7 +26,7 @@ fn refuse(budget: &mut Budget, address: usize, item: &Value) -> Result<()> {
 
 fn contains(budget: &mut Budget, address: usize, value: &Value, depth: u32) -> Result<bool> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     match value {
         Value::List(list) => {

@@ -26,7 +26,7 @@ pub(crate) fn repr(budget: &mut Budget, value: &Value) -> Result<String> {
 
 fn write(budget: &mut Budget, value: &Value, out: &mut String, depth: u32) -> Result<()> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     let start = out.len();
     match value {
@@ -112,10 +112,7 @@ pub(crate) fn integer_text(budget: &mut Budget, value: &num_bigint::BigInt) -> R
     budget.step(words * words / 64)?;
     let text = value.to_string();
     if text.trim_start_matches('-').len() > limits::INTEGER_DIGITS {
-        return Err(Fault::value_error(format!(
-            "Exceeds the limit ({} digits) for integer string conversion",
-            limits::INTEGER_DIGITS
-        )));
+        return Err(Fault::too_many_digits());
     }
     Ok(text)
 }
