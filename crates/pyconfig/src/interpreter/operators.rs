@@ -86,12 +86,10 @@ impl Interpreter {
     }
 
     fn repeat(&mut self, items: &[Value], times: usize) -> Result<Vec<Value>> {
-        self.budget.values(items.len().saturating_mul(times))?;
-        let mut repeated = Vec::with_capacity(items.len() * times);
-        for _ in 0..times {
-            repeated.extend_from_slice(items);
-        }
-        Ok(repeated)
+        let length = items.len().saturating_mul(times);
+        self.budget.values(length)?;
+        // Nothing, however often, is nothing at once.
+        Ok(items.iter().cycle().take(length).cloned().collect())
     }
 
     fn united(&mut self, left: &Rc<Dict>, right: &Rc<Dict>) -> Result<Value> {
