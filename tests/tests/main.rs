@@ -11,6 +11,7 @@ mod found;
 mod fuse;
 mod fuse_inputs;
 mod fuse_sizes;
+mod fuse_start;
 mod initialization;
 mod keys;
 mod layouts;

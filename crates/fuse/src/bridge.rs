@@ -238,6 +238,7 @@ mod shim {
         fn tensor(self: &mut GraphBuilder, value: usize, tensor: UniquePtr<Tensor>);
         fn created(self: &mut GraphBuilder, value: usize, tensor: UniquePtr<Tensor>);
         fn node(self: &mut GraphBuilder, op: &str, overload: &str, module: &str, inputs: &[usize], outputs: &[usize]);
+        fn size(self: &mut GraphBuilder, value: usize, size: &[i64]);
         fn asked(self: &mut GraphBuilder, asked: Asked);
         fn ends(self: &mut GraphBuilder, inputs: &[usize], outputs: &[usize]);
     }

@@ -2,19 +2,21 @@
 
 use std::collections::HashSet;
 
-use mmcv_layers::{Module, Output};
+use mmcv_layers::Output;
 use mmcv_registry::Dict;
 use tch::{Device, Kind, Tensor};
 
-use crate::check::{self, Comparison};
+use crate::check::{self, Check, Comparison};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Graph, Question};
+use crate::graph::{Graph, Question, Shapes};
 use crate::interpreter::{Interpreter, Timing};
-use crate::onednn::Weights;
-use crate::options::FuseOptions;
+use crate::onednn::{Packed, Weights};
+use crate::options::{FuseOptions, Precision};
 use crate::program::Program;
-use crate::trace::{Traced, checked_plain, trace};
-use crate::{rewrite, sample};
+use crate::sample;
+use crate::shapes::Layout;
+use crate::start::{Examples, Held, Start, start};
+use crate::trace::checked_plain;
 
 /// The number of input shapes for which what was prepared is kept.
 const KEPT: usize = 4;
@@ -25,7 +27,9 @@ const MOST_CHECKED: usize = 1000;
 /// What a fused module consists of.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// Without the constants that are in `packed`.
     graph: Graph,
+    packed: Vec<Packed>,
     /// Whether the graph was simplified; if not, it is run as it is.
     simplified: bool,
     options: FuseOptions,
@@ -48,41 +52,66 @@ struct Example {
 }
 
 impl State {
-    /// Rewrites `module` for inputs like these.
-    pub(crate) fn new(
-        module: &dyn Module,
-        inputs: &[&Tensor],
-        arguments: &Dict,
-        options: &FuseOptions,
-    ) -> Result<Self> {
-        let mut examples = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            examples.push(example(input)?);
-        }
-        let inputs = examples;
-        let Traced { mut graph, single } = trace(module, &sample::copies(&inputs)?, arguments)?;
-        let simplified = rewrite::simplify(&mut graph, &inputs)?;
-        for constant in graph.constants.values_mut() {
-            *constant = sample::copy(&constant.f_contiguous()?)?;
-        }
+    /// Rewrites the module for inputs like these.
+    pub(crate) fn new(held: Held<'_>, examples: &Examples, arguments: &Dict, options: &FuseOptions) -> Result<Self> {
+        let Start { mut graph, single, simplified, check, reduced, traced_shapes, shapes } =
+            start(held, examples, arguments, options)?;
+        let layouts = examples.layouts();
+        let described = layouts.iter().zip(examples.devices());
         let mut state = Self {
-            graph,
+            graph: Graph::default(),
+            packed: Vec::new(),
             simplified,
             options: options.clone(),
-            examples: inputs.iter().map(Example::new).collect(),
+            examples: described.map(|(layout, device)| Example::new(layout, device)).collect(),
             single,
             weights: Weights::default(),
             programs: Vec::new(),
             checked: HashSet::new(),
         };
-        let (program, _) = state.make(&inputs)?;
-        let shapes: Vec<Vec<i64>> = inputs.iter().map(Tensor::size).collect();
-        state.programs.push((shapes.clone(), program));
-        if options.self_check {
-            state.check(module, &inputs, arguments)?;
-            state.checked.insert(shapes);
+        if let (true, Some(check)) = (reduced, &check) {
+            let mut program = state.compile(&graph, &traced_shapes)?;
+            state.check(&graph, &mut program, check)?;
+            state.weights.set_aside();
         }
+        let mut program = state.compile(&graph, &shapes)?;
+        state.weights.drop_aside();
+        program.log_notes();
+        if let (false, Some(check)) = (reduced, &check) {
+            state.check(&graph, &mut program, check)?;
+        }
+        state.give_up_plain(&mut program);
+        if state.can_give_up() {
+            state.packed = state.weights.take(&mut graph);
+        }
+        state.graph = graph;
+        let shapes: Vec<Vec<i64>> = layouts.into_iter().map(|layout| layout.shape).collect();
+        if options.self_check {
+            state.checked.insert(shapes.clone());
+        }
+        state.programs.push((shapes, program));
         Ok(state)
+    }
+
+    /// Whether plain weights can be made again from those of the kernels: bfloat16 has lost what they have.
+    fn can_give_up(&self) -> bool {
+        self.options.precision == Precision::F32
+    }
+
+    /// Does so for a program that was checked.
+    fn give_up_plain(&self, program: &mut Program) {
+        if self.can_give_up() {
+            program.give_up_plain(&self.weights);
+        }
+    }
+
+    /// A program for inputs for which the graph's values have these shapes.
+    fn compile(&mut self, graph: &Graph, shapes: &Shapes) -> Result<Program> {
+        let device = match self.examples.first() {
+            Some(example) => example.device,
+            None => Device::Cpu,
+        };
+        Program::new(graph, self.simplified, (shapes, device), &self.options, &mut self.weights)
     }
 
     /// What runs the operators for the shapes that were used last.
@@ -157,39 +186,39 @@ impl State {
         for input in inputs {
             samples.push(sample::like(input, 2)?);
         }
-        let (mut program, expected) = self.make(&samples).map_err(|error| self.other_channels(shapes, error))?;
+        let mut graph = self.graph.clone();
+        for packed in &self.packed {
+            packed.restore(&mut graph)?;
+        }
+        let made = self.make(&graph, &samples);
+        let (mut program, expected) = made.map_err(|error| self.other_channels(shapes, error))?;
         if self.options.self_check && !self.checked.contains(shapes) {
             let found = program.run(&samples.iter().collect::<Vec<_>>())?;
-            self.compare(&found, &expected, &samples)?;
+            self.compare(&graph, &found, &expected, &samples)?;
             if self.checked.len() >= MOST_CHECKED {
                 self.checked.clear();
             }
             self.checked.insert(shapes.to_vec());
         }
+        self.give_up_plain(&mut program);
         Ok(program)
     }
 
     /// A program for inputs like these, and the outputs of the operators one by one.
-    fn make(&mut self, inputs: &[Tensor]) -> Result<(Program, Vec<Tensor>)> {
+    fn make(&mut self, graph: &Graph, inputs: &[Tensor]) -> Result<(Program, Vec<Tensor>)> {
         let is_example = inputs.iter().zip(&self.examples).all(|(input, example)| input.size() == example.shape);
         // What was asked of inputs is looked at first: then the operators may not even run.
         if !is_example && let Some(question) = self.graph.other_answer_of_inputs(inputs) {
             return Err(self.other_shape(inputs, question));
         }
-        let mut interpreter = Interpreter::new(&self.graph)?;
+        let mut interpreter = Interpreter::new(graph)?;
         let copies = sample::copies(inputs)?;
         let (shapes, outputs) = interpreter.shapes(&copies.iter().collect::<Vec<_>>())?;
         if !is_example && let Some(question) = self.graph.other_answer(&shapes) {
             return Err(self.other_shape(inputs, question));
         }
-        let device = match inputs.first() {
-            Some(input) => input.device(),
-            None => Device::Cpu,
-        };
-        let program = Program::new(&self.graph, self.simplified, (&shapes, device), &self.options, &mut self.weights)?;
-        for note in program.notes() {
-            log::warn!("{note}");
-        }
+        let program = self.compile(graph, &shapes)?;
+        program.log_notes();
         Ok((program, outputs))
     }
 
@@ -214,37 +243,22 @@ impl State {
         error
     }
 
-    /// Compares with the module on another input, and on one that is broken.
-    fn check(&mut self, module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<()> {
-        let mut inputs = Vec::with_capacity(examples.len());
-        for example in examples {
-            inputs.push(sample::like(example, 3)?);
-        }
-        let expected = call(module, &inputs, arguments).map_err(ErrorKind::Module)?;
-        let found = self.run(&inputs.iter().collect::<Vec<_>>())?;
-        self.compare(&found, &expected, &inputs)?;
-        // To look at all numbers of each input would make the CPU wait for the GPU.
-        if inputs.iter().any(|input| input.device() != Device::Cpu) {
-            return Ok(());
-        }
-        for input in &mut inputs {
-            if sample::is_float(input) {
-                *input = sample::broken(input)?;
-            }
-        }
-        // A module may refuse what is no number.
-        let Ok(expected) = call(module, &inputs, arguments) else { return Ok(()) };
-        let found = self.run(&inputs.iter().collect::<Vec<_>>())?;
-        check::same_numbers_missing(&found, &expected)
+    /// Compares with the module's outputs.
+    fn check(&self, graph: &Graph, program: &mut Program, check: &Check) -> Result<()> {
+        let found = program.run(&check.inputs.iter().collect::<Vec<_>>())?;
+        self.compare(graph, &found, &check.expected, &check.inputs)?;
+        let Some((inputs, expected)) = &check.broken else { return Ok(()) };
+        let found = program.run(&inputs.iter().collect::<Vec<_>>())?;
+        check::same_numbers_missing(&found, expected)
     }
 
     /// Returns an error that names the first module that differs if the difference is not allowed.
-    fn compare(&self, found: &[Tensor], expected: &[Tensor], inputs: &[Tensor]) -> Result<()> {
+    fn compare(&self, graph: &Graph, found: &[Tensor], expected: &[Tensor], inputs: &[Tensor]) -> Result<()> {
         let comparison = Comparison::new(found, expected, &self.options)?;
         if comparison.fits() {
             return Ok(());
         }
-        let module = check::first_difference(&self.graph, self.simplified, inputs, &self.options)?;
+        let module = check::first_difference(graph, self.simplified, inputs, &self.options)?;
         let kind = match comparison.other {
             Some((found, expected)) => ErrorKind::Output { expected, found },
             None => ErrorKind::Differs { difference: comparison.difference, tolerance: self.options.allowed() },
@@ -254,8 +268,8 @@ impl State {
 }
 
 impl Example {
-    fn new(input: &Tensor) -> Self {
-        Self { shape: input.size(), kind: input.kind(), device: input.device() }
+    fn new(layout: &Layout, device: Device) -> Self {
+        Self { shape: layout.shape.clone(), kind: layout.kind, device }
     }
 
     /// Returns an error unless `input` has the same type, device and number of dimensions.
@@ -273,19 +287,7 @@ impl Example {
     }
 }
 
-/// A copy of an example input, with its elements in memory.
-fn example(input: &Tensor) -> Result<Tensor> {
-    let plain = checked_plain(input)?;
-    Ok(sample::copy(&plain.as_ref().unwrap_or(input).f_detach()?)?)
-}
-
 /// For each input, what has to be used instead of it, or the input itself.
 fn either<'a>(made: &'a [Option<Tensor>], inputs: &[&'a Tensor]) -> Vec<&'a Tensor> {
     made.iter().zip(inputs).map(|(made, input)| made.as_ref().unwrap_or(input)).collect()
-}
-
-/// The outputs of the module for copies of the inputs.
-fn call(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) -> mmcv_layers::Result<Vec<Tensor>> {
-    let copies = sample::copies(inputs)?;
-    Ok(module.call(&copies.iter().collect::<Vec<_>>(), arguments)?.into_vec())
 }

@@ -316,7 +316,7 @@ impl Compiler<'_> {
                 }
             }
         }
-        Ok(Region { plan, inputs, outputs, labels, plain, broken })
+        Ok(Region { plan, inputs, outputs, labels, plain, packed: Vec::new(), broken })
     }
 }
 

@@ -7,16 +7,16 @@ use clap::{Args, ValueEnum};
 use mmcv_checkpoint::LoadReport;
 use mmcv_cli::Failure;
 use mmcv_cli::output::{display, lossy, print, print_json};
-use mmcv_fuse::{FuseOptions, Fused, fuse};
+use mmcv_fuse::{FuseOptions, Fused, fuse, fuse_owned};
 use mmcv_layers::{Forward, Module, memory};
 use mmcv_models::{MODELS, Recipe};
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, output_files};
-use crate::draw;
 use crate::network::with_key;
 use crate::weights::{CheckedShapes, Weights};
+use crate::{allocator, draw};
 
 /// From this many images on, fusing saves more time than it takes: see docs/performance.md.
 const MIN_FUSED_IMAGES: usize = 150;
@@ -125,13 +125,17 @@ impl Predict {
         let batch = count.min(usize::from(self.images.batch_size));
         let shape = [i64::try_from(batch)?, 3, height, width];
         memory::check_forward(&*network, &[shape.to_vec()])?;
+        if self.fuse == Fuse::Always {
+            let fused = fuse_owned(network, &shape, &FuseOptions::default()).context("--fuse")?;
+            allocator::release_freed_memory();
+            return Ok(Network::Fused(fused));
+        }
         match fuse(&*network, &shape, &FuseOptions::default()) {
             Ok(fused) => Ok(Network::Fused(fused)),
-            Err(error) if self.fuse == Fuse::Auto => {
+            Err(error) => {
                 log::warn!("the network was not fused: {error}");
                 Ok(Network::Module(network))
             }
-            Err(error) => Err(error).context("--fuse"),
         }
     }
 

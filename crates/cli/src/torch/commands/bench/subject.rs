@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use mmcv_cli::Failure;
-use mmcv_fuse::{FuseOptions, Fused, fuse};
+use mmcv_fuse::{FuseOptions, Fused, fuse, fuse_owned};
 use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
 use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict};
@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode};
-use crate::config;
+use crate::{allocator, config};
 
 /// The default height and width of an image.
 const SIZE: i64 = 224;
@@ -114,11 +114,16 @@ impl Subject {
                 Network::Training(network, training)
             }
             Task::Inference(Mode::Fused, dtype) => {
-                let fused = fuse(&*network, &shape, &fuse_options(dtype))?;
-                if options.deviation.is_some() {
+                let fuse_options = fuse_options(dtype);
+                Network::Fused(if options.deviation.is_some() {
+                    let fused = fuse(&*network, &shape, &fuse_options)?;
                     original = Some((network, preprocess));
-                }
-                Network::Fused(fused)
+                    fused
+                } else {
+                    let fused = fuse_owned(network, &shape, &fuse_options)?;
+                    allocator::release_freed_memory();
+                    fused
+                })
             }
             Task::Inference(Mode::Eager, dtype) => {
                 if dtype == Dtype::Bf16 {
