@@ -4,8 +4,15 @@
 
 use std::path::Path;
 
-const SOURCES: [&str; 6] =
-    ["shim/call.cpp", "shim/library.cpp", "shim/onednn.cpp", "shim/tensor.cpp", "shim/trace.cpp", "shim/watched.cpp"];
+const SOURCES: [&str; 7] = [
+    "shim/call.cpp",
+    "shim/library.cpp",
+    "shim/onednn.cpp",
+    "shim/parallel.cpp",
+    "shim/tensor.cpp",
+    "shim/trace.cpp",
+    "shim/watched.cpp",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,7 +1,6 @@
-//! What is done with a Python config, and programs made from random bytes.
+//! What is done with a config, and programs made from random bytes.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 
 use mmcv_pyconfig::{Error, LoadOptions, load};
 use tempfile::TempDir;
@@ -10,19 +9,23 @@ use tempfile::TempDir;
 const BASE: &str = "model = dict(type='ResNet', depth=50, stages=[dict(depth=3), dict(depth=4)], norm=(1, 2))\nx = [1, 2.5, 'a']\n";
 
 thread_local! {
-    static FOLDER: RefCell<Option<(TempDir, PathBuf)>> = const { RefCell::new(None) };
+    static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };
 }
 
-/// Reads a config and writes it in every form.
+/// Reads a Python config and writes it in every form.
 pub fn read(text: &[u8]) -> Result<(), Error> {
+    read_as("config.py", text)
+}
+
+/// Reads a config whose name, such as `config.yaml`, says what it is, and writes it in every form.
+pub fn read_as(name: &str, text: &[u8]) -> Result<(), Error> {
     let file = FOLDER.with_borrow_mut(|folder| {
-        let (_, file) = folder.get_or_insert_with(|| {
+        let folder = folder.get_or_insert_with(|| {
             let folder = tempfile::tempdir().expect("a temporary folder");
             std::fs::write(folder.path().join("base.py"), BASE).expect("a temporary file");
-            let file = folder.path().join("config.py");
-            (folder, file)
+            folder
         });
-        file.clone()
+        folder.path().join(name)
     });
     std::fs::write(&file, text).expect("a temporary file");
     let config = load(&file, &LoadOptions::default())?;
@@ -33,6 +36,7 @@ pub fn read(text: &[u8]) -> Result<(), Error> {
 /// A program: each choice in it takes a byte.
 pub fn program(bytes: &[u8]) -> String {
     let mut writer = Writer { bytes: bytes.iter(), text: String::new() };
+    writer.text.push_str("import copy, functools, itertools, json, math\n");
     if writer.choice(4) == 0 {
         writer.text.push_str("_base_ = 'base.py'\n");
     }
@@ -53,14 +57,18 @@ const TEXTS: [&str; 12] = [
 const BINARY: [&str; 22] = [
     "+", "-", "*", "/", "//", "%", "**", "|", "&", "^", "<<", ">>", "==", "!=", "<", ">=", "in", "not in", "is", "is not", "and", "or",
 ];
-const FUNCTIONS: [&str; 28] = [
+const FUNCTIONS: [&str; 47] = [
     "len", "list", "tuple", "dict", "set", "sorted", "sum", "min", "max", "range", "zip", "enumerate", "str", "int", "float", "bool", "abs",
     "round", "any", "all", "reversed", "map", "filter", "repr", "divmod", "pow", "isinstance", "frozenset",
+    "iter", "next", "getattr", "functools.partial", "functools.reduce", "itertools.chain", "itertools.product", "itertools.islice",
+    "itertools.combinations", "itertools.permutations", "itertools.accumulate", "itertools.repeat", "itertools.starmap",
+    "itertools.zip_longest", "json.dumps", "json.loads", "copy.deepcopy", "math.prod", "math.comb",
 ];
-const METHODS: [&str; 36] = [
+const METHODS: [&str; 38] = [
     "append", "extend", "insert", "pop", "remove", "index", "count", "sort", "reverse", "copy", "update", "get", "keys", "values", "items",
     "setdefault", "clear", "split", "join", "format", "replace", "strip", "upper", "title", "zfill", "startswith", "find", "partition", "add",
     "union", "difference", "merge", "popitem", "isdigit", "splitlines", "center",
+    "translate", "maketrans",
 ];
 
 struct Writer<'a> {
@@ -95,7 +103,7 @@ impl Writer<'_> {
 
     fn statement(&mut self, depth: usize) {
         self.indent(depth);
-        let kind = if depth > 3 { self.choice(8) } else { self.choice(16) };
+        let kind = if depth > 3 { self.choice(8) } else { self.choice(18) };
         match kind {
             0..=3 => {
                 self.one_of(&NAMES);
@@ -148,6 +156,22 @@ impl Writer<'_> {
                 self.indent(depth + 1);
                 self.push("return ");
                 self.expression(1);
+            }
+            16 => {
+                self.push("try");
+                self.block(depth);
+                self.indent(depth);
+                self.one_of(&["except", "except (TypeError, KeyError)", "except Exception as a", "finally"]);
+                self.block(depth);
+                return;
+            }
+            17 => {
+                self.one_of(&NAMES);
+                self.push(" = (");
+                self.expression(3);
+                self.push(" for i in ");
+                self.expression(3);
+                self.push(")");
             }
             14 => {
                 self.target(0);

@@ -119,6 +119,35 @@ fn the_command_writes_checkpoint_and_picture() {
     assert!(picture.starts_with(b"\x89PNG"));
 }
 
+/// A project's config means the same as one of the example, and its network learns.
+#[test]
+fn a_config_of_a_project() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/mmcv/examples/train_digits/resnet18_digits.py");
+    let config = Config::from_file(&file).unwrap();
+    let read = TrainingConfig::read(&config).unwrap();
+    let own = config! {
+        model: config.get("model").unwrap().clone(), seed: 0, max_epochs: 12, batch_size: 64,
+        sgd: { lr: 0.05, momentum: 0.9, weight_decay: 0.0001 },
+        multi_step_lr: { milestones: [8, 11], gamma: 0.1 },
+    };
+    assert_eq!(read, TrainingConfig::read(&own).unwrap());
+    let mut trainer = Trainer::new(read).unwrap();
+    epochs(&mut trainer, 1);
+    assert!(trainer.history()[0].test_accuracy > 0.3, "{:?}", trainer.history());
+
+    let refused = |options: &[&str]| {
+        let mut changed = config.clone();
+        changed.set_options(options).unwrap();
+        TrainingConfig::read(&changed).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(&["optim_wrapper.optimizer.type=AdamW"]),
+        "optim_wrapper.optimizer.type: \"AdamW\": the example has only SGD"
+    );
+    assert!(refused(&["optim_wrapper.optimizer.nesterov=True"]).contains("nesterov"));
+    assert!(refused(&["param_scheduler.type=CosineAnnealingLR"]).contains("the example has only MultiStepLR"));
+}
+
 #[test]
 fn mistakes_in_the_config_are_named() {
     let read = |yaml: &str| TrainingConfig::read(&Config::from_yaml(yaml).unwrap()).unwrap_err().to_string();

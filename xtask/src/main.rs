@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
   cargo xtask demo cat.jpg          the same with your image
   cargo xtask test                  sets everything up and runs every test
   cargo xtask parity tests/cases    replays cases of the Python reference
-  cargo xtask bench                 compares with PyTorch, ONNX Runtime and OpenVINO
+  cargo xtask bench                 compares with PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN
   cargo xtask build --release       builds target/release/mmcv")]
 struct Arguments {
     #[command(subcommand)]

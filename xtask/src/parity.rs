@@ -17,12 +17,17 @@ use crate::workspace::target;
   cargo xtask parity tests/cases/conv/conv1d.json
   cargo xtask parity tests/cases --filter conv_module/
   cargo xtask parity --fuse tests/cases
+  cargo xtask parity --fuse --winograd tests/cases
 
 A failure shows the first differing element and its distance in ulps, the config, and the line of the generator.")]
 pub(crate) struct Parity {
     /// Replays the cases in evaluation mode with fused modules, within 1e-4.
     #[arg(long)]
     fuse: bool,
+
+    /// With --fuse, computes all convolutions by Winograd's algorithm that can be.
+    #[arg(long, requires = "fuse")]
+    winograd: bool,
 
     /// Replays only the cases whose GROUP/NAME contains this text.
     #[arg(long, value_name = "TEXT")]
@@ -42,6 +47,9 @@ impl Parity {
         let mut command = Command::new(&runner);
         if self.fuse {
             command.arg("--fuse");
+        }
+        if self.winograd {
+            command.arg("--winograd");
         }
         if let Some(text) = self.filter {
             command.args(["--filter", &text]);

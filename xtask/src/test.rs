@@ -12,8 +12,8 @@ use crate::weights;
 use crate::workspace::{root, target};
 
 /// The packages that need no libtorch.
-pub(crate) const LIGHT: [&str; 7] =
-    ["mmcv-derive", "mmcv-pyconfig", "mmcv-registry", "mmcv-pth", "mmcv-zoo", "xtask", "xtask-measure"];
+pub(crate) const LIGHT: [&str; 8] =
+    ["mmcv-derive", "mmcv-kernels", "mmcv-pyconfig", "mmcv-registry", "mmcv-pth", "mmcv-zoo", "xtask", "xtask-measure"];
 
 /// Sets up libtorch and runs every test: light crates, workspace, documentation examples, parity cases.
 #[derive(Debug, Args)]

@@ -202,8 +202,12 @@ std::shared_ptr<Desc> any_desc(rust::Slice<const int64_t> shape, bool bf16) {
     return tagged_desc(shape, bf16, dnnl_format_tag_any);
 }
 
+size_t block_size() {
+    return runtime().get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core ? 16 : 8;
+}
+
 std::shared_ptr<Desc> blocked_desc(rust::Slice<const int64_t> shape, bool bf16) {
-    bool wide = runtime().get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+    bool wide = block_size() == 16;
     switch (shape.size()) {
         case 3:
             return tagged_desc(shape, bf16, wide ? dnnl_nCw16c : dnnl_nCw8c);
@@ -401,15 +405,16 @@ void Plan::slot(Argument argument, size_t slot) {
     slots_.push_back({made, slot, size});
 }
 
-void Plan::run(rust::Slice<const TensorRef> tensors, rust::Slice<double> times) {
+void Plan::run(size_t first, size_t last, rust::Slice<const TensorRef> tensors, rust::Slice<double> times) {
     const auto& dnn = runtime();
     bool timed = !times.empty();
-    require(!timed || times.size() == steps_.size(), "there is not one time for each step");
+    require(first <= last && last <= steps_.size(), "there are not so many steps");
+    require(!timed || times.size() == last - first, "there is not one time for each step");
     for (const auto& [memory, index, size] : slots_) {
         require(index < tensors.size(), "a tensor is missing");
         dnn.check(dnn.memory_set_data_handle(memory, address(tensors[index].tensor, 0, size)));
     }
-    for (size_t index = 0; index < steps_.size(); ++index) {
+    for (size_t index = first; index < last; ++index) {
         const auto& step = steps_[index];
         require(!step.lacks_scratchpad, "an operator has no scratchpad");
         auto start = std::chrono::steady_clock::now();
@@ -417,7 +422,7 @@ void Plan::run(rust::Slice<const TensorRef> tensors, rust::Slice<double> times) 
             step.op->primitive_, dnn.stream, static_cast<int>(step.arguments.size()), step.arguments.data()));
         if (!timed) continue;
         dnn.check(dnn.stream_wait(dnn.stream));
-        times[index] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+        times[index - first] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     }
     dnn.check(dnn.stream_wait(dnn.stream));
 }

@@ -42,6 +42,8 @@ private:
 std::shared_ptr<Desc> any_desc(rust::Slice<const int64_t> shape, bool bf16);
 // Channels in blocks of the size of a vector register.
 std::shared_ptr<Desc> blocked_desc(rust::Slice<const int64_t> shape, bool bf16);
+// The channels of a block in `blocked_desc`.
+size_t block_size();
 std::shared_ptr<Desc> strided_desc(rust::Slice<const int64_t> shape, rust::Slice<const int64_t> strides, bool bf16);
 
 // What is done with the result of an operator before it is written.
@@ -117,8 +119,8 @@ public:
     void fixed(Argument argument, const at::Tensor& memory, size_t offset);
     // The last operator has this argument in the tensor with this index among those of each run.
     void slot(Argument argument, size_t slot);
-    // Runs the operators. Writes the milliseconds that each took to `times` unless that is empty.
-    void run(rust::Slice<const TensorRef> tensors, rust::Slice<double> times);
+    // Runs the operators from `first` to before `last`. Writes the milliseconds that each took to `times` unless that is empty.
+    void run(size_t first, size_t last, rust::Slice<const TensorRef> tensors, rust::Slice<double> times);
 
 private:
     struct Step {

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use cxx::UniquePtr;
+use mmcv_kernels::Workers;
 
 use crate::trace::GraphBuilder;
 
@@ -122,6 +123,7 @@ mod shim {
     unsafe extern "C++" {
         include!("mmcv-fuse/shim/call.h");
         include!("mmcv-fuse/shim/onednn.h");
+        include!("mmcv-fuse/shim/parallel.h");
         include!("mmcv-fuse/shim/trace.h");
 
         #[namespace = "at"]
@@ -160,6 +162,7 @@ mod shim {
         type Desc;
         fn any_desc(shape: &[i64], bf16: bool) -> Result<SharedPtr<Desc>>;
         fn blocked_desc(shape: &[i64], bf16: bool) -> Result<SharedPtr<Desc>>;
+        fn block_size() -> Result<usize>;
         fn strided_desc(shape: &[i64], strides: &[i64], bf16: bool) -> Result<SharedPtr<Desc>>;
         fn part(self: &Desc, shape: &[i64], offsets: &[i64]) -> Result<SharedPtr<Desc>>;
         fn equals(self: &Desc, other: &Desc) -> bool;
@@ -214,14 +217,23 @@ mod shim {
         fn step(self: Pin<&mut Plan>, op: UniquePtr<Op>) -> Result<()>;
         fn fixed(self: Pin<&mut Plan>, argument: Argument, memory: &Tensor, offset: usize) -> Result<()>;
         fn slot(self: Pin<&mut Plan>, argument: Argument, slot: usize) -> Result<()>;
-        fn run(self: Pin<&mut Plan>, tensors: &[TensorRef], times: &mut [f64]) -> Result<()>;
+        fn run(self: Pin<&mut Plan>, first: usize, last: usize, tensors: &[TensorRef], times: &mut [f64])
+        -> Result<()>;
 
         fn onednn_version() -> Result<u32>;
+
+        fn thread_count() -> usize;
+        fn use_threads(count: usize);
+        fn parallel(task: &Task, count: usize);
+
         #[allow(dead_code, reason = "for a test")]
         fn check_libtorch_file(path: &str) -> Result<()>;
     }
 
     extern "Rust" {
+        type Task<'a>;
+        fn run(self: &Task<'_>, index: usize);
+
         type Tensors;
         fn push(self: &mut Tensors, tensor: UniquePtr<Tensor>);
 
@@ -246,9 +258,10 @@ mod shim {
 
 pub(crate) use shim::{
     Algorithm, Argument, Asked, Call, Desc, DescRef, Eltwise, Op, Plan, Posts, QuestionKind, Role, Tensor, TensorRef,
-    Window, any_desc, binary, blocked_desc, concatenation, convolution, elementwise, has_operator, has_schema,
-    inner_product, is_random, new_call, new_plan, new_posts, onednn_version, pooling, reorder, resampling,
-    strided_desc, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave, trace_pause,
+    Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise, has_operator,
+    has_schema, inner_product, is_random, new_call, new_plan, new_posts, onednn_version, pooling, reorder, resampling,
+    strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave, trace_pause,
+    use_threads,
 };
 
 #[cfg(test)]
@@ -264,6 +277,65 @@ unsafe impl Sync for Desc {}
 
 // SAFETY: a plan has no tie to a thread: oneDNN's primitives, memory objects and its only stream for the CPU have none.
 unsafe impl Send for Plan {}
+
+/// A task for the threads of libtorch.
+struct Task<'a>(&'a (dyn Fn(usize) + Sync));
+
+impl Task<'_> {
+    fn run(&self, index: usize) {
+        (self.0)(index);
+    }
+}
+
+/// The threads that libtorch and its oneDNN use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LibtorchThreads;
+
+impl Workers for LibtorchThreads {
+    fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync)) {
+        shim::parallel(&Task(task), count);
+    }
+}
+
+/// A part of memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) offset: usize,
+    pub(crate) size: usize,
+}
+
+/// Parts of the memory of a contiguous tensor on the CPU as numbers of 32 bits; `None` if they do not lie within it, or overlap.
+pub(crate) fn parts<const COUNT: usize>(memory: &mut tch::Tensor, spans: [Span; COUNT]) -> Option<[&mut [f32]; COUNT]> {
+    let size = memory.numel().checked_mul(memory.kind().elt_size_in_bytes())?;
+    let start = memory.data_ptr();
+    if memory.device() != tch::Device::Cpu || !memory.is_contiguous() || !start.cast::<f32>().is_aligned() {
+        return None;
+    }
+    for (index, span) in spans.iter().enumerate() {
+        if span.offset % 4 != 0 || span.size % 4 != 0 || span.offset.checked_add(span.size)? > size {
+            return None;
+        }
+        for other in spans.get(index + 1..)? {
+            if span.offset < other.offset + other.size && other.offset < span.offset + span.size {
+                return None;
+            }
+        }
+    }
+    // SAFETY: the parts lie within the tensor's memory, are aligned, do not overlap, and are borrowed as long as the tensor is;
+    // nothing else changes the memory of an arena meanwhile. Any bytes are numbers.
+    Some(spans.map(|span| unsafe { std::slice::from_raw_parts_mut(start.byte_add(span.offset).cast(), span.size / 4) }))
+}
+
+/// The numbers of a contiguous tensor of 32 bits on the CPU.
+pub(crate) fn numbers(tensor: &tch::Tensor) -> Option<&[f32]> {
+    let is_plain = tensor.kind() == tch::Kind::Float && tensor.device() == tch::Device::Cpu && tensor.is_contiguous();
+    if !is_plain || storage(tensor) == 0 {
+        return None;
+    }
+    // SAFETY: the memory of a contiguous tensor of this type has so many numbers, and is kept by the tensor; weights of the fused
+    // form are never changed.
+    Some(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) })
+}
 
 /// Tensors that the shim hands over.
 #[derive(Debug, Default)]

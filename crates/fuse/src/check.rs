@@ -41,6 +41,35 @@ impl Check {
         let broken = call(module, &broken, arguments).ok().map(|outputs| (broken, outputs));
         Ok(Self { inputs, expected, broken })
     }
+
+    /// What the program returns in place of the module's outputs, if that is not allowed.
+    pub(crate) fn mismatch(&self, program: &mut Program, options: &FuseOptions) -> Result<Option<ErrorKind>> {
+        if let Some(mismatch) = mismatch(program, &self.inputs, &self.expected, options)? {
+            return Ok(Some(mismatch));
+        }
+        let Some((inputs, expected)) = &self.broken else { return Ok(None) };
+        let found = program.run(&inputs.iter().collect::<Vec<_>>())?;
+        same_numbers_missing(&found, expected)?;
+        Ok(None)
+    }
+}
+
+/// What the program returns for these inputs in place of what is expected, if that is not allowed.
+pub(crate) fn mismatch(
+    program: &mut Program,
+    inputs: &[Tensor],
+    expected: &[Tensor],
+    options: &FuseOptions,
+) -> Result<Option<ErrorKind>> {
+    let found = program.run(&inputs.iter().collect::<Vec<_>>())?;
+    let comparison = Comparison::new(&found, expected, options)?;
+    if comparison.fits() {
+        return Ok(None);
+    }
+    Ok(Some(match comparison.other {
+        Some((found, expected)) => ErrorKind::Output { expected, found },
+        None => ErrorKind::Differs { difference: comparison.difference, tolerance: options.allowed() },
+    }))
 }
 
 /// The outputs of the module for copies of the inputs.
@@ -107,7 +136,7 @@ fn describe(tensor: &Tensor) -> String {
 }
 
 /// Returns an error unless both are infinite, or no numbers, in the same places.
-pub(crate) fn same_numbers_missing(found: &[Tensor], expected: &[Tensor]) -> Result<()> {
+fn same_numbers_missing(found: &[Tensor], expected: &[Tensor]) -> Result<()> {
     for (found, expected) in found.iter().zip(expected) {
         let (found, expected) = (found.f_isfinite()?, expected.f_isfinite()?);
         if !found.f_equal(&expected)? {

@@ -57,6 +57,9 @@ pub enum ErrorKind {
         /// What it got.
         found: String,
     },
+    /// A thread of [`Streams`](crate::Streams) cannot work.
+    #[error("a stream cannot work: {0}")]
+    Stream(String),
     /// libtorch or oneDNN refused an operation.
     #[error("{}{}", prefix(.operator), mmcv_layers::torch_message(.message))]
     Native {
@@ -121,6 +124,12 @@ impl From<ErrorKind> for Error {
 impl From<TchError> for Error {
     fn from(error: TchError) -> Self {
         ErrorKind::Torch(error).into()
+    }
+}
+
+impl From<mmcv_kernels::Error> for Error {
+    fn from(error: mmcv_kernels::Error) -> Self {
+        Self::unsupported("", error.to_string())
     }
 }
 

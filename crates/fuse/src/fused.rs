@@ -17,7 +17,8 @@ use crate::trace::checked_plain;
 /// A module rewritten for inference: the same numbers, faster.
 ///
 /// It has copies of what it needs, so later changes of the module have no effect. It is for evaluation only; no
-/// gradients flow through it. It can be shared between threads, which then take turns.
+/// gradients flow through it. It can be shared between threads, which then take turns; [`Streams`](crate::Streams) runs several at the
+/// same time.
 ///
 /// Shapes: those of the module. The number of dimensions is that of the example. Other sizes work if the module calls the same
 /// operators for them: what its forward pass asked of sizes (`Tensor::size`, or less by `mmcv_layers::observe::of_size`) has the
@@ -139,6 +140,11 @@ impl Fused {
     pub fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
         let _guard = tch::no_grad_guard();
         self.state().profile(inputs)
+    }
+
+    /// The same without programs, for a thread of its own.
+    pub(crate) fn stream(&self) -> State {
+        self.state().stream()
     }
 
     /// The outputs for these inputs: one tensor, or a list.

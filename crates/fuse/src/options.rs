@@ -24,6 +24,8 @@ pub struct FuseOptions {
     pub full_size: bool,
     /// What runs the operators.
     pub backend: Backend,
+    /// Which convolutions of 3 x 3 are computed with fewer multiplications.
+    pub winograd: WinogradUse,
 }
 
 /// The type of weights and activations inside the fused form.
@@ -51,9 +53,30 @@ pub enum Backend {
     OneDnn,
 }
 
+/// Which convolutions of 3 x 3 are computed by Winograd's algorithm: with less than half of the multiplications, and other
+/// roundings. For float32 on the CPU with oneDNN; others are always computed directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum WinogradUse {
+    /// Those for which it is estimated to be faster; none if the self check then finds numbers that are not allowed.
+    #[default]
+    Auto,
+    /// None: all are computed directly.
+    Never,
+    /// All that can be.
+    Always,
+}
+
 impl Default for FuseOptions {
     fn default() -> Self {
-        Self { precision: Precision::F32, tolerance: None, self_check: true, full_size: false, backend: Backend::Auto }
+        Self {
+            precision: Precision::F32,
+            tolerance: None,
+            self_check: true,
+            full_size: false,
+            backend: Backend::Auto,
+            winograd: WinogradUse::Auto,
+        }
     }
 }
 

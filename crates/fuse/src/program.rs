@@ -48,7 +48,7 @@ impl Program {
         if device == Device::Cpu && options.backend != Backend::Libtorch {
             match why_not_onednn(options.backend)? {
                 None => {
-                    let (rewritten, regions) = onednn::regions(&graph, shapes, options.precision, weights);
+                    let (rewritten, regions) = onednn::regions(&graph, shapes, options, weights);
                     program.note_f32(&graph, &rewritten, options.precision);
                     program.interpreter = Interpreter::with_regions(&rewritten, regions)?;
                     return Ok(program);

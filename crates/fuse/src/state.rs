@@ -1,20 +1,21 @@
 //! [`State`]: the graph of a fused module, and its programs for the sizes that were used.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmcv_layers::Output;
 use mmcv_registry::Dict;
 use tch::{Device, Kind, Tensor};
 
-use crate::check::{self, Check, Comparison};
+use crate::check::{self, Check};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Question, Shapes};
 use crate::interpreter::{Interpreter, Timing};
 use crate::onednn::{Packed, Weights};
-use crate::options::{FuseOptions, Precision};
+use crate::options::{FuseOptions, Precision, WinogradUse};
 use crate::program::Program;
 use crate::sample;
-use crate::shapes::Layout;
+use crate::shapes::{self, Layout};
 use crate::start::{Examples, Held, Start, start};
 use crate::trace::checked_plain;
 
@@ -36,15 +37,18 @@ pub(crate) struct State {
     examples: Vec<Example>,
     /// Whether the output is one tensor and not a list.
     single: bool,
-    weights: Weights,
+    /// Shared by all streams.
+    weights: Arc<Mutex<Weights>>,
     /// For each input shape, the last used at the end.
     programs: Vec<(Vec<Vec<i64>>, Program)>,
     /// The input shapes whose programs were compared with the operators run one by one.
     checked: HashSet<Vec<Vec<i64>>>,
+    /// What was decided by the self check, for the summary.
+    note: Option<String>,
 }
 
 /// What an input has to be like.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Example {
     shape: Vec<i64>,
     kind: Kind,
@@ -54,43 +58,61 @@ struct Example {
 impl State {
     /// Rewrites the module for inputs like these.
     pub(crate) fn new(held: Held<'_>, examples: &Examples, arguments: &Dict, options: &FuseOptions) -> Result<Self> {
-        let Start { mut graph, single, simplified, check, reduced, traced_shapes, shapes } =
-            start(held, examples, arguments, options)?;
+        let mut start = start(held, examples, arguments, options)?;
         let layouts = examples.layouts();
         let described = layouts.iter().zip(examples.devices());
         let mut state = Self {
             graph: Graph::default(),
             packed: Vec::new(),
-            simplified,
+            simplified: start.simplified,
             options: options.clone(),
             examples: described.map(|(layout, device)| Example::new(layout, device)).collect(),
-            single,
-            weights: Weights::default(),
+            single: start.single,
+            weights: Arc::default(),
             programs: Vec::new(),
             checked: HashSet::new(),
+            note: None,
         };
-        if let (true, Some(check)) = (reduced, &check) {
-            let mut program = state.compile(&graph, &traced_shapes)?;
-            state.check(&graph, &mut program, check)?;
-            state.weights.set_aside();
-        }
-        let mut program = state.compile(&graph, &shapes)?;
-        state.weights.drop_aside();
+        let mut program = state.first_program(&start)?;
         program.log_notes();
-        if let (false, Some(check)) = (reduced, &check) {
-            state.check(&graph, &mut program, check)?;
-        }
         state.give_up_plain(&mut program);
         if state.can_give_up() {
-            state.packed = state.weights.take(&mut graph);
+            state.packed = state.weights().take(&mut start.graph);
         }
-        state.graph = graph;
+        state.graph = start.graph;
         let shapes: Vec<Vec<i64>> = layouts.into_iter().map(|layout| layout.shape).collect();
         if options.self_check {
             state.checked.insert(shapes.clone());
         }
         state.programs.push((shapes, program));
         Ok(state)
+    }
+
+    /// The program for the example, which passed the self check.
+    fn first_program(&mut self, start: &Start) -> Result<Program> {
+        let mut program = self.compile(&start.graph, &start.shapes)?;
+        let Some(check) = &start.check else { return Ok(program) };
+        if let Some(mismatch) = self.mismatch(start, &mut program, check)? {
+            if !self.leave_winograd(&mismatch) {
+                return Err(self.error(&start.graph, &check.inputs, mismatch));
+            }
+            program = self.compile(&start.graph, &start.shapes)?;
+            if let Some(mismatch) = self.mismatch(start, &mut program, check)? {
+                return Err(self.error(&start.graph, &check.inputs, mismatch));
+            }
+        }
+        Ok(program)
+    }
+
+    /// What the program returns in place of the module's outputs; for inputs that were traced at a smaller size, what another program
+    /// with the same convolutions returns.
+    fn mismatch(&self, start: &Start, program: &mut Program, check: &Check) -> Result<Option<ErrorKind>> {
+        if !start.reduced {
+            return check.mismatch(program, &self.options);
+        }
+        let mut weights = self.weights().for_trial();
+        let mut trial = self.compile_with(&start.graph, &start.traced_shapes, &mut weights)?;
+        check.mismatch(&mut trial, &self.options)
     }
 
     /// Whether plain weights can be made again from those of the kernels: bfloat16 has lost what they have.
@@ -101,25 +123,84 @@ impl State {
     /// Does so for a program that was checked.
     fn give_up_plain(&self, program: &mut Program) {
         if self.can_give_up() {
-            program.give_up_plain(&self.weights);
+            program.give_up_plain(&self.weights());
         }
     }
 
     /// A program for inputs for which the graph's values have these shapes.
-    fn compile(&mut self, graph: &Graph, shapes: &Shapes) -> Result<Program> {
+    fn compile(&self, graph: &Graph, shapes: &Shapes) -> Result<Program> {
+        self.compile_with(graph, shapes, &mut self.weights())
+    }
+
+    fn compile_with(&self, graph: &Graph, shapes: &Shapes, weights: &mut Weights) -> Result<Program> {
         let device = match self.examples.first() {
             Some(example) => example.device,
             None => Device::Cpu,
         };
-        Program::new(graph, self.simplified, (shapes, device), &self.options, &mut self.weights)
+        Program::new(graph, self.simplified, (shapes, device), &self.options, weights)
+    }
+
+    /// Lets programs that are made from now on compute convolutions directly, if those of Winograd were chosen without being
+    /// asked for and may be why the numbers differ; returns whether this is so.
+    fn leave_winograd(&mut self, mismatch: &ErrorKind) -> bool {
+        let is_choice = self.options.winograd == WinogradUse::Auto && self.weights().has_transformed();
+        if !is_choice || !matches!(mismatch, ErrorKind::Differs { .. }) {
+            return false;
+        }
+        self.options.winograd = WinogradUse::Never;
+        self.weights().drop_transformed();
+        let note = format!("all convolutions computed directly: with Winograd's algorithm, {mismatch}");
+        log::info!("{note}");
+        self.note = Some(note);
+        true
+    }
+
+    /// The error of a program that returns other outputs, with the first module that differs.
+    fn error(&self, graph: &Graph, inputs: &[Tensor], mismatch: ErrorKind) -> Error {
+        match check::first_difference(graph, self.simplified, inputs, &self.options) {
+            Ok(module) => Error::new(module, mismatch),
+            Err(error) => error,
+        }
+    }
+
+    /// The same with no programs yet, for another thread. The weights are shared.
+    pub(crate) fn stream(&self) -> Self {
+        Self {
+            graph: self.graph.clone(),
+            packed: self.packed.iter().map(Packed::shallow_clone).collect(),
+            simplified: self.simplified,
+            options: self.options.clone(),
+            examples: self.examples.clone(),
+            single: self.single,
+            weights: self.weights.clone(),
+            programs: Vec::new(),
+            checked: self.checked.clone(),
+            note: self.note.clone(),
+        }
+    }
+
+    fn weights(&self) -> MutexGuard<'_, Weights> {
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the program for inputs like the example.
+    pub(crate) fn prepare_example(&mut self) -> Result<()> {
+        let mut inputs = Vec::with_capacity(self.examples.len());
+        for Example { shape, kind, device } in &self.examples {
+            inputs.push(Tensor::f_empty(shape, (*kind, *device))?);
+        }
+        self.program(&inputs.iter().collect::<Vec<_>>())?;
+        Ok(())
     }
 
     /// What runs the operators for the shapes that were used last.
     pub(crate) fn summary(&self) -> String {
-        match self.programs.last() {
-            Some((_, program)) => program.summary(),
-            None => String::new(),
+        let mut parts = Vec::new();
+        if let Some((_, program)) = self.programs.last() {
+            parts.push(program.summary());
         }
+        parts.extend(self.note.clone());
+        parts.join(", ")
     }
 
     /// The output for these inputs, which are checked.
@@ -182,50 +263,84 @@ impl State {
     /// The module need not be there: it would call the same operators, unless something that it asked of sizes has another
     /// answer now.
     fn prepare(&mut self, inputs: &[&Tensor], shapes: &[Vec<i64>]) -> Result<Program> {
-        let mut samples = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            samples.push(sample::like(input, 2)?);
-        }
         let mut graph = self.graph.clone();
         for packed in &self.packed {
             packed.restore(&mut graph)?;
         }
-        let made = self.make(&graph, &samples);
-        let (mut program, expected) = made.map_err(|error| self.other_channels(shapes, error))?;
-        if self.options.self_check && !self.checked.contains(shapes) {
-            let found = program.run(&samples.iter().collect::<Vec<_>>())?;
-            self.compare(&graph, &found, &expected, &samples)?;
-            if self.checked.len() >= MOST_CHECKED {
-                self.checked.clear();
-            }
-            self.checked.insert(shapes.to_vec());
+        let is_checked = !self.options.self_check || self.checked.contains(shapes);
+        let mut program = match is_checked {
+            true => self.make(&graph, inputs),
+            false => self.make_checked(&graph, inputs),
         }
+        .map_err(|error| self.other_channels(shapes, error))?;
+        program.log_notes();
+        if self.checked.len() >= MOST_CHECKED {
+            self.checked.clear();
+        }
+        self.checked.insert(shapes.to_vec());
         self.give_up_plain(&mut program);
         Ok(program)
     }
 
-    /// A program for inputs like these, and the outputs of the operators one by one.
-    fn make(&mut self, graph: &Graph, inputs: &[Tensor]) -> Result<(Program, Vec<Tensor>)> {
-        let is_example = inputs.iter().zip(&self.examples).all(|(input, example)| input.size() == example.shape);
-        // What was asked of inputs is looked at first: then the operators may not even run.
-        if !is_example && let Some(question) = self.graph.other_answer_of_inputs(inputs) {
-            return Err(self.other_shape(inputs, question));
-        }
-        let mut interpreter = Interpreter::new(graph)?;
-        let copies = sample::copies(inputs)?;
-        let (shapes, outputs) = interpreter.shapes(&copies.iter().collect::<Vec<_>>())?;
-        if !is_example && let Some(question) = self.graph.other_answer(&shapes) {
-            return Err(self.other_shape(inputs, question));
-        }
-        let program = self.compile(graph, &shapes)?;
-        program.log_notes();
-        Ok((program, outputs))
+    /// A program for inputs like these, which is not compared with anything.
+    fn make(&self, graph: &Graph, inputs: &[&Tensor]) -> Result<Program> {
+        self.check_questions_of_inputs(inputs)?;
+        let layouts: Vec<Layout> = inputs.iter().map(|input| Layout::of(input)).collect();
+        let shapes = match shapes::infer(graph, &layouts) {
+            Ok(inferred) => inferred.shapes,
+            Err(error) => {
+                log::debug!("the shapes are not inferred: {error}");
+                shapes::run(graph, &samples(inputs)?)?
+            }
+        };
+        self.check_questions(inputs, &shapes)?;
+        self.compile(graph, &shapes)
     }
 
-    fn other_shape(&self, inputs: &[Tensor], question: &Question) -> Error {
+    /// A program for inputs like these whose outputs are those of the operators one by one.
+    fn make_checked(&mut self, graph: &Graph, inputs: &[&Tensor]) -> Result<Program> {
+        self.check_questions_of_inputs(inputs)?;
+        let samples = samples(inputs)?;
+        let copies = sample::copies(&samples)?;
+        let (shapes, expected) = Interpreter::new(graph)?.shapes(&copies.iter().collect::<Vec<_>>())?;
+        self.check_questions(inputs, &shapes)?;
+        let mut program = self.compile(graph, &shapes)?;
+        if let Some(mismatch) = check::mismatch(&mut program, &samples, &expected, &self.options)? {
+            if !self.leave_winograd(&mismatch) {
+                return Err(self.error(graph, &samples, mismatch));
+            }
+            program = self.compile(graph, &shapes)?;
+            if let Some(mismatch) = check::mismatch(&mut program, &samples, &expected, &self.options)? {
+                return Err(self.error(graph, &samples, mismatch));
+            }
+        }
+        Ok(program)
+    }
+
+    fn is_example(&self, inputs: &[&Tensor]) -> bool {
+        inputs.iter().zip(&self.examples).all(|(input, example)| input.size() == example.shape)
+    }
+
+    /// Returns an error if what the module asked of its inputs has another answer: then the operators may not even run.
+    fn check_questions_of_inputs(&self, inputs: &[&Tensor]) -> Result<()> {
+        match self.graph.other_answer_of_inputs(inputs) {
+            Some(question) if !self.is_example(inputs) => Err(self.other_shape(inputs, question)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns an error if what the module asked of any value has another answer.
+    fn check_questions(&self, inputs: &[&Tensor], shapes: &Shapes) -> Result<()> {
+        match self.graph.other_answer(shapes) {
+            Some(question) if !self.is_example(inputs) => Err(self.other_shape(inputs, question)),
+            _ => Ok(()),
+        }
+    }
+
+    fn other_shape(&self, inputs: &[&Tensor], question: &Question) -> Error {
         let kind = ErrorKind::Shape {
             expected: self.examples.iter().map(|example| example.shape.clone()).collect(),
-            found: inputs.iter().map(Tensor::size).collect(),
+            found: inputs.iter().map(|input| input.size()).collect(),
         };
         Error::new(&question.module, kind)
     }
@@ -241,29 +356,6 @@ impl State {
             }
         }
         error
-    }
-
-    /// Compares with the module's outputs.
-    fn check(&self, graph: &Graph, program: &mut Program, check: &Check) -> Result<()> {
-        let found = program.run(&check.inputs.iter().collect::<Vec<_>>())?;
-        self.compare(graph, &found, &check.expected, &check.inputs)?;
-        let Some((inputs, expected)) = &check.broken else { return Ok(()) };
-        let found = program.run(&inputs.iter().collect::<Vec<_>>())?;
-        check::same_numbers_missing(&found, expected)
-    }
-
-    /// Returns an error that names the first module that differs if the difference is not allowed.
-    fn compare(&self, graph: &Graph, found: &[Tensor], expected: &[Tensor], inputs: &[Tensor]) -> Result<()> {
-        let comparison = Comparison::new(found, expected, &self.options)?;
-        if comparison.fits() {
-            return Ok(());
-        }
-        let module = check::first_difference(graph, self.simplified, inputs, &self.options)?;
-        let kind = match comparison.other {
-            Some((found, expected)) => ErrorKind::Output { expected, found },
-            None => ErrorKind::Differs { difference: comparison.difference, tolerance: self.options.allowed() },
-        };
-        Err(Error::new(module, kind))
     }
 }
 
@@ -290,4 +382,13 @@ impl Example {
 /// For each input, what has to be used instead of it, or the input itself.
 fn either<'a>(made: &'a [Option<Tensor>], inputs: &[&'a Tensor]) -> Vec<&'a Tensor> {
     made.iter().zip(inputs).map(|(made, input)| made.as_ref().unwrap_or(input)).collect()
+}
+
+/// Inputs like these, of other numbers.
+fn samples(inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let mut samples = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        samples.push(sample::like(input, 2)?);
+    }
+    Ok(samples)
 }

@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | `fuse` | yes | `mmcv::fuse`: networks rewritten for inference |
 //! | `zoo` | yes | `mmcv::zoo`, and downloads of checkpoints |
-//! | `pyconfig` | no | `Config::from_file` reads OpenMMLab's `.py` configs |
+//! | `pyconfig` | no | `Config::from_file` reads OpenMMLab's `.py` configs, and YAML and JSON as mmengine does |
 //! | `download-libtorch` | no | the build downloads libtorch, so that `LIBTORCH` need not be set |
 //! | `doc-only` | no | the documentation builds without libtorch |
 #![doc = include_str!("../README.md")]

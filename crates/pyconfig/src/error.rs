@@ -182,6 +182,16 @@ impl Fault {
         Self::new(ErrorKind::Limit, message)
     }
 
+    /// Values that are nested too deeply.
+    pub(crate) fn too_deep() -> Self {
+        Self::limit(format!("values are nested more than {} deep", limits::NESTING))
+    }
+
+    /// A whole number with more digits than Python converts.
+    pub(crate) fn too_many_digits() -> Self {
+        Self::value_error(too_many_digits())
+    }
+
     pub(crate) fn file(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::File, message)
     }
@@ -222,4 +232,9 @@ impl Fault {
         }
         Error { kind, message, file, position: place.map(|(source, offset)| Box::new(source.position(offset))) }
     }
+}
+
+/// Python's words for a whole number that is too long.
+pub(crate) fn too_many_digits() -> String {
+    format!("Exceeds the limit ({} digits) for integer string conversion", limits::INTEGER_DIGITS)
 }

@@ -27,7 +27,7 @@ mod output;
 mod syntax;
 mod value;
 
-pub use config::{Config, LoadOptions, ReadData, load, load_each};
+pub use config::{Config, LoadOptions, load, load_each};
 pub use data::{Data, Entry, Place};
 pub use error::{Error, ErrorKind, Position};
 

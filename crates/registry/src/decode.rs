@@ -164,9 +164,41 @@ macro_rules! from_config {
 from_config! {
     bool, "true or false", Config::Bool(value) => *value;
     i64, "an integer", Config::Int(value) => *value;
-    f64, "a number", Config::Float(value) => *value, Config::Int(value) => *value as f64;
     String, "a string", Config::Str(value) => value.clone();
     Config, "any value", value => value.clone();
+}
+
+impl FromConfig for f64 {
+    fn expected() -> String {
+        "a number".to_owned()
+    }
+
+    fn from_config(value: &Config, path: &KeyPath) -> Result<Self, ConfigError> {
+        let number = match value {
+            Config::Float(value) => Some(*value),
+            Config::Int(value) => Some(*value as f64),
+            Config::Str(text) => exponential(text),
+            _ => None,
+        };
+        number.ok_or_else(|| ConfigError::wrong_type(path, Self::expected(), value))
+    }
+
+    fn to_config(&self) -> Config {
+        Config::from(*self)
+    }
+}
+
+/// The number in a text such as `1e-5`. PyYAML takes it for a text, since it has no point; where a number is wanted, it is
+/// meant as one.
+fn exponential(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    if digits(whole) && digits(fraction) && digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)) {
+        return text.parse().ok();
+    }
+    None
 }
 
 impl FromConfig for Dict {

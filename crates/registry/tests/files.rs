@@ -9,6 +9,9 @@ use mmcv_registry::Config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// Whether YAML and JSON files are read by mmcv-pyconfig, in whose words errors are then; `tests/mmengine.rs` has its tests.
+const BY_MMENGINE: bool = cfg!(feature = "pyconfig");
+
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -19,6 +22,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
+#[cfg(not(feature = "pyconfig"))]
 fn read(files: &[(&str, &str)]) -> Result<String, String> {
     let folder = folder(files);
     let read = Config::from_file(folder.path().join(files[0].0));
@@ -58,10 +62,13 @@ fn bases_are_merged_as_mmengine_merges_them() {
         match (case["error"].as_str(), found) {
             (None, Ok(config)) => assert_eq!(plain(&config), case["merged"], "{:#}", case["files"]),
             (Some(kind), Err(error)) => {
-                let told = match kind {
-                    "missing" => "No such file",
-                    "twice" => "is in two of its bases",
-                    _ => "a dict cannot be merged with what the base has here",
+                let told = match (kind, BY_MMENGINE) {
+                    ("missing", false) => "No such file",
+                    ("missing", true) => "does not exist",
+                    ("twice", false) => "is in two of its bases",
+                    ("twice", true) => "Duplicate key is not allowed among bases",
+                    (_, false) => "a dict cannot be merged with what the base has here",
+                    (_, true) => "so it cannot inherit",
                 };
                 assert!(error.to_string().contains(told), "{kind}: {error}\n{:#}", case["files"]);
             }
@@ -70,6 +77,7 @@ fn bases_are_merged_as_mmengine_merges_them() {
     }
 }
 
+#[cfg(not(feature = "pyconfig"))]
 #[test]
 fn mistakes_in_bases_name_the_files() {
     let cycle =
@@ -102,6 +110,7 @@ fn mistakes_in_bases_name_the_files() {
     assert!(read(&files).unwrap_err().contains("too many files"));
 }
 
+#[cfg(not(feature = "pyconfig"))]
 #[test]
 fn a_list_has_no_base_and_absolute_paths_are_taken() {
     assert_eq!(read(&[("a.yaml", "[{_base_: b.yaml}]")]).unwrap(), r#"[{_base_: "b.yaml"}]"#);
@@ -110,6 +119,7 @@ fn a_list_has_no_base_and_absolute_paths_are_taken() {
     assert_eq!(read(&[("a.yml", &text)]).unwrap(), "{a: {b: 1, c: 2}}");
 }
 
+#[cfg(not(feature = "pyconfig"))]
 #[test]
 fn a_byte_order_mark_is_passed_by() {
     let expected = "{type: \"LeakyReLU\", x: \"é\"}";
@@ -213,8 +223,13 @@ fn hostile_texts_end_in_an_error() {
         let file = folder.path().join(format!("{number}.{extension}"));
         fs::write(&file, &text).unwrap();
         let start = Instant::now();
-        let error = Config::from_file(&file).unwrap_err().to_string();
-        assert!(error.contains(told), "{number}: {error}");
+        let error = match Config::from_file(&file) {
+            Err(error) => error.to_string(),
+            // Its limits are others.
+            Ok(_) if BY_MMENGINE => continue,
+            Ok(_) => panic!("{number} is read"),
+        };
+        assert!(BY_MMENGINE || error.contains(told), "{number}: {error}");
         assert!(error.len() < 1000, "{number}: {}", error.len());
         // Minutes where nothing bounds them; a busy machine and a build without optimization take some seconds.
         assert!(start.elapsed() < Duration::from_secs(60), "{number}: {:?}", start.elapsed());
@@ -248,7 +263,7 @@ fn only_regular_files_are_read() {
     for file in [pipe.as_path(), &link, &child, Path::new("/dev/zero"), Path::new("/dev/null"), Path::new("/dev/stdin")]
     {
         let error = Config::from_file(file).unwrap_err().to_string();
-        assert!(error.contains("it is not a regular file"), "{error}");
+        assert!(error.contains("is not a regular file"), "{error}");
     }
     let good = folder.path().join("good.yaml");
     fs::write(&good, "a: 1").unwrap();
@@ -257,6 +272,7 @@ fn only_regular_files_are_read() {
     assert_eq!(Config::from_file(&link).unwrap().to_string(), "{a: 1}");
 }
 
+#[cfg(not(feature = "pyconfig"))]
 #[test]
 fn templates_are_filled_or_refused() {
     let text =
@@ -271,6 +287,7 @@ fn templates_are_filled_or_refused() {
     assert_eq!(read(&[("a.yaml", "a: '{{ other }} {{'")]).unwrap(), "{a: \"{{ other }} {{\"}");
 }
 
+#[cfg(not(feature = "pyconfig"))]
 #[test]
 fn a_python_file_is_told_as_such() {
     let error = read(&[("resnet.py", "model = dict(type='ResNet')")]).unwrap_err();

@@ -1,4 +1,4 @@
-//! `parity [--fuse] [--filter TEXT] PATH...`: replays parity cases, and exits with 1 if one failed or none was found.
+//! `parity [--fuse [--winograd]] [--filter TEXT] PATH...`: replays parity cases, and exits with 1 if one failed or none was found.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use mmcv::fuse::WinogradUse;
 use mmcv_tests::parity;
 use tch::Device;
 
@@ -15,6 +16,10 @@ struct Options {
     /// Only the cases in evaluation mode, with the modules in fused form.
     #[arg(long)]
     fuse: bool,
+
+    /// In fused form, all convolutions by Winograd's algorithm that can be.
+    #[arg(long, requires = "fuse")]
+    winograd: bool,
 
     /// Only the cases whose `GROUP/NAME` contains this text.
     #[arg(long, value_name = "TEXT")]
@@ -52,7 +57,7 @@ fn run(options: &Options) -> Result<Totals> {
     for path in &options.paths {
         for file in parity::find(path)? {
             if is_selected(&file, options) {
-                replay(&file, device, options.fuse, &mut totals);
+                replay(&file, device, options, &mut totals);
             }
         }
     }
@@ -75,9 +80,14 @@ fn case_name(file: &Path) -> String {
     file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn replay(file: &Path, device: Device, fuse: bool, totals: &mut Totals) {
+fn replay(file: &Path, device: Device, options: &Options, totals: &mut Totals) {
     let name = case_name(file);
-    let outcome = if fuse { parity::replay_fused(file, device) } else { parity::replay(file, device).map(|()| None) };
+    let winograd = if options.winograd { WinogradUse::Always } else { WinogradUse::Auto };
+    let outcome = if options.fuse {
+        parity::replay_fused(file, device, winograd)
+    } else {
+        parity::replay(file, device).map(|()| None)
+    };
     match outcome {
         Ok(Some(reason)) => {
             totals.skipped += 1;

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use mmcv::fuse::WinogradUse;
 use mmcv::layers::Module;
 use mmcv::registry::{Config, Dict};
 use tch::{Device, Tensor};
@@ -63,10 +64,10 @@ pub fn replay_as(file: &Path, device: Device, layout: Layout) -> Result<()> {
 ///
 /// # Errors
 /// As [`replay`].
-pub fn replay_fused(file: &Path, device: Device) -> Result<Option<&'static str>> {
+pub fn replay_fused(file: &Path, device: Device, winograd: WinogradUse) -> Result<Option<&'static str>> {
     let case = Case::read(file)?;
     match replay::not_fused(&case) {
-        None => match caught(&case, device, Form::Fused) {
+        None => match caught(&case, device, Form::Fused(winograd)) {
             Err(error) if error.is::<replay::IllConditioned>() => {
                 Ok(Some("its numbers depend on the last bits of the input"))
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use mmcv::fuse::{FuseOptions, fuse_call};
+use mmcv::fuse::{FuseOptions, WinogradUse, fuse_call};
 use mmcv::layers::observe::{Trace, observe};
 use mmcv::layers::{self, Builder, Forward, Module, ModuleExt, Output, named_modules};
 use mmcv::registry::{Config, Dict};
@@ -27,7 +27,7 @@ pub(super) enum Form {
     /// As it is, with its inputs in this order in memory.
     Plain(Layout),
     /// Rewritten by [`mmcv::fuse::fuse_call`].
-    Fused,
+    Fused(WinogradUse),
 }
 
 /// Why a case is not replayed in fused form; `None` where it is.
@@ -96,7 +96,7 @@ fn run(case: &Case, device: Device, form: Form) -> Result<()> {
     }
     match form {
         Form::Plain(layout) => run_forward(&*module, case, device, layout),
-        Form::Fused => run_fused(&*module, case, device).or_else(|error| {
+        Form::Fused(winograd) => run_fused(&*module, case, device, winograd).or_else(|error| {
             let steady = is_steady(&*module, case, device)?;
             Err(if steady { error } else { anyhow!(IllConditioned) })
         }),
@@ -186,6 +186,9 @@ fn same_keys(found: BTreeSet<&str>, expected: BTreeSet<&str>) -> Result<()> {
 
 fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout) -> Result<()> {
     let description = &case.description;
+    if layout == Layout::ChannelsLastWeights {
+        module.to_channels_last().map_err(Refused::from)?;
+    }
     let mut inputs = Vec::new();
     for name in &description.forward {
         let input = case.tensors.get(&format!("in:{name}")).with_context(|| format!("no tensor in:{name}"))?;
@@ -283,12 +286,14 @@ fn check_names(module: &dyn Module, trace: &Trace) -> Result<()> {
 }
 
 /// Compares the outputs of the fused form with the reference's.
-fn run_fused(module: &dyn Module, case: &Case, device: Device) -> Result<()> {
+fn run_fused(module: &dyn Module, case: &Case, device: Device, winograd: WinogradUse) -> Result<()> {
     let description = &case.description;
     let inputs = fused_inputs(case, device)?;
     let references: Vec<&Tensor> = inputs.iter().collect();
     let options = dict_or_empty(description.forward_kwargs.as_ref())?;
-    let fused = fuse_call(module, &references, &options, &FuseOptions::default())?;
+    let mut fuse_options = FuseOptions::default();
+    fuse_options.winograd = winograd;
+    let fused = fuse_call(module, &references, &options, &fuse_options)?;
     let output = fused.call(&references, &Dict::new()).map_err(Refused::from)?;
     compare_outputs(output, case, fused_tolerance(case))?;
     Ok(())

@@ -1,22 +1,33 @@
 //! One comparison: a network, a task, and the engines that take part.
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use anyhow::Result;
+use clap::ValueEnum;
 
 use super::engine::{Contender, ENGINES, Engine};
 use super::peer::Peer;
-use super::random::Random;
+use super::turns::{passes, starts};
 use super::{Network, Setting};
 use crate::process::stage;
 
+/// The usual height and width of an image.
+pub(super) const SIZE: u32 = 224;
+
 /// The task that is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
     /// Forward passes in f32.
     Inference,
     /// Forward passes in bf16, and in f32 for comparison.
     Bf16,
+    /// Forward passes in int8, and in other types for comparison.
+    Int8,
+    /// Images per second of several passes at once.
+    Throughput,
+    /// Forward passes with more and larger images, the time until the first output, and memory.
+    Growth,
+    /// Forward passes beside a program that keeps one core busy.
+    Load,
     /// Forward pass, backward pass, and a step of SGD.
     Training,
     /// From the start of the process to the end of the first forward pass.
@@ -27,8 +38,10 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) network: Network,
-    pub(super) batch: u32,
     pub(super) kind: Kind,
+    pub(super) batch: u32,
+    /// Height and width of an image.
+    pub(super) size: u32,
     pub(super) contenders: Vec<Contender>,
 }
 
@@ -43,32 +56,34 @@ pub(super) struct Outcome {
 /// The result of one contender.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measured {
-    /// The median, in milliseconds.
+    /// The median in milliseconds: of a pass, or of an image in [`Kind::Throughput`].
     pub(super) time: f64,
-    /// The peak memory of the process in bytes; `None` if the system does not report it.
+    /// The distance of the quartiles of the times, relative to the median.
+    pub(super) spread: f64,
+    /// The peak memory of its processes in bytes; `None` if the system does not report it.
     pub(super) memory: Option<u64>,
+    /// The seconds from the start of the process to its first output; meaningful in [`Kind::Growth`], where each starts
+    /// alone.
+    pub(super) ready: Option<f64>,
+    /// The largest difference from PyTorch's scores in f32, relative to the largest score.
+    pub(super) deviation: Option<f64>,
 }
 
-/// The time for the rounds of one case, after the first [`LEAST_ROUNDS`].
-const BUDGET: Duration = Duration::from_secs(25);
-const LEAST_ROUNDS: u32 = 5;
-/// The number of starts of each contender in a start-up case.
-const STARTS: u32 = 7;
-/// The most passes of one contender in one round.
-const MOST_PASSES: usize = 5;
-/// Milliseconds from which a pass is long: it is then the only one of its round, without one before it to warm the caches.
-const LONG: f64 = 200.0;
-/// A pause for the threads of an engine, which may busy-wait after a pass.
-const PAUSE: Duration = Duration::from_millis(10);
-/// Passes before the first measurement.
-const WARM_UP: u32 = 3;
+impl Measured {
+    /// The result of these times.
+    pub(super) fn new(times: &[f64]) -> Self {
+        let time = quantile(times, 0.5);
+        let spread = (quantile(times, 0.75) - quantile(times, 0.25)) / time;
+        Self { time, spread, memory: None, ready: None, deviation: None }
+    }
+}
 
-impl Case {
-    /// A comparison of all engines that can take part, restricted to `chosen` unless that is empty.
-    pub(super) fn new(network: Network, batch: u32, kind: Kind, chosen: &[Engine]) -> Self {
-        let mut contenders = match kind {
-            Kind::Inference => ENGINES.map(Engine::f32).to_vec(),
-            Kind::Bf16 => vec![
+impl Kind {
+    /// All engines that can take part.
+    fn contenders(self) -> Vec<Contender> {
+        match self {
+            Self::Inference => ENGINES.map(Engine::f32).to_vec(),
+            Self::Bf16 => vec![
                 Engine::Mmcv.bf16(),
                 Engine::Mmcv.f32(),
                 Engine::Eager.f32(),
@@ -76,184 +91,143 @@ impl Case {
                 Engine::Compile.bf16(),
                 Engine::Onnxruntime.f32(),
                 Engine::Openvino.bf16(),
+                Engine::Ncnn.bf16(),
             ],
-            Kind::Training => vec![Engine::MmcvEager.f32(), Engine::Eager.f32()],
-            Kind::StartUp => vec![Engine::Mmcv.f32(), Engine::MmcvEager.f32(), Engine::Eager.f32()],
-        };
+            Self::Int8 => vec![
+                Engine::Mmcv.f32(),
+                Engine::Mmcv.bf16(),
+                Engine::Openvino.bf16(),
+                Engine::Openvino.int8(),
+                Engine::Onnxruntime.int8(),
+            ],
+            Self::Throughput => vec![
+                Engine::Mmcv.f32(),
+                Engine::Mmcv.f32().streams(),
+                Engine::Mmcv.f32().processes(),
+                Engine::Onnxruntime.f32(),
+                Engine::Openvino.f32(),
+                Engine::Openvino.f32().streams(),
+                Engine::Mmcv.bf16(),
+                Engine::Mmcv.bf16().streams(),
+                Engine::Mmcv.bf16().processes(),
+                Engine::Openvino.bf16().streams(),
+            ],
+            Self::Growth | Self::Load => vec![Engine::Mmcv.f32(), Engine::Onnxruntime.f32(), Engine::Openvino.f32()],
+            Self::Training => vec![
+                Engine::MmcvEager.f32(),
+                Engine::MmcvEager.f32().channels_last(),
+                Engine::Eager.f32(),
+                Engine::Eager.f32().channels_last(),
+            ],
+            Self::StartUp => vec![Engine::Mmcv.f32(), Engine::MmcvEager.f32(), Engine::Eager.f32()],
+        }
+    }
+
+    /// Whether the scores are compared with PyTorch's.
+    pub(super) fn has_scores(self) -> bool {
+        matches!(self, Self::Inference | Self::Bf16 | Self::Int8 | Self::Growth)
+    }
+}
+
+impl Case {
+    /// A comparison of all engines that can take part, restricted to `chosen` unless that is empty.
+    pub(super) fn new(network: Network, kind: Kind, (batch, size): (u32, u32), chosen: &[Engine]) -> Self {
+        let mut contenders = kind.contenders();
         contenders.retain(|contender| chosen.is_empty() || chosen.contains(&contender.engine));
-        Self { network, batch, kind, contenders }
+        Self { network, kind, batch, size, contenders }
     }
 
     /// The title of the case.
     pub(super) fn title(&self) -> String {
-        let Self { network, batch, kind, .. } = self;
+        let Self { network, batch, size, kind, .. } = self;
         let task = match kind {
             Kind::Inference => "",
             Kind::Bf16 => ", bf16",
+            Kind::Int8 => ", int8",
+            Kind::Throughput => ", throughput",
+            Kind::Growth => return format!("{}, batch {batch}, {size} x {size}", network.title),
+            Kind::Load => ", beside a busy program",
             Kind::Training => ", training",
             Kind::StartUp => ", start-up",
         };
         format!("{}, batch {batch}{task}", network.title)
     }
 
+    /// The name of the row in a table of such cases.
+    pub(super) fn row(&self) -> String {
+        let Self { network, batch, size, .. } = self;
+        match self.kind {
+            Kind::Int8 => format!("{}, {}", network.title, images(*batch)),
+            Kind::Growth => format!("{}, {size} x {size}", images(*batch)),
+            _ => network.title.to_owned(),
+        }
+    }
+
+    /// The part of the names of exported files that depends on the shape of the input.
+    pub(super) fn shape(&self) -> String {
+        format!("{}x{}", self.batch, self.size)
+    }
+
+    /// An exported file, such as `scores`.
+    pub(super) fn file(&self, extension: &str, setting: &Setting) -> PathBuf {
+        setting.network_folder(self.network).join(format!("{}.{extension}", self.shape()))
+    }
+
     pub(super) fn measure(self, setting: &Setting) -> Outcome {
         stage(self.title());
         let results = match self.kind {
-            Kind::StartUp => self.starts(setting),
-            _ => self.passes(setting),
+            Kind::StartUp => starts(&self, setting),
+            _ => passes(&self, setting),
         };
         for (contender, result) in self.contenders.iter().zip(&results) {
-            let (engine, dtype) = (contender.engine.title(), contender.dtype.name());
+            let title = contender.title();
             match result {
-                Ok(measured) => eprintln!("    {engine:<16} {dtype:<5} {:>9.2} ms", measured.time),
-                Err(reason) => eprintln!("    {engine:<16} {dtype:<5} {reason}"),
+                Ok(Measured { time, spread, .. }) => {
+                    eprintln!("    {title:<36} {time:>9.2} ms, quartiles {:.0} % apart", 100.0 * spread);
+                }
+                Err(reason) => eprintln!("    {title:<36} {reason}"),
             }
         }
         Outcome { case: self, results }
     }
 
-    /// Starts every contender once; then they take turns.
-    fn passes(&self, setting: &Setting) -> Vec<Result<Measured, String>> {
-        let mut runners = self.warm_runners(setting);
-        let mut order: Vec<usize> = (0..runners.len()).collect();
-        let mut random = Random::new();
-        let start = Instant::now();
-        for round in 0..setting.rounds {
-            if round >= LEAST_ROUNDS && start.elapsed() > BUDGET {
-                break;
-            }
-            random.shuffle(&mut order);
-            for &index in &order {
-                if let Some(runner) = runners.get_mut(index) {
-                    runner.take_turn();
-                }
-            }
-        }
-        runners.into_iter().map(Runner::finish).collect()
-    }
-
-    /// Starts all contenders at once, because loading is not measured and includes much waiting, and warms them up.
-    fn warm_runners(&self, setting: &Setting) -> Vec<Runner> {
-        let started: Vec<_> = self.contenders.iter().map(|contender| self.start(*contender, setting)).collect();
-        let mut runners = Vec::new();
-        for peer in started {
-            let peer = match peer {
-                Ok(peer) => warm_up(peer),
-                Err(reason) => Err(reason),
-            };
-            runners.push(Runner { peer, times: Vec::new() });
-        }
-        runners
-    }
-
-    /// Starts the contenders repeatedly. The first time is not counted, because it reads files that are cached later.
-    fn starts(&self, setting: &Setting) -> Vec<Result<Measured, String>> {
-        let mut times: Vec<Result<Vec<Measured>, String>> = vec![Ok(Vec::new()); self.contenders.len()];
-        for round in 0..=setting.rounds.min(STARTS) {
-            for (contender, slot) in self.contenders.iter().zip(&mut times) {
-                let Ok(times) = slot else { continue };
-                match self.start_up(*contender, setting) {
-                    Ok(first) if round > 0 => times.push(first),
-                    Ok(_) => {}
-                    Err(reason) => *slot = Err(reason),
-                }
-            }
-        }
-        let mut results = Vec::new();
-        for starts in times {
-            results.push(match starts {
-                Ok(starts) => {
-                    let times: Vec<f64> = starts.iter().map(|start| start.time).collect();
-                    let memory = starts.last().and_then(|start| start.memory);
-                    Ok(Measured { time: median(&times), memory })
-                }
-                Err(reason) => Err(reason),
-            });
-        }
-        results
-    }
-
-    /// One process from its start to its first output.
-    fn start_up(&self, contender: Contender, setting: &Setting) -> Result<Measured, String> {
-        let start = Instant::now();
-        let mut peer = self.start(contender, setting)?;
-        peer.ready()?;
-        peer.pass()?;
-        let memory = peer.peak_memory();
-        Ok(Measured { time: 1e3 * start.elapsed().as_secs_f64(), memory })
-    }
-
-    fn start(&self, contender: Contender, setting: &Setting) -> Result<Peer, String> {
-        let name = format!("{}-{}-{}", self.title(), contender.engine.name(), contender.dtype.name());
+    /// Starts a process of a contender, which may have several: `number` is its index.
+    pub(super) fn start(&self, contender: Contender, number: u16, setting: &Setting) -> Result<Peer, String> {
+        let name = format!("{}-{}-{number}", self.title(), contender.title());
         let log = setting.folder.join("logs").join(name.replace([' ', ','], "_")).with_extension("txt");
         Peer::start(contender.command(self, setting), &log)
     }
 }
 
-/// A contender of a case that takes turns, and its times so far.
-struct Runner {
-    /// The process; the reason if it could not run.
-    peer: Result<Peer, String>,
-    times: Vec<f64>,
-}
-
-impl Runner {
-    /// Some passes, unless it failed before.
-    fn take_turn(&mut self) {
-        let Ok(peer) = &mut self.peer else { return };
-        match turn(peer, &mut self.times) {
-            Ok(()) => std::thread::sleep(PAUSE),
-            Err(reason) => self.peer = Err(reason),
-        }
-    }
-
-    fn finish(self) -> Result<Measured, String> {
-        let memory = self.peer?.peak_memory();
-        Ok(Measured { time: median(&self.times), memory })
+/// A number of images in words.
+pub(super) fn images(count: u32) -> String {
+    match count {
+        1 => "one image".to_owned(),
+        8 => "eight images".to_owned(),
+        _ => format!("{count} images"),
     }
 }
 
-fn warm_up(mut peer: Peer) -> Result<Peer, String> {
-    peer.ready()?;
-    for _ in 0..WARM_UP {
-        peer.pass()?;
-    }
-    Ok(peer)
-}
-
-/// Some passes of one contender. The first one only refills the caches, which others have used in the meantime.
-fn turn(peer: &mut Peer, times: &mut Vec<f64>) -> Result<(), String> {
-    let first = peer.pass()?;
-    if first >= LONG {
-        times.push(first);
-        return Ok(());
-    }
-    let passes = ((LONG / first.max(0.001)) as usize).clamp(1, MOST_PASSES);
-    for _ in 0..passes {
-        times.push(peer.pass()?);
-    }
-    Ok(())
-}
-
-fn median(times: &[f64]) -> f64 {
-    let mut sorted = times.to_vec();
+/// The number that this share of the numbers is below, interpolated.
+fn quantile(numbers: &[f64], share: f64) -> f64 {
+    let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match (sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
-        (Some(below), Some(above)) if sorted.len().is_multiple_of(2) => (below + above) / 2.0,
-        (_, Some(middle)) => *middle,
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    match (sorted.get(place.floor() as usize), sorted.get(place.ceil() as usize)) {
+        (Some(lower), Some(upper)) => lower + place.fract() * (upper - lower),
         _ => f64::NAN,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{Measured, quantile};
 
     #[test]
     fn the_median_of_an_even_number_is_between_two() {
-        assert_eq!(median(&[4.0, 1.0, 3.0]), 3.0);
-        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert!(median(&[]).is_nan());
+        assert_eq!(quantile(&[4.0, 1.0, 3.0], 0.5), 3.0);
+        assert_eq!(quantile(&[4.0, 1.0, 3.0, 2.0], 0.5), 2.5);
+        assert!(quantile(&[], 0.5).is_nan());
+        assert_eq!(Measured::new(&[1.0, 2.0, 3.0, 4.0, 5.0]).spread, 2.0 / 3.0);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::case::{Kind, Outcome};
+use super::case::{Kind, Outcome, images};
 use super::engine::{ENGINES, Engine};
-use super::report::BASELINE;
+use super::table::BASELINE;
 
 const MARGIN: f64 = 16.0;
 /// Where the bars begin: the names of the networks are to the left.
@@ -28,6 +28,8 @@ fn color(engine: Engine) -> &'static str {
         Engine::Compile => "#5d8a72",
         Engine::Onnxruntime => "#7d9cc0",
         Engine::Openvino => "#3f5f8a",
+        Engine::Ncnn => "#c9a227",
+        Engine::Mnn => "#8c6d1f",
     }
 }
 
@@ -42,8 +44,7 @@ pub(super) fn draw(outcomes: &[Outcome]) -> String {
         if row.case.batch != batch {
             batch = row.case.batch;
             top += TITLE;
-            let images = if batch == 1 { "one image".to_owned() } else { format!("{batch} images") };
-            text(&mut body, MARGIN, top - 8.0, "start", &format!("{images}, f32"));
+            text(&mut body, MARGIN, top - 8.0, "start", &format!("{}, f32", images(batch)));
         }
         let shown = speeds(row);
         let middle = top + shown.len() as f64 * BAR / 2.0 + 4.0;
@@ -124,12 +125,12 @@ fn text(body: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
 mod tests {
     use super::*;
     use crate::bench::NETWORKS;
-    use crate::bench::case::{Case, Measured};
+    use crate::bench::case::{Case, Measured, SIZE};
 
     #[test]
     fn each_engine_that_ran_has_a_bar() {
-        let case = Case::new(NETWORKS[0], 1, Kind::Inference, &[Engine::Mmcv, Engine::Eager, Engine::Openvino]);
-        let ran = |time| Ok(Measured { time, memory: None });
+        let case = Case::new(NETWORKS[0], Kind::Inference, (1, SIZE), &[Engine::Mmcv, Engine::Eager, Engine::Openvino]);
+        let ran = |time| Ok(Measured::new(&[time]));
         let outcome = Outcome { case, results: vec![ran(25.0), ran(50.0), Err("no such file".to_owned())] };
         let svg = draw(&[outcome]);
         assert_eq!(svg.matches(color(Engine::Mmcv)).count(), 2, "one in the legend, one bar");

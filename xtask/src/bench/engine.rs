@@ -24,10 +24,14 @@ pub(crate) enum Engine {
     Onnxruntime,
     /// OpenVINO.
     Openvino,
+    /// ncnn.
+    Ncnn,
+    /// MNN.
+    Mnn,
 }
 
 /// All engines, in the order of the tables.
-pub(super) const ENGINES: [Engine; 7] = [
+pub(super) const ENGINES: [Engine; 9] = [
     Engine::Mmcv,
     Engine::MmcvEager,
     Engine::Eager,
@@ -35,6 +39,8 @@ pub(super) const ENGINES: [Engine; 7] = [
     Engine::Compile,
     Engine::Onnxruntime,
     Engine::Openvino,
+    Engine::Ncnn,
+    Engine::Mnn,
 ];
 
 /// The element type of a network.
@@ -42,6 +48,8 @@ pub(super) const ENGINES: [Engine; 7] = [
 pub(super) enum Dtype {
     F32,
     Bf16,
+    /// Quantized after training, with a calibration.
+    Int8,
 }
 
 impl Dtype {
@@ -49,26 +57,50 @@ impl Dtype {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         }
     }
 }
 
-/// An engine with a type.
+/// How a contender uses the threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// One pass at a time, with all threads.
+    OnePass,
+    /// One process for each thread.
+    Processes,
+    /// Several passes at once in one process, as many as the engine thinks best.
+    Streams,
+}
+
+/// An engine with a type and a way to use the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) engine: Engine,
     pub(super) dtype: Dtype,
+    pub(super) sharing: Sharing,
+    /// Whether the channels of a pixel lie side by side in memory; engines that choose layouts themselves have no such form.
+    pub(super) channels_last: bool,
 }
 
 impl Engine {
     /// The engine in f32.
     pub(super) const fn f32(self) -> Contender {
-        Contender { engine: self, dtype: Dtype::F32 }
+        self.of(Dtype::F32)
     }
 
     /// The engine in bf16.
     pub(super) const fn bf16(self) -> Contender {
-        Contender { engine: self, dtype: Dtype::Bf16 }
+        self.of(Dtype::Bf16)
+    }
+
+    /// The engine in int8.
+    pub(super) const fn int8(self) -> Contender {
+        self.of(Dtype::Int8)
+    }
+
+    const fn of(self, dtype: Dtype) -> Contender {
+        Contender { engine: self, dtype, sharing: Sharing::OnePass, channels_last: false }
     }
 
     /// The title in tables.
@@ -81,6 +113,8 @@ impl Engine {
             Self::Compile => "torch.compile",
             Self::Onnxruntime => "ONNX Runtime",
             Self::Openvino => "OpenVINO",
+            Self::Ncnn => "ncnn",
+            Self::Mnn => "MNN",
         }
     }
 
@@ -99,12 +133,58 @@ impl Engine {
 }
 
 impl Contender {
+    /// The same with one process for each thread.
+    pub(super) const fn processes(self) -> Self {
+        Self { sharing: Sharing::Processes, ..self }
+    }
+
+    /// The same with the engine's own streams.
+    pub(super) const fn streams(self) -> Self {
+        Self { sharing: Sharing::Streams, ..self }
+    }
+
+    /// The same with the channels of a pixel side by side.
+    pub(super) const fn channels_last(self) -> Self {
+        Self { channels_last: true, ..self }
+    }
+
+    /// The title in tables with several types or ways to use the threads.
+    pub(super) fn title(self) -> String {
+        let dtype = match self.dtype {
+            Dtype::F32 => "",
+            Dtype::Bf16 => " bf16",
+            Dtype::Int8 => " int8",
+        };
+        let sharing = match self.sharing {
+            Sharing::OnePass => "",
+            Sharing::Processes => ", a process per thread",
+            Sharing::Streams => ", streams",
+        };
+        let layout = if self.channels_last { ", channels last" } else { "" };
+        format!("{}{dtype}{sharing}{layout}", self.engine.title())
+    }
+
     /// The command that runs it in a case.
     pub(super) fn command(self, case: &Case, setting: &Setting) -> Command {
         let mut command = if self.engine.is_ours() { self.ours(case, setting) } else { self.python(case, setting) };
-        command.args(["--batch-size", &case.batch.to_string(), "--threads", &setting.threads.to_string()]);
+        let threads = match self.sharing {
+            Sharing::Processes => 1,
+            Sharing::Streams if self.engine.is_ours() => 1,
+            _ => setting.threads,
+        };
+        command.args(["--batch-size", &case.batch.to_string(), "--size", &case.size.to_string()]);
+        command.args(["--threads", &threads.to_string()]);
         if case.kind != Kind::Training {
             command.args(["--dtype", self.dtype.name()]);
+        }
+        if self.sharing == Sharing::Streams {
+            command.arg("--streams");
+            if self.engine.is_ours() {
+                command.arg(setting.threads.to_string());
+            }
+        }
+        if self.channels_last {
+            command.arg("--channels-last");
         }
         command
     }
@@ -112,7 +192,7 @@ impl Contender {
     fn ours(self, case: &Case, setting: &Setting) -> Command {
         let mut command = Command::new(&setting.mmcv);
         command.arg("bench").arg(case.network.path()).arg("--interactive");
-        command.arg("--checkpoint").arg(setting.folder.join(case.network.file).with_extension("pth"));
+        command.arg("--checkpoint").arg(setting.network_folder(case.network).join("weights.pth"));
         match (case.kind, self.engine) {
             (Kind::Training, _) => command.arg("--train"),
             (_, Engine::Mmcv) => command.args(["--mode", "fused"]),
@@ -124,7 +204,7 @@ impl Contender {
     fn python(self, case: &Case, setting: &Setting) -> Command {
         let mut command = python::peer(setting);
         let engine = if case.kind == Kind::Training { "train".to_owned() } else { self.engine.name() };
-        command.arg(engine).arg(case.network.path()).arg("--folder").arg(&setting.folder);
+        command.arg(engine).arg(case.network.path()).arg("--folder").arg(setting.network_folder(case.network));
         command
     }
 }

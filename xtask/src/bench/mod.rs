@@ -2,12 +2,18 @@
 
 mod case;
 mod chart;
+mod deviation;
 mod engine;
+mod load;
 mod machine;
 mod peer;
+mod plan;
 mod python;
 mod random;
 mod report;
+mod table;
+mod throughput;
+mod turns;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,22 +24,23 @@ use clap::Args;
 use crate::process::{cargo, run, stage};
 use crate::setup::{Variant, ensure_libtorch};
 use crate::workspace::{mmcv, root, target};
-use case::{Case, Kind, Outcome};
+use case::{Kind, Outcome};
 use engine::Engine;
 
-/// Compares mmcv with PyTorch, ONNX Runtime and OpenVINO: inference, training, start-up, memory.
+/// Compares mmcv with PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN: inference, throughput, training, start-up, memory.
 ///
 /// Every engine is a separate process that waits for its turn, so only one runs at a time, and other load affects all of them
 /// alike. They take turns in random order; medians are compared.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cargo xtask bench                                        everything, in about 20 minutes: docs/benchmarks.md
+  cargo xtask bench                                        everything, in about an hour: docs/benchmarks.md
   cargo xtask bench --quick                                two networks, one image, few rounds
+  cargo xtask bench --only int8,throughput                 some parts; with --quick, fewer cases of them
   cargo xtask bench --networks resnet50 --engines mmcv,eager,openvino
   cargo xtask bench --python ~/venv/bin/python             a Python with the packages of xtask/src/bench/requirements.txt
 
-Only a complete run writes to docs/; others write to target/bench/. The first run installs PyTorch, ONNX Runtime and
-OpenVINO into target/bench/venv (6 GB).")]
+Only a complete run writes to docs/; others write to target/bench/. The first run installs PyTorch and the other engines
+into target/bench/venv (7 GB).")]
 pub(crate) struct Bench {
     /// Two networks, one image, few rounds.
     #[arg(long)]
@@ -41,7 +48,10 @@ pub(crate) struct Bench {
     /// Networks: file names in xtask/src/bench/networks, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     networks: Vec<String>,
-    /// Engines: mmcv, mmcv-eager, eager, torchscript, compile, onnxruntime, openvino.
+    /// Parts instead of all; --quick alone has inference and start-up.
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    only: Vec<Kind>,
+    /// Engines: mmcv, mmcv-eager, eager, torchscript, compile, onnxruntime, openvino, ncnn, mnn.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     engines: Vec<Engine>,
     /// The most rounds of each comparison; slow ones have fewer, but at least 5.
@@ -75,6 +85,7 @@ const NETWORKS: [Network; 8] = [
 ];
 
 impl Network {
+    /// Its config file.
     fn path(self) -> PathBuf {
         root().join("xtask/src/bench/networks").join(self.file).with_extension("yaml")
     }
@@ -91,6 +102,13 @@ struct Setting {
     rounds: u32,
 }
 
+impl Setting {
+    /// The folder for what is exported of a network.
+    fn network_folder(&self, network: Network) -> PathBuf {
+        self.folder.join(network.file)
+    }
+}
+
 fn network(name: &str) -> Result<Network> {
     let names = NETWORKS.map(|network| network.file).join(", ");
     let network = NETWORKS.into_iter().find(|network| network.file == name);
@@ -99,7 +117,8 @@ fn network(name: &str) -> Result<Network> {
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
-        let networks = self.networks()?;
+        let cases = plan::cases(&self.networks()?, &self.only, &self.engines, self.quick);
+        ensure!(!cases.is_empty(), "nothing to measure: the chosen networks and engines take part in no comparison");
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         stage("Building the mmcv command");
         run(cargo(&libtorch).args(["build", "--release", "--package", "mmcv-cli"]))?;
@@ -111,10 +130,7 @@ impl Bench {
         };
         let rounds = if self.quick { self.rounds.min(5) } else { self.rounds };
         let setting = Setting { python, mmcv: mmcv(), folder, threads: self.threads, rounds };
-        stage("Exporting the networks");
-        python::export(&setting, &networks, self.batches())?;
-        let cases = self.cases(&networks);
-        ensure!(!cases.is_empty(), "nothing to measure: the chosen engines take part in no comparison");
+        python::export(&setting, &cases)?;
         let outcomes: Vec<Outcome> = cases.into_iter().map(|case| case.measure(&setting)).collect();
         let folder = if self.is_complete() { root().join("docs") } else { setting.folder.clone() };
         self.write(&folder, &setting, &outcomes)
@@ -122,7 +138,7 @@ impl Bench {
 
     /// Whether everything is measured.
     fn is_complete(&self) -> bool {
-        !self.quick && self.networks.is_empty() && self.engines.is_empty()
+        !self.quick && self.only.is_empty() && self.networks.is_empty() && self.engines.is_empty()
     }
 
     fn networks(&self) -> Result<Vec<Network>> {
@@ -136,36 +152,6 @@ impl Bench {
         names.into_iter().map(network).collect()
     }
 
-    /// Batch sizes of the inference.
-    fn batches(&self) -> &'static [u32] {
-        if self.quick { &[1] } else { &[1, 8] }
-    }
-
-    /// The comparisons, in order.
-    fn cases(&self, networks: &[Network]) -> Vec<Case> {
-        let mut kinds: Vec<(&str, u32, Kind)> = Vec::new();
-        for &batch in self.batches() {
-            for network in networks {
-                kinds.push((network.file, batch, Kind::Inference));
-            }
-        }
-        if !self.quick {
-            kinds.push(("resnet50", 1, Kind::Bf16));
-            kinds.push(("resnet50", 8, Kind::Training));
-            kinds.push(("mobilenet_v2", 8, Kind::Training));
-        }
-        kinds.push(("resnet50", 1, Kind::StartUp));
-        let mut cases = Vec::new();
-        for (name, batch, kind) in kinds {
-            let Some(network) = networks.iter().find(|network| network.file == name) else { continue };
-            let case = Case::new(*network, batch, kind, &self.engines);
-            if !case.contenders.is_empty() {
-                cases.push(case);
-            }
-        }
-        cases
-    }
-
     fn write(&self, folder: &Path, setting: &Setting, outcomes: &[Outcome]) -> Result<()> {
         let chart = chart::draw(outcomes);
         let page = report::write(setting, outcomes);
@@ -175,34 +161,5 @@ impl Bench {
             stage(format_args!("Written: {}", file.display()));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cases(quick: bool, networks: &[&str], engines: &[Engine]) -> Vec<String> {
-        let networks = networks.iter().map(|name| (*name).to_owned()).collect();
-        let bench = Bench { quick, networks, engines: engines.to_vec(), rounds: 5, threads: 2, python: None };
-        let networks = bench.networks().unwrap();
-        bench.cases(&networks).iter().map(Case::title).collect()
-    }
-
-    #[test]
-    fn a_complete_run_has_every_case() {
-        let titles = cases(false, &[], &[]);
-        assert_eq!(titles.len(), 8 + 8 + 1 + 2 + 1);
-        assert_eq!(titles.last().map(String::as_str), Some("ResNet-50, batch 1, start-up"));
-    }
-
-    #[test]
-    fn cases_without_an_engine_or_network_are_left_out() {
-        assert_eq!(
-            cases(true, &[], &[]),
-            ["ResNet-50, batch 1", "MobileNetV2, batch 1", "ResNet-50, batch 1, start-up"]
-        );
-        let titles = cases(false, &["mobilenet_v2"], &[Engine::Openvino]);
-        assert_eq!(titles, ["MobileNetV2, batch 1", "MobileNetV2, batch 8"]);
     }
 }

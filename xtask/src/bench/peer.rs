@@ -46,11 +46,21 @@ impl Peer {
 
     /// The milliseconds of one pass.
     pub(super) fn pass(&mut self) -> Result<f64, String> {
-        if writeln!(self.input, "run").is_err() || self.input.flush().is_err() {
+        let line = self.ask("run")?;
+        line.parse().map_err(|_| line)
+    }
+
+    /// The scores of the images in a file.
+    pub(super) fn scores(&mut self, images: &Path) -> Result<Vec<f64>, String> {
+        let line = self.ask(&format!("output {}", images.display()))?;
+        scores(&line).ok_or(line)
+    }
+
+    fn ask(&mut self, request: &str) -> Result<String, String> {
+        if writeln!(self.input, "{request}").is_err() || self.input.flush().is_err() {
             return Err(self.last_words());
         }
-        let line = self.line(PASS)?;
-        line.parse().map_err(|_| line)
+        self.line(PASS)
     }
 
     /// Its peak memory so far, in bytes.
@@ -91,6 +101,11 @@ impl Peer {
         }
         (*last).to_owned()
     }
+}
+
+/// The numbers of a line; `None` if it has anything else.
+pub(super) fn scores(line: &str) -> Option<Vec<f64>> {
+    line.split_whitespace().map(|word| word.parse().ok()).collect()
 }
 
 /// Creates the file and its folder.
@@ -136,6 +151,15 @@ mod tests {
         assert_eq!(peer.ready(), Ok(()));
         assert_eq!((peer.pass(), peer.pass()), (Ok(1.5), Ok(1.5)));
         assert!(!cfg!(target_os = "linux") || peer.peak_memory().is_some_and(|bytes| bytes > 10_000));
+        Ok(())
+    }
+
+    #[test]
+    fn scores_are_numbers() -> Result<(), String> {
+        let mut peer = shell("echo ready; read word; echo \"1e-3 $word\"; read word file; echo \"-2.5 $file\"")?;
+        assert_eq!(peer.ready(), Ok(()));
+        assert_eq!(peer.scores(Path::new("a b")), Err("1e-3 output a b".to_owned()));
+        assert_eq!(peer.scores(Path::new("4")), Ok(vec![-2.5, 4.0]));
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Network, Setting};
+use super::case::Case;
+use super::{NETWORKS, Network, Setting};
 use crate::process::{run, stage};
 use crate::workspace::root;
 
@@ -22,47 +23,76 @@ pub(super) fn environment(folder: &Path) -> Result<PathBuf> {
     {
         return Ok(python);
     }
-    stage("Installing PyTorch, ONNX Runtime and OpenVINO");
+    stage("Installing PyTorch and the other engines");
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    run(Command::new(&python).args(pip).arg(root().join("xtask/src/bench/requirements.txt")))?;
+    let requirements = root().join("xtask/src/bench/requirements.txt");
+    if run(pip(&python).arg("--requirement").arg(&requirements)).is_err() {
+        // Some engines have no package for this machine; the others are installed without them.
+        for package in packages() {
+            if run(pip(&python).arg(package).arg("--constraint").arg(&requirements)).is_err() {
+                stage(format_args!("{package} is left out: it cannot be installed"));
+            }
+        }
+    }
     fs::write(&done, REQUIREMENTS).with_context(|| format!("cannot write {}", done.display()))?;
     Ok(python)
+}
+
+fn pip(python: &Path) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip
+}
+
+/// The packages in the list of requirements.
+fn packages() -> Vec<&'static str> {
+    let mut packages: Vec<&str> = REQUIREMENTS.lines().collect();
+    packages.retain(|line| !line.is_empty() && !line.starts_with('#'));
+    packages
 }
 
 /// The script of the other engines.
 pub(super) fn peer(setting: &Setting) -> Command {
     let mut command = Command::new(&setting.python);
-    command.arg(root().join("xtask/src/bench/peer.py"));
-    // Keeps compiled kernels from run to run.
-    command.env("TORCHINDUCTOR_CACHE_DIR", setting.folder.join("inductor"));
+    command.arg(root().join("xtask/src/bench/peer"));
+    // Keeps compiled kernels from run to run, and compiled scripts out of the sources.
+    command.env("TORCHINDUCTOR_CACHE_DIR", setting.folder.join("inductor")).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 
-/// Exports the weights of all networks, and the networks for ONNX Runtime and OpenVINO, unless they are up to date.
-pub(super) fn export(setting: &Setting, networks: &[Network], batches: &[u32]) -> Result<()> {
-    let mut missing = Vec::new();
-    for network in networks {
-        // A copy of the exported file shows whether it has changed since.
-        let source =
-            fs::read_to_string(network.path()).with_context(|| format!("cannot read {}", network.path().display()))?;
-        let copy = setting.folder.join(network.file).with_extension("yaml");
-        let mut is_exported = fs::read_to_string(&copy).ok().as_ref() == Some(&source);
-        for batch in batches {
-            is_exported &= setting.folder.join(format!("{}-{batch}.onnx", network.file)).is_file();
+/// Exports the networks of these cases, with weights, images and scores, unless they are up to date.
+pub(super) fn export(setting: &Setting, cases: &[Case]) -> Result<()> {
+    for network in NETWORKS {
+        let mut shapes: Vec<String> = Vec::new();
+        for case in cases {
+            if case.network == network && !shapes.contains(&case.shape()) {
+                shapes.push(case.shape());
+            }
         }
-        if !is_exported {
-            missing.push((network.path(), copy, source));
+        if !shapes.is_empty() {
+            export_network(setting, network, shapes)?;
         }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let mut export = peer(setting);
-    export.arg("export").args(missing.iter().map(|(path, ..)| path)).arg("--folder").arg(&setting.folder);
-    run(export.arg("--batch-size").args(batches.iter().map(u32::to_string)))?;
-    for (_, copy, source) in missing {
-        fs::write(&copy, source).with_context(|| format!("cannot write {}", copy.display()))?;
     }
     Ok(())
+}
+
+fn export_network(setting: &Setting, network: Network, mut shapes: Vec<String>) -> Result<()> {
+    let folder = setting.network_folder(network);
+    let source =
+        fs::read_to_string(network.path()).with_context(|| format!("cannot read {}", network.path().display()))?;
+    // A copy of the exported file shows whether it has changed since.
+    let copy = folder.join("network.yaml");
+    if fs::read_to_string(&copy).ok().as_ref() == Some(&source) {
+        shapes.retain(|shape| !folder.join(format!("{shape}.scores")).is_file());
+    } else if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    if shapes.is_empty() {
+        return Ok(());
+    }
+    stage(format_args!("Exporting {}", network.title));
+    let mut export = peer(setting);
+    export.arg("export").arg(network.path()).arg("--folder").arg(&folder).arg("--shapes").args(shapes);
+    run(&mut export)?;
+    fs::write(&copy, source).with_context(|| format!("cannot write {}", copy.display()))
 }

@@ -1,38 +1,10 @@
 //! The page `docs/benchmarks.md`.
 
-use super::case::{Kind, Measured, Outcome};
-use super::engine::{Contender, ENGINES, Engine};
+use super::case::{Kind, Outcome, images};
+use super::table::{
+    by_contender, deviation, images_per_second, list, megabytes, milliseconds, seconds_until_ready, speeds,
+};
 use super::{Setting, machine};
-
-/// The contender that the others are compared with.
-pub(super) const BASELINE: Contender = Engine::Eager.f32();
-
-impl Outcome {
-    /// The result of a contender; `None` if it took no part or could not run.
-    pub(super) fn measured(&self, contender: Contender) -> Option<Measured> {
-        let index = self.case.contenders.iter().position(|other| *other == contender)?;
-        self.results.get(index)?.as_ref().ok().copied()
-    }
-
-    /// The speed relative to PyTorch eager in f32.
-    pub(super) fn speed(&self, contender: Contender) -> Option<f64> {
-        Some(self.measured(BASELINE)?.time / self.measured(contender)?.time)
-    }
-
-    /// The speed of `contender` relative to the fastest engine that is not mmcv-rs.
-    fn lead(&self, contender: Contender) -> Option<f64> {
-        let time = self.measured(contender)?.time;
-        let mut fastest: Option<f64> = None;
-        for (other, result) in self.case.contenders.iter().zip(&self.results) {
-            if let Ok(measured) = result
-                && !other.engine.is_ours()
-            {
-                fastest = Some(measured.time.min(fastest.unwrap_or(f64::INFINITY)));
-            }
-        }
-        Some(fastest? / time)
-    }
-}
 
 /// The page in Markdown.
 pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
@@ -40,55 +12,125 @@ pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
         "# Benchmarks\n\nResults of `cargo xtask bench`:\n\n{}\nEvery engine runs in its own process with the same network \
          (`xtask/src/bench/networks`), the same weights and a random input of 224 x 224 pixels. All engines of a row are \
          loaded, and then take turns in random order, one pass at a time, so that other load affects all of them alike. \
-         Times are medians. Compare ratios, because times depend on the machine.\n\n\
+         Times are medians{}. Compare ratios, because times depend on the machine. ncnn takes one image at a time. A \
+         deviation is the largest difference from the scores of PyTorch eager in f32, relative to the largest score, on \
+         random crops of `tests/data/chelsea.png`.\n\n\
          ![How many times as fast as PyTorch eager](benchmarks.svg)\n",
-        machine::describe(setting)
+        machine::describe(setting),
+        spread(outcomes)
     );
     let inference = of_kind(outcomes, Kind::Inference);
-    for (batch, title) in [(1, "one image"), (8, "eight images")] {
+    for batch in [1, 8] {
         let rows: Vec<&Outcome> = inference.iter().copied().filter(|outcome| outcome.case.batch == batch).collect();
         if !rows.is_empty() {
-            page.push_str(&format!(
-                "\n## Inference, f32, {title}\n\nTimes as fast as PyTorch eager:\n\n{}",
-                speeds(&rows)
-            ));
-            page.push_str(&format!("\nMilliseconds:\n\n{}", by_engine(&rows, milliseconds)));
+            let tables = [
+                ("Times as fast as PyTorch eager", speeds(&rows)),
+                ("Milliseconds", by_contender(&rows, milliseconds)),
+                ("Deviation", by_contender(&rows, deviation)),
+            ];
+            page.push_str(&section(&format!("Inference, f32, {}", images(batch)), "", &tables));
         }
     }
+    for outcome in of_kind(outcomes, Kind::Bf16) {
+        page.push_str(&single("Inference, bf16", outcome));
+    }
+    for kind in [Kind::Int8, Kind::Throughput, Kind::Load, Kind::Growth] {
+        page.push_str(&several(outcomes, kind));
+    }
     for (kind, title) in [
-        (Kind::Bf16, "Inference, bf16"),
         (Kind::Training, "A step of training"),
         (Kind::StartUp, "Start-up: from the start of the process to its first output"),
     ] {
         for outcome in of_kind(outcomes, kind) {
-            page.push_str(&format!(
-                "\n## {title}\n\n{}, batch size {}.{}\n\n{}",
-                outcome.case.network.title,
-                outcome.case.batch,
-                note(kind),
-                list(outcome)
-            ));
+            page.push_str(&single(title, outcome));
         }
     }
-    let single: Vec<&Outcome> = inference.into_iter().filter(|outcome| outcome.case.batch == 1).collect();
-    if !single.is_empty() {
-        page.push_str(&format!(
-            "\n## Peak memory, one image\n\nMB of each process, including loading:\n\n{}",
-            by_engine(&single, megabytes)
-        ));
+    let rows: Vec<&Outcome> = inference.into_iter().filter(|outcome| outcome.case.batch == 1).collect();
+    if !rows.is_empty() {
+        let tables = [("MB of each process, including loading", by_contender(&rows, megabytes))];
+        page.push_str(&section("Peak memory, one image", "", &tables));
     }
     page.push_str(&failures(outcomes));
     page
 }
 
-/// The notes of a section.
+/// How far the times of an engine lie apart.
+fn spread(outcomes: &[Outcome]) -> String {
+    let mut spreads: Vec<f64> =
+        outcomes.iter().flat_map(|outcome| outcome.results.iter().flatten()).map(|measured| measured.spread).collect();
+    spreads.sort_by(f64::total_cmp);
+    let (Some(typical), Some(widest)) = (spreads.get(spreads.len() / 2), spreads.last()) else { return String::new() };
+    format!(
+        ", whose quartiles are typically {:.0} % of the median apart, at most {:.0} %",
+        100.0 * typical,
+        100.0 * widest
+    )
+}
+
+/// The section of a case that has its own table.
+fn single(title: &str, outcome: &Outcome) -> String {
+    let (network, batch) = (outcome.case.network.title, outcome.case.batch);
+    format!("\n## {title}\n\n{network}, batch size {batch}. {}\n\n{}", note(outcome.case.kind), list(outcome))
+}
+
+/// The section of all cases of a kind, if there are any.
+fn several(outcomes: &[Outcome], kind: Kind) -> String {
+    let rows = of_kind(outcomes, kind);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let times = ("Milliseconds", by_contender(&rows, milliseconds));
+    let deviations = ("Deviation", by_contender(&rows, deviation));
+    let memory = ("Peak memory of all its processes, MB", by_contender(&rows, megabytes));
+    let (title, tables) = match kind {
+        Kind::Int8 => ("Inference, int8", vec![times, deviations]),
+        Kind::Throughput => ("Throughput", vec![("Images per second", by_contender(&rows, images_per_second)), memory]),
+        Kind::Load => ("Beside a busy program", vec![times]),
+        Kind::Growth => {
+            let ready =
+                ("Seconds from the start of the process to its first output", by_contender(&rows, seconds_until_ready));
+            ("Growth with the number and the size of images", vec![times, ready, memory, deviations])
+        }
+        Kind::Inference | Kind::Bf16 | Kind::Training | Kind::StartUp => return String::new(),
+    };
+    section(title, note(kind), &tables)
+}
+
+fn section(title: &str, note: &str, tables: &[(&str, String)]) -> String {
+    let mut text = format!("\n## {title}\n");
+    if !note.is_empty() {
+        text.push_str(&format!("\n{note}\n"));
+    }
+    for (title, table) in tables {
+        text.push_str(&format!("\n{title}:\n\n{table}"));
+    }
+    text
+}
+
+/// The note of a section.
 fn note(kind: Kind) -> &'static str {
     match kind {
         Kind::Inference => "",
-        Kind::Bf16 => " PyTorch eager uses autocast for bf16.",
-        Kind::Training => " Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay.",
+        Kind::Bf16 => {
+            "PyTorch eager uses autocast for bf16, and ncnn only stores numbers in bf16. On a processor without instructions \
+             for bf16, mmcv-rs and OpenVINO compute in f32, as the deviations show."
+        }
+        Kind::Int8 => {
+            "OpenVINO's networks are quantized by NNCF (mixed preset), those of ONNX Runtime by its static quantization \
+             (QDQ, by channels), both with 96 crops for calibration and without training. The weights are random, so the \
+             deviations say nothing about the accuracy of trained networks."
+        }
+        Kind::Throughput => {
+            "One image in a pass. All threads work on one pass at a time, or there is a process with one thread for each \
+             thread, or an engine runs several passes at once in one process: mmcv-rs in a stream for each thread, OpenVINO in \
+             its throughput mode."
+        }
+        Kind::Growth => "ResNet-50. The engines of a row are loaded one after another.",
+        Kind::Load => "One image, while another program keeps one core busy.",
+        Kind::Training => "Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay. With channels last, weights and \
+             images have the channels of a pixel side by side.",
         Kind::StartUp => {
-            " The network is built from its config, its weights are loaded from a checkpoint file, and one image is \
+            "The network is built from its config, its weights are loaded from a checkpoint file, and one image is \
              classified; Python does the same with mmpretrain."
         }
     }
@@ -99,64 +141,6 @@ fn of_kind(outcomes: &[Outcome], kind: Kind) -> Vec<&Outcome> {
     outcomes.iter().filter(|outcome| outcome.case.kind == kind).collect()
 }
 
-/// A table of ratios, with a column for each engine but the baseline, and one for the fastest other engine.
-fn speeds(rows: &[&Outcome]) -> String {
-    let mut engines = engines(rows);
-    engines.retain(|contender| *contender != BASELINE);
-    let mut titles = titles(&engines);
-    titles.push("mmcv-rs against the fastest other");
-    let mut table = heading(&titles);
-    for outcome in rows {
-        let mut cells = Vec::new();
-        for contender in &engines {
-            let cell = ratio(outcome.speed(*contender));
-            cells.push(if *contender == Engine::Mmcv.f32() { format!("**{cell}**") } else { cell });
-        }
-        cells.push(ratio(outcome.lead(Engine::Mmcv.f32())));
-        table.push_str(&line(outcome.case.network.title, &cells));
-    }
-    table
-}
-
-/// A table with a column for each engine.
-fn by_engine(rows: &[&Outcome], cell: fn(Option<Measured>) -> String) -> String {
-    let engines = engines(rows);
-    let mut table = heading(&titles(&engines));
-    for outcome in rows {
-        let cells: Vec<String> = engines.iter().map(|contender| cell(outcome.measured(*contender))).collect();
-        table.push_str(&line(outcome.case.network.title, &cells));
-    }
-    table
-}
-
-/// The engines that take part in any of these cases, in f32.
-fn engines(rows: &[&Outcome]) -> Vec<Contender> {
-    let mut engines = ENGINES.map(Engine::f32).to_vec();
-    engines.retain(|contender| rows.iter().any(|outcome| outcome.case.contenders.contains(contender)));
-    engines
-}
-
-fn titles(contenders: &[Contender]) -> Vec<&'static str> {
-    contenders.iter().map(|contender| contender.engine.title()).collect()
-}
-
-/// A table with a row for each contender.
-fn list(outcome: &Outcome) -> String {
-    let mut lines =
-        vec!["| engine | type | milliseconds | times as fast as PyTorch eager f32 | peak memory, MB |\n| --- | --- | ---: | ---: | ---: |\n".to_owned()];
-    for contender in &outcome.case.contenders {
-        let measured = outcome.measured(*contender);
-        let cells = [
-            contender.dtype.name().to_owned(),
-            milliseconds(measured),
-            ratio(outcome.speed(*contender)),
-            megabytes(measured),
-        ];
-        lines.push(line(contender.engine.title(), &cells));
-    }
-    lines.concat()
-}
-
 /// The contenders that could not run, and why.
 fn failures(outcomes: &[Outcome]) -> String {
     let mut lines = Vec::new();
@@ -164,47 +148,9 @@ fn failures(outcomes: &[Outcome]) -> String {
         for (contender, result) in case.contenders.iter().zip(results) {
             if let Err(reason) = result {
                 let reason = reason.replace('`', "'");
-                lines.push(format!(
-                    "- {}, {} {}: `{reason}`\n",
-                    case.title(),
-                    contender.engine.title(),
-                    contender.dtype.name()
-                ));
+                lines.push(format!("- {}, {}: `{reason}`\n", case.title(), contender.title()));
             }
         }
     }
     if lines.is_empty() { String::new() } else { format!("\n## What did not run here\n\n{}", lines.concat()) }
-}
-
-fn heading(columns: &[&str]) -> String {
-    let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
-    format!("{}| --- |{}\n", line("network", &columns), " ---: |".repeat(columns.len()))
-}
-
-fn line(name: &str, cells: &[String]) -> String {
-    format!("| {name} | {} |\n", cells.join(" | "))
-}
-
-/// The cell of something that was not measured.
-const NOTHING: &str = "-";
-
-fn ratio(value: Option<f64>) -> String {
-    match value {
-        Some(value) => format!("{value:.2}"),
-        None => NOTHING.to_owned(),
-    }
-}
-
-fn milliseconds(measured: Option<Measured>) -> String {
-    match measured {
-        Some(measured) => format!("{:.1}", measured.time),
-        None => NOTHING.to_owned(),
-    }
-}
-
-fn megabytes(measured: Option<Measured>) -> String {
-    match measured {
-        Some(Measured { memory: Some(bytes), .. }) => format!("{:.0}", bytes as f64 / 1e6),
-        _ => NOTHING.to_owned(),
-    }
 }

@@ -92,7 +92,7 @@ impl ConfigCommand {
         self.json || self.typed
     }
 
-    fn options(&self) -> LoadOptions<'static> {
+    fn options(&self) -> LoadOptions {
         let mut options = load_options();
         options.package_path.extend(self.python_path.clone());
         options.cfg_options.clone_from(&self.cfg_options);

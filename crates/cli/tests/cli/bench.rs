@@ -1,5 +1,6 @@
 //! `mmcv bench`.
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,7 +21,7 @@ modules:
 fn network() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("network.yaml");
-    std::fs::write(&file, NETWORK).unwrap();
+    fs::write(&file, NETWORK).unwrap();
     (home, file)
 }
 
@@ -95,7 +96,7 @@ backbone: {type: MobileNetV2, widen_factor: 0.25}
 neck: {type: GlobalAveragePooling}
 head: {type: LinearClsHead, num_classes: 10, in_channels: 1280}
 ";
-    std::fs::write(&file, classifier).unwrap();
+    fs::write(&file, classifier).unwrap();
     let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/chelsea.png");
     let run = |arguments: &[&str]| {
         let size = ["bench", "--threads", "1", "--size", "32", "--batch-size", "20", "--runs", "1"];
@@ -152,6 +153,21 @@ fn another_program_says_when_to_run() {
     assert!(empty.starts_with("error: "), "{answers:?}");
     assert_eq!(converse("run").len(), 2, "the last line may have no end");
     assert_eq!(converse(""), ["ready"]);
+}
+
+#[test]
+fn another_program_gets_the_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, short) = (folder.path().join("input of 16.f32"), folder.path().join("short.f32"));
+    let bytes: Vec<u8> = (0..3 * 16 * 16).flat_map(|index| (index as f32 / 768.0).to_le_bytes()).collect();
+    fs::write(&input, &bytes).unwrap();
+    fs::write(&short, &bytes[4..]).unwrap();
+    let answers = converse(&format!("output {}\noutput {}\noutput none\n", input.display(), short.display()));
+    let [_, numbers, short, none] = &answers[..] else { panic!("{answers:?}") };
+    let numbers: Vec<f32> = numbers.split(' ').map(|number| number.parse().unwrap()).collect();
+    assert!(numbers.len() > 1 && numbers.iter().any(|number| *number != 0.0), "{numbers:?}");
+    assert!(short.starts_with("error: ") && short.contains("3068 bytes"), "{short}");
+    assert!(none.starts_with("error: ") && none.contains("none"), "{none}");
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn configs_are_merged_with_their_bases() {
         }
     }
     let said = on_files(&[("child.yaml", b"_base_: nowhere.yaml")], &["build"]).failed();
-    assert!(said.contains("nowhere.yaml") && said.contains("a base of"), "{said}");
+    assert!(said.contains("child.yaml: the base \"nowhere.yaml\" is not there"), "{said}");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn files_that_are_no_config_are_told_as_such() {
     assert!(said.starts_with("LeakyReLU(negative_slope=0.2)"), "{said}");
     let deep = format!("{}1{}", "{a: ".repeat(100_000), "}".repeat(100_000));
     let said = on_files(&[("deep.yaml", deep.as_bytes())], &["build"]).failed();
-    assert!(said.contains("nested more than 100 levels deep"), "{said}");
+    assert!(said.contains("deep.yaml:1:1021: limit exceeded: values are nested more than 200 deep"), "{said}");
     let long = format!("type: {}", "x".repeat(5 << 20));
     let said = on_files(&[("long.yaml", long.as_bytes())], &["build"]).failed();
     assert!(said.len() < 5000, "{}", said.len());

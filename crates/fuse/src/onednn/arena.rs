@@ -3,6 +3,8 @@
 
 use std::cmp::Reverse;
 
+use crate::bridge::Span;
+
 /// A buffer of an [`Arena`].
 pub(super) type BufferId = usize;
 
@@ -14,6 +16,8 @@ pub(super) struct Arena {
 
 #[derive(Debug, Clone, Copy)]
 struct Buffer {
+    needed: usize,
+    /// What is needed in whole lines.
     size: usize,
     first: usize,
     last: usize,
@@ -26,7 +30,13 @@ const ALIGNMENT: usize = 64;
 impl Arena {
     /// A buffer of `size` bytes that is written at `step`.
     pub(super) fn add(&mut self, size: usize, step: usize) -> BufferId {
-        self.buffers.push(Buffer { size: size.next_multiple_of(ALIGNMENT), first: step, last: step, offset: 0 });
+        self.buffers.push(Buffer {
+            needed: size,
+            size: size.next_multiple_of(ALIGNMENT),
+            first: step,
+            last: step,
+            offset: 0,
+        });
         self.buffers.len() - 1
     }
 
@@ -53,6 +63,14 @@ impl Arena {
             placed.push(*buffer);
         }
         total
+    }
+
+    /// Where the buffer is, without what it was rounded up by; known after [`Self::arrange`].
+    pub(super) fn span(&self, buffer: BufferId) -> Span {
+        match self.buffers.get(buffer) {
+            Some(buffer) => Span { offset: buffer.offset, size: buffer.needed },
+            None => Span { offset: 0, size: 0 },
+        }
     }
 
     /// Where the buffer starts; known after [`Self::arrange`].

@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 
 use cxx::UniquePtr;
+use mmcv_kernels::{Convolution, Tile};
 use tch::Tensor;
 
 use super::arena::{Arena, BufferId};
 use super::desc::{self, Desc};
+use super::ops;
 use super::partition::Part;
 use super::region::{Label, REORDER, Region};
 use super::unit::{After, Operand, Unit};
 use super::weights::{Weights, bytes};
-use crate::bridge::{self, Algorithm, Argument, Op, Role, fix, new_plan};
+use super::winograd::Winograd;
+use crate::bridge::{self, Algorithm, Argument, Op, Plan, Role, fix, new_plan};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shapes, ValueId};
-use crate::options::Precision;
+use crate::options::{FuseOptions, Precision, WinogradUse};
 
 /// A node that oneDNN cannot run after all.
 #[derive(Debug)]
@@ -40,11 +43,16 @@ pub(crate) struct Stored {
     pub(crate) place: Place,
 }
 
-/// A primitive with the memory of its arguments.
+/// What is done.
 struct Step {
-    op: UniquePtr<Op>,
     label: Label,
-    arguments: Vec<(Argument, Place)>,
+    work: Work,
+}
+
+enum Work {
+    /// A primitive of oneDNN with the memory of its arguments.
+    Primitive(UniquePtr<Op>, Vec<(Argument, Place)>),
+    Winograd(Box<Winograd<Place>>),
 }
 
 /// Makes the steps of a region.
@@ -52,6 +60,7 @@ pub(crate) struct Compiler<'a> {
     graph: &'a Graph,
     shapes: &'a Shapes,
     pub(crate) bf16: bool,
+    pub(crate) winograd: WinogradUse,
     blocked: bool,
     weights: &'a mut Weights,
     arena: Arena,
@@ -71,7 +80,7 @@ pub(crate) fn compile(
     graph: &Graph,
     shapes: &Shapes,
     part: &Part,
-    precision: Precision,
+    options: &FuseOptions,
     weights: &mut Weights,
 ) -> Result<Region, Refusal> {
     let mut last = HashMap::new();
@@ -86,7 +95,8 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         graph,
         shapes,
-        bf16: precision == Precision::Bf16,
+        bf16: options.precision == Precision::Bf16,
+        winograd: options.winograd,
         blocked: part.units.iter().any(|unit| unit.kernel.prefers_blocks()),
         weights,
         arena: Arena::default(),
@@ -200,11 +210,28 @@ impl Compiler<'_> {
 
     /// The constant `weight`, whose memory `user` describes, in the layout `wanted`.
     pub(crate) fn prepacked(&mut self, weight: ValueId, user: &Desc, wanted: &Desc) -> Result<Place> {
-        let Some(plain) = self.graph.constants.get(&weight) else {
-            return Err(Error::unsupported("", "a weight is not constant"));
-        };
-        let packed = self.weights.packed(weight, plain, user, wanted)?;
+        let plain = self.constant(weight)?;
+        let packed = self.weights.packed(weight, &plain, user, wanted)?;
         Ok(self.keep(packed))
+    }
+
+    /// The constant `weight` as `convolution` with this tile wants it.
+    pub(crate) fn transformed(&mut self, weight: ValueId, tile: Tile, convolution: &Convolution) -> Result<Tensor> {
+        let plain = self.constant(weight)?;
+        self.weights.transformed((weight, &plain), (tile, convolution))
+    }
+
+    /// [`Weights::prescribed`].
+    pub(crate) fn prescribed(&self, weight: ValueId) -> Option<Option<Tile>> {
+        self.weights.prescribed(weight)
+    }
+
+    /// A constant of the graph.
+    pub(crate) fn constant(&self, value: ValueId) -> Result<Tensor> {
+        match self.graph.constants.get(&value) {
+            Some(constant) => Ok(constant.shallow_clone()),
+            None => Err(Error::unsupported("", "a weight is not constant")),
+        }
     }
 
     fn keep(&mut self, tensor: Tensor) -> Place {
@@ -213,7 +240,29 @@ impl Compiler<'_> {
     }
 
     pub(crate) fn buffer(&mut self, desc: &Desc) -> Place {
-        Place::Buffer(self.arena.add(desc.size(), self.steps.len()))
+        self.bytes(desc.size())
+    }
+
+    /// A new buffer for the next step.
+    pub(crate) fn bytes(&mut self, size: usize) -> Place {
+        Place::Buffer(self.arena.add(size, self.steps.len()))
+    }
+
+    /// A new buffer for memory of this layout.
+    pub(crate) fn stored(&mut self, desc: Desc) -> Stored {
+        Stored { place: self.buffer(&desc), desc }
+    }
+
+    /// Whether the value's buffer may be overwritten by the unit: nothing reads it later, or from another value.
+    pub(crate) fn dies(&self, value: ValueId, unit: &Unit) -> bool {
+        let is_last = self.last.get(&value) == Some(&unit.node) && !unit.kernel.inputs().contains(&value);
+        let Some(layouts) = self.values.get(&value) else { return false };
+        is_last && layouts.iter().all(|stored| self.is_owned(value, stored.place))
+    }
+
+    /// Whether the place is a buffer that no other value has.
+    fn is_owned(&self, value: ValueId, place: Place) -> bool {
+        matches!(place, Place::Buffer(_)) && !self.shares(value, place)
     }
 
     /// The other operands of what is done after a unit.
@@ -224,9 +273,7 @@ impl Compiler<'_> {
             let After::Binary(algorithm, value) = after else { continue };
             let Stored { desc, place } = self.typed(*value)?;
             let shape = self.shape(*value)?;
-            let dies = self.last.get(value) == Some(&unit.node) && !unit.kernel.inputs().contains(value);
-            let owned = matches!(place, Place::Buffer(_)) && !self.shares(*value, place);
-            let in_place = *algorithm == Algorithm::Add && shape == output && dies && owned;
+            let in_place = *algorithm == Algorithm::Add && shape == output && self.dies(*value, unit);
             let desc = if shape.len() == output.len() {
                 desc
             } else {
@@ -289,8 +336,19 @@ impl Compiler<'_> {
             }
         }
         let label = Label { operator, kernel: op.kernel(), module: self.module.clone() };
-        self.steps.push(Step { op, label, arguments });
+        self.steps.push(Step { label, work: Work::Primitive(op, arguments) });
         Ok(())
+    }
+
+    /// Adds a convolution, whose buffers live until it at least.
+    pub(crate) fn winograd_step(&mut self, kernel: String, winograd: Winograd<Place>) {
+        for place in winograd.places() {
+            if let Place::Buffer(buffer) = place {
+                self.arena.keep(buffer, self.steps.len());
+            }
+        }
+        let label = Label { operator: ops::convolution::OPERATOR.name, kernel, module: self.module.clone() };
+        self.steps.push(Step { label, work: Work::Winograd(Box::new(winograd)) });
     }
 
     /// Arranges the memory and makes the plan.
@@ -301,22 +359,34 @@ impl Compiler<'_> {
         let broken = self.weights.broken(&plain);
         let arena = bytes(self.arena.arrange().max(1))?;
         let mut plan = new_plan()?;
-        let mut labels = Vec::with_capacity(self.steps.len());
-        for Step { op, label, arguments } in std::mem::take(&mut self.steps) {
+        let (mut labels, mut convolutions, mut primitives) = (Vec::with_capacity(self.steps.len()), Vec::new(), 0);
+        for Step { label, work } in std::mem::take(&mut self.steps) {
             labels.push(label);
-            plan.pin_mut().step(op)?;
-            for (argument, place) in arguments {
-                match place {
-                    Place::Buffer(buffer) => fix(&mut plan, argument, &arena, self.arena.offset(buffer))?,
-                    Place::Slot(slot) => plan.pin_mut().slot(argument, slot)?,
-                    Place::Memory(index) => match self.memory.get(index) {
-                        Some(memory) => fix(&mut plan, argument, memory, 0)?,
-                        None => return Err(Error::unsupported("", "a constant is missing")),
-                    },
+            match work {
+                Work::Primitive(op, arguments) => {
+                    plan.pin_mut().step(op)?;
+                    self.place(&mut plan, &arena, arguments)?;
+                    primitives += 1;
                 }
+                Work::Winograd(winograd) => convolutions.push((primitives, winograd.placed(&self.arena)?)),
             }
         }
-        Ok(Region { plan, inputs, outputs, labels, plain, packed: Vec::new(), broken })
+        Ok(Region { plan, primitives, convolutions, arena, inputs, outputs, labels, plain, packed: Vec::new(), broken })
+    }
+
+    /// Tells the last operator of the plan where its arguments are.
+    fn place(&self, plan: &mut UniquePtr<Plan>, arena: &Tensor, arguments: Vec<(Argument, Place)>) -> Result<()> {
+        for (argument, place) in arguments {
+            match place {
+                Place::Buffer(buffer) => fix(plan, argument, arena, self.arena.offset(buffer))?,
+                Place::Slot(slot) => plan.pin_mut().slot(argument, slot)?,
+                Place::Memory(index) => match self.memory.get(index) {
+                    Some(memory) => fix(plan, argument, memory, 0)?,
+                    None => return Err(Error::unsupported("", "a constant is missing")),
+                },
+            }
+        }
+        Ok(())
     }
 }
 

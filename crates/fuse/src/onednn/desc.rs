@@ -129,10 +129,10 @@ mod tests {
         plan.pin_mut().step(bridge::reorder(&image, &blocks).unwrap()).unwrap();
         plan.pin_mut().slot(Role::Source.into(), 0).unwrap();
         plan.pin_mut().slot(Argument { role: Role::Result, index: 0 }, 1).unwrap();
-        assert!(plan.pin_mut().run(&bridge::references([&memory]), &mut []).is_err());
-        assert!(plan.pin_mut().run(&bridge::references([&memory, &short]), &mut []).is_err());
-        assert!(plan.pin_mut().run(&bridge::references([&memory, &memory.zeros_like()]), &mut [0.0; 2]).is_err());
-        assert!(plan.pin_mut().run(&bridge::references([&memory, &memory.zeros_like()]), &mut []).is_ok());
+        assert!(plan.pin_mut().run(0, 1, &bridge::references([&memory]), &mut []).is_err());
+        assert!(plan.pin_mut().run(0, 1, &bridge::references([&memory, &short]), &mut []).is_err());
+        assert!(plan.pin_mut().run(0, 1, &bridge::references([&memory, &memory.zeros_like()]), &mut [0.0; 2]).is_err());
+        assert!(plan.pin_mut().run(0, 1, &bridge::references([&memory, &memory.zeros_like()]), &mut []).is_ok());
     }
 
     /// A part of the channels of two images ends where the memory ends.
@@ -147,7 +147,7 @@ mod tests {
         plan.pin_mut().step(bridge::reorder(&part, &result).unwrap()).unwrap();
         fix(&mut plan, Role::Source.into(), &memory, 0).unwrap();
         plan.pin_mut().slot(Role::Result.into(), 0).unwrap();
-        plan.pin_mut().run(&bridge::references([&output]), &mut []).unwrap();
+        plan.pin_mut().run(0, 1, &bridge::references([&output]), &mut []).unwrap();
         assert_eq!(output, memory.view([2, 4, 3, 3]).narrow(1, 2, 2));
         let short = tch::Tensor::zeros([71], tch::kind::FLOAT_CPU);
         let mut plan = new_plan().unwrap();

@@ -9,13 +9,14 @@ mod partition;
 mod region;
 mod unit;
 mod weights;
+mod winograd;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::bridge;
 use crate::error::Result;
 use crate::graph::{Arg, Graph, Node, Shapes};
-use crate::options::Precision;
+use crate::options::FuseOptions;
 
 pub(crate) use desc::packed_strides;
 pub(crate) use ops::elementwise::eltwise;
@@ -40,10 +41,10 @@ pub fn onednn_version() -> Result<String> {
 pub(crate) fn regions(
     graph: &Graph,
     shapes: &Shapes,
-    precision: Precision,
+    options: &FuseOptions,
     weights: &mut Weights,
 ) -> (Graph, HashMap<usize, Region>) {
-    regions_of(OPERATORS, graph, shapes, precision, weights)
+    regions_of(OPERATORS, graph, shapes, options, weights)
 }
 
 /// [`regions`] with these operators.
@@ -51,7 +52,7 @@ fn regions_of(
     operators: &[Operator],
     graph: &Graph,
     shapes: &Shapes,
-    precision: Precision,
+    options: &FuseOptions,
     weights: &mut Weights,
 ) -> (Graph, HashMap<usize, Region>) {
     let mut refused = HashSet::new();
@@ -59,7 +60,7 @@ fn regions_of(
         let parts = partition::parts(operators, graph, shapes, &refused);
         let mut compiled = Vec::with_capacity(parts.len());
         for part in parts {
-            match compile::compile(graph, shapes, &part, precision, weights) {
+            match compile::compile(graph, shapes, &part, options, weights) {
                 Ok(region) => compiled.push((part, region)),
                 Err(refusal) => {
                     log::debug!("oneDNN: node {}: {}", refusal.node, refusal.error);

@@ -4,7 +4,8 @@ use cxx::UniquePtr;
 use tch::{Device, Kind, Tensor};
 
 use super::weights::{Packed, Weights};
-use crate::bridge::{Plan, is_moderate, references, storage};
+use super::winograd::Winograd;
+use crate::bridge::{Plan, Span, TensorRef, is_moderate, references, storage};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::interpreter::Interpreter;
@@ -13,6 +14,12 @@ use crate::interpreter::Interpreter;
 #[derive(Debug)]
 pub(crate) struct Region {
     pub(super) plan: UniquePtr<Plan>,
+    /// How many operators the plan has.
+    pub(super) primitives: usize,
+    /// The convolutions that are not the plan's, each with the number of the plan's operators before it.
+    pub(super) convolutions: Vec<(usize, Winograd<Span>)>,
+    /// The memory of intermediate results.
+    pub(super) arena: Tensor,
     pub(super) inputs: Vec<Vec<i64>>,
     pub(super) outputs: Vec<Vec<i64>>,
     /// What each step is.
@@ -68,8 +75,25 @@ impl Region {
         for shape in &self.outputs {
             outputs.push(Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?);
         }
-        self.plan.pin_mut().run(&references(contiguous.iter().chain(&outputs)), times)?;
+        self.run_steps(&references(contiguous.iter().chain(&outputs)), times)?;
         Ok(outputs)
+    }
+
+    /// Runs the plan, and between its operators the other convolutions. `times` is as above.
+    fn run_steps(&mut self, tensors: &[TensorRef<'_>], times: &mut [f64]) -> Result<()> {
+        let mut next = 0;
+        for (index, (before, convolution)) in self.convolutions.iter().enumerate() {
+            let these = times.get_mut(next + index..before + index).unwrap_or_default();
+            self.plan.pin_mut().run(next, *before, tensors, these)?;
+            next = *before;
+            let start = std::time::Instant::now();
+            convolution.run(&mut self.arena)?;
+            if let Some(time) = times.get_mut(next + index) {
+                *time = start.elapsed().as_secs_f64() * 1e3;
+            }
+        }
+        let rest = times.get_mut(next + self.convolutions.len()..).unwrap_or_default();
+        Ok(self.plan.pin_mut().run(next, self.primitives, tensors, rest)?)
     }
 
     /// Returns an error unless the inputs are dense, on the CPU, of 32 bits, and of the shapes of the region.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use mmcv_kernels::{Convolution, Packing, Tile};
 use tch::{Device, Kind, Tensor};
 
 use super::desc::Desc;
-use crate::bridge::{self, Role, fix, is_moderate, new_plan};
+use crate::bridge::{self, LibtorchThreads, Role, Span, fix, is_moderate, new_plan, numbers, parts};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 
@@ -13,10 +14,14 @@ use crate::graph::{Graph, ValueId};
 #[derive(Debug, Default)]
 pub(crate) struct Weights {
     packed: HashMap<ValueId, Vec<(Desc, Tensor)>>,
-    /// As `packed`, for a program that is not used any more.
-    aside: HashMap<ValueId, Vec<(Desc, Tensor)>>,
     /// The layouts from which they were first packed, and the shapes.
     plain: HashMap<ValueId, (Desc, Vec<i64>)>,
+    /// Those that were transformed for Winograd convolutions, by how.
+    transformed: HashMap<(ValueId, Packing), Tensor>,
+    /// The tiles of these convolutions, the largest for each weight.
+    tiles: HashMap<ValueId, Tile>,
+    /// Whether [`Self::tiles`] says which convolutions are of Winograd.
+    prescribed: bool,
     /// Whether all numbers of a constant are moderate.
     moderate: HashMap<ValueId, bool>,
 }
@@ -32,6 +37,17 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
+    /// The same memory.
+    pub(crate) fn shallow_clone(&self) -> Self {
+        Self {
+            value: self.value,
+            shape: self.shape.clone(),
+            plain: self.plain.clone(),
+            desc: self.desc.clone(),
+            memory: self.memory.shallow_clone(),
+        }
+    }
+
     /// Adds the plain constant to the graph.
     pub(crate) fn restore(&self, graph: &mut Graph) -> Result<()> {
         let constant = Tensor::f_empty(&self.shape, (Kind::Float, Device::Cpu))?;
@@ -67,15 +83,35 @@ impl Weights {
         broken
     }
 
-    /// Lets the next program take what was packed for a program that is not used any more.
-    pub(crate) fn set_aside(&mut self) {
-        self.aside = std::mem::take(&mut self.packed);
-        self.plain.clear();
+    /// For a program that is only tried: it takes the weights that are here and keeps what else it packs, and has the same Winograd
+    /// convolutions, whatever its sizes.
+    pub(crate) fn for_trial(&self) -> Self {
+        let mut trial = Self { prescribed: true, moderate: self.moderate.clone(), ..Self::default() };
+        for (value, layouts) in &self.packed {
+            let layouts = layouts.iter().map(|(desc, memory)| (desc.clone(), memory.shallow_clone())).collect();
+            trial.packed.insert(*value, layouts);
+        }
+        for (key, memory) in &self.transformed {
+            trial.transformed.insert(*key, memory.shallow_clone());
+        }
+        trial.tiles.clone_from(&self.tiles);
+        trial
     }
 
-    /// Drops what was set aside and not taken.
-    pub(crate) fn drop_aside(&mut self) {
-        self.aside.clear();
+    /// Drops what was transformed for Winograd convolutions.
+    pub(crate) fn drop_transformed(&mut self) {
+        self.transformed.clear();
+        self.tiles.clear();
+    }
+
+    /// Whether there are Winograd convolutions.
+    pub(crate) fn has_transformed(&self) -> bool {
+        !self.transformed.is_empty()
+    }
+
+    /// The tile of the Winograd convolutions with this weight, if that is prescribed; `None` inside for a direct one.
+    pub(crate) fn prescribed(&self, weight: ValueId) -> Option<Option<Tile>> {
+        self.prescribed.then(|| self.tiles.get(&weight).copied())
     }
 
     /// The constant `plain`, known as `weight`, whose memory `user` describes, in the layout `wanted`.
@@ -86,18 +122,36 @@ impl Weights {
                 return Ok(packed.shallow_clone());
             }
         }
-        let aside = self.aside.get(&weight).and_then(|known| known.iter().find(|(desc, _)| desc == wanted));
-        let packed = match aside {
-            Some((_, packed)) => packed.shallow_clone(),
-            None => {
-                let packed = bytes(wanted.size())?;
-                reorder(user, plain, wanted, &packed)?;
-                packed
-            }
-        };
+        let packed = bytes(wanted.size())?;
+        reorder(user, plain, wanted, &packed)?;
         known.push((wanted.clone(), packed.shallow_clone()));
         self.plain.entry(weight).or_insert_with(|| (user.clone(), plain.size()));
         Ok(packed)
+    }
+
+    /// The constant `plain`, known as `weight`, as `convolution` with this tile wants it.
+    pub(crate) fn transformed(
+        &mut self,
+        (weight, plain): (ValueId, &Tensor),
+        (tile, convolution): (Tile, &Convolution),
+    ) -> Result<Tensor> {
+        let known = self.tiles.entry(weight).or_insert(tile);
+        if known.size() < tile.size() {
+            *known = tile;
+        }
+        let key = (weight, convolution.packing());
+        if let Some(known) = self.transformed.get(&key) {
+            return Ok(known.shallow_clone());
+        }
+        let mut memory = bytes(convolution.packed_len() * 4)?;
+        let whole = Span { offset: 0, size: convolution.packed_len() * 4 };
+        let (Some([packed]), Some(plain)) = (parts(&mut memory, [whole]), numbers(plain)) else {
+            return Err(Error::unsupported("", "a weight does not lie in plain memory"));
+        };
+        convolution.pack(plain, packed, &LibtorchThreads)?;
+        let transformed = memory.f_view_dtype(Kind::Float)?;
+        self.transformed.insert(key, transformed.shallow_clone());
+        Ok(transformed)
     }
 }
 
@@ -112,7 +166,7 @@ fn reorder(from: &Desc, source: &Tensor, to: &Desc, result: &Tensor) -> Result<(
     if scratchpad > 0 {
         fix(&mut plan, Role::Scratchpad.into(), &bytes(scratchpad)?, 0)?;
     }
-    Ok(plan.pin_mut().run(&[], &mut [])?)
+    Ok(plan.pin_mut().run(0, 1, &[], &mut [])?)
 }
 
 /// Memory of `size` bytes.

@@ -6,6 +6,8 @@ use mmcv::prelude::*;
 use mmcv::registry::{FromConfig, KeyPath};
 use tch::nn::Sgd;
 
+use super::project;
+
 /// A network and its training.
 #[derive(Debug, Clone, PartialEq, Config)]
 #[config(crate = mmcv::registry)]
@@ -54,8 +56,11 @@ pub struct MultiStepLrConfig {
 }
 
 impl TrainingConfig {
-    /// Reads a config. All errors are reported together.
+    /// Reads a config, the example's own or a project's. All errors are reported together.
     pub fn read(config: &Config) -> Result<Self> {
+        if project::is_one(config) {
+            return Self::read(&project::to_own(config)?);
+        }
         let read = Self::from_config(config, &KeyPath::root())?;
         anyhow::ensure!(read.batch_size >= 2, "batch_size: {}: a batch norm needs at least 2 images", read.batch_size);
         Ok(read)

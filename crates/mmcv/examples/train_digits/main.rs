@@ -1,10 +1,11 @@
-//! Trains the network of a YAML file on handwritten digits: see `--help` and the README in this folder.
+//! Trains the network of a config on handwritten digits: see `--help` and the README in this folder.
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, clippy::missing_errors_doc)]
 
 mod config;
 mod data;
 mod momentum;
 mod plot;
+mod project;
 mod trainer;
 
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use serde_json::json;
 pub use config::TrainingConfig;
 pub use trainer::{Epoch, Trainer};
 
-/// Trains the network of a YAML file on 1,437 handwritten digits, and tests it on 360 others.
+/// Trains the network of a config on 1,437 handwritten digits, and tests it on 360 others.
 ///
 /// After each epoch, saves the network to DIR/last.pth and draws losses and accuracy to DIR/training.png.
 #[derive(Debug, Parser)]
@@ -29,10 +30,13 @@ pub use trainer::{Epoch, Trainer};
   cargo run --release -p mmcv --example train_digits
   cargo run --release -p mmcv --example train_digits -- --epochs 5 --out /tmp/digits
   cargo run --release -p mmcv --example train_digits -- --resume target/train_digits/last.pth --epochs 30
-  cargo run --release -p mmcv --example train_digits -- --cfg-options sgd.lr=0.02 seed=1")]
+  cargo run --release -p mmcv --example train_digits -- --cfg-options sgd.lr=0.02 seed=1
+  cargo run --release -p mmcv --features pyconfig --example train_digits -- \\
+      --config crates/mmcv/examples/train_digits/resnet18_digits.py --epochs 3")]
 pub struct Arguments {
-    /// The network and its training [default: digits.yaml of the example].
-    #[arg(long, value_name = "FILE.yaml")]
+    /// The network and its training [default: digits.yaml of the example], or a config of an OpenMMLab project; `.py` needs
+    /// the feature `pyconfig`.
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Number of epochs, including those before resuming [default: max_epochs of the config].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]

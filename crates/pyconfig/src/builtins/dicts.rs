@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::functions::view_list;
+use super::containers::view_list;
 use crate::config::merge;
 use crate::error::{Fault, Result};
 use crate::interpreter::{Arguments, Interpreter};
@@ -113,7 +113,7 @@ pub(super) fn call(interpreter: &mut Interpreter, dict: &Rc<Dict>, name: &str, a
             Ok(Value::None)
         }
         "build_lazy" => arguments.one("build_lazy"),
-        _ => super::functions::from_keys(interpreter, arguments),
+        _ => super::containers::from_keys(interpreter, arguments),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use super::functions::{index, sort};
+use super::numbers::index;
+use super::sorting::sort;
 use crate::error::{Fault, Result};
 use crate::interpreter::{Arguments, Interpreter};
 use crate::value::{List, Value, compare, cycle, iterate, repr};

@@ -1,12 +1,23 @@
 //! Python's built-in functions and methods, as far as configs may use them.
 
+mod containers;
 mod dicts;
+pub(crate) mod exceptions;
 mod functions;
+pub(crate) mod functools;
+mod iteration;
+pub(crate) mod itertools;
 mod lists;
+mod math;
 pub(crate) mod modules;
+mod numbers;
+pub(crate) mod paths;
 mod sets;
+mod sorting;
 mod stdlib;
 mod text;
+mod translate;
+mod types;
 
 use crate::error::Result;
 use crate::interpreter::{Arguments, Interpreter};
@@ -116,7 +127,7 @@ impl Builtin {
     }
 
     /// A function of a module, by its full name.
-    const fn of_module(name: &'static str) -> Self {
+    pub(crate) const fn of_module(name: &'static str) -> Self {
         Self(name)
     }
 
@@ -171,7 +182,7 @@ pub(crate) fn call_method(
         Value::Tuple(_) | Value::Range(_) => lists::call_tuple(interpreter, receiver, name, arguments),
         Value::Dict(receiver) => dicts::call(interpreter, receiver, name, arguments),
         Value::Set(_) | Value::View(..) => sets::call(interpreter, receiver, name, arguments),
-        Value::Builtin(builtin) => functions::call_type_method(interpreter, *builtin, method, arguments),
-        _ => functions::call_number_method(receiver, name, arguments),
+        Value::Builtin(builtin) => types::call_type_method(interpreter, *builtin, method, arguments),
+        _ => numbers::call_number_method(receiver, name, arguments),
     }
 }

@@ -2,18 +2,15 @@
 
 use std::rc::Rc;
 
-use num_bigint::BigInt;
-use num_traits::{One, Signed, ToPrimitive};
-
-use super::{Builtin, stdlib};
+use super::{Builtin, functools, itertools, math, paths, stdlib};
+use crate::config::json;
 use crate::error::{Fault, Result};
 use crate::interpreter::{Arguments, Interpreter};
-use crate::syntax::ast::BinaryOp;
-use crate::value::number::{Number, as_big, float_to_integer, integer};
 use crate::value::{Dict, Module, Value, copy, iterate};
 
 /// What configs can import, for messages.
-pub(crate) const IMPORTABLE: &str = "`copy`, `math`, `os.path`, `typing` and `mmengine.config`";
+pub(crate) const IMPORTABLE: &str =
+    "`copy`, `functools`, `itertools`, `json`, `math`, `os.path`, `typing` and `mmengine.config`";
 
 /// Whether mmengine takes the module for one of Python's own.
 pub(crate) fn is_standard(path: &str) -> bool {
@@ -24,6 +21,9 @@ pub(crate) fn is_standard(path: &str) -> bool {
 pub(crate) fn module(path: &str) -> Option<Module> {
     match path {
         "copy" => Some(Module::Copy),
+        "functools" => Some(Module::Functools),
+        "itertools" => Some(Module::Itertools),
+        "json" => Some(Module::Json),
         "math" => Some(Module::Math),
         "os" => Some(Module::Os),
         "os.path" | "posixpath" => Some(Module::OsPath),
@@ -46,119 +46,57 @@ pub(crate) fn imported(path: &str, name: &Rc<str>) -> Result<Value> {
 }
 
 const COPY: [&str; 2] = ["copy.copy", "copy.deepcopy"];
-const MATH: [&str; 33] = [
-    "math.acos",
-    "math.asin",
-    "math.atan",
-    "math.atan2",
-    "math.ceil",
-    "math.comb",
-    "math.copysign",
-    "math.cos",
-    "math.degrees",
-    "math.dist",
-    "math.exp",
-    "math.fabs",
-    "math.factorial",
-    "math.floor",
-    "math.fmod",
-    "math.fsum",
-    "math.gcd",
-    "math.hypot",
-    "math.isclose",
-    "math.isfinite",
-    "math.isinf",
-    "math.isnan",
-    "math.isqrt",
-    "math.lcm",
-    "math.log",
-    "math.log10",
-    "math.log2",
-    "math.pow",
-    "math.prod",
-    "math.radians",
-    "math.sin",
-    "math.sqrt",
-    "math.tan",
-];
-const MORE_MATH: [&str; 8] =
-    ["math.cosh", "math.expm1", "math.log1p", "math.modf", "math.perm", "math.sinh", "math.tanh", "math.trunc"];
-const OS_PATH: [&str; 9] = [
-    "os.path.basename",
-    "os.path.commonprefix",
-    "os.path.dirname",
-    "os.path.isabs",
-    "os.path.join",
-    "os.path.normpath",
-    "os.path.split",
-    "os.path.splitext",
-    "os.fspath",
-];
+const JSON: [&str; 2] = ["json.dumps", "json.loads"];
 
 /// An attribute of a module.
 pub(crate) fn attribute(module: Module, name: &Rc<str>) -> Result<Value> {
     let (prefix, functions): (&str, &[&'static str]) = match module {
         Module::Copy => ("copy", &COPY),
-        Module::Math => ("math", &MATH),
-        Module::Os => ("os", &OS_PATH),
-        Module::OsPath => ("os.path", &OS_PATH),
+        Module::Functools => ("functools", &functools::FUNCTIONS),
+        Module::Itertools => ("itertools", &itertools::FUNCTIONS),
+        Module::Json => ("json", &JSON),
+        Module::Math => ("math", &math::FUNCTIONS),
+        Module::Os => ("os", &paths::FUNCTIONS),
+        Module::OsPath => ("os.path", &paths::FUNCTIONS),
         Module::Typing => return Ok(Value::Module(Module::Typing)),
+        Module::Exception => {
+            return Err(Fault::refused("attributes of an exception, which differ between versions of Python"));
+        }
     };
-    match (module, &**name) {
-        (Module::Math, "pi") => return Ok(Value::Float(std::f64::consts::PI)),
-        (Module::Math, "e") => return Ok(Value::Float(std::f64::consts::E)),
-        (Module::Math, "tau") => return Ok(Value::Float(std::f64::consts::TAU)),
-        (Module::Math, "inf") => return Ok(Value::Float(f64::INFINITY)),
-        (Module::Math, "nan") => return Ok(Value::Float(f64::NAN)),
-        (Module::Os, "path") => return Ok(Value::Module(Module::OsPath)),
-        (Module::Os | Module::OsPath, "sep") => return Ok(Value::str("/")),
-        (Module::Os | Module::OsPath, "pardir") => return Ok(Value::str("..")),
-        (Module::Os | Module::OsPath, "curdir") => return Ok(Value::str(".")),
-        (Module::Os | Module::OsPath, "extsep") => return Ok(Value::str(".")),
-        (Module::Os, "linesep") => return Ok(Value::str("\n")),
+    match module {
+        Module::Math => {
+            if let Some(constant) = math::constant(name) {
+                return Ok(Value::Float(constant));
+            }
+        }
+        Module::Os if &**name == "path" => return Ok(Value::Module(Module::OsPath)),
+        Module::Os | Module::OsPath => {
+            if let Some(text) = paths::constant(name) {
+                return Ok(Value::str(text));
+            }
+        }
         _ => {}
     }
     let full = format!("{prefix}.{name}");
-    let more: &[&'static str] = if module == Module::Math { &MORE_MATH } else { &[] };
-    match functions.iter().chain(more).find(|known| **known == full) {
+    match functions.iter().find(|known| **known == full) {
         Some(known) => Ok(Value::Builtin(Builtin::of_module(known))),
         None => Err(Fault::refused(match module {
             Module::Os | Module::OsPath => {
                 format!("`{full}`, which may reach outside; of `os`, paths can be joined and split")
             }
+            Module::Itertools => format!("`{full}`; `itertools` has {} here", itertools::FUNCTIONS.join(", ")),
             _ => format!("`{full}`"),
         })),
     }
 }
 
-/// The exceptions that a config may raise.
-pub(crate) fn exception(name: &str) -> Option<&'static str> {
-    const NAMES: [&str; 17] = [
-        "ArithmeticError",
-        "AssertionError",
-        "AttributeError",
-        "Exception",
-        "FileNotFoundError",
-        "ImportError",
-        "IndexError",
-        "KeyError",
-        "LookupError",
-        "NameError",
-        "NotImplementedError",
-        "OSError",
-        "RuntimeError",
-        "StopIteration",
-        "TypeError",
-        "ValueError",
-        "ZeroDivisionError",
-    ];
-    NAMES.iter().find(|known| **known == name).copied()
-}
-
 /// Calls a function of a module.
 pub(super) fn call(interpreter: &mut Interpreter, name: &str, arguments: Arguments) -> Result<Value> {
-    if let Some(function) = name.strip_prefix("math.") {
-        return math(interpreter, function, arguments);
+    match name.split_once('.') {
+        Some(("math", function)) => return math::call(interpreter, function, arguments),
+        Some(("functools", _)) => return functools::call(interpreter, name, arguments),
+        Some(("itertools", function)) => return itertools::call(interpreter, function, arguments),
+        _ => {}
     }
     match name {
         "copy.deepcopy" => {
@@ -166,11 +104,17 @@ pub(super) fn call(interpreter: &mut Interpreter, name: &str, arguments: Argumen
             copy::deep(&mut interpreter.budget, &value.unwrap_or(Value::None))
         }
         "copy.copy" => shallow(interpreter, &arguments.one("copy")?),
-        _ => {
-            let length: usize = arguments.positional.iter().map(text_length).sum();
-            interpreter.budget.text(length.saturating_mul(2))?;
-            path(name, arguments)
+        "json.loads" => match arguments.one("loads")? {
+            Value::Str(text) => json::loads(&mut interpreter.budget, &text),
+            other => Err(Fault::type_error(format!("the JSON object must be str, not {}", other.type_name()))),
+        },
+        "json.dumps" => {
+            if !arguments.keywords.is_empty() {
+                return Err(Fault::refused("`json.dumps` with options"));
+            }
+            json::dumps(&mut interpreter.budget, &arguments.one("dumps")?)
         }
+        _ => paths::call(interpreter, name, arguments),
     }
 }
 
@@ -189,382 +133,4 @@ fn shallow(interpreter: &mut Interpreter, value: &Value) -> Result<Value> {
         }
         _ => Ok(value.clone()),
     }
-}
-
-fn text_length(value: &Value) -> usize {
-    match value {
-        Value::Str(text) => text.len() + 1,
-        _ => 0,
-    }
-}
-
-/// The functions of `os.path` that work on text alone, as on Linux.
-fn path(name: &str, arguments: Arguments) -> Result<Value> {
-    if name == "os.path.commonprefix" {
-        return common_prefix(&arguments.one(name)?);
-    }
-    let mut texts = Vec::new();
-    for value in &arguments.positional {
-        match value {
-            Value::Str(text) => texts.push(&**text),
-            other => {
-                let message = format!("expected str, bytes or os.PathLike object, not {}", other.type_name());
-                return Err(Fault::type_error(message));
-            }
-        }
-    }
-    let Some((first, rest)) = texts.split_first() else {
-        return Err(Fault::type_error(format!("{name}() missing 1 required positional argument")));
-    };
-    if name == "os.path.join" {
-        let mut joined = (*first).to_owned();
-        for part in rest {
-            if part.starts_with('/') {
-                joined.clear();
-            } else if !joined.is_empty() && !joined.ends_with('/') {
-                joined.push('/');
-            }
-            joined.push_str(part);
-        }
-        return Ok(Value::str(joined));
-    }
-    if !rest.is_empty() {
-        return Err(Fault::type_error(format!("{name}() takes 1 positional argument but {} were given", texts.len())));
-    }
-    let (head, tail) = split_path(first);
-    Ok(match name {
-        "os.path.basename" => Value::str(tail),
-        "os.path.dirname" => Value::str(head),
-        "os.path.split" => Value::tuple(vec![Value::str(head), Value::str(tail)]),
-        "os.path.splitext" => {
-            let (root, extension) = split_extension(first);
-            Value::tuple(vec![Value::str(root), Value::str(extension)])
-        }
-        "os.path.isabs" => Value::Bool(first.starts_with('/')),
-        "os.path.normpath" => Value::str(normal_path(first)),
-        _ => Value::str(*first),
-    })
-}
-
-/// The folder and the name.
-pub(crate) fn split_path(path: &str) -> (&str, &str) {
-    let start = path.rfind('/').map_or(0, |at| at + 1);
-    let (head, tail) = path.split_at(start);
-    let stripped = head.trim_end_matches('/');
-    (if stripped.is_empty() { head } else { stripped }, tail)
-}
-
-/// The path without its extension, and the extension with its dot.
-pub(crate) fn split_extension(path: &str) -> (&str, &str) {
-    let start = path.rfind('/').map_or(0, |at| at + 1);
-    let name = &path[start..];
-    let dots = name.len() - name.trim_start_matches('.').len();
-    match name.rfind('.') {
-        Some(dot) if dot >= dots && dot > 0 => path.split_at(start + dot),
-        _ => (path, ""),
-    }
-}
-
-/// The path without `.`, `..` and double slashes.
-pub(crate) fn normal_path(path: &str) -> String {
-    let leading = match path.len() - path.trim_start_matches('/').len() {
-        0 => "",
-        2 => "//",
-        _ => "/",
-    };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            ".." if !leading.is_empty() => {}
-            part => parts.push(part),
-        }
-    }
-    let normal = format!("{leading}{}", parts.join("/"));
-    if normal.is_empty() { ".".to_owned() } else { normal }
-}
-
-fn common_prefix(value: &Value) -> Result<Value> {
-    let Value::List(list) = value else { return Err(Fault::type_error("commonprefix() expects a list of texts")) };
-    let mut prefix: Option<String> = None;
-    for item in list.0.borrow().iter() {
-        let Value::Str(text) = item else { return Err(Fault::type_error("commonprefix() expects a list of texts")) };
-        prefix = Some(match prefix {
-            None => text.to_string(),
-            Some(prefix) => {
-                prefix.chars().zip(text.chars()).take_while(|(left, right)| left == right).map(|(c, _)| c).collect()
-            }
-        });
-    }
-    Ok(Value::str(prefix.unwrap_or_default()))
-}
-
-fn math(interpreter: &mut Interpreter, name: &str, arguments: Arguments) -> Result<Value> {
-    match name {
-        "floor" | "ceil" | "trunc" => rounded(name, &arguments.one(name)?),
-        "gcd" | "lcm" => {
-            let mut total = BigInt::from(i32::from(name == "lcm"));
-            for value in &arguments.positional {
-                let Some(number) = as_big(value) else { return Err(not_an_integer(value)) };
-                interpreter.budget.step(number.bits() / 16)?;
-                total = if name == "gcd" {
-                    num_integer::Integer::gcd(&total, &number)
-                } else {
-                    num_integer::Integer::lcm(&total, &number)
-                };
-            }
-            integer(total)
-        }
-        "factorial" => factorial(interpreter, &arguments.one(name)?),
-        "comb" => {
-            let [n, k] = arguments.bind(name, ["n", "k"], 2)?;
-            let (n, k) = (small(&n.unwrap_or(Value::None))?, small(&k.unwrap_or(Value::None))?);
-            let mut result = BigInt::one();
-            for step in 0..k.min(n.saturating_sub(k)) {
-                interpreter.budget.step(1 + result.bits() / 64)?;
-                if result.bits() > crate::limits::INTEGER_BITS {
-                    return Err(Fault::limit("whole numbers have a limit"));
-                }
-                result = result * (n - step) / (step + 1);
-            }
-            integer(if k > n { BigInt::default() } else { result })
-        }
-        "perm" => {
-            let [n, k] = arguments.bind(name, ["n", "k"], 1)?;
-            let n = small(&n.unwrap_or(Value::None))?;
-            let k = k.as_ref().map_or(Ok(n), small)?;
-            let mut result = BigInt::from(i32::from(k <= n));
-            for step in 0..k.min(n) {
-                interpreter.budget.step(1 + result.bits() / 64)?;
-                if result.bits() > crate::limits::INTEGER_BITS {
-                    return Err(Fault::limit("whole numbers have a limit"));
-                }
-                result *= n - step;
-            }
-            integer(result)
-        }
-        "isqrt" => match as_big(&arguments.one(name)?) {
-            Some(number) if !number.is_negative() => integer(number.sqrt()),
-            _ => Err(Fault::value_error("isqrt() argument must be nonnegative")),
-        },
-        "prod" => {
-            let [iterable, start] = arguments.bind(name, ["iterable", "*start"], 1)?;
-            let mut total = start.unwrap_or(Value::Int(1));
-            for item in iterate::items(&mut interpreter.budget, &iterable.unwrap_or(Value::None))? {
-                total = interpreter.binary(BinaryOp::Mul, &total, &item)?;
-            }
-            Ok(total)
-        }
-        "fsum" => {
-            let values = iterate::items(&mut interpreter.budget, &arguments.one(name)?)?;
-            exact_sum(&values)
-        }
-        "isclose" => {
-            let [a, b, relative, absolute] = arguments.bind(name, ["a", "b", "*rel_tol", "*abs_tol"], 2)?;
-            let (a, b) = (number(&a.unwrap_or(Value::None))?, number(&b.unwrap_or(Value::None))?);
-            let relative = relative.as_ref().map_or(Ok(1e-9), number)?;
-            let absolute = absolute.as_ref().map_or(Ok(0.0), number)?;
-            let is_close = a == b
-                || a.is_finite() && b.is_finite() && (a - b).abs() <= (relative * a.abs().max(b.abs())).max(absolute);
-            Ok(Value::Bool(is_close))
-        }
-        "log" => {
-            let [x, base] = arguments.bind(name, ["x", "base"], 1)?;
-            let x = logarithm(&x.unwrap_or(Value::None), f64::ln)?;
-            match base {
-                None => Ok(Value::Float(x)),
-                Some(base) => {
-                    let base = logarithm(&base, f64::ln)?;
-                    if base == 0.0 {
-                        return Err(Fault::zero_division("float division by zero"));
-                    }
-                    Ok(Value::Float(x / base))
-                }
-            }
-        }
-        "log2" => Ok(Value::Float(logarithm(&arguments.one(name)?, f64::log2)?)),
-        "log10" => Ok(Value::Float(logarithm(&arguments.one(name)?, f64::log10)?)),
-        _ => floats(name, &arguments.positional),
-    }
-}
-
-fn not_an_integer(value: &Value) -> Fault {
-    Fault::type_error(format!("'{}' object cannot be interpreted as an integer", value.type_name()))
-}
-
-fn small(value: &Value) -> Result<u64> {
-    match as_big(value).and_then(|number| number.to_u64()) {
-        Some(number) if number <= 100_000 => Ok(number),
-        Some(_) => Err(Fault::limit("an argument is too large")),
-        None => Err(not_an_integer(value)),
-    }
-}
-
-fn number(value: &Value) -> Result<f64> {
-    match Number::of(value) {
-        Some(number) => number.float(),
-        None => Err(Fault::type_error(format!("must be real number, not {}", value.type_name()))),
-    }
-}
-
-fn rounded(name: &str, value: &Value) -> Result<Value> {
-    let Some(Number::Float(float)) = Number::of(value) else {
-        return match as_big(value) {
-            Some(number) => integer(number),
-            None => Err(Fault::type_error(format!("must be real number, not {}", value.type_name()))),
-        };
-    };
-    let whole = match name {
-        "floor" => float.floor(),
-        "ceil" => float.ceil(),
-        _ => float.trunc(),
-    };
-    match float_to_integer(whole) {
-        Some(whole) => integer(whole),
-        None if float.is_nan() => Err(Fault::value_error("cannot convert float NaN to integer")),
-        None => Err(Fault::overflow("cannot convert float infinity to integer")),
-    }
-}
-
-fn factorial(interpreter: &mut Interpreter, value: &Value) -> Result<Value> {
-    let Some(number) = as_big(value) else { return Err(not_an_integer(value)) };
-    if number.is_negative() {
-        return Err(Fault::value_error("factorial() not defined for negative values"));
-    }
-    let mut result = BigInt::one();
-    for factor in 2..=small(value)? {
-        interpreter.budget.step(1 + result.bits() / 64)?;
-        result *= factor;
-        if result.bits() > crate::limits::INTEGER_BITS {
-            return Err(Fault::limit("whole numbers have a limit"));
-        }
-    }
-    integer(result)
-}
-
-fn out_of_domain() -> Fault {
-    Fault::value_error("math domain error")
-}
-
-/// The logarithm of a positive number, also of one beyond the range of floats.
-fn logarithm(value: &Value, log: fn(f64) -> f64) -> Result<f64> {
-    match Number::of(value) {
-        Some(Number::Big(big)) if big.is_positive() && big.bits() > 1000 => {
-            let shift = big.bits() - 60;
-            let mantissa = (&*big >> shift).to_f64().unwrap_or(1.0);
-            Ok(log(mantissa) + shift as f64 * log(2.0))
-        }
-        Some(number) => {
-            let x = number.float()?;
-            if x > 0.0 || x.is_nan() { Ok(log(x)) } else { Err(out_of_domain()) }
-        }
-        None => Err(Fault::type_error(format!("must be real number, not {}", value.type_name()))),
-    }
-}
-
-/// The sum of floats, rounded once.
-fn exact_sum(values: &[Value]) -> Result<Value> {
-    let mut partials: Vec<f64> = Vec::new();
-    for value in values {
-        let mut x = number(value)?;
-        let mut kept = 0;
-        for index in 0..partials.len() {
-            let mut y = partials[index];
-            if x.abs() < y.abs() {
-                std::mem::swap(&mut x, &mut y);
-            }
-            let high = x + y;
-            let low = y - (high - x);
-            if low != 0.0 {
-                partials[kept] = low;
-                kept += 1;
-            }
-            x = high;
-        }
-        partials.truncate(kept);
-        partials.push(x);
-    }
-    let mut total = 0.0;
-    while let Some(high) = partials.pop() {
-        let sum = total + high;
-        let rest = high - (sum - total);
-        total = sum;
-        if rest != 0.0 {
-            // Half-way cases look at the next partial.
-            if let Some(next) = partials.last()
-                && (rest < 0.0) == (*next < 0.0)
-            {
-                let twice = rest * 2.0;
-                let rounded = total + twice;
-                if rounded - total == twice {
-                    total = rounded;
-                }
-            }
-            break;
-        }
-    }
-    Ok(Value::Float(total))
-}
-
-fn floats(name: &str, arguments: &[Value]) -> Result<Value> {
-    let mut numbers = Vec::new();
-    if name == "dist" {
-        return distance(arguments);
-    }
-    for value in arguments {
-        numbers.push(number(value)?);
-    }
-    let result = match (name, numbers.as_slice()) {
-        ("isnan", [x]) => return Ok(Value::Bool(x.is_nan())),
-        ("isinf", [x]) => return Ok(Value::Bool(x.is_infinite())),
-        ("isfinite", [x]) => return Ok(Value::Bool(x.is_finite())),
-        ("sqrt", [x]) if *x < 0.0 => return Err(out_of_domain()),
-        ("sqrt", [x]) => x.sqrt(),
-        ("exp", [x]) => x.exp(),
-        ("expm1", [x]) => x.exp_m1(),
-        ("log1p", [x]) if *x <= -1.0 => return Err(out_of_domain()),
-        ("log1p", [x]) => x.ln_1p(),
-        ("sin", [x]) if x.is_finite() => x.sin(),
-        ("cos", [x]) if x.is_finite() => x.cos(),
-        ("tan", [x]) if x.is_finite() => x.tan(),
-        ("sin" | "cos" | "tan", [_]) => return Err(out_of_domain()),
-        ("asin" | "acos", [x]) if x.abs() > 1.0 => return Err(out_of_domain()),
-        ("asin", [x]) => x.asin(),
-        ("acos", [x]) => x.acos(),
-        ("atan", [x]) => x.atan(),
-        ("sinh", [x]) => x.sinh(),
-        ("cosh", [x]) => x.cosh(),
-        ("tanh", [x]) => x.tanh(),
-        ("degrees", [x]) => x * (180.0 / std::f64::consts::PI),
-        ("radians", [x]) => x * (std::f64::consts::PI / 180.0),
-        ("fabs", [x]) => x.abs(),
-        ("modf", [x]) => return Ok(Value::tuple(vec![Value::Float(x.fract()), Value::Float(x.trunc())])),
-        ("atan2", [y, x]) => y.atan2(*x),
-        ("copysign", [x, y]) => x.copysign(*y),
-        ("fmod", [_, y]) if *y == 0.0 => return Err(out_of_domain()),
-        ("fmod", [x, y]) => x % y,
-        ("pow", [x, y]) if *x < 0.0 && y.fract() != 0.0 && y.is_finite() => return Err(out_of_domain()),
-        ("pow", [x, y]) if *x == 0.0 && *y < 0.0 => return Err(out_of_domain()),
-        ("pow", [x, y]) => x.powf(*y),
-        ("hypot", values) => values.iter().fold(0.0_f64, |length, x| length.hypot(*x)),
-        _ => return Err(Fault::type_error(format!("math.{name}() got {} arguments", arguments.len()))),
-    };
-    if result.is_infinite() && numbers.iter().all(|x| x.is_finite()) {
-        return Err(Fault::overflow("math range error"));
-    }
-    Ok(Value::Float(result))
-}
-
-fn distance(arguments: &[Value]) -> Result<Value> {
-    let [Value::Tuple(left), Value::Tuple(right)] = arguments else {
-        return Err(Fault::type_error("dist() expects two tuples"));
-    };
-    let mut length = 0.0_f64;
-    for (x, y) in left.0.iter().zip(&right.0) {
-        length = length.hypot(number(x)? - number(y)?);
-    }
-    Ok(Value::Float(length))
 }

@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use super::lists::bound;
+use super::translate;
 use crate::error::{Fault, Result};
 use crate::format::{Field, Step, parse_template};
 use crate::interpreter::{Arguments, Interpreter};
 use crate::value::number::{decimal_digit, is_python_space};
 use crate::value::{Value, compare, iterate, repr};
 
-pub(super) const METHODS: [&str; 44] = [
+pub(super) const METHODS: [&str; 46] = [
     "capitalize",
     "casefold",
     "center",
@@ -36,6 +37,7 @@ pub(super) const METHODS: [&str; 44] = [
     "ljust",
     "lower",
     "lstrip",
+    "maketrans",
     "partition",
     "removeprefix",
     "removesuffix",
@@ -52,6 +54,7 @@ pub(super) const METHODS: [&str; 44] = [
     "strip",
     "swapcase",
     "title",
+    "translate",
     "upper",
     "zfill",
 ];
@@ -103,6 +106,8 @@ pub(super) fn call(interpreter: &mut Interpreter, text: &Rc<str>, name: &str, ar
         "center" | "ljust" | "rjust" => justify(interpreter, text, name, arguments),
         "zfill" => zfill(interpreter, text, &arguments.one("zfill")?),
         "expandtabs" => expandtabs(interpreter, text, arguments),
+        "translate" => translate::translate(interpreter, text, &arguments.one(name)?),
+        "maketrans" => translate::table(interpreter, arguments),
         _ => {
             arguments.none(name)?;
             plain(text, name)
@@ -216,7 +221,7 @@ fn join(interpreter: &mut Interpreter, separator: &str, items: &Value) -> Result
 fn split(interpreter: &mut Interpreter, text: &str, name: &str, arguments: Arguments) -> Result<Value> {
     let [separator, most] = arguments.bind(name, ["sep", "maxsplit"], 0)?;
     let most = match most {
-        Some(most) => usize::try_from(super::functions::index(&most)?).unwrap_or(usize::MAX),
+        Some(most) => usize::try_from(super::numbers::index(&most)?).unwrap_or(usize::MAX),
         None => usize::MAX,
     };
     let from_right = name == "rsplit";
@@ -317,7 +322,7 @@ fn replace(interpreter: &mut Interpreter, text: &str, arguments: Arguments) -> R
     let old = expect_text("replace", &old.unwrap_or(Value::None))?;
     let new = expect_text("replace", &new.unwrap_or(Value::None))?;
     let count = match count {
-        Some(count) => usize::try_from(super::functions::index(&count)?).unwrap_or(usize::MAX),
+        Some(count) => usize::try_from(super::numbers::index(&count)?).unwrap_or(usize::MAX),
         None => usize::MAX,
     };
     let found = if old.is_empty() { text.chars().count() + 1 } else { text.matches(&*old).count() };
@@ -406,7 +411,7 @@ fn find(text: &str, name: &str, arguments: Arguments) -> Result<Value> {
 
 fn justify(interpreter: &mut Interpreter, text: &str, name: &str, arguments: Arguments) -> Result<Value> {
     let [width, fill] = arguments.bind(name, ["width", "fillchar"], 1)?;
-    let width = usize::try_from(super::functions::index(&width.unwrap_or(Value::None))?).unwrap_or(0);
+    let width = usize::try_from(super::numbers::index(&width.unwrap_or(Value::None))?).unwrap_or(0);
     let fill = match fill {
         None => ' ',
         Some(Value::Str(fill)) if fill.chars().count() == 1 => fill.chars().next().unwrap_or(' '),
@@ -426,7 +431,7 @@ fn justify(interpreter: &mut Interpreter, text: &str, name: &str, arguments: Arg
 }
 
 fn zfill(interpreter: &mut Interpreter, text: &str, width: &Value) -> Result<Value> {
-    let width = usize::try_from(super::functions::index(width)?).unwrap_or(0);
+    let width = usize::try_from(super::numbers::index(width)?).unwrap_or(0);
     interpreter.budget.text(width)?;
     let zeros = "0".repeat(width.saturating_sub(text.chars().count()));
     Ok(Value::str(match text.strip_prefix(['+', '-']) {
@@ -438,7 +443,7 @@ fn zfill(interpreter: &mut Interpreter, text: &str, width: &Value) -> Result<Val
 fn expandtabs(interpreter: &mut Interpreter, text: &str, arguments: Arguments) -> Result<Value> {
     let [size] = arguments.bind("expandtabs", ["tabsize"], 0)?;
     let size = match size {
-        Some(size) => usize::try_from(super::functions::index(&size)?).unwrap_or(0),
+        Some(size) => usize::try_from(super::numbers::index(&size)?).unwrap_or(0),
         None => 8,
     };
     let (mut out, mut column) = (String::new(), 0);

@@ -1,11 +1,9 @@
-//! Between the interpreter's values and [`Data`].
+//! From the interpreter's values to [`Data`].
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-
-use num_bigint::BigInt;
 
 use crate::budget::Budget;
 use crate::data::{Data, Entry, Place};
@@ -13,7 +11,7 @@ use crate::error::{Fault, Result, Source};
 use crate::limits;
 use crate::origin::Origin;
 use crate::value::key::Key;
-use crate::value::{Dict, IndexMap, Set, Value};
+use crate::value::{Dict, Module, Value};
 
 /// The result: the values of a config without the names that it imported, and without what is no data.
 pub(super) fn to_data(values: &Rc<Dict>, excluded: &HashSet<Rc<str>>) -> Result<Data> {
@@ -29,9 +27,21 @@ pub(super) fn to_data(values: &Rc<Dict>, excluded: &HashSet<Rc<str>>) -> Result<
     Ok(Data::Dict(entries))
 }
 
+/// A single value, for a config that goes on with it.
+pub(super) fn value_to_data(budget: &mut Budget, value: &Value) -> Result<Data> {
+    let mut converter = Converter::default();
+    let data = converter.data(value, 0);
+    budget.values(converter.nodes)?;
+    budget.text(converter.bytes)?;
+    data
+}
+
 /// Whether a variable is no data, and is left out of the result.
 pub(super) fn is_code(value: &Value) -> bool {
-    matches!(value, Value::Function(_) | Value::Module(_) | Value::Builtin(_) | Value::Method(_))
+    match value {
+        Value::Module(module) => *module != Module::Exception,
+        _ => matches!(value, Value::Function(_) | Value::Builtin(_) | Value::Method(_)),
+    }
 }
 
 #[derive(Default)]
@@ -54,7 +64,7 @@ impl Converter {
 
     fn data(&mut self, value: &Value, depth: u32) -> Result<Data> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         self.nodes += 1;
         if self.nodes > limits::NODES {
@@ -133,61 +143,4 @@ impl Converter {
         });
         (Arc::clone(&known.0), &known.1)
     }
-}
-
-/// The values of a YAML or JSON file.
-pub(super) fn from_data(budget: &mut Budget, data: &Data) -> Result<Value> {
-    from_data_at(budget, data, 0)
-}
-
-fn from_data_at(budget: &mut Budget, data: &Data, depth: u32) -> Result<Value> {
-    if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
-    }
-    Ok(match data {
-        Data::None => Value::None,
-        Data::Bool(value) => Value::Bool(*value),
-        Data::Int(value) => Value::Int(*value),
-        Data::Big(value) => big(value)?,
-        Data::Float(value) => Value::Float(*value),
-        Data::Str(text) => {
-            budget.text(text.len())?;
-            Value::str(text.as_str())
-        }
-        Data::List(items) => Value::list(from_items(budget, items, depth)?),
-        Data::Tuple(items) => Value::tuple(from_items(budget, items, depth)?),
-        Data::Set(items) => {
-            let mut keys = IndexMap::default();
-            for item in from_items(budget, items, depth)? {
-                keys.insert(Key::new(budget, item)?, ());
-            }
-            Value::Set(Rc::new(Set { keys: keys.into(), is_frozen: false }))
-        }
-        Data::Dict(entries) => {
-            budget.dict(entries.len())?;
-            let dict = Dict::new(false);
-            for entry in entries {
-                let key = {
-                    let key = from_data_at(budget, &entry.key, depth + 1)?;
-                    Key::new(budget, key)?
-                };
-                let value = from_data_at(budget, &entry.value, depth + 1)?;
-                dict.insert(key, value, None);
-            }
-            Value::Dict(Rc::new(dict))
-        }
-    })
-}
-
-fn big(value: &BigInt) -> Result<Value> {
-    crate::value::number::integer(value.clone())
-}
-
-fn from_items(budget: &mut Budget, items: &[Data], depth: u32) -> Result<Vec<Value>> {
-    budget.values(items.len())?;
-    let mut converted = Vec::with_capacity(items.len());
-    for item in items {
-        converted.push(from_data_at(budget, item, depth + 1)?);
-    }
-    Ok(converted)
 }

@@ -18,7 +18,7 @@ const BLOCK: usize = 16;
 /// config has the limits of [`load`](super::load) for itself.
 pub fn load_each<P: AsRef<Path> + Sync, T: Send>(
     files: &[P],
-    options: &LoadOptions<'_>,
+    options: &LoadOptions,
     map: impl Fn(&Path, Result<Config, Error>) -> T + Sync,
     mut visit: impl FnMut(T),
 ) {
@@ -48,7 +48,7 @@ pub fn load_each<P: AsRef<Path> + Sync, T: Send>(
 struct Reader<'a, P, M> {
     blocks: &'a [&'a [P]],
     threads: usize,
-    options: &'a LoadOptions<'a>,
+    options: &'a LoadOptions,
     map: &'a M,
 }
 
@@ -70,7 +70,7 @@ impl<'a, P: AsRef<Path> + Sync, M: Sync> Reader<'a, P, M> {
 
 fn read_blocks<'a, P: AsRef<Path> + 'a, T>(
     blocks: impl Iterator<Item = &'a &'a [P]>,
-    options: &LoadOptions<'_>,
+    options: &LoadOptions,
     map: impl Fn(&Path, Result<Config, Error>) -> T,
     results: &SyncSender<Vec<T>>,
 ) {

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::builtins::modules::normal_path;
+use crate::builtins::paths::normal_path;
 use crate::error::{Fault, Result, Source};
 use crate::limits;
 
@@ -52,4 +52,10 @@ pub(super) fn read(path: &Path) -> Result<Rc<Source>> {
         return Err(Fault::new(crate::error::ErrorKind::Python("SyntaxError"), message).at(&source, 0));
     }
     Ok(source)
+}
+
+/// Python takes the last of equal keys without a word.
+pub(super) fn warn_of_repeated_key(source: &Source, offset: u32) {
+    let position = source.position(offset);
+    log::warn!("{}:{}: a key stands twice in one dict; the last one counts", source.file.display(), position.line);
 }

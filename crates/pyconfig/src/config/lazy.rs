@@ -7,7 +7,8 @@ use std::rc::Rc;
 use super::loader::{Base, ConfigFile, Loader, Style};
 use super::plain::is_base_assignment;
 use super::{file, packages};
-use crate::builtins::modules::{is_standard, normal_path};
+use crate::builtins::modules::is_standard;
+use crate::builtins::paths::normal_path;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports, is_read_base, module_path};
 use crate::origin::Origin;
@@ -55,6 +56,10 @@ fn inner(statement: &Stmt) -> Vec<&Stmt> {
         | StmtKind::While { body, otherwise, .. }
         | StmtKind::If { then: body, otherwise, .. } => body.iter().chain(otherwise).collect(),
         StmtKind::With { body, .. } => body.iter().collect(),
+        StmtKind::Try(node) => {
+            let handled = node.handlers.iter().flat_map(|handler| &handler.body);
+            node.body.iter().chain(handled).chain(&node.otherwise).chain(&node.finally).collect()
+        }
         StmtKind::Function(definition, _) => match &definition.body {
             FunctionBody::Statements(body) => body.iter().collect(),
             FunctionBody::Expression(_) => Vec::new(),

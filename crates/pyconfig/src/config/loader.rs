@@ -21,7 +21,7 @@ const RESERVED: [&str; 4] = ["filename", "text", "pretty_text", "env_variables"]
 /// Reads configs one after the other, and keeps the values of their files.
 pub(super) struct Loader<'a> {
     pub(super) interpreter: Interpreter,
-    pub(super) options: &'a LoadOptions<'a>,
+    pub(super) options: &'a LoadOptions,
     /// Files that the current config has read.
     files: usize,
     /// Files that are being read.
@@ -119,7 +119,7 @@ impl Base {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(options: &'a LoadOptions<'a>) -> Self {
+    pub(super) fn new(options: &'a LoadOptions) -> Self {
         Self {
             interpreter: Interpreter::default(),
             options,

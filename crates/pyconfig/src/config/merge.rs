@@ -19,7 +19,7 @@ pub(crate) fn merge(budget: &mut Budget, child: &Rc<Dict>, base: &Value, list_ke
 
 fn merge_at(budget: &mut Budget, child: &Rc<Dict>, base: &Value, list_keys: bool, depth: u32) -> Result<Value> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     let merged = match base {
         Value::Dict(base) => Value::Dict(shallow(budget, base)?),
@@ -44,13 +44,17 @@ fn merge_at(budget: &mut Budget, child: &Rc<Dict>, base: &Value, list_keys: bool
 
 /// `ConfigDict.copy`, or `dict.copy`.
 fn shallow(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<Dict>> {
-    if dict.is_config.get() {
-        return copy::config_dict(budget, dict);
-    }
+    if dict.is_config.get() { copy::config_dict(budget, dict) } else { copy_but(budget, dict, None) }
+}
+
+/// A copy that shares the values, without one key.
+fn copy_but(budget: &mut Budget, dict: &Rc<Dict>, omitted: Option<&str>) -> Result<Rc<Dict>> {
     budget.dict(dict.len())?;
-    let copy = Dict::with_capacity(dict.len(), false);
-    for (key, entry) in dict.entries.borrow().iter() {
-        copy.insert(key.clone(), entry.value.clone(), entry.origin.clone());
+    let copy = Dict::with_capacity(dict.len(), dict.is_config.get());
+    for (key, Entry { value, origin }) in dict.entries.borrow().iter() {
+        if omitted.is_none() || key.as_str() != omitted {
+            copy.insert(key.clone(), value.clone(), origin.clone());
+        }
     }
     Ok(Rc::new(copy))
 }
@@ -121,7 +125,7 @@ fn merge_entry(
                 });
             }
             // The child itself stays as it is: it may stand in several places.
-            let child = if deletes.is_some() { without_delete(budget, child)? } else { Rc::clone(child) };
+            let child = if deletes.is_some() { copy_but(budget, child, Some(DELETE))? } else { Rc::clone(child) };
             let merged = merge_at(budget, &child, &old.value, list_keys, depth + 1)?;
             let merged = if dict.is_config.get() { copy::hook(budget, &merged)? } else { merged };
             dict.insert(key, merged, origin);
@@ -134,17 +138,6 @@ fn merge_entry(
     }
     dict.insert(key, Value::Dict(replaced), origin);
     Ok(())
-}
-
-fn without_delete(budget: &mut Budget, dict: &Rc<Dict>) -> Result<Rc<Dict>> {
-    budget.dict(dict.len())?;
-    let copy = Dict::new(dict.is_config.get());
-    for (key, Entry { value, origin }) in dict.snapshot() {
-        if key.as_str() != Some(DELETE) {
-            copy.insert(key, value, origin);
-        }
-    }
-    Ok(Rc::new(copy))
 }
 
 /// `ConfigDict.merge(other)`.
@@ -167,7 +160,7 @@ type Placed = (Value, Option<Rc<Origin>>);
 /// The value of a key that the child, the base or both have.
 fn combine(budget: &mut Budget, child: Option<Placed>, base: Option<Placed>, depth: u32) -> Result<Placed> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     let Some((child, origin)) = child else { return Ok(base.unwrap_or((Value::None, None))) };
     let Value::Dict(child) = &child else { return Ok((child, origin)) };

@@ -3,6 +3,7 @@
 mod convert;
 mod each;
 mod file;
+pub(crate) mod json;
 mod lazy;
 mod loader;
 pub(crate) mod merge;
@@ -20,27 +21,13 @@ pub(crate) use plain::is_base_assignment;
 use crate::data::{Data, Place};
 use crate::error::{Error, Fault};
 
-/// Reads the text of a JSON file.
-pub type ReadData = dyn Fn(&Path, &str) -> std::result::Result<Data, String> + Sync;
-
 /// How a config is read.
-#[derive(Default)]
-pub struct LoadOptions<'a> {
+#[derive(Debug, Default, Clone)]
+pub struct LoadOptions {
     /// Folders in which other packages' configs are found: `FOLDER/mmdet/.mim/configs` and `FOLDER/mmdet/configs`.
     pub package_path: Vec<PathBuf>,
     /// Overrides, `KEY=VALUE` each, by the rules of mmengine's `DictAction`.
     pub cfg_options: Vec<String>,
-    /// Reads JSON files; without it, they are refused.
-    pub read_data: Option<&'a ReadData>,
-}
-
-impl std::fmt::Debug for LoadOptions<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadOptions")
-            .field("package_path", &self.package_path)
-            .field("cfg_options", &self.cfg_options)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A config that has been read.
@@ -56,7 +43,7 @@ pub struct Config {
 ///
 /// # Errors
 /// Returns an error if a file cannot be read, is no valid config, does what configs may not do, or exceeds a limit.
-pub fn load(file: &Path, options: &LoadOptions<'_>) -> std::result::Result<Config, Error> {
+pub fn load(file: &Path, options: &LoadOptions) -> std::result::Result<Config, Error> {
     let mut outcome = None;
     load_each(&[file], options, |_, config| config, |config| outcome = Some(config));
     outcome.unwrap_or_else(|| Err(failed()))

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::loader::{Base, ConfigFile, Loader, Style};
-use super::{convert, file, merge, packages, templates, yaml};
+use super::{convert, file, json, merge, packages, templates, yaml};
 use crate::budget::Budget;
-use crate::builtins::modules::normal_path;
+use crate::builtins::paths::normal_path;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::interpreter::{Frame, Imports};
 use crate::limits;
 use crate::origin::Origin;
-use crate::syntax::ast::{ExprKind, Stmt, StmtKind};
+use crate::syntax::ast::{ExprKind, FunctionBody, Stmt, StmtKind};
 use crate::syntax::parse;
 use crate::value::key::Key;
 use crate::value::{Dict, Entry, Value, copy, cycle, iterate};
@@ -148,7 +148,7 @@ impl Loader<'_> {
 
     fn scoped(&mut self, value: &Value, scope: Option<&str>, depth: u32) -> Result<Value> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         match value {
             Value::Dict(dict) => {
@@ -219,17 +219,10 @@ impl Loader<'_> {
 
     /// The values of a YAML or JSON file.
     fn read_data(&mut self, path: &Path, source: &Rc<Source>) -> Result<Rc<Dict>> {
-        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            return match yaml::read(&mut self.interpreter.budget, source)? {
-                Value::Dict(values) => Ok(values),
-                _ => Err(Fault::type_error(format!("{}: expected a dict at the top level", path.display()))),
-            };
-        }
-        let Some(read) = self.options.read_data else {
-            return Err(Fault::file(format!("{}: only Python configs are read here", path.display())));
-        };
-        let data = read(path, &source.text).map_err(|reason| Fault::file(format!("{}: {reason}", path.display())))?;
-        match convert::from_data(&mut self.interpreter.budget, &data)? {
+        let budget = &mut self.interpreter.budget;
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        let value = if is_json { json::read(budget, source)? } else { yaml::read(budget, source)? };
+        match value {
             Value::Dict(values) => Ok(values),
             _ => Err(Fault::type_error(format!("{}: expected a dict at the top level", path.display()))),
         }
@@ -268,7 +261,7 @@ fn may_change_bases(text: &str) -> bool {
 /// Refuses values that mmengine cannot copy.
 fn check_copyable(budget: &mut Budget, value: &Value, depth: u32) -> Result<()> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     match value {
         Value::Dict(dict) => {
@@ -296,19 +289,27 @@ fn check_items_copyable(budget: &mut Budget, items: &[Value], depth: u32) -> Res
 /// A block in which only `_base_` is assigned is empty once that is removed.
 fn check_blocks(source: &Rc<Source>, statements: &[Stmt]) -> Result<()> {
     for statement in statements {
-        let blocks: [&[Stmt]; 2] = match &statement.kind {
+        // Blocks that cannot be empty, and those that are left out then.
+        let (needed, optional): (Vec<&[Stmt]>, Vec<&[Stmt]>) = match &statement.kind {
             StmtKind::For { body, otherwise, .. }
             | StmtKind::While { body, otherwise, .. }
-            | StmtKind::If { then: body, otherwise, .. } => [body, otherwise],
-            StmtKind::With { body, .. } => [body, &[]],
+            | StmtKind::If { then: body, otherwise, .. } => (vec![body], vec![otherwise]),
+            StmtKind::With { body, .. } => (vec![body], Vec::new()),
+            StmtKind::Try(node) => {
+                let handled = node.handlers.iter().map(|handler| handler.body.as_slice());
+                (handled.chain([node.body.as_slice()]).collect(), vec![&node.otherwise, &node.finally])
+            }
+            StmtKind::Function(definition, _) => match &definition.body {
+                FunctionBody::Statements(body) => (vec![body], Vec::new()),
+                FunctionBody::Expression(_) => continue,
+            },
             _ => continue,
         };
-        let [body, _] = blocks;
-        if !body.is_empty() && body.iter().all(is_base_assignment) {
+        if needed.iter().any(|block| !block.is_empty() && block.iter().all(is_base_assignment)) {
             let message = "`_base_` is only known at the top level of a config";
             return Err(Fault::config(message).at(source, statement.at));
         }
-        for block in blocks {
+        for block in needed.into_iter().chain(optional) {
             check_blocks(source, block)?;
         }
     }
@@ -340,7 +341,7 @@ struct Substitution<'a, 'b> {
 impl Substitution<'_, '_> {
     fn dict(&mut self, dict: &Rc<Dict>, depth: u32) -> Result<Rc<Dict>> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         self.loader.interpreter.budget.dict(dict.len())?;
         let copy = Dict::new(dict.is_config.get());
@@ -386,7 +387,7 @@ impl Substitution<'_, '_> {
 
     fn items(&mut self, items: &[Value], origin: Option<&Rc<Origin>>, depth: u32) -> Result<Vec<Value>> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         self.loader.interpreter.budget.values(items.len())?;
         let mut copies = Vec::with_capacity(items.len());

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex, RegexBuilder};
 
-use crate::builtins::modules::{split_extension, split_path};
+use crate::builtins::paths::{split_extension, split_path};
 use crate::error::{Fault, Result};
 
 /// The text with everything replaced, and the keys of bases by the text that stands for them.

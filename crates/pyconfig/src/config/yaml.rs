@@ -8,6 +8,7 @@ use num_bigint::BigInt;
 use regex::Regex;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
+use super::file;
 use crate::budget::Budget;
 use crate::error::{ErrorKind, Fault, Result, Source};
 use crate::limits;
@@ -51,11 +52,20 @@ pub(super) fn read(budget: &mut Budget, source: &Rc<Source>) -> Result<Value> {
             return Err(syntax_error(message).at(source, u32::try_from(at).unwrap_or(u32::MAX)));
         }
     }
-    let parser = Parser::new_from_str(&source.text);
-    let mut composer = Composer { parser, budget, anchors: HashMap::new(), at: 0 };
+    // A byte order mark is no part of the document, and neither are blanks after its last line.
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    let mark = u32::try_from(source.text.len() - text.len()).unwrap_or(0);
+    let trimmed = text.trim_end_matches(' ');
+    let text = if trimmed.ends_with('\n') { trimmed } else { text };
+    let parser = Parser::new_from_str(text);
+    let open_end = if text.ends_with('\n') { None } else { Some(text.chars().count()) };
+    let mut composer = Composer { parser, budget, anchors: HashMap::new(), at: 0, end: 0, open_end, repeated: None };
     let value = composer.document();
     let at = composer.at;
-    value.map_err(|fault| fault.at(source, offset(&source.text, at)))
+    if let Some(at) = composer.repeated {
+        file::warn_of_repeated_key(source, offset(text, at).saturating_add(mark));
+    }
+    value.map_err(|fault| fault.at(source, offset(text, at).saturating_add(mark)))
 }
 
 struct Composer<'a> {
@@ -65,6 +75,12 @@ struct Composer<'a> {
     anchors: HashMap<usize, Value>,
     /// The character at which the current event starts.
     at: usize,
+    /// The character at which it ends.
+    end: usize,
+    /// The end of the text, if its last line has no line end.
+    open_end: Option<usize>,
+    /// The first key that stands twice in a mapping.
+    repeated: Option<usize>,
 }
 
 /// Whether YAML allows a character.
@@ -91,7 +107,7 @@ impl<'a> Composer<'a> {
         self.budget.step(1)?;
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
-                self.at = span.start.index();
+                (self.at, self.end) = (span.start.index(), span.end.index());
                 Ok(event)
             }
             Some(Err(error)) => Err(self.scan_error(&error)),
@@ -101,6 +117,9 @@ impl<'a> Composer<'a> {
 
     fn scan_error(&mut self, error: &ScanError) -> Fault {
         self.at = error.marker().index();
+        if error.info() == "recursion limit exceeded" {
+            return Fault::too_deep();
+        }
         syntax_error(error.info())
     }
 
@@ -123,7 +142,7 @@ impl<'a> Composer<'a> {
 
     fn node(&mut self, event: Event<'a>, depth: u32) -> Result<Value> {
         if depth > limits::NESTING {
-            return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+            return Err(Fault::too_deep());
         }
         let (anchor, value) = match event {
             Event::Alias(anchor) => {
@@ -134,7 +153,11 @@ impl<'a> Composer<'a> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.text(text.len())?;
-                (anchor, self.scalar(&text, style, tag.as_deref())?)
+                // Where the text ends without a line end, so does a block of text in it.
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let is_cut = is_block && self.open_end == Some(self.end);
+                let text = if is_cut { text.strip_suffix('\n').unwrap_or(&text) } else { &text };
+                (anchor, self.scalar(text, style, tag.as_deref())?)
             }
             Event::SequenceStart(anchor, tag) => (anchor, self.sequence(tag.as_deref(), depth)?),
             Event::MappingStart(anchor, tag) => (anchor, self.mapping(tag.as_deref(), depth)?),
@@ -188,6 +211,7 @@ impl<'a> Composer<'a> {
             }
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let is_value = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "=");
+            let start = self.at;
             let key = if is_value { Value::str("=") } else { self.node(event, depth + 1)? };
             let event = self.event()?;
             let value = self.node(event, depth + 1)?;
@@ -196,7 +220,11 @@ impl<'a> Composer<'a> {
                 continue;
             }
             self.budget.dict(1)?;
-            own.insert(Key::new(self.budget, key)?, value, None);
+            let key = Key::new(self.budget, key)?;
+            if own.contains(&key) {
+                self.repeated = self.repeated.or(Some(start));
+            }
+            own.insert(key, value, None);
         }
         for (key, entry) in own.snapshot() {
             merged.insert(key, entry.value, None);
@@ -301,8 +329,7 @@ fn plain_kind(text: &str) -> Result<&'static str> {
 /// An integer: decimal, `0b`, `0x`, octal with a leading 0, or sexagesimal.
 fn integer(text: &str) -> Result<Value> {
     if text.len() > limits::INTEGER_DIGITS {
-        let message = format!("Exceeds the limit ({} digits) for integer string conversion", limits::INTEGER_DIGITS);
-        return Err(Fault::value_error(message));
+        return Err(Fault::too_many_digits());
     }
     let digits = text.replace('_', "");
     let (is_negative, digits) = sign(&digits);

@@ -69,17 +69,7 @@ impl Interpreter {
     }
 
     fn unpack(&mut self, frame: &Frame, targets: &[Expr], value: &Value) -> Result<()> {
-        if !matches!(
-            value,
-            Value::List(_)
-                | Value::Tuple(_)
-                | Value::Str(_)
-                | Value::Dict(_)
-                | Value::Set(_)
-                | Value::Range(_)
-                | Value::View(..)
-                | Value::Iterator(_)
-        ) {
+        if iterate::check(value).is_err() {
             return Err(Fault::type_error(format!("cannot unpack non-iterable {} object", value.type_name())));
         }
         let mut items = iterate::items(&mut self.budget, value)?;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::Interpreter;
-use crate::builtins::{Method, modules};
+use crate::builtins::{Builtin, Method, itertools, modules};
 use crate::error::{Fault, Result};
 use crate::value::key::Key;
 use crate::value::{BoundMethod, Value};
@@ -28,6 +28,9 @@ impl Interpreter {
             Value::Module(module) => return modules::attribute(*module, name),
             Value::Lazy(lazy) if &**name == "module" => return Ok(Value::str(lazy.module())),
             Value::Lazy(lazy) => return Ok(Value::Lazy(Rc::new(lazy.attribute(name)))),
+            Value::Builtin(builtin) if builtin.name() == "itertools.chain" && &**name == "from_iterable" => {
+                return Ok(Value::Builtin(Builtin::of_module(itertools::FROM_ITERABLE)));
+            }
             _ => {}
         }
         if let Some(method) = Method::find(value, name) {

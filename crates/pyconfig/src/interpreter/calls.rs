@@ -11,7 +11,7 @@ use crate::syntax::ast::{Call, ComprehensionKind, ExprKind};
 use crate::value::{Value, compare};
 
 /// A keyword argument: its name, its value, and where it was written.
-type KeywordValue = (Rc<str>, Value, Option<Rc<Origin>>);
+pub(crate) type KeywordValue = (Rc<str>, Value, Option<Rc<Origin>>);
 
 /// The arguments of a call.
 #[derive(Debug, Default)]
@@ -196,6 +196,12 @@ impl Interpreter {
             Value::Builtin(builtin) => builtins::call(self, *builtin, arguments),
             Value::Method(method) => builtins::call_method(self, &method.receiver, method.method, arguments),
             Value::Function(function) => self.call_function(function, arguments),
+            Value::Partial(partial) => {
+                self.enter()?;
+                let result = builtins::functools::call_partial(self, partial, arguments);
+                self.leave();
+                result
+            }
             Value::Lazy(lazy) => {
                 let reason = format!("calling `{}`, which is imported from another package", lazy.name());
                 Err(Fault::refused(reason))

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::origin::Origin;
 use crate::syntax::ast::{Comprehension, ComprehensionKind};
 use crate::value::key::Key;
-use crate::value::{Dict, IndexMap, Scope, Set, Value, iterate};
+use crate::value::{Dict, IndexMap, Iterator, PendingGenerator, Scope, Set, Value, iterate};
 
 /// The results of a comprehension so far.
 enum Results {
@@ -29,14 +29,15 @@ impl Results {
 }
 
 impl Interpreter {
-    /// The value of a comprehension. A generator is evaluated at once.
+    /// The value of a comprehension. A generator is evaluated at once, unless it is assigned to a variable.
     pub(super) fn comprehension(&mut self, frame: &Frame, comprehension: &Comprehension) -> Result<Value> {
         let results = match comprehension.kind {
             ComprehensionKind::List | ComprehensionKind::Generator => Results::Items(Vec::new()),
             ComprehensionKind::Set => Results::Set(IndexMap::default()),
             ComprehensionKind::Dict => Results::Dict(Dict::new(false)),
         };
-        Ok(match (self.results(frame, comprehension, results)?, comprehension.kind) {
+        let iterable = self.first_iterable(frame, comprehension)?;
+        Ok(match (self.results(frame, comprehension, iterable, results)?, comprehension.kind) {
             (Results::Items(items), ComprehensionKind::Generator) => Value::iterator(items, "generator"),
             (Results::Items(items), _) => Value::list(items),
             (Results::Set(keys), _) => Value::Set(Rc::new(Set { keys: keys.into(), is_frozen: false })),
@@ -52,27 +53,84 @@ impl Interpreter {
         generator: &Comprehension,
         ends: fn(&Value) -> bool,
     ) -> Result<Option<Value>> {
-        match self.results(frame, generator, Results::First { ends, found: None })? {
+        let iterable = self.first_iterable(frame, generator)?;
+        match self.results(frame, generator, iterable, Results::First { ends, found: None })? {
             Results::First { found, .. } => Ok(found),
             _ => Ok(None),
         }
     }
 
-    fn results(&mut self, frame: &Frame, comprehension: &Comprehension, mut results: Results) -> Result<Results> {
-        // The first iterable is evaluated outside.
+    /// A generator that is evaluated when the variable that it is assigned to is used: what it refers to may change.
+    pub(super) fn pending(&mut self, frame: &Frame, comprehension: &Rc<Comprehension>) -> Result<Value> {
+        let iterable = self.first_iterable(frame, comprehension)?;
+        iterate::check(&iterable)?;
+        if let Some(scope) = &frame.scope {
+            self.captured.push(Rc::downgrade(scope));
+        }
+        self.budget.values(4)?;
+        let pending = PendingGenerator { frame: frame.clone(), comprehension: Rc::clone(comprehension), iterable };
+        Ok(Value::Iterator(Rc::new(Iterator {
+            items: RefCell::default(),
+            pending: RefCell::new(Some(Box::new(pending))),
+            type_name: "generator",
+        })))
+    }
+
+    /// Evaluates a generator that a variable holds, if it has not been.
+    pub(super) fn evaluate_pending(&mut self, value: &Value) -> Result<()> {
+        let Value::Iterator(iterator) = value else { return Ok(()) };
+        let Some(pending) = iterator.pending.take() else { return Ok(()) };
+        let PendingGenerator { frame, comprehension, iterable } = *pending;
+        if let Results::Items(items) = self.results(&frame, &comprehension, iterable, Results::Items(Vec::new()))? {
+            *iterator.items.borrow_mut() = items.into_iter();
+        }
+        Ok(())
+    }
+
+    /// The first iterable, which is evaluated outside of the comprehension.
+    fn first_iterable(&mut self, frame: &Frame, comprehension: &Comprehension) -> Result<Value> {
+        match comprehension.clauses.first() {
+            Some(first) => self.eval(frame, &first.iterable),
+            None => Ok(Value::None),
+        }
+    }
+
+    fn results(
+        &mut self,
+        frame: &Frame,
+        comprehension: &Comprehension,
+        iterable: Value,
+        mut results: Results,
+    ) -> Result<Results> {
         let Some(first) = comprehension.clauses.first() else { return Ok(results) };
-        let iterable = self.eval(frame, &first.iterable)?;
-        let items =
-            iterate::items(&mut self.budget, &iterable).map_err(|fault| fault.at(&frame.source, first.iterable.at))?;
         let scope = Scope { variables: RefCell::default(), definition: None, parent: frame.scope.clone() };
         let mut inner = frame.inner(scope);
-        let outcome = self.clause(&inner, comprehension, 0, items, &mut results);
+        let outcome = self.first_clause(&inner, comprehension, &iterable, &mut results);
         if let Some(scope) = inner.scope.take() {
             drop(inner);
             self.note_captured(&scope)?;
         }
-        outcome?;
+        outcome.map_err(|fault| fault.at(&frame.source, first.iterable.at))?;
         Ok(results)
+    }
+
+    fn first_clause(
+        &mut self,
+        frame: &Frame,
+        comprehension: &Comprehension,
+        iterable: &Value,
+        results: &mut Results,
+    ) -> Result<()> {
+        if let Value::Iterator(iterator) = iterable {
+            // An iterator keeps the items after the one that completes the results.
+            while !results.are_complete() {
+                let Some(item) = iterator.rest()?.next() else { break };
+                self.clause(frame, comprehension, 0, vec![item], results)?;
+            }
+            return Ok(());
+        }
+        let items = iterate::items(&mut self.budget, iterable)?;
+        self.clause(frame, comprehension, 0, items, results)
     }
 
     /// Runs the clause at `index` over `items`, and the clauses after it for each of them.

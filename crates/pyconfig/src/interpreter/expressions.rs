@@ -29,7 +29,11 @@ impl Interpreter {
             ExprKind::Big(value) => number::integer((**value).clone()),
             ExprKind::Float(value) => Ok(Value::Float(*value)),
             ExprKind::Str(text) => Ok(Value::Str(Rc::clone(text))),
-            ExprKind::Name(name) => self.name(frame, name),
+            ExprKind::Name(name) => {
+                let value = self.name(frame, name)?;
+                self.evaluate_pending(&value)?;
+                Ok(value)
+            }
             ExprKind::List(items) => Ok(Value::list(self.items(frame, items)?)),
             ExprKind::Tuple(items) => Ok(Value::tuple(self.items(frame, items)?)),
             ExprKind::Set(items) => {

@@ -4,6 +4,7 @@ mod assign;
 mod attributes;
 mod calls;
 mod comprehensions;
+mod exceptions;
 mod expressions;
 mod functions;
 mod operators;
@@ -18,7 +19,7 @@ use crate::error::{Fault, Result, Source};
 use crate::limits;
 use crate::value::{Dict, Scope, Value};
 
-pub(crate) use calls::Arguments;
+pub(crate) use calls::{Arguments, KeywordValue};
 pub(crate) use operators::{keys, set_operation};
 pub(crate) use statements::{Flow, is_read_base, module_path};
 

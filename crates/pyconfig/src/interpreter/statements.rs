@@ -6,7 +6,7 @@ use super::{Arguments, Frame, Interpreter};
 use crate::builtins::modules;
 use crate::config::is_base_assignment;
 use crate::error::{ErrorKind, Fault, Result};
-use crate::syntax::ast::{Alias, Expr, ExprKind, Stmt, StmtKind};
+use crate::syntax::ast::{Alias, Comprehension, ComprehensionKind, Expr, ExprKind, Stmt, StmtKind};
 use crate::value::{Lazy, Value, iterate, repr};
 
 /// What follows a statement.
@@ -50,7 +50,12 @@ impl Interpreter {
                 }
             }
             StmtKind::Assign(targets, value) => {
-                let value = self.eval(frame, value)?;
+                let value = match &value.kind {
+                    ExprKind::Comprehension(generator) if is_stored(generator, targets) => {
+                        self.pending(frame, generator).map_err(|fault| fault.at(&frame.source, value.at))?
+                    }
+                    _ => self.eval(frame, value)?,
+                };
                 for target in targets {
                     self.assign(frame, target, value.clone())?;
                 }
@@ -112,6 +117,7 @@ impl Interpreter {
                 }
                 return self.run(frame, body);
             }
+            StmtKind::Try(node) => return self.try_statement(frame, node),
             StmtKind::Break => return Ok(Flow::Break),
             StmtKind::Continue => return Ok(Flow::Continue),
             StmtKind::Pass | StmtKind::Global(_) | StmtKind::Nonlocal(_) => {}
@@ -132,12 +138,14 @@ impl Interpreter {
         // A list that grows in the loop is looped over to its new end, as in Python.
         let mut at = 0;
         let fixed = match &values {
-            Value::List(_) => Vec::new(),
+            // An iterator keeps the items that the loop does not come to.
+            Value::List(_) | Value::Iterator(_) => Vec::new(),
             _ => iterate::items(&mut self.budget, &values).map_err(|fault| fault.at(&frame.source, iterable.at))?,
         };
         loop {
             let item = match &values {
                 Value::List(list) => list.0.borrow().get(at).cloned(),
+                Value::Iterator(iterator) => iterator.rest()?.next(),
                 _ => fixed.get(at).cloned(),
             };
             let Some(item) = item else { break };
@@ -169,27 +177,6 @@ impl Interpreter {
                 Flow::Break => return Ok(Flow::Next),
                 flow @ Flow::Return(_) => return Ok(flow),
             }
-        }
-    }
-
-    /// The error that `raise` makes.
-    fn raised(&mut self, frame: &Frame, exception: Option<&Expr>) -> Result<Fault> {
-        let (name, arguments) = match exception.map(|exception| &exception.kind) {
-            Some(ExprKind::Name(name)) => (name, [].as_slice()),
-            Some(ExprKind::Call(call)) => match &call.function.kind {
-                ExprKind::Name(name) => (name, call.arguments.as_slice()),
-                _ => return Err(Fault::refused("raising something else than an exception by its name")),
-            },
-            _ => return Err(Fault::refused("raising something else than an exception by its name")),
-        };
-        let mut message = String::new();
-        if let Some(argument) = arguments.first() {
-            let argument = self.eval(frame, argument)?;
-            message = repr::text(&mut self.budget, &argument)?;
-        }
-        match modules::exception(name) {
-            Some(name) => Ok(Fault::new(ErrorKind::Python(name), message)),
-            None => Ok(Fault::new(ErrorKind::Python("NameError"), format!("name '{name}' is not defined"))),
         }
     }
 
@@ -231,6 +218,12 @@ impl Interpreter {
         }
         Ok(())
     }
+}
+
+/// Whether a generator is assigned to variables.
+fn is_stored(comprehension: &Comprehension, targets: &[Expr]) -> bool {
+    comprehension.kind == ComprehensionKind::Generator
+        && targets.iter().all(|target| matches!(target.kind, ExprKind::Name(_)))
 }
 
 fn not_importable(name: &str) -> Fault {

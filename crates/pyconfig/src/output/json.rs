@@ -6,7 +6,7 @@ use crate::error::{Fault, Result};
 use crate::value::number::float_repr;
 
 /// `json.dumps(data)`.
-pub(super) fn plain(data: &Data) -> Result<String> {
+pub(crate) fn plain(data: &Data) -> Result<String> {
     let mut out = String::new();
     write(data, false, &mut out)?;
     Ok(out)

@@ -1,6 +1,6 @@
 //! The values of a config as text.
 
-mod json;
+pub(crate) mod json;
 mod python;
 mod yaml;
 

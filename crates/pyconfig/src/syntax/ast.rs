@@ -44,7 +44,7 @@ pub(crate) enum ExprKind {
     Subscript(Box<Expr>, Box<Expr>),
     Slice([Option<Box<Expr>>; 3]),
     Lambda(Rc<FunctionDef>),
-    Comprehension(Box<Comprehension>),
+    Comprehension(Rc<Comprehension>),
     /// `name := value`.
     Named(Rc<str>, Box<Expr>),
     /// Syntax that configs cannot have; an error if it is evaluated.
@@ -260,6 +260,7 @@ pub(crate) enum StmtKind {
         has_several: bool,
         body: Vec<Stmt>,
     },
+    Try(Box<Try>),
     Pass,
     Break,
     Continue,
@@ -267,6 +268,23 @@ pub(crate) enum StmtKind {
     Nonlocal(Vec<Rc<str>>),
     /// Syntax that configs cannot have; an error if it is executed.
     Refused(&'static str),
+}
+
+#[derive(Debug)]
+pub(crate) struct Try {
+    pub body: Vec<Stmt>,
+    pub handlers: Vec<Handler>,
+    pub otherwise: Vec<Stmt>,
+    pub finally: Vec<Stmt>,
+}
+
+/// `except type as name:`; without a type, it catches every exception.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    pub at: u32,
+    pub types: Option<Expr>,
+    pub name: Option<Rc<str>>,
+    pub body: Vec<Stmt>,
 }
 
 /// An imported name.

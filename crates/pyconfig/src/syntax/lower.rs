@@ -10,7 +10,7 @@ use ruff_text_size::Ranged;
 
 use super::ast::{
     Alias, BinaryOp, Call, Clause, CompareOp, Comprehension, ComprehensionKind, Expr, ExprKind, FormatPart,
-    FunctionBody, FunctionDef, Keyword, Parameter, ParameterKind, Stmt, StmtKind, UnaryOp,
+    FunctionBody, FunctionDef, Handler, Keyword, Parameter, ParameterKind, Stmt, StmtKind, Try, UnaryOp,
 };
 use super::{names, syntax_error};
 use crate::error::{Fault, Result, Source};
@@ -120,9 +120,10 @@ impl<'a> Lower<'a> {
             py::Stmt::Continue(_) => StmtKind::Continue,
             py::Stmt::Global(node) => StmtKind::Global(identifiers(&node.names)),
             py::Stmt::Nonlocal(node) => StmtKind::Nonlocal(identifiers(&node.names)),
-            py::Stmt::ClassDef(_) => StmtKind::Refused("classes"),
-            py::Stmt::Try(_) => StmtKind::Refused("try statements"),
-            py::Stmt::Match(_) => StmtKind::Refused("match statements"),
+            py::Stmt::Try(node) if node.is_star => StmtKind::Refused("`except*`"),
+            py::Stmt::Try(node) => StmtKind::Try(Box::new(self.try_statement(node)?)),
+            py::Stmt::ClassDef(_) => StmtKind::Refused("classes; a dict holds values, too"),
+            py::Stmt::Match(_) => StmtKind::Refused("match statements; write `if` and `elif`"),
             py::Stmt::For(_) => StmtKind::Refused("async loops"),
             py::Stmt::TypeAlias(_) => StmtKind::Refused("type aliases"),
             py::Stmt::IpyEscapeCommand(_) => StmtKind::Refused("commands"),
@@ -169,6 +170,25 @@ impl<'a> Lower<'a> {
                 Ok(vec![Stmt { at: first.start().to_u32(), kind }])
             }
         }
+    }
+
+    fn try_statement(&mut self, node: &py::StmtTry) -> Result<Try> {
+        let mut handlers = Vec::with_capacity(node.handlers.len());
+        for handler in &node.handlers {
+            let py::ExceptHandler::ExceptHandler(handler) = handler;
+            handlers.push(Handler {
+                at: handler.start().to_u32(),
+                types: self.optional(handler.type_.as_deref())?,
+                name: handler.name.as_ref().map(|name| name.as_str().into()),
+                body: self.statements(&handler.body)?,
+            });
+        }
+        Ok(Try {
+            body: self.statements(&node.body)?,
+            handlers,
+            otherwise: self.statements(&node.orelse)?,
+            finally: self.statements(&node.finalbody)?,
+        })
     }
 
     fn with(&mut self, node: &py::StmtWith) -> Result<StmtKind> {
@@ -335,10 +355,10 @@ impl<'a> Lower<'a> {
                 py::Expr::Name(name) => ExprKind::Named(name.id.as_str().into(), self.boxed(&node.value)?),
                 _ => ExprKind::Refused("`:=` on something else than a name"),
             },
-            py::Expr::BytesLiteral(_) => ExprKind::Refused("bytes"),
+            py::Expr::BytesLiteral(_) => ExprKind::Refused("bytes; write a text, without the `b`"),
             py::Expr::TString(_) => ExprKind::Refused("t-strings"),
             py::Expr::Await(_) => ExprKind::Refused("await"),
-            py::Expr::Yield(_) | py::Expr::YieldFrom(_) => ExprKind::Refused("yield"),
+            py::Expr::Yield(_) | py::Expr::YieldFrom(_) => ExprKind::Refused("yield; return a list"),
             py::Expr::IpyEscapeCommand(_) => ExprKind::Refused("commands"),
         })
     }
@@ -384,7 +404,7 @@ impl<'a> Lower<'a> {
                 return Err(syntax_error(message).at(self.source, clause.target.at));
             }
         }
-        Ok(ExprKind::Comprehension(Box::new(Comprehension { kind, element, value, clauses })))
+        Ok(ExprKind::Comprehension(Rc::new(Comprehension { kind, element, value, clauses })))
     }
 
     fn format_parts(&mut self, value: &py::FStringValue) -> Result<Vec<FormatPart>> {
@@ -457,10 +477,7 @@ fn big(digits: &str) -> Result<BigInt> {
         Some("0o") => BigInt::from_str_radix(&digits[2..], 8),
         Some("0b") => BigInt::from_str_radix(&digits[2..], 2),
         _ if digits.len() > crate::limits::INTEGER_DIGITS => {
-            return Err(syntax_error(format!(
-                "Exceeds the limit ({} digits) for integer string conversion",
-                crate::limits::INTEGER_DIGITS
-            )));
+            return Err(syntax_error(crate::error::too_many_digits()));
         }
         _ => BigInt::from_str(&digits),
     };

@@ -65,6 +65,17 @@ fn statements(body: &[Stmt], names: &mut Names) {
                 }
             }
             StmtKind::With { body, .. } => statements(body, names),
+            StmtKind::Try(node) => {
+                statements(&node.body, names);
+                for handler in &node.handlers {
+                    if let Some(name) = &handler.name {
+                        add(name, names);
+                    }
+                    statements(&handler.body, names);
+                }
+                statements(&node.otherwise, names);
+                statements(&node.finally, names);
+            }
             StmtKind::Global(globals) => names.globals.extend_from_slice(globals),
             StmtKind::Nonlocal(nonlocals) => names.nonlocals.extend_from_slice(nonlocals),
             StmtKind::Return(None)

@@ -34,7 +34,7 @@ pub(crate) fn equal(budget: &mut Budget, left: &Value, right: &Value) -> Result<
 
 fn equal_at(budget: &mut Budget, left: &Value, right: &Value, depth: u32) -> Result<bool> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     budget.step(1)?;
     match (left, right) {
@@ -54,6 +54,11 @@ fn equal_at(budget: &mut Budget, left: &Value, right: &Value, depth: u32) -> Res
             budget.items(left.keys.borrow().len())?;
             let (left, right) = (left.keys.borrow(), right.keys.borrow());
             Ok(left.len() == right.len() && left.keys().all(|key| right.contains_key(key)))
+        }
+        (Value::View(dict, View::Keys), Value::Set(set)) | (Value::Set(set), Value::View(dict, View::Keys)) => {
+            budget.items(dict.len())?;
+            let (entries, keys) = (dict.entries.borrow(), set.keys.borrow());
+            Ok(entries.len() == keys.len() && entries.keys().all(|key| keys.contains_key(key)))
         }
         (Value::Range(left), Value::Range(right)) => {
             let length = left.len();
@@ -111,7 +116,7 @@ pub(crate) fn order(budget: &mut Budget, left: &Value, right: &Value, symbol: &s
 
 fn order_at(budget: &mut Budget, left: &Value, right: &Value, symbol: &str, depth: u32) -> Result<Option<Ordering>> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     budget.step(1)?;
     if let (Some(left), Some(right)) = (Number::of(left), Number::of(right)) {

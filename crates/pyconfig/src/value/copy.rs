@@ -187,5 +187,5 @@ fn rebuilt_items(budget: &mut Budget, items: &[Value], is_config: bool, depth: u
 }
 
 fn too_deep() -> Fault {
-    Fault::limit(format!("values are nested more than {} deep", limits::NESTING))
+    Fault::too_deep()
 }

@@ -26,7 +26,7 @@ fn refuse(budget: &mut Budget, address: usize, item: &Value) -> Result<()> {
 
 fn contains(budget: &mut Budget, address: usize, value: &Value, depth: u32) -> Result<bool> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     match value {
         Value::List(list) => {
@@ -50,6 +50,15 @@ fn contains(budget: &mut Budget, address: usize, value: &Value, depth: u32) -> R
         }
         Value::Iterator(iterator) => any(budget, address, iterator.items.borrow().as_slice(), depth),
         Value::Method(method) => contains(budget, address, &method.receiver, depth + 1),
+        Value::Partial(partial) => {
+            let keywords = partial.keywords.iter().map(|(_, value, _)| value);
+            for value in partial.positional.iter().chain(keywords).chain([&partial.function]) {
+                if contains(budget, address, value, depth + 1)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
         _ => Ok(false),
     }
 }

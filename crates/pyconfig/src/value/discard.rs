@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Dict, Entry, Iterator, List, Set, Tuple, Value};
+use super::{Dict, Entry, Iterator, List, Partial, Set, Tuple, Value};
 
 thread_local! {
     /// Values that wait to be dropped, while others are.
@@ -42,7 +42,7 @@ fn is_last_container(value: &Value) -> bool {
         Value::Dict(dict) | Value::View(dict, _) => Rc::strong_count(dict) == 1,
         Value::Set(set) => Rc::strong_count(set) == 1,
         Value::Iterator(iterator) => Rc::strong_count(iterator) == 1,
-        Value::Slice(_) | Value::Function(_) | Value::Method(_) => true,
+        Value::Slice(_) | Value::Function(_) | Value::Method(_) | Value::Partial(_) => true,
         _ => false,
     }
 }
@@ -85,5 +85,18 @@ impl Drop for Set {
 impl Drop for Iterator {
     fn drop(&mut self) {
         discard_all(std::mem::replace(self.items.get_mut(), Vec::new().into_iter()).collect());
+        if let Some(pending) = self.pending.take() {
+            discard(pending.iterable);
+        }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        discard(std::mem::replace(&mut self.function, Value::None));
+        discard_all(std::mem::take(&mut self.positional));
+        for (_, value, _) in std::mem::take(&mut self.keywords) {
+            discard(value);
+        }
     }
 }

@@ -41,11 +41,25 @@ pub(crate) fn items(budget: &mut Budget, value: &Value) -> Result<Vec<Value>> {
             Ok((0..length).map(|index| Value::Int(range.get(index))).collect())
         }
         Value::Iterator(iterator) => {
-            let items: Vec<Value> =
-                std::mem::replace(&mut *iterator.items.borrow_mut(), Vec::new().into_iter()).collect();
+            let items: Vec<Value> = std::mem::replace(&mut *iterator.rest()?, Vec::new().into_iter()).collect();
             budget.items(items.len())?;
             Ok(items)
         }
+        _ => Err(Fault::type_error(format!("'{}' object is not iterable", value.type_name()))),
+    }
+}
+
+/// Refuses a value that has no items.
+pub(crate) fn check(value: &Value) -> Result<()> {
+    match value {
+        Value::List(_)
+        | Value::Tuple(_)
+        | Value::Dict(_)
+        | Value::View(..)
+        | Value::Set(_)
+        | Value::Str(_)
+        | Value::Range(_)
+        | Value::Iterator(_) => Ok(()),
         _ => Err(Fault::type_error(format!("'{}' object is not iterable", value.type_name()))),
     }
 }

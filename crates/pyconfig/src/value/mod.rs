@@ -9,16 +9,16 @@ pub(crate) mod key;
 pub(crate) mod number;
 pub(crate) mod repr;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 
 use num_bigint::BigInt;
 
 use crate::builtins::{Builtin, Method};
-use crate::error::Source;
-use crate::interpreter::Imports;
+use crate::error::{Fault, Result, Source};
+use crate::interpreter::{Frame, Imports, KeywordValue};
 use crate::origin::Origin;
-use crate::syntax::ast::FunctionDef;
+use crate::syntax::ast::{Comprehension, FunctionDef};
 use key::Key;
 
 /// A map in the order of insertion. Its hash is fast, and seeded at random.
@@ -46,6 +46,7 @@ pub(crate) enum Value {
     Function(Rc<Function>),
     Builtin(Builtin),
     Method(Rc<BoundMethod>),
+    Partial(Rc<Partial>),
     Module(Module),
     Lazy(Rc<Lazy>),
     Ellipsis,
@@ -91,12 +92,23 @@ pub(crate) enum View {
     Items,
 }
 
-/// An iterator over values that are known already.
+/// An iterator over values that are known already, or will be when it is looked at.
 #[derive(Debug)]
 pub(crate) struct Iterator {
     pub items: RefCell<std::vec::IntoIter<Value>>,
+    /// A generator that was stored, and not yet evaluated.
+    pub pending: RefCell<Option<Box<PendingGenerator>>>,
     /// The type in messages, such as `generator`.
     pub type_name: &'static str,
+}
+
+/// A generator that a variable holds: it is evaluated when the variable is used.
+#[derive(Debug)]
+pub(crate) struct PendingGenerator {
+    pub frame: Frame,
+    pub comprehension: Rc<Comprehension>,
+    /// The first iterable, which Python evaluates at once.
+    pub iterable: Value,
 }
 
 /// A function or a lambda of the config.
@@ -127,13 +139,26 @@ pub(crate) struct BoundMethod {
     pub method: Method,
 }
 
+/// A function with some of its arguments; `functools.partial`.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    pub function: Value,
+    pub positional: Vec<Value>,
+    pub keywords: Vec<KeywordValue>,
+}
+
 /// A module of Python's library: only what computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Module {
     Copy,
+    Functools,
+    Itertools,
+    Json,
     Math,
     Os,
     OsPath,
+    /// What `except ... as e` binds: nothing can be done with it, since its text differs between versions of Python.
+    Exception,
     /// `typing` and `__future__`, and all names in them: for annotations alone.
     Typing,
 }
@@ -199,7 +224,8 @@ impl Value {
     }
 
     pub(crate) fn iterator(items: Vec<Self>, type_name: &'static str) -> Self {
-        Self::Iterator(Rc::new(Iterator { items: RefCell::new(items.into_iter()), type_name }))
+        let items = RefCell::new(items.into_iter());
+        Self::Iterator(Rc::new(Iterator { items, pending: RefCell::default(), type_name }))
     }
 
     /// The name of the type, as in Python's messages.
@@ -225,6 +251,8 @@ impl Value {
             Self::Function(_) => "function",
             Self::Builtin(builtin) if builtin.is_type() => "type",
             Self::Builtin(_) | Self::Method(_) => "builtin_function_or_method",
+            Self::Partial(_) => "functools.partial",
+            Self::Module(Module::Exception) => "exception",
             Self::Module(_) => "module",
             Self::Lazy(_) => "LazyObject",
             Self::Ellipsis => "ellipsis",
@@ -246,6 +274,7 @@ impl Value {
             (Self::Dict(left), Self::Dict(right)) => Rc::ptr_eq(left, right),
             (Self::Set(left), Self::Set(right)) => Rc::ptr_eq(left, right),
             (Self::Function(left), Self::Function(right)) => Rc::ptr_eq(left, right),
+            (Self::Partial(left), Self::Partial(right)) => Rc::ptr_eq(left, right),
             (Self::Iterator(left), Self::Iterator(right)) => Rc::ptr_eq(left, right),
             (Self::Range(left), Self::Range(right)) => Rc::ptr_eq(left, right),
             (Self::Lazy(left), Self::Lazy(right)) => Rc::ptr_eq(left, right),
@@ -303,6 +332,18 @@ impl Dict {
     /// The entries at this moment.
     pub(crate) fn snapshot(&self) -> Vec<(Key, Entry)> {
         self.entries.borrow().iter().map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    }
+}
+
+impl Iterator {
+    /// The items that are left.
+    pub(crate) fn rest(&self) -> Result<RefMut<'_, std::vec::IntoIter<Value>>> {
+        if self.pending.borrow().is_some() {
+            return Err(Fault::refused(
+                "a stored generator that is reached in another way than by its name; make it a list",
+            ));
+        }
+        Ok(self.items.borrow_mut())
     }
 }
 

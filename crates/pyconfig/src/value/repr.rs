@@ -1,7 +1,7 @@
 //! `repr` and `str`.
 
 use super::number::float_repr;
-use super::{Value, View};
+use super::{Module, Value, View};
 use crate::budget::Budget;
 use crate::error::{Fault, Result};
 use crate::limits;
@@ -26,7 +26,7 @@ pub(crate) fn repr(budget: &mut Budget, value: &Value) -> Result<String> {
 
 fn write(budget: &mut Budget, value: &Value, out: &mut String, depth: u32) -> Result<()> {
     if depth > limits::NESTING {
-        return Err(Fault::limit(format!("values are nested more than {} deep", limits::NESTING)));
+        return Err(Fault::too_deep());
     }
     let start = out.len();
     match value {
@@ -79,7 +79,15 @@ fn write(budget: &mut Budget, value: &Value, out: &mut String, depth: u32) -> Re
         Value::Lazy(lazy) => out.push_str(lazy.name()),
         Value::Builtin(builtin) if builtin.is_type() => out.push_str(&format!("<class '{}'>", builtin.name())),
         Value::Builtin(builtin) => out.push_str(&format!("<built-in function {}>", builtin.name())),
-        Value::Iterator(_) | Value::Slice(_) | Value::Function(_) | Value::Method(_) | Value::Module(_) => {
+        Value::Module(Module::Exception) => {
+            return Err(Fault::refused("the text of an exception, which differs between versions of Python"));
+        }
+        Value::Iterator(_)
+        | Value::Slice(_)
+        | Value::Function(_)
+        | Value::Method(_)
+        | Value::Partial(_)
+        | Value::Module(_) => {
             return Err(Fault::refused(format!("the text of a {}, which contains its address", value.type_name())));
         }
     }
@@ -104,10 +112,7 @@ pub(crate) fn integer_text(budget: &mut Budget, value: &num_bigint::BigInt) -> R
     budget.step(words * words / 64)?;
     let text = value.to_string();
     if text.trim_start_matches('-').len() > limits::INTEGER_DIGITS {
-        return Err(Fault::value_error(format!(
-            "Exceeds the limit ({} digits) for integer string conversion",
-            limits::INTEGER_DIGITS
-        )));
+        return Err(Fault::too_many_digits());
     }
     Ok(text)
 }

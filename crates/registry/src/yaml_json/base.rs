@@ -1,5 +1,6 @@
 //! Config files that inherit from others: `_base_` and `_delete_`. Reference: mmengine/config/config.py.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::limits::{MOST_BYTES, MOST_DEPTH, MOST_FILES};
@@ -85,8 +86,8 @@ impl Loader {
     /// The config in one file, before merging.
     fn read(&mut self, path: &Path) -> Result<Config, ConfigError> {
         let extension = path.extension().unwrap_or_default();
-        if extension.eq_ignore_ascii_case("py") && path.is_file() {
-            return read_python(path);
+        if is_read_as_mmengine(extension) && path.is_file() && !has_a_list(path, extension) {
+            return read_as_mmengine(path);
         }
         let text = file::read(path).map_err(|reason| file_error(path, reason))?;
         self.bytes += text.len();
@@ -101,13 +102,36 @@ impl Loader {
     }
 }
 
+/// Whether a file is read as by mmengine: with the feature, all that mmengine reads, so that a file has the same values
+/// however it is read.
+fn is_read_as_mmengine(extension: &OsStr) -> bool {
+    let extensions: &[&str] = if cfg!(feature = "pyconfig") { &["py", "yaml", "yml", "json"] } else { &["py"] };
+    extensions.iter().any(|known| extension == *known)
+}
+
+/// Whether a YAML or JSON file has a list at the top level, such as the layers of a `Sequential`, which mmengine refuses.
+fn has_a_list(path: &Path, extension: &OsStr) -> bool {
+    if extension == "py" {
+        return false;
+    }
+    // What cannot be read is told by the reader.
+    let Ok(text) = file::read(path) else { return false };
+    for line in file::without_mark(&text).lines() {
+        let line = line.trim_start();
+        if !line.is_empty() && !line.starts_with(['#', '%']) && line.trim_end() != "---" {
+            return line.starts_with('[') || line.starts_with("- ") || line.trim_end() == "-";
+        }
+    }
+    false
+}
+
 #[cfg(feature = "pyconfig")]
-fn read_python(path: &Path) -> Result<Config, ConfigError> {
+fn read_as_mmengine(path: &Path) -> Result<Config, ConfigError> {
     super::python::load(path).map_err(|reason| file_error(path, reason))
 }
 
 #[cfg(not(feature = "pyconfig"))]
-fn read_python(path: &Path) -> Result<Config, ConfigError> {
+fn read_as_mmengine(path: &Path) -> Result<Config, ConfigError> {
     let reason = "Python configs are not read without the feature `pyconfig` of mmcv-registry; or write it as YAML in Python, by \
                   mmengine.Config.fromfile(\"NAME.py\").dump(\"NAME.yaml\"), and give that file";
     Err(file_error(path, reason.to_owned()))

@@ -61,8 +61,11 @@ impl Config {
         read.map_err(|error| parse_error(&reading.path(), "JSON", error.to_string()))
     }
 
-    /// Reads a file: JSON if its name ends in `.json`, Python (with the feature `pyconfig`) if it ends in `.py`, YAML
-    /// otherwise.
+    /// Reads a file: JSON if its name ends in `.json`, YAML otherwise.
+    ///
+    /// With the feature `pyconfig`, files whose names end in `.py`, `.yaml`, `.yml` and `.json` are read as by mmengine,
+    /// which differs from [`Self::from_yaml`] and [`Self::from_json`] in details: `yes` is true, and the last of equal keys
+    /// counts. Files with a list at the top level, which mmengine refuses, are read as by these two.
     ///
     /// The key `_base_` names one base or a list of bases, relative to the file. The config is merged into them, dict
     /// by dict; a dict with `_delete_: true` replaces that of the base. `{{ fileDirname }}` and similar templates are

@@ -1,4 +1,4 @@
-//! Python configs, through mmcv-pyconfig.
+//! Files that mmengine reads, through mmcv-pyconfig.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use crate::{Config, Dict};
 /// Folders with other packages' configs.
 const PACKAGE_PATH: &str = "MMCV_CONFIG_PATH";
 
-/// How Python configs are read: other packages' configs, `mmdet::path/config.py`, are looked up in the folders in
-/// `MMCV_CONFIG_PATH`, and JSON is read as by [`Config::from_json`].
+/// How configs are read: other packages' configs, `mmdet::path/config.py`, are looked up in the folders in
+/// `MMCV_CONFIG_PATH`.
 #[must_use]
-pub fn load_options() -> LoadOptions<'static> {
-    LoadOptions { package_path: package_path(), read_data: Some(&read_data), ..LoadOptions::default() }
+pub fn load_options() -> LoadOptions {
+    LoadOptions { package_path: package_path(), ..LoadOptions::default() }
 }
 
 fn package_path() -> Vec<PathBuf> {
@@ -23,19 +23,16 @@ fn package_path() -> Vec<PathBuf> {
     }
 }
 
-/// Reads the text of a JSON file, for the Python configs that inherit from it.
-fn read_data(_: &Path, text: &str) -> Result<Data, String> {
-    match Config::from_json(text) {
-        Ok(config) => Ok(to_data(&config)),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The config in a Python file, with its bases.
+/// The config in a file, with its bases.
 pub(super) fn load(path: &Path) -> Result<Config, String> {
     match mmcv_pyconfig::load(path, &load_options()) {
         Ok(config) => Ok(Config::from(&config.data)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            let message = error.to_string();
+            // The caller names the file, too.
+            let whole = format!("{}: ", path.display());
+            Err(message.strip_prefix(&whole).unwrap_or(&message).to_owned())
+        }
     }
 }
 
@@ -66,24 +63,5 @@ fn key_text(key: &Data) -> String {
     match Config::from(key) {
         Config::Str(text) => text,
         other => other.to_json(),
-    }
-}
-
-fn to_data(config: &Config) -> Data {
-    match config {
-        Config::Null => Data::None,
-        Config::Bool(value) => Data::Bool(*value),
-        Config::Int(value) => Data::Int(*value),
-        Config::Float(value) => Data::Float(*value),
-        Config::Str(text) => Data::Str(text.clone()),
-        Config::List(items) => Data::List(items.iter().map(to_data).collect()),
-        Config::Tuple(items) => Data::Tuple(items.iter().map(to_data).collect()),
-        Config::Dict(dict) => {
-            let mut entries = Vec::new();
-            for (key, value) in dict.iter() {
-                entries.push(Entry { key: Data::Str(key.to_owned()), value: to_data(value), place: None });
-            }
-            Data::Dict(entries)
-        }
     }
 }

@@ -41,6 +41,9 @@ impl Kernel for Convolution {
     }
 
     fn lower(&self, compiler: &mut Compiler<'_>, unit: &Unit) -> Result<Stored> {
+        if let Some(result) = self.lower_winograd(compiler, unit)? {
+            return Ok(result);
+        }
         let shape = compiler.shape(self.input)?;
         let native = compiler.native(self.input)?;
         // An image has too few channels for blocks.

@@ -2,7 +2,7 @@
 
 mod binary;
 mod concatenation;
-mod convolution;
+pub(crate) mod convolution;
 pub(crate) mod elementwise;
 mod linear;
 mod pooling;

@@ -50,7 +50,7 @@ mod tests {
     use crate::interpreter::Interpreter;
     use crate::onednn::ops::{OPERATORS, Operator};
     use crate::onednn::{REGION, Weights, regions_of};
-    use crate::options::Precision;
+    use crate::options::FuseOptions;
 
     const PAGE: &str = include_str!("../../../../../docs/adding-a-kernel.md");
 
@@ -102,7 +102,8 @@ mod tests {
         let (shapes, expected) = Interpreter::new(&graph).unwrap().shapes(&[&input]).unwrap();
         let table: Vec<Operator> = OPERATORS.iter().copied().chain([OPERATOR]).collect();
         for (operators, left) in [(OPERATORS, 2), (table.as_slice(), 0)] {
-            let (rewritten, regions) = regions_of(operators, &graph, &shapes, Precision::F32, &mut Weights::default());
+            let (rewritten, regions) =
+                regions_of(operators, &graph, &shapes, &FuseOptions::default(), &mut Weights::default());
             let others = rewritten.nodes.iter().filter(|node| node.op != REGION).count();
             assert_eq!(others, left);
             let found = Interpreter::with_regions(&rewritten, regions).unwrap().run(&[&input]).unwrap();

@@ -1,13 +1,16 @@
 //! A network with an input, and the task that is measured.
 
-use std::fmt;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Instant;
+use std::{fmt, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use mmcv_cli::Failure;
-use mmcv_fuse::{FuseOptions, Fused, fuse, fuse_owned};
-use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
+use mmcv_cli::output::display;
+use mmcv_fuse::{FuseOptions, Fused, StreamOptions, Streams, WinogradUse, fuse, fuse_owned};
+use mmcv_layers::{Forward, Module, ModuleExt, Output, channels_last, memory};
 use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict};
 use tch::nn::{Optimizer, OptimizerConfig, Sgd};
@@ -15,13 +18,16 @@ use tch::{Device, Kind, Tensor};
 
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
-use super::{Bench, Dtype, Mode};
+use super::{Bench, Dtype, Mode, Winograd};
 use crate::{allocator, config};
 
 /// The default height and width of an image.
 const SIZE: i64 = 224;
 /// The seed of weights and inputs.
 const SEED: i64 = 0;
+
+/// How many inputs a stream gets in one measured pass.
+const INPUTS_PER_STREAM: usize = 16;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +69,7 @@ enum Network {
     Eager(Box<dyn Module>),
     Training(Box<dyn Module>, Training),
     Fused(Fused),
+    Streams(Streams),
 }
 
 /// A network that is ready to run.
@@ -105,7 +112,11 @@ impl Subject {
         let shape = [i64::from(options.batch_size), 3, height, width];
         network.train(false);
         memory::check_forward(&*network, &[shape.to_vec()])?;
-        let input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
+        let mut input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
+        if options.channels_last {
+            network.to_channels_last()?;
+            input = channels_last(&input)?;
+        }
         let mut original = None;
         let network = match task {
             Task::Training => {
@@ -114,16 +125,20 @@ impl Subject {
                 Network::Training(network, training)
             }
             Task::Inference(Mode::Fused, dtype) => {
-                let fuse_options = fuse_options(dtype);
-                Network::Fused(if options.deviation.is_some() {
+                let fuse_options = fuse_options(dtype, options.winograd);
+                let fused = if options.deviation.is_some() {
                     let fused = fuse(&*network, &shape, &fuse_options)?;
                     original = Some((network, preprocess));
                     fused
                 } else {
-                    let fused = fuse_owned(network, &shape, &fuse_options)?;
-                    allocator::release_freed_memory();
-                    fused
-                })
+                    fuse_owned(network, &shape, &fuse_options)?
+                };
+                let network = match stream_options(options) {
+                    Some(options) => Network::Streams(Streams::new(&fused, &options)?),
+                    None => Network::Fused(fused),
+                };
+                allocator::release_freed_memory();
+                network
             }
             Task::Inference(Mode::Eager, dtype) => {
                 if dtype == Dtype::Bf16 {
@@ -152,12 +167,15 @@ impl Subject {
     /// Performs the task once; returns the milliseconds it took.
     pub(super) fn pass(&mut self) -> Result<f64, Failure> {
         let start = Instant::now();
-        let result = match &mut self.network {
-            Network::Training(network, training) => training.step(&**network, &self.input),
-            Network::Eager(_) | Network::Fused(_) => self.forward().map(|output| drop(black_box(output))),
+        let (result, inputs) = match &mut self.network {
+            Network::Training(network, training) => (training.step(&**network, &self.input), 1),
+            Network::Streams(streams) => (serve(streams, &self.input), INPUTS_PER_STREAM * streams.count()),
+            Network::Eager(_) | Network::Fused(_) => {
+                (self.forward(&self.input).map(|output| drop(black_box(output))), 1)
+            }
         };
         result.with_context(|| self.name.clone())?;
-        Ok(1e3 * start.elapsed().as_secs_f64())
+        Ok(1e3 * start.elapsed().as_secs_f64() / inputs as f64)
     }
 
     /// The time of each part of a forward pass.
@@ -165,8 +183,9 @@ impl Subject {
         let profile = match &self.network {
             Network::Fused(fused) => Profile::of_operators(fused, runs, &self.input),
             Network::Eager(network) | Network::Training(network, _) => {
-                Profile::of_modules(&**network, runs, || self.forward().map(drop))
+                Profile::of_modules(&**network, runs, || self.forward(&self.input).map(drop))
             }
+            Network::Streams(_) => Err(anyhow!("streams have no profile")),
         };
         Ok(profile.with_context(|| self.name.clone())?)
     }
@@ -181,12 +200,30 @@ impl Subject {
         Ok(Some(deviations.with_context(|| self.name.clone())?))
     }
 
-    fn forward(&self) -> Result<Vec<Tensor>> {
+    /// The numbers of all outputs for the input in a file: raw f32 numbers, as many as the measured input has.
+    pub(super) fn output(&self, file: &Path) -> Result<Vec<f32>, Failure> {
+        let numbers = self.output_for(file).with_context(|| display(file))?;
+        Ok(numbers)
+    }
+
+    fn output_for(&self, file: &Path) -> Result<Vec<f32>> {
+        let (found, expected) = (fs::metadata(file)?.len(), 4 * self.input.numel() as u64);
+        ensure!(found == expected, "the file has {found} bytes, but the input has {expected}");
+        let input = Tensor::f_from_data_size(&fs::read(file)?, &self.shape(), Kind::Float)?;
+        let mut numbers = Vec::new();
+        for output in self.forward(&input)? {
+            numbers.extend(Vec::<f32>::try_from(output.f_flatten(0, -1)?)?);
+        }
+        Ok(numbers)
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Vec<Tensor>> {
         let _guard = tch::no_grad_guard();
         let bf16 = matches!(self.task, Task::Inference(Mode::Eager, Dtype::Bf16));
-        let input = if bf16 { self.input.f_to_kind(Kind::BFloat16)? } else { self.input.shallow_clone() };
+        let input = if bf16 { input.f_to_kind(Kind::BFloat16)? } else { input.shallow_clone() };
         let outputs = match &self.network {
             Network::Fused(fused) => fused.call(&[&input], &Dict::new())?,
+            Network::Streams(streams) => streams.call(&[&input], &Dict::new())?,
             Network::Eager(network) | Network::Training(network, _) => {
                 mmcv_layers::call_child("", &**network, &[&input], &Dict::new())?
             }
@@ -215,13 +252,39 @@ fn initialized(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
     Ok(network)
 }
 
-fn fuse_options(dtype: Dtype) -> FuseOptions {
+fn fuse_options(dtype: Dtype, winograd: Winograd) -> FuseOptions {
     let mut options = FuseOptions::default();
+    options.winograd = match winograd {
+        Winograd::Auto => WinogradUse::Auto,
+        Winograd::Never => WinogradUse::Never,
+        Winograd::Always => WinogradUse::Always,
+    };
     options.precision = match dtype {
         Dtype::F32 => mmcv_fuse::Precision::F32,
         Dtype::Bf16 => mmcv_fuse::Precision::Bf16,
     };
     options
+}
+
+fn stream_options(options: &Bench) -> Option<StreamOptions> {
+    let mut stream_options = StreamOptions::default();
+    stream_options.streams = Some(options.streams?);
+    if let Some(threads) = options.threads.and_then(|threads| NonZeroUsize::new(threads.into())) {
+        stream_options.threads = threads;
+    }
+    Some(stream_options)
+}
+
+/// Gives all streams several inputs, and waits for the outputs.
+fn serve(streams: &Streams, input: &Tensor) -> Result<()> {
+    let mut pending = Vec::new();
+    for _ in 0..INPUTS_PER_STREAM * streams.count() {
+        pending.push(streams.submit(&[input])?);
+    }
+    for output in pending {
+        black_box(output.wait()?);
+    }
+    Ok(())
 }
 
 /// The state of training.
