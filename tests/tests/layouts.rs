@@ -36,6 +36,11 @@ fn channels_last() {
 }
 
 #[test]
+fn channels_last_with_weights() {
+    replay_all(Layout::ChannelsLastWeights);
+}
+
+#[test]
 fn with_gaps() {
     replay_all(Layout::Strided);
 }

@@ -142,3 +142,23 @@ fn mistakes_in_a_step_are_named() {
     let error = Preprocess::new().with_pipeline(vec![thin]).apply(&images()["1x9"]).unwrap_err().to_string();
     assert!(error.contains("at least one pixel, not 0 x 1"), "{error}");
 }
+
+/// The numbers do not depend on the layout in memory, which libtorch has different code for.
+#[test]
+fn the_short_side_is_resized_to_the_numbers_of_a_contiguous_image() {
+    tch::manual_seed(0);
+    let mut images: Vec<Tensor> = Vec::new();
+    for (height, width) in [(1, 1), (1, 9), (7, 1), (2, 3), (31, 17), (64, 64), (75, 50), (120, 333)] {
+        images.push(Tensor::randint(256, [height, width, 3], (Kind::Uint8, tch::Device::Cpu)));
+    }
+    images.push(self::images().remove("chelsea").unwrap());
+    for image in images {
+        for edge in [1, 5, 32, 100, 256] {
+            let found = Preprocess { resize_edge: Some(edge), ..Preprocess::new() }.apply(&image).unwrap();
+            let (_, _, height, width) = found.size4().unwrap();
+            let planes = image.permute([2, 0, 1]).unsqueeze(0).contiguous();
+            let expected = planes.internal_upsample_bilinear2d_aa([height, width], false, None, None);
+            assert_eq!(found, expected.to_kind(Kind::Float), "{:?} to {edge}", image.size());
+        }
+    }
+}

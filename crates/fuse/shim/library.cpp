@@ -5,6 +5,7 @@
 
 #include "onednn.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -46,16 +47,22 @@ public:
     // `count` values of the type at `offset`.
     template <typename T>
     std::vector<T> at(size_t offset, size_t count = 1) const {
+        std::vector<T> values;
+        read(offset, count, values);
+        return values;
+    }
+    // The same into `values`, whose memory is used again.
+    template <typename T>
+    void read(size_t offset, size_t count, std::vector<T>& values) const {
         auto size = static_cast<size_t>(status_.st_size);
         if (offset > size || count > (size - offset) / sizeof(T)) throw std::runtime_error(path_ + " is damaged");
-        std::vector<T> values(count);
+        values.resize(count);
         auto* bytes = reinterpret_cast<char*>(values.data());
         for (size_t done = 0; done < count * sizeof(T);) {
             ssize_t more = pread(file_, bytes + done, count * sizeof(T) - done, static_cast<off_t>(offset + done));
             if (more <= 0) throw std::runtime_error("cannot read " + path_);
             done += static_cast<size_t>(more);
         }
-        return values;
     }
     Elf64_Ehdr header() const {
         auto header = at<Elf64_Ehdr>(0).front();
@@ -159,16 +166,28 @@ void check_same(const Loaded& loaded, const File& file, const std::string& path)
 
 using Addresses = std::unordered_map<std::string_view, void**>;
 
+// The tables of a file are large (76 MB of names in libtorch), and are read in pieces of this many bytes.
+constexpr size_t kPiece = 1 << 20;
+
 // The offsets in a string table of the wanted names, each with where its address goes.
-std::unordered_map<size_t, void**> wanted_names(const char* names, size_t size, const Addresses& wanted) {
+std::unordered_map<size_t, void**> wanted_names(const File& file, const Elf64_Shdr& table, const Addresses& wanted) {
     static constexpr char prefix[] = "\0dnnl_";
+    // Between two zeros.
+    size_t longest = 0;
+    for (const auto& [name, address] : wanted) longest = std::max(longest, name.size() + 2);
     std::unordered_map<size_t, void**> found;
-    size_t position = 0;
-    while (const void* hit = memmem(names + position, size - position, prefix, sizeof(prefix) - 1)) {
-        size_t start = static_cast<size_t>(static_cast<const char*>(hit) - names) + 1;
-        std::string_view name(names + start, strnlen(names + start, size - start));
-        if (auto entry = wanted.find(name); entry != wanted.end()) found.emplace(start, entry->second);
-        position = start;
+    std::vector<char> piece;
+    for (size_t start = 0; start < table.sh_size; start += kPiece - longest) {
+        file.read(table.sh_offset + start, std::min(kPiece, table.sh_size - start), piece);
+        size_t position = 0;
+        while (const void* hit = memmem(piece.data() + position, piece.size() - position, prefix, sizeof(prefix) - 1)) {
+            position = static_cast<size_t>(static_cast<const char*>(hit) - piece.data()) + 1;
+            std::string_view name(piece.data() + position, strnlen(piece.data() + position, piece.size() - position));
+            // A name that is cut is whole in the next piece.
+            if (position + name.size() == piece.size()) break;
+            if (auto entry = wanted.find(name); entry != wanted.end()) found.emplace(start + position, entry->second);
+        }
+        if (start + piece.size() == table.sh_size) break;
     }
     return found;
 }
@@ -181,13 +200,16 @@ void read_symbols(const Loaded& loaded, const Addresses& wanted) {
     auto sections = file.at<Elf64_Shdr>(header.e_shoff, header.e_shnum);
     for (const auto& section : sections) {
         if (section.sh_type != SHT_SYMTAB || section.sh_link >= sections.size()) continue;
-        const auto& strings = sections[section.sh_link];
-        auto table = file.at<char>(strings.sh_offset, strings.sh_size);
-        auto names = wanted_names(table.data(), table.size(), wanted);
-        for (const auto& symbol : file.at<Elf64_Sym>(section.sh_offset, section.sh_size / sizeof(Elf64_Sym))) {
-            if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
-            auto entry = names.find(symbol.st_name);
-            if (entry != names.end()) *entry->second = reinterpret_cast<void*>(loaded.base + symbol.st_value);
+        auto names = wanted_names(file, sections[section.sh_link], wanted);
+        size_t count = section.sh_size / sizeof(Elf64_Sym);
+        std::vector<Elf64_Sym> piece;
+        for (size_t start = 0; start < count; start += piece.size()) {
+            file.read(section.sh_offset + start * sizeof(Elf64_Sym), std::min(kPiece / sizeof(Elf64_Sym), count - start), piece);
+            for (const auto& symbol : piece) {
+                if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
+                auto entry = names.find(symbol.st_name);
+                if (entry != names.end()) *entry->second = reinterpret_cast<void*>(loaded.base + symbol.st_value);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ struct OpenMp {
     using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
     Parallel parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
     int (*thread)() = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_thread_num"));
+    void (*use_threads)(int) = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
     int (*threads)() = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "omp_get_num_threads"));
 };
 
@@ -43,6 +44,12 @@ void part(void* data) {
 
 size_t thread_count() {
     return static_cast<size_t>(std::max(at::get_num_threads(), 1));
+}
+
+void use_threads(size_t count) {
+    // At its first call in a thread, libtorch sets the number that is meant for all.
+    at::get_num_threads();
+    if (open_mp().use_threads) open_mp().use_threads(static_cast<int>(std::min<size_t>(count, 1 << 16)));
 }
 
 void parallel(const Task& task, size_t count) noexcept {

@@ -58,6 +58,13 @@ std::vector<size_t> numbers(const Values& values) {
     return found;
 }
 
+// The size of a value, if the tracer saw it.
+void show_size(GraphBuilder& builder, const Value* value) {
+    auto type = value->type()->cast<c10::TensorType>();
+    if (!type) return;
+    if (auto sizes = type->sizes().concrete_sizes()) builder.size(value->unique(), slice(*sizes));
+}
+
 void show(GraphBuilder& builder, torch::jit::Graph& graph) {
     for (Node* node : graph.nodes()) {
         TORCH_CHECK(node->blocks().empty(), node->kind().toQualString(), " has blocks");
@@ -70,6 +77,7 @@ void show(GraphBuilder& builder, torch::jit::Graph& graph) {
         std::string op = node->kind().toQualString();
         builder.node(
             str(op), str(overload), str(node->scopeName()), slice(numbers(node->inputs())), slice(numbers(node->outputs())));
+        for (const Value* output : node->outputs()) show_size(builder, output);
     }
     builder.ends(slice(numbers(graph.inputs())), slice(numbers(graph.outputs())));
 }

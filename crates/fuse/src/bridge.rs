@@ -223,6 +223,7 @@ mod shim {
         fn onednn_version() -> Result<u32>;
 
         fn thread_count() -> usize;
+        fn use_threads(count: usize);
         fn parallel(task: &Task, count: usize);
 
         #[allow(dead_code, reason = "for a test")]
@@ -249,6 +250,7 @@ mod shim {
         fn tensor(self: &mut GraphBuilder, value: usize, tensor: UniquePtr<Tensor>);
         fn created(self: &mut GraphBuilder, value: usize, tensor: UniquePtr<Tensor>);
         fn node(self: &mut GraphBuilder, op: &str, overload: &str, module: &str, inputs: &[usize], outputs: &[usize]);
+        fn size(self: &mut GraphBuilder, value: usize, size: &[i64]);
         fn asked(self: &mut GraphBuilder, asked: Asked);
         fn ends(self: &mut GraphBuilder, inputs: &[usize], outputs: &[usize]);
     }
@@ -259,6 +261,7 @@ pub(crate) use shim::{
     Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise, has_operator,
     has_schema, inner_product, is_random, new_call, new_plan, new_posts, onednn_version, pooling, reorder, resampling,
     strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave, trace_pause,
+    use_threads,
 };
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! How far a fused form is from its module.
 
+use mmcv_layers::Module;
+use mmcv_registry::Dict;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ErrorKind, Result};
@@ -8,6 +10,73 @@ use crate::interpreter::Interpreter;
 use crate::onednn::Weights;
 use crate::options::{FuseOptions, Precision};
 use crate::program::Program;
+use crate::sample;
+
+/// A module's outputs, with which those of its fused form are compared.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) inputs: Vec<Tensor>,
+    pub(crate) expected: Vec<Tensor>,
+    /// Inputs with a NaN and an infinity, and the outputs for them, if they can be compared.
+    pub(crate) broken: Option<(Vec<Tensor>, Vec<Tensor>)>,
+}
+
+impl Check {
+    /// Runs the module on inputs like the examples with other numbers.
+    pub(crate) fn new(module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<Self> {
+        let mut inputs = Vec::with_capacity(examples.len());
+        for example in examples {
+            inputs.push(sample::like(example, 3)?);
+        }
+        let expected = call(module, &inputs, arguments).map_err(ErrorKind::Module)?;
+        // To look at all numbers of each input would make the CPU wait for the GPU.
+        if inputs.iter().any(|input| input.device() != Device::Cpu) {
+            return Ok(Self { inputs, expected, broken: None });
+        }
+        let mut broken = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            broken.push(if sample::is_float(input) { sample::broken(input)? } else { input.shallow_clone() });
+        }
+        // A module may refuse what is no number.
+        let broken = call(module, &broken, arguments).ok().map(|outputs| (broken, outputs));
+        Ok(Self { inputs, expected, broken })
+    }
+
+    /// What the program returns in place of the module's outputs, if that is not allowed.
+    pub(crate) fn mismatch(&self, program: &mut Program, options: &FuseOptions) -> Result<Option<ErrorKind>> {
+        if let Some(mismatch) = mismatch(program, &self.inputs, &self.expected, options)? {
+            return Ok(Some(mismatch));
+        }
+        let Some((inputs, expected)) = &self.broken else { return Ok(None) };
+        let found = program.run(&inputs.iter().collect::<Vec<_>>())?;
+        same_numbers_missing(&found, expected)?;
+        Ok(None)
+    }
+}
+
+/// What the program returns for these inputs in place of what is expected, if that is not allowed.
+pub(crate) fn mismatch(
+    program: &mut Program,
+    inputs: &[Tensor],
+    expected: &[Tensor],
+    options: &FuseOptions,
+) -> Result<Option<ErrorKind>> {
+    let found = program.run(&inputs.iter().collect::<Vec<_>>())?;
+    let comparison = Comparison::new(&found, expected, options)?;
+    if comparison.fits() {
+        return Ok(None);
+    }
+    Ok(Some(match comparison.other {
+        Some((found, expected)) => ErrorKind::Output { expected, found },
+        None => ErrorKind::Differs { difference: comparison.difference, tolerance: options.allowed() },
+    }))
+}
+
+/// The outputs of the module for copies of the inputs.
+fn call(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) -> mmcv_layers::Result<Vec<Tensor>> {
+    let copies = sample::copies(inputs)?;
+    Ok(module.call(&copies.iter().collect::<Vec<_>>(), arguments)?.into_vec())
+}
 
 /// The difference between outputs.
 #[derive(Debug, Clone)]
@@ -67,7 +136,7 @@ fn describe(tensor: &Tensor) -> String {
 }
 
 /// Returns an error unless both are infinite, or no numbers, in the same places.
-pub(crate) fn same_numbers_missing(found: &[Tensor], expected: &[Tensor]) -> Result<()> {
+fn same_numbers_missing(found: &[Tensor], expected: &[Tensor]) -> Result<()> {
     for (found, expected) in found.iter().zip(expected) {
         let (found, expected) = (found.f_isfinite()?, expected.f_isfinite()?);
         if !found.f_equal(&expected)? {

@@ -57,6 +57,9 @@ pub enum ErrorKind {
         /// What it got.
         found: String,
     },
+    /// A thread of [`Streams`](crate::Streams) cannot work.
+    #[error("a stream cannot work: {0}")]
+    Stream(String),
     /// libtorch or oneDNN refused an operation.
     #[error("{}{}", prefix(.operator), mmcv_layers::torch_message(.message))]
     Native {

@@ -10,12 +10,15 @@ use crate::error::Result;
 use crate::interpreter::Timing;
 use crate::options::FuseOptions;
 use crate::sample;
+use crate::start::{Examples, Held};
 use crate::state::State;
+use crate::trace::checked_plain;
 
 /// A module rewritten for inference: the same numbers, faster.
 ///
 /// It has copies of what it needs, so later changes of the module have no effect. It is for evaluation only; no
-/// gradients flow through it. It can be shared between threads, which then take turns.
+/// gradients flow through it. It can be shared between threads, which then take turns; [`Streams`](crate::Streams) runs several at the
+/// same time.
 ///
 /// Shapes: those of the module. The number of dimensions is that of the example. Other sizes work if the module calls the same
 /// operators for them: what its forward pass asked of sizes (`Tensor::size`, or less by `mmcv_layers::observe::of_size`) has the
@@ -68,14 +71,28 @@ pub struct Fused {
 /// training mode, draws random numbers or decides by values; if the self check finds that the numbers are not the same: the error
 /// names the first module that differs.
 pub fn fuse(module: &dyn Module, example_shape: &[i64], options: &FuseOptions) -> Result<Fused> {
+    fuse_held(Held::Borrowed(module), example_shape, options)
+}
+
+/// [`fuse`] for a module that is not needed any more: it takes less memory and time, because its weights are changed in place and
+/// not copied. Tensors that share their memory change too.
+///
+/// # Errors
+/// As for [`fuse`].
+pub fn fuse_owned(module: Box<dyn Module>, example_shape: &[i64], options: &FuseOptions) -> Result<Fused> {
+    fuse_held(Held::Owned(module), example_shape, options)
+}
+
+fn fuse_held(held: Held<'_>, example_shape: &[i64], options: &FuseOptions) -> Result<Fused> {
+    let module = held.module();
     let state = module.state_dict();
     let (kind, device) = match state.iter().find(|(_, tensor)| sample::is_float(tensor)) {
         Some((_, weight)) => (weight.kind(), weight.device()),
         None => (Kind::Float, Device::Cpu),
     };
+    drop(state);
     sample::check_size(example_shape, 1)?;
-    let input = sample::normal(example_shape, 1, kind, device)?;
-    fuse_call(module, &[&input], &Dict::new(), options)
+    fused(held, &Examples::Drawn { shape: example_shape.to_vec(), kind, device }, &Dict::new(), options)
 }
 
 /// Like [`fuse`], for a module with any number of inputs, of which `inputs` are examples, and for options of its forward pass,
@@ -84,8 +101,23 @@ pub fn fuse(module: &dyn Module, example_shape: &[i64], options: &FuseOptions) -
 /// # Errors
 /// As for [`fuse`].
 pub fn fuse_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, options: &FuseOptions) -> Result<Fused> {
+    let mut examples = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        examples.push(example(input)?);
+    }
+    fused(Held::Borrowed(module), &Examples::Given(examples), arguments, options)
+}
+
+/// A copy of an example input, with its elements in memory.
+fn example(input: &Tensor) -> Result<Tensor> {
     let _guard = tch::no_grad_guard();
-    let state = State::new(module, inputs, arguments, options)?;
+    let plain = checked_plain(input)?;
+    Ok(sample::copy(&plain.as_ref().unwrap_or(input).f_detach()?)?)
+}
+
+fn fused(held: Held<'_>, examples: &Examples, arguments: &Dict, options: &FuseOptions) -> Result<Fused> {
+    let _guard = tch::no_grad_guard();
+    let state = State::new(held, examples, arguments, options)?;
     Ok(Fused { state: Arc::new(Mutex::new(state)) })
 }
 
@@ -108,6 +140,11 @@ impl Fused {
     pub fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Timing>> {
         let _guard = tch::no_grad_guard();
         self.state().profile(inputs)
+    }
+
+    /// The same without programs, for a thread of its own.
+    pub(crate) fn stream(&self) -> State {
+        self.state().stream()
     }
 
     /// The outputs for these inputs: one tensor, or a list.

@@ -183,7 +183,7 @@ impl Clone for Graph {
 
 impl Graph {
     /// The first question about an input that has another answer for inputs of these sizes.
-    pub(crate) fn other_answer_of_inputs(&self, inputs: &[Tensor]) -> Option<&Question> {
+    pub(crate) fn other_answer_of_inputs(&self, inputs: &[&Tensor]) -> Option<&Question> {
         for question in &self.questions {
             let position = self.inputs.iter().position(|input| question.value == Some(*input));
             if let Some(position) = position

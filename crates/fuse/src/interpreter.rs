@@ -8,7 +8,7 @@ use crate::bridge::storage;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Arg, Graph, Node, Shapes, ValueId};
-use crate::onednn::Region;
+use crate::onednn::{Region, Weights};
 
 /// A graph that is ready to run.
 #[derive(Debug)]
@@ -69,9 +69,12 @@ impl Interpreter {
             let dead = dead.remove(&index).unwrap_or_default();
             steps.push(Step::new(node, regions.remove(&index), dead)?);
         }
+        // Others may be large, and are not kept alive.
+        let read = graph.uses();
+        let constants = graph.constants.iter().filter(|(value, _)| read.contains_key(value));
         Ok(Self {
             steps,
-            constants: graph.constants.iter().map(|(value, tensor)| (*value, tensor.shallow_clone())).collect(),
+            constants: constants.map(|(value, tensor)| (*value, tensor.shallow_clone())).collect(),
             inputs: graph.inputs.clone(),
             outputs: graph.outputs.clone(),
         })
@@ -138,6 +141,15 @@ impl Interpreter {
         Ok((shapes, self.results(&values)?))
     }
 
+    /// [`Region::give_up_plain`] for all regions.
+    pub(crate) fn give_up_plain(&mut self, weights: &Weights) {
+        for step in &mut self.steps {
+            if let Runner::Region(region) = &mut step.runner {
+                region.give_up_plain(weights);
+            }
+        }
+    }
+
     /// The outputs among these values.
     fn results(&self, values: &Values) -> Result<Vec<Tensor>> {
         let mut results = Vec::with_capacity(self.outputs.len());
@@ -168,7 +180,7 @@ impl Interpreter {
 }
 
 /// For each node, the values that nothing reads after it.
-fn dead_after(graph: &Graph) -> HashMap<usize, Vec<ValueId>> {
+pub(crate) fn dead_after(graph: &Graph) -> HashMap<usize, Vec<ValueId>> {
     let mut last = HashMap::new();
     for (index, node) in graph.nodes.iter().enumerate() {
         for value in node.inputs().chain(node.outputs.iter().copied()) {
@@ -266,7 +278,7 @@ impl Step {
 }
 
 /// The call that the node stands for: its arguments refer to the tensors of the call by their position.
-fn call(node: &Node) -> Result<Call> {
+pub(crate) fn call(node: &Node) -> Result<Call> {
     let mut position = 0;
     let mut args = Vec::with_capacity(node.args.len());
     for arg in &node.args {

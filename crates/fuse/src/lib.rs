@@ -17,13 +17,17 @@ mod options;
 mod program;
 mod rewrite;
 mod sample;
+mod shapes;
+mod start;
 mod state;
+mod streams;
 mod trace;
 
 pub use deviation::{Deviation, deviation, random_crops};
 pub use error::{Error, ErrorKind, Result};
-pub use fused::{Fused, fuse, fuse_call};
+pub use fused::{Fused, fuse, fuse_call, fuse_owned};
 pub use interpreter::Timing;
 pub use onednn::onednn_version;
+pub use streams::{Pending, StreamOptions, Streams};
 pub use options::{Backend, FuseOptions, Precision, WinogradUse};
 pub use rewrite::available_operators;

@@ -18,6 +18,10 @@ pub struct FuseOptions {
     pub tolerance: Option<f64>,
     /// Whether the outputs are compared with the module's on a second input; true by default.
     pub self_check: bool,
+    /// Whether the module is traced and checked at the very size of the example. By default this happens at a smaller size, with at
+    /// most two images, if it tells the same: it takes less time and memory, and looks at other kernels of oneDNN where these depend
+    /// on the size. False by default.
+    pub full_size: bool,
     /// What runs the operators.
     pub backend: Backend,
     /// Which convolutions of 3 x 3 are computed with fewer multiplications.
@@ -69,6 +73,7 @@ impl Default for FuseOptions {
             precision: Precision::F32,
             tolerance: None,
             self_check: true,
+            full_size: false,
             backend: Backend::Auto,
             winograd: WinogradUse::Auto,
         }

@@ -102,9 +102,16 @@ impl Program {
         self.interpreter.profile(inputs)
     }
 
-    /// What is not as the options say.
-    pub(crate) fn notes(&self) -> &[String] {
-        &self.notes
+    /// Gives up plain weights that can be made again from those of the kernels.
+    pub(crate) fn give_up_plain(&mut self, weights: &Weights) {
+        self.interpreter.give_up_plain(weights);
+    }
+
+    /// Warns of what is not as the options say.
+    pub(crate) fn log_notes(&self) {
+        for note in &self.notes {
+            log::warn!("{note}");
+        }
     }
 
     /// What runs the operators, and the notes.

@@ -19,6 +19,8 @@ pub(crate) struct Traced {
     pub(crate) graph: Graph,
     /// Whether the output is one tensor and not a list.
     pub(crate) single: bool,
+    /// The sizes of the values that operators returned.
+    pub(crate) sizes: HashMap<ValueId, Vec<i64>>,
 }
 
 thread_local! {
@@ -39,8 +41,9 @@ pub(crate) fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict) ->
     let single = matches!(output, Output::Tensor(_));
     let mut builder = GraphBuilder { parts: PARTS.take().into(), ..GraphBuilder::default() };
     tracing.end(&output.into_vec(), &mut builder)?;
+    let sizes = std::mem::take(&mut builder.sizes);
     let graph = builder.finish(inputs.len(), &state)?;
-    Ok(Traced { graph, single })
+    Ok(Traced { graph, single, sizes })
 }
 
 /// A trace that is going on; dropped, it is abandoned.
@@ -100,6 +103,7 @@ pub(crate) struct GraphBuilder {
     args: HashMap<ValueId, Arg>,
     tensors: HashMap<ValueId, Tensor>,
     created: Vec<(ValueId, Tensor)>,
+    sizes: HashMap<ValueId, Vec<i64>>,
     inputs: Vec<ValueId>,
     outputs: Vec<ValueId>,
     questions: Vec<Question>,
@@ -185,6 +189,10 @@ impl GraphBuilder {
         if let Some(tensor) = adopt(tensor) {
             self.created.push((value, tensor));
         }
+    }
+
+    pub(crate) fn size(&mut self, value: ValueId, size: &[i64]) {
+        self.sizes.insert(value, size.to_vec());
     }
 
     /// A question of the program about a tensor that depends on an input.

@@ -62,4 +62,4 @@ pub use ops::scalar_like;
 pub use registry::{Registry, add_all};
 pub use shape_mismatch::ShapeMismatch;
 pub use size::Size;
-pub use state::{ModuleExt, TchModule, join_path, named_modules};
+pub use state::{ModuleExt, TchModule, channels_last, join_path, named_modules};

@@ -10,6 +10,8 @@ pub enum Layout {
     Contiguous,
     /// The channels first, where there are spatial dimensions.
     ChannelsLast,
+    /// As the one before, for weights too.
+    ChannelsLastWeights,
     /// With gaps between the elements.
     Strided,
 }
@@ -29,7 +31,7 @@ impl Layout {
     pub fn copy(self, input: &Tensor) -> Result<Tensor> {
         let copy = if input.requires_grad() { input.f_mul(&Tensor::ones_like(input))? } else { input.copy() };
         Ok(match (self, input.dim() as i64) {
-            (Self::ChannelsLast, dims @ 3..) => {
+            (Self::ChannelsLast | Self::ChannelsLastWeights, dims @ 3..) => {
                 let last: Vec<i64> = [0].into_iter().chain(2..dims).chain([1]).collect();
                 let first: Vec<i64> = [0, dims - 1].into_iter().chain(1..dims - 1).collect();
                 copy.f_permute(last)?.f_contiguous()?.f_permute(first)?

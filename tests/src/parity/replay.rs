@@ -186,6 +186,9 @@ fn same_keys(found: BTreeSet<&str>, expected: BTreeSet<&str>) -> Result<()> {
 
 fn run_forward(module: &dyn Module, case: &Case, device: Device, layout: Layout) -> Result<()> {
     let description = &case.description;
+    if layout == Layout::ChannelsLastWeights {
+        module.to_channels_last().map_err(Refused::from)?;
+    }
     let mut inputs = Vec::new();
     for name in &description.forward {
         let input = case.tensors.get(&format!("in:{name}")).with_context(|| format!("no tensor in:{name}"))?;

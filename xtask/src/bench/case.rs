@@ -102,16 +102,23 @@ impl Kind {
             ],
             Self::Throughput => vec![
                 Engine::Mmcv.f32(),
+                Engine::Mmcv.f32().streams(),
                 Engine::Mmcv.f32().processes(),
                 Engine::Onnxruntime.f32(),
                 Engine::Openvino.f32(),
                 Engine::Openvino.f32().streams(),
                 Engine::Mmcv.bf16(),
+                Engine::Mmcv.bf16().streams(),
                 Engine::Mmcv.bf16().processes(),
                 Engine::Openvino.bf16().streams(),
             ],
             Self::Growth | Self::Load => vec![Engine::Mmcv.f32(), Engine::Onnxruntime.f32(), Engine::Openvino.f32()],
-            Self::Training => vec![Engine::MmcvEager.f32(), Engine::Eager.f32()],
+            Self::Training => vec![
+                Engine::MmcvEager.f32(),
+                Engine::MmcvEager.f32().channels_last(),
+                Engine::Eager.f32(),
+                Engine::Eager.f32().channels_last(),
+            ],
             Self::StartUp => vec![Engine::Mmcv.f32(), Engine::MmcvEager.f32(), Engine::Eager.f32()],
         }
     }

@@ -79,6 +79,8 @@ pub(super) struct Contender {
     pub(super) engine: Engine,
     pub(super) dtype: Dtype,
     pub(super) sharing: Sharing,
+    /// Whether the channels of a pixel lie side by side in memory; engines that choose layouts themselves have no such form.
+    pub(super) channels_last: bool,
 }
 
 impl Engine {
@@ -98,7 +100,7 @@ impl Engine {
     }
 
     const fn of(self, dtype: Dtype) -> Contender {
-        Contender { engine: self, dtype, sharing: Sharing::OnePass }
+        Contender { engine: self, dtype, sharing: Sharing::OnePass, channels_last: false }
     }
 
     /// The title in tables.
@@ -141,6 +143,11 @@ impl Contender {
         Self { sharing: Sharing::Streams, ..self }
     }
 
+    /// The same with the channels of a pixel side by side.
+    pub(super) const fn channels_last(self) -> Self {
+        Self { channels_last: true, ..self }
+    }
+
     /// The title in tables with several types or ways to use the threads.
     pub(super) fn title(self) -> String {
         let dtype = match self.dtype {
@@ -153,13 +160,18 @@ impl Contender {
             Sharing::Processes => ", a process per thread",
             Sharing::Streams => ", streams",
         };
-        format!("{}{dtype}{sharing}", self.engine.title())
+        let layout = if self.channels_last { ", channels last" } else { "" };
+        format!("{}{dtype}{sharing}{layout}", self.engine.title())
     }
 
     /// The command that runs it in a case.
     pub(super) fn command(self, case: &Case, setting: &Setting) -> Command {
         let mut command = if self.engine.is_ours() { self.ours(case, setting) } else { self.python(case, setting) };
-        let threads = if self.sharing == Sharing::Processes { 1 } else { setting.threads };
+        let threads = match self.sharing {
+            Sharing::Processes => 1,
+            Sharing::Streams if self.engine.is_ours() => 1,
+            _ => setting.threads,
+        };
         command.args(["--batch-size", &case.batch.to_string(), "--size", &case.size.to_string()]);
         command.args(["--threads", &threads.to_string()]);
         if case.kind != Kind::Training {
@@ -167,6 +179,12 @@ impl Contender {
         }
         if self.sharing == Sharing::Streams {
             command.arg("--streams");
+            if self.engine.is_ours() {
+                command.arg(setting.threads.to_string());
+            }
+        }
+        if self.channels_last {
+            command.arg("--channels-last");
         }
         command
     }

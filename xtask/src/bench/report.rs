@@ -122,11 +122,13 @@ fn note(kind: Kind) -> &'static str {
         }
         Kind::Throughput => {
             "One image in a pass. All threads work on one pass at a time, or there is a process with one thread for each \
-             thread, or an engine runs several passes at once in one process (OpenVINO's throughput mode)."
+             thread, or an engine runs several passes at once in one process: mmcv-rs in a stream for each thread, OpenVINO in \
+             its throughput mode."
         }
         Kind::Growth => "ResNet-50. The engines of a row are loaded one after another.",
         Kind::Load => "One image, while another program keeps one core busy.",
-        Kind::Training => "Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay.",
+        Kind::Training => "Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay. With channels last, weights and \
+             images have the channels of a pixel side by side.",
         Kind::StartUp => {
             "The network is built from its config, its weights are loaded from a checkpoint file, and one image is \
              classified; Python does the same with mmpretrain."

@@ -1,7 +1,7 @@
 //! Tables in Markdown.
 
 use super::case::{Kind, Measured, Outcome};
-use super::engine::{Contender, Engine};
+use super::engine::{Contender, Dtype, Engine};
 
 /// The contender that the others are compared with.
 pub(super) const BASELINE: Contender = Engine::Eager.f32();
@@ -88,7 +88,8 @@ pub(super) fn list(outcome: &Outcome) -> String {
         if outcome.case.kind.has_scores() {
             cells.push(or_nothing(measured.and_then(deviation)));
         }
-        table.push_str(&line(contender.engine.title(), &cells));
+        let title = Contender { dtype: Dtype::F32, ..*contender }.title();
+        table.push_str(&line(&title, &cells));
     }
     table
 }

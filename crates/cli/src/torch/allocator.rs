@@ -18,3 +18,13 @@ pub(crate) fn keep_freed_memory() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
     }
 }
+
+/// Gives freed memory back to the system, after work that needed more than what follows.
+pub(crate) fn release_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: malloc_trim takes a number, and locks what it changes.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

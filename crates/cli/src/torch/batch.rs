@@ -1,7 +1,11 @@
 //! Images in batches: the arguments, files and folders, and running a network on them.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -18,15 +22,18 @@ use crate::image::{MAX_PIXELS, ReadOptions, read, to_tensor};
 /// File extensions of the images in folders.
 const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
 
+/// The number of images in one forward pass of a network that is not fused.
+const BATCH_SIZE: usize = 8;
+
 /// The arguments for images.
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
     /// Images (PNG, JPEG, WebP or BMP), or folders, which are searched recursively.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The number of images in one forward pass.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) batch_size: u16,
+    /// The number of images in one forward pass [default: 8; 1 for a fused network, which runs several times at once].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch_size: Option<u16>,
     /// The maximum number of pixels of an image. Larger images are refused before memory is allocated for them.
     #[arg(long, value_name = "N", default_value_t = MAX_PIXELS, value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: u64,
@@ -61,10 +68,18 @@ pub(crate) struct ImageOutput<'a> {
     pub(crate) outputs: Vec<Tensor>,
 }
 
+/// Runs a network on inputs of shape `[N, 3, H, W]`, in several threads at once.
+pub(crate) type SharedForward<'a> = Arc<dyn Fn(&Tensor) -> Result<Vec<Tensor>> + Send + Sync + 'a>;
+
 /// What a command does with batches of inputs and with the outputs for each image.
-pub(crate) trait BatchRunner {
+pub(crate) trait BatchRunner<'a> {
     /// Runs the network on inputs of shape `[N, 3, H, W]`.
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>>;
+
+    /// The same for several threads, if the network is for several.
+    fn shared(&self) -> Option<SharedForward<'a>> {
+        None
+    }
 
     /// Handles the outputs for one image.
     fn handle(&mut self, output: ImageOutput<'_>) -> Result<()>;
@@ -77,6 +92,22 @@ struct Prepared<'a> {
     /// `[1, 3, H, W]`.
     input: Tensor,
     thumbnail: Option<RgbImage>,
+}
+
+/// Consecutive images, read by one thread.
+#[derive(Default)]
+struct Chunk<'a> {
+    /// Images of one size each.
+    batches: Vec<Batch<'a>>,
+    /// Why others could not be read.
+    unreadable: Vec<anyhow::Error>,
+}
+
+/// Images of one size.
+struct Batch<'a> {
+    images: Vec<Prepared<'a>>,
+    /// The outputs for all images, if the thread that read the images runs the network too.
+    outputs: Option<Result<Vec<Tensor>>>,
 }
 
 /// Numbers of images.
@@ -107,39 +138,89 @@ impl ImageArgs {
         Ok(sources)
     }
 
-    /// Runs a network on all images, in batches. If there are several images, those that cannot be read are skipped with a
-    /// warning.
-    pub(crate) fn run(
+    /// Runs a network on all images, in batches. All cores read images, and run the network if that is for several threads. If there
+    /// are several images, those that cannot be read are skipped with a warning.
+    pub(crate) fn run<'a>(
         &self,
-        sources: &[Source],
+        sources: &'a [Source],
         preparation: Preparation<'_>,
-        runner: &mut impl BatchRunner,
+        runner: &mut impl BatchRunner<'a>,
     ) -> Result<ReadCounts> {
         let _guard = tch::no_grad_guard();
         let bar = mmcv_cli::progress::items(sources.len(), "images");
+        let shared = runner.shared();
+        let size = match self.batch_size {
+            Some(size) => usize::from(size),
+            None if shared.is_some() => 1,
+            None => BATCH_SIZE,
+        };
         let indexed: Vec<_> = sources.iter().enumerate().collect();
+        let chunks: Vec<_> = indexed.chunks(size).collect();
+        let count = cores().min(chunks.len());
         let mut unreadable = 0;
-        for chunk in indexed.chunks(usize::from(self.batch_size)) {
-            let mut batch = Vec::new();
-            for &(index, source) in chunk {
-                match self.prepare(index, source, preparation).with_context(|| display(&source.file)) {
-                    Ok(prepared) => batch.push(prepared),
-                    Err(error) if sources.len() == 1 => return Err(error),
-                    Err(error) => {
-                        bar.suspend(|| log::warn!("{}", Failure::from(error).describe(&TEXTS)));
-                        unreadable += 1;
+        thread::scope(|scope| {
+            let mut receivers = Vec::new();
+            for first in 0..count {
+                // A thread is at most one chunk ahead, so that memory does not grow with the number of images.
+                let (sender, receiver) = sync_channel(1);
+                let (chunks, forward) = (chunks.iter().skip(first).step_by(count), shared.clone());
+                scope.spawn(move || self.prepare_all(chunks, preparation, forward, &sender));
+                receivers.push(receiver);
+            }
+            for receiver in receivers.iter().cycle().take(chunks.len()) {
+                let chunk = receiver.recv().context("a thread that reads images has ended")?;
+                for error in chunk.unreadable {
+                    if sources.len() == 1 {
+                        return Err(error);
                     }
+                    bar.suspend(|| log::warn!("{}", Failure::from(error).describe(&TEXTS)));
+                    unreadable += 1;
+                }
+                for batch in chunk.batches {
+                    bar.inc(batch.images.len() as u64);
+                    finish(batch, preparation.device, runner)?;
                 }
             }
-            // Without a crop size, only consecutive images of the same size share a batch.
-            for batch in batch.chunk_by(|left, right| left.input.size() == right.input.size()) {
-                run_batch(batch, preparation.device, runner)?;
-                bar.inc(batch.len() as u64);
-            }
-        }
+            Ok(())
+        })?;
         bar.finish_and_clear();
         ensure!(unreadable < sources.len(), "none of the {} images could be read", sources.len());
         Ok(ReadCounts { unreadable, total: sources.len() })
+    }
+
+    /// Sends chunks of images when they are ready, until nobody wants more.
+    fn prepare_all<'a: 'b, 'b>(
+        &self,
+        chunks: impl Iterator<Item = &'b &'b [(usize, &'a Source)]>,
+        preparation: Preparation<'_>,
+        forward: Option<SharedForward<'_>>,
+        sender: &SyncSender<Chunk<'a>>,
+    ) {
+        let _guard = tch::no_grad_guard();
+        // In this thread.
+        tch::set_num_threads(1);
+        for images in chunks {
+            let mut chunk = self.prepare_chunk(images, preparation);
+            if let Some(forward) = &forward {
+                for Batch { images, outputs } in &mut chunk.batches {
+                    *outputs = Some(joined(images, preparation.device).and_then(|input| forward(&input)));
+                }
+            }
+            if sender.send(chunk).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn prepare_chunk<'a>(&self, images: &[(usize, &'a Source)], preparation: Preparation<'_>) -> Chunk<'a> {
+        let mut chunk = Chunk::default();
+        for &(index, source) in images {
+            match self.prepare(index, source, preparation).with_context(|| display(&source.file)) {
+                Ok(prepared) => chunk.add(prepared),
+                Err(error) => chunk.unreadable.push(error),
+            }
+        }
+        chunk
     }
 
     /// Reads and preprocesses an image. The decoded image is dropped before the next one is read.
@@ -153,11 +234,29 @@ impl ImageArgs {
     }
 }
 
-/// Runs a network on images of the same size.
-fn run_batch(batch: &[Prepared<'_>], device: Device, runner: &mut impl BatchRunner) -> Result<()> {
-    let Some(first) = batch.first() else { return Ok(()) };
-    let outputs = forward(batch, device, runner).with_context(|| display(&first.source.file))?;
-    for (row, prepared) in (0..).zip(batch) {
+impl<'a> Chunk<'a> {
+    /// Without a crop size, only consecutive images of the same size share a batch.
+    fn add(&mut self, prepared: Prepared<'a>) {
+        if let Some(Batch { images, .. }) = self.batches.last_mut()
+            && images.first().is_some_and(|first| first.input.size() == prepared.input.size())
+        {
+            images.push(prepared);
+        } else {
+            self.batches.push(Batch { images: vec![prepared], outputs: None });
+        }
+    }
+}
+
+/// Runs the network on a batch, unless that was done, and handles the outputs.
+fn finish<'a>(batch: Batch<'_>, device: Device, runner: &mut impl BatchRunner<'a>) -> Result<()> {
+    let Batch { images, outputs } = batch;
+    let Some(first) = images.first() else { return Ok(()) };
+    let outputs = match outputs {
+        Some(outputs) => outputs,
+        None => joined(&images, device).and_then(|input| runner.forward(&input)),
+    }
+    .with_context(|| display(&first.source.file))?;
+    for (row, prepared) in (0..).zip(&images) {
         let Prepared { index, source, thumbnail, .. } = prepared;
         let outputs = outputs.iter().map(|output| output.f_narrow(0, row, 1)).collect::<Result<_, _>>()?;
         let output = ImageOutput { index: *index, source, thumbnail: thumbnail.as_ref(), outputs };
@@ -166,10 +265,15 @@ fn run_batch(batch: &[Prepared<'_>], device: Device, runner: &mut impl BatchRunn
     Ok(())
 }
 
-fn forward(batch: &[Prepared<'_>], device: Device, runner: &mut impl BatchRunner) -> Result<Vec<Tensor>> {
-    let inputs: Vec<&Tensor> = batch.iter().map(|prepared| &prepared.input).collect();
-    let input = Tensor::f_cat(&inputs, 0)?.f_to_device(device)?;
-    runner.forward(&input)
+/// The inputs of all images in one tensor.
+fn joined(images: &[Prepared<'_>], device: Device) -> Result<Tensor> {
+    let inputs: Vec<&Tensor> = images.iter().map(|prepared| &prepared.input).collect();
+    Ok(Tensor::f_cat(&inputs, 0)?.f_to_device(device)?)
+}
+
+/// How many threads the machine runs at the same time.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 impl ReadCounts {

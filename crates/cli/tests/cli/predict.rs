@@ -170,3 +170,40 @@ fn a_fused_network_gives_the_same_classes() {
     }
     assert_eq!(eager.len(), 5);
 }
+
+/// So many that the network is fused, and all cores classify images.
+#[test]
+fn many_images_are_classified_in_order() {
+    let Some(cache) = cache() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for index in 0..40_u32 {
+        let image = RgbImage::from_fn(230 + index, 240, |x, y| {
+            Rgb([(x * index) as u8, (y * (40 - index)) as u8, (x * y / (index + 1)) as u8])
+        });
+        image.save(folder.path().join(format!("{index:02}.png"))).unwrap();
+    }
+    let best = |options: &[&str]| -> Vec<(String, f64)> {
+        let arguments = [&[".", "--json"], options].concat();
+        let text = predict(folder.path(), &cache, &config(), &arguments).done();
+        let results: Value = serde_json::from_str(&text).unwrap();
+        let results = results.as_array().unwrap().iter();
+        results
+            .map(|result| {
+                (result["image"].as_str().unwrap().to_owned(), result["predictions"][0]["score"].as_f64().unwrap())
+            })
+            .collect()
+    };
+    let expected = best(&["--fuse=never"]);
+    let names: Vec<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, (0..40).map(|index| format!("./{index:02}.png")).collect::<Vec<_>>());
+    for options in [&[][..], &["--batch-size", "3"], &["--fuse=never", "--batch-size", "1"]] {
+        let found = best(options);
+        assert_eq!(found.len(), 40);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(found.0 == expected.0 && (found.1 - expected.1).abs() < 1e-4, "{found:?}, {expected:?}");
+        }
+    }
+    fs::write(folder.path().join("20.png"), "text").unwrap();
+    let error = predict(folder.path(), &cache, &config(), &["."]).failed();
+    assert!(error.contains("20.png") && error.contains("1 of 40 images could not be read"), "{error}");
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cxx::UniquePtr;
-use mmcv_kernels::Convolution;
+use mmcv_kernels::{Convolution, Tile};
 use tch::Tensor;
 
 use super::arena::{Arena, BufferId};
@@ -215,10 +215,15 @@ impl Compiler<'_> {
         Ok(self.keep(packed))
     }
 
-    /// The constant `weight` as `convolution` wants it.
-    pub(crate) fn transformed(&mut self, weight: ValueId, convolution: &Convolution) -> Result<Tensor> {
+    /// The constant `weight` as `convolution` with this tile wants it.
+    pub(crate) fn transformed(&mut self, weight: ValueId, tile: Tile, convolution: &Convolution) -> Result<Tensor> {
         let plain = self.constant(weight)?;
-        self.weights.transformed(weight, &plain, convolution)
+        self.weights.transformed((weight, &plain), (tile, convolution))
+    }
+
+    /// [`Weights::prescribed`].
+    pub(crate) fn prescribed(&self, weight: ValueId) -> Option<Option<Tile>> {
+        self.weights.prescribed(weight)
     }
 
     /// A constant of the graph.
@@ -366,7 +371,7 @@ impl Compiler<'_> {
                 Work::Winograd(winograd) => convolutions.push((primitives, winograd.placed(&self.arena)?)),
             }
         }
-        Ok(Region { plan, primitives, convolutions, arena, inputs, outputs, labels, plain, broken })
+        Ok(Region { plan, primitives, convolutions, arena, inputs, outputs, labels, plain, packed: Vec::new(), broken })
     }
 
     /// Tells the last operator of the plan where its arguments are.

@@ -18,9 +18,10 @@ use crate::error::Result;
 use crate::graph::{Arg, Graph, Node, Shapes};
 use crate::options::FuseOptions;
 
+pub(crate) use desc::packed_strides;
 pub(crate) use ops::elementwise::eltwise;
 pub(crate) use region::Region;
-pub(crate) use weights::Weights;
+pub(crate) use weights::{Packed, Weights};
 
 use ops::{OPERATORS, Operator};
 

@@ -3,6 +3,7 @@
 use cxx::UniquePtr;
 use tch::{Device, Kind, Tensor};
 
+use super::weights::{Packed, Weights};
 use super::winograd::Winograd;
 use crate::bridge::{Plan, Span, TensorRef, is_moderate, references, storage};
 use crate::error::{Error, Result};
@@ -23,8 +24,9 @@ pub(crate) struct Region {
     pub(super) outputs: Vec<Vec<i64>>,
     /// What each step is.
     pub(super) labels: Vec<Label>,
-    /// The same as operators of libtorch.
+    /// The same as operators of libtorch, without the constants that are in `packed`.
     pub(super) plain: Graph,
+    pub(super) packed: Vec<Packed>,
     /// Whether there are weights that oneDNN treats otherwise than libtorch: infinite, or no numbers.
     pub(super) broken: bool,
 }
@@ -111,9 +113,21 @@ impl Region {
         Err(Error::input(format!("dense tensors of 32 bits on the CPU, {:?}", self.inputs), format!("{found:?}")))
     }
 
+    /// Gives up the plain constants that `weights` has in a kernel's layout, in 32 bits.
+    pub(crate) fn give_up_plain(&mut self, weights: &Weights) {
+        // Broken ones are needed for each run.
+        if !self.broken {
+            self.packed.extend(weights.take(&mut self.plain));
+        }
+    }
+
     /// The outputs of libtorch's operators.
     fn run_plain(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        let mut outputs = Interpreter::new(&self.plain)?.run(&inputs.iter().collect::<Vec<_>>())?;
+        let mut plain = self.plain.clone();
+        for packed in &self.packed {
+            packed.restore(&mut plain)?;
+        }
+        let mut outputs = Interpreter::new(&plain)?.run(&inputs.iter().collect::<Vec<_>>())?;
         for output in &mut outputs {
             *output = output.f_contiguous()?;
         }

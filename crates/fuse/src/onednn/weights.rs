@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mmcv_kernels::{Convolution, Packing};
+use mmcv_kernels::{Convolution, Packing, Tile};
 use tch::{Device, Kind, Tensor};
 
 use super::desc::Desc;
@@ -14,13 +14,66 @@ use crate::graph::{Graph, ValueId};
 #[derive(Debug, Default)]
 pub(crate) struct Weights {
     packed: HashMap<ValueId, Vec<(Desc, Tensor)>>,
+    /// The layouts from which they were first packed, and the shapes.
+    plain: HashMap<ValueId, (Desc, Vec<i64>)>,
     /// Those that were transformed for Winograd convolutions, by how.
     transformed: HashMap<(ValueId, Packing), Tensor>,
+    /// The tiles of these convolutions, the largest for each weight.
+    tiles: HashMap<ValueId, Tile>,
+    /// Whether [`Self::tiles`] says which convolutions are of Winograd.
+    prescribed: bool,
     /// Whether all numbers of a constant are moderate.
     moderate: HashMap<ValueId, bool>,
 }
 
+/// A constant in a kernel's layout, from which the plain one can be made.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    value: ValueId,
+    shape: Vec<i64>,
+    plain: Desc,
+    desc: Desc,
+    memory: Tensor,
+}
+
+impl Packed {
+    /// The same memory.
+    pub(crate) fn shallow_clone(&self) -> Self {
+        Self {
+            value: self.value,
+            shape: self.shape.clone(),
+            plain: self.plain.clone(),
+            desc: self.desc.clone(),
+            memory: self.memory.shallow_clone(),
+        }
+    }
+
+    /// Adds the plain constant to the graph.
+    pub(crate) fn restore(&self, graph: &mut Graph) -> Result<()> {
+        let constant = Tensor::f_empty(&self.shape, (Kind::Float, Device::Cpu))?;
+        reorder(&self.desc, &self.memory, &self.plain, &constant)?;
+        graph.constants.insert(self.value, constant);
+        Ok(())
+    }
+}
+
 impl Weights {
+    /// Removes the constants of the graph that lie in a kernel's layout, in 32 bits, so that their memory is not needed twice.
+    pub(crate) fn take(&self, graph: &mut Graph) -> Vec<Packed> {
+        let mut taken = Vec::new();
+        for (value, layouts) in &self.packed {
+            let (Some((desc, memory)), Some((plain, shape))) = (layouts.first(), self.plain.get(value)) else {
+                continue;
+            };
+            if graph.is_constant(*value) && bridge::reorder(desc, plain).is_ok() {
+                graph.constants.remove(value);
+                let (shape, plain, desc) = (shape.clone(), plain.clone(), desc.clone());
+                taken.push(Packed { value: *value, shape, plain, desc, memory: memory.shallow_clone() });
+            }
+        }
+        taken
+    }
+
     /// Whether a constant of the graph has numbers that are not moderate.
     pub(crate) fn broken(&mut self, graph: &Graph) -> bool {
         let mut broken = false;
@@ -28,6 +81,37 @@ impl Weights {
             broken |= !*self.moderate.entry(*value).or_insert_with(|| is_moderate(constant));
         }
         broken
+    }
+
+    /// For a program that is only tried: it takes the weights that are here and keeps what else it packs, and has the same Winograd
+    /// convolutions, whatever its sizes.
+    pub(crate) fn for_trial(&self) -> Self {
+        let mut trial = Self { prescribed: true, moderate: self.moderate.clone(), ..Self::default() };
+        for (value, layouts) in &self.packed {
+            let layouts = layouts.iter().map(|(desc, memory)| (desc.clone(), memory.shallow_clone())).collect();
+            trial.packed.insert(*value, layouts);
+        }
+        for (key, memory) in &self.transformed {
+            trial.transformed.insert(*key, memory.shallow_clone());
+        }
+        trial.tiles.clone_from(&self.tiles);
+        trial
+    }
+
+    /// Drops what was transformed for Winograd convolutions.
+    pub(crate) fn drop_transformed(&mut self) {
+        self.transformed.clear();
+        self.tiles.clear();
+    }
+
+    /// Whether there are Winograd convolutions.
+    pub(crate) fn has_transformed(&self) -> bool {
+        !self.transformed.is_empty()
+    }
+
+    /// The tile of the Winograd convolutions with this weight, if that is prescribed; `None` inside for a direct one.
+    pub(crate) fn prescribed(&self, weight: ValueId) -> Option<Option<Tile>> {
+        self.prescribed.then(|| self.tiles.get(&weight).copied())
     }
 
     /// The constant `plain`, known as `weight`, whose memory `user` describes, in the layout `wanted`.
@@ -39,24 +123,22 @@ impl Weights {
             }
         }
         let packed = bytes(wanted.size())?;
-        let op = bridge::reorder(user, wanted)?;
-        let scratchpad = op.wants(Role::Scratchpad.into())?.size();
-        let mut plan = new_plan()?;
-        plan.pin_mut().step(op)?;
-        fix(&mut plan, Role::Source.into(), plain, 0)?;
-        fix(&mut plan, Role::Result.into(), &packed, 0)?;
-        if scratchpad > 0 {
-            fix(&mut plan, Role::Scratchpad.into(), &bytes(scratchpad)?, 0)?;
-        }
-        plan.pin_mut().run(0, 1, &[], &mut [])?;
+        reorder(user, plain, wanted, &packed)?;
         known.push((wanted.clone(), packed.shallow_clone()));
+        self.plain.entry(weight).or_insert_with(|| (user.clone(), plain.size()));
         Ok(packed)
     }
-}
 
-impl Weights {
-    /// The constant `plain`, known as `weight`, as `convolution` wants it.
-    pub(crate) fn transformed(&mut self, weight: ValueId, plain: &Tensor, convolution: &Convolution) -> Result<Tensor> {
+    /// The constant `plain`, known as `weight`, as `convolution` with this tile wants it.
+    pub(crate) fn transformed(
+        &mut self,
+        (weight, plain): (ValueId, &Tensor),
+        (tile, convolution): (Tile, &Convolution),
+    ) -> Result<Tensor> {
+        let known = self.tiles.entry(weight).or_insert(tile);
+        if known.size() < tile.size() {
+            *known = tile;
+        }
         let key = (weight, convolution.packing());
         if let Some(known) = self.transformed.get(&key) {
             return Ok(known.shallow_clone());
@@ -71,6 +153,20 @@ impl Weights {
         self.transformed.insert(key, transformed.shallow_clone());
         Ok(transformed)
     }
+}
+
+/// Writes what `source` has in the layout `from` into `result` in the layout `to`.
+fn reorder(from: &Desc, source: &Tensor, to: &Desc, result: &Tensor) -> Result<()> {
+    let op = bridge::reorder(from, to)?;
+    let scratchpad = op.wants(Role::Scratchpad.into())?.size();
+    let mut plan = new_plan()?;
+    plan.pin_mut().step(op)?;
+    fix(&mut plan, Role::Source.into(), source, 0)?;
+    fix(&mut plan, Role::Result.into(), result, 0)?;
+    if scratchpad > 0 {
+        fix(&mut plan, Role::Scratchpad.into(), &bytes(scratchpad)?, 0)?;
+    }
+    Ok(plan.pin_mut().run(0, 1, &[], &mut [])?)
 }
 
 /// Memory of `size` bytes.

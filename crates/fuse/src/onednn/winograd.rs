@@ -55,7 +55,11 @@ impl Convolution {
             (isa, _) => isa,
         };
         let threads = thread_count();
-        let Some(tile) = tile(compiler.winograd, &problem, isa, threads) else { return Ok(None) };
+        let tile = match compiler.prescribed(self.weight) {
+            Some(prescribed) => prescribed,
+            None => tile(compiler.winograd, &problem, isa, threads),
+        };
+        let Some(tile) = tile else { return Ok(None) };
 
         let native = compiler.native(self.input)?;
         let shape = compiler.shape(self.input)?;
@@ -74,7 +78,7 @@ impl Convolution {
         };
         (problem.source, problem.result) = (layout, layout);
         let convolution = mmcv_kernels::Convolution::new(problem, tile, isa, threads)?;
-        let weight = compiler.transformed(self.weight, &convolution)?;
+        let weight = compiler.transformed(self.weight, tile, &convolution)?;
         let bias = match self.bias {
             Some(bias) => Some(compiler.constant(bias)?),
             None => None,

@@ -3,14 +3,15 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Outcome, Pass};
+use super::{Inputs, Outcome, Pass};
+use crate::bridge::storage;
 use crate::convolution::Convolution;
 use crate::error::Result;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, ValueId};
 
 pub(crate) const PASS: Pass = Pass { name: "batch norms", run: fold };
 
-fn fold(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+fn fold(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<Outcome> {
     for index in 0..graph.nodes.len() {
         let Some(node) = graph.nodes.get(index) else { continue };
         let (Some(input), Some(output)) = (node.value(0), node.output()) else { continue };
@@ -19,7 +20,7 @@ fn fold(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
             continue;
         }
         let Some(producer) = graph.producers().get(&input).copied() else { continue };
-        let Some((weight, bias)) = norm.multiply_in(graph, producer)? else { continue };
+        let Some((weight, bias)) = norm.multiply_in(graph, producer, inputs.owned)? else { continue };
         let (weight, bias) = (graph.constant(weight), graph.constant(bias));
         if let Some(convolution) = graph.nodes.get_mut(producer) {
             Convolution::set_weights(convolution, weight, bias);
@@ -67,7 +68,7 @@ impl Scaling {
     }
 
     /// The weight and bias with which the convolution at `producer` does what the batch norm does too.
-    fn multiply_in(&self, graph: &Graph, producer: usize) -> Result<Option<(Tensor, Tensor)>> {
+    fn multiply_in(&self, graph: &Graph, producer: usize, owned: bool) -> Result<Option<(Tensor, Tensor)>> {
         let Some(node) = graph.nodes.get(producer) else { return Ok(None) };
         let Some(convolution) = Convolution::from_node(node) else { return Ok(None) };
         let Some(weight) = graph.constants.get(&convolution.weight) else { return Ok(None) };
@@ -78,7 +79,14 @@ impl Scaling {
         }
         let Some(scale) = self.for_weight(&convolution, &weight.size())? else { return Ok(None) };
         let kind = weight.f_kind()?;
-        let folded = weight.f_to_kind(Kind::Double)?.f_mul(&scale)?.f_to_kind(kind)?;
+        let folded = match kind {
+            // The factors are rounded, so that no copy of the weight in double precision is needed.
+            Kind::Float if owned && is_alone(graph, convolution.weight, weight) => {
+                weight.shallow_clone().f_mul_(&scale.f_to_kind(kind)?)?
+            }
+            Kind::Float => weight.f_mul(&scale.f_to_kind(kind)?)?,
+            _ => weight.f_to_kind(Kind::Double)?.f_mul(&scale)?.f_to_kind(kind)?,
+        };
         Ok(Some((folded.f_contiguous()?, shift.f_to_kind(kind)?)))
     }
 
@@ -97,4 +105,11 @@ impl Scaling {
         let flat = [&[*first, *second], &spatial[..]].concat();
         Ok(Some(self.scale.f_reshape(&grouped)?.f_expand(&expanded, false)?.f_reshape(&flat)?))
     }
+}
+
+/// Whether nothing else in the graph reads the constant or its memory, so that it may be overwritten.
+fn is_alone(graph: &Graph, value: ValueId, constant: &Tensor) -> bool {
+    let memory = storage(constant);
+    let same = graph.constants.values().filter(|other| storage(other) == memory).count();
+    graph.uses().get(&value) == Some(&1) && same == 1 && constant.is_contiguous()
 }

@@ -1,15 +1,11 @@
 //! Refuses what only training does: dropout, updates of running statistics, random numbers.
 
-use tch::Tensor;
-
-use super::{Outcome, Pass};
 use crate::bridge::is_random;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
 
-pub(crate) const PASS: Pass = Pass { name: "evaluation", run: check };
-
-fn check(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+/// Returns an error if the graph does what only training does.
+pub(crate) fn check_evaluation(graph: &Graph) -> Result<()> {
     for node in &graph.nodes {
         if trains(node) {
             return Err(Error::unsupported(&node.module, "it is in training mode; call train(false) before"));
@@ -18,7 +14,7 @@ fn check(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
             return Err(Error::unsupported(&node.module, format!("it draws random numbers ({})", node.op)));
         }
     }
-    Ok(Outcome::Continue)
+    Ok(())
 }
 
 fn trains(node: &Node) -> bool {

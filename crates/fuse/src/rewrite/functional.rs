@@ -1,18 +1,16 @@
 //! Operators that change a tensor become operators that return a new one, if no view of the tensor is there to see it.
 
-use tch::Tensor;
-
-use super::{Outcome, Pass};
+use super::{Inputs, Outcome, Pass};
 use crate::bridge::has_schema;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
 use crate::interpreter::Interpreter;
-use crate::sample;
+use crate::{sample, shapes};
 
 pub(crate) const PASS: Pass = Pass { name: "functional", run: make };
 
 /// Stops, and leaves the graph as it is, if a tensor that is changed shares its memory with one that is read later.
-fn make(graph: &mut Graph, inputs: &[Tensor]) -> Result<Outcome> {
+fn make(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<Outcome> {
     if !graph.nodes.iter().any(Node::changes) {
         return Ok(Outcome::Continue);
     }
@@ -28,8 +26,14 @@ fn make(graph: &mut Graph, inputs: &[Tensor]) -> Result<Outcome> {
             return Ok(Outcome::Stop);
         }
     }
-    let inputs = sample::copies(inputs)?;
-    if Interpreter::new(graph)?.changes_what_is_read(&inputs.iter().collect::<Vec<_>>())? {
+    let changes_what_is_read = match shapes::infer(graph, inputs.layouts) {
+        Ok(inferred) => inferred.changes_what_is_read,
+        Err(_) => {
+            let inputs = sample::copies(inputs.tensors)?;
+            Interpreter::new(graph)?.changes_what_is_read(&inputs.iter().collect::<Vec<_>>())?
+        }
+    };
+    if changes_what_is_read {
         return Ok(Outcome::Stop);
     }
     for node in &mut graph.nodes {

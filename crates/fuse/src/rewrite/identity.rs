@@ -1,8 +1,6 @@
 //! Operators that return their input are removed.
 
-use tch::Tensor;
-
-use super::{Outcome, Pass};
+use super::{Inputs, Outcome, Pass};
 use crate::error::Result;
 use crate::graph::{Graph, Node, ValueId};
 
@@ -12,7 +10,7 @@ pub(crate) const DROPOUT: Pass = Pass { name: "dropout", run: remove_dropout };
 /// Removes what only makes another handle.
 pub(crate) const HANDLES: Pass = Pass { name: "handles", run: remove_handles };
 
-fn remove_dropout(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+fn remove_dropout(graph: &mut Graph, _: &Inputs<'_>) -> Result<Outcome> {
     remove(graph, is_idle_dropout);
     Ok(Outcome::Continue)
 }
@@ -21,7 +19,7 @@ fn is_idle_dropout(node: &Node) -> bool {
     matches!(node.name(), "dropout" | "feature_dropout" | "alpha_dropout") && node.bool(2) == Some(false)
 }
 
-fn remove_handles(graph: &mut Graph, _: &[Tensor]) -> Result<Outcome> {
+fn remove_handles(graph: &mut Graph, _: &Inputs<'_>) -> Result<Outcome> {
     remove(graph, |node| matches!(node.name(), "detach" | "alias"));
     Ok(Outcome::Continue)
 }

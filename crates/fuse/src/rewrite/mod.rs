@@ -12,10 +12,12 @@ use tch::Tensor;
 use crate::bridge::has_operator;
 use crate::error::Result;
 use crate::graph::Graph;
+use crate::shapes::Layout;
+
+pub(crate) use evaluation::check_evaluation;
 
 /// The passes of [`simplify`], in order.
 const PASSES: &[Pass] = &[
-    evaluation::PASS,
     identity::DROPOUT,
     functional::PASS,
     identity::HANDLES,
@@ -28,8 +30,18 @@ const PASSES: &[Pass] = &[
 /// A rewrite of a graph.
 pub(crate) struct Pass {
     name: &'static str,
-    /// Rewrites the graph in place. The inputs are an example, which must not be changed.
-    run: fn(&mut Graph, &[Tensor]) -> Result<Outcome>,
+    /// Rewrites the graph in place.
+    run: fn(&mut Graph, &Inputs<'_>) -> Result<Outcome>,
+}
+
+/// What the graph gets.
+pub(crate) struct Inputs<'a> {
+    /// An example, which must not be changed.
+    pub(crate) tensors: &'a [Tensor],
+    /// What the inputs are like for which the graph is used; they may be larger than the example.
+    pub(crate) layouts: &'a [Layout],
+    /// Whether nothing else needs the graph's constants, so that they may be overwritten.
+    pub(crate) owned: bool,
 }
 
 /// Whether the passes go on.
@@ -40,8 +52,8 @@ pub(crate) enum Outcome {
     Stop,
 }
 
-/// Simplifies `graph`, in place; returns whether all passes ran. `inputs` are an example; they are not changed.
-pub(crate) fn simplify(graph: &mut Graph, inputs: &[Tensor]) -> Result<bool> {
+/// Simplifies `graph`, in place; returns whether all passes ran.
+pub(crate) fn simplify(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<bool> {
     let _guard = tch::no_grad_guard();
     for pass in PASSES {
         let before = graph.nodes.len();

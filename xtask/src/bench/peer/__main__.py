@@ -1,6 +1,6 @@
 """One engine of `cargo xtask bench`, a process that measures on request.
 
-    peer ENGINE NETWORK.yaml --folder FOLDER [--batch-size N] [--size S] [--threads T] [--dtype f32|bf16|int8] [--streams]
+    peer ENGINE NETWORK.yaml --folder FOLDER [--batch-size N] [--size S] [--threads T] [--dtype f32|bf16|int8] [--streams] [--channels-last]
     peer export NETWORK.yaml --folder FOLDER --shapes BATCHxSIZE...
     peer convert FORM NETWORK.onnx TARGET
     peer versions
@@ -91,6 +91,7 @@ def parse():
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--dtype", choices=["f32", "bf16", "int8"], default="f32")
         command.add_argument("--streams", action="store_true")
+        command.add_argument("--channels-last", action="store_true")  # only for training
     command = commands.add_parser("export")
     command.set_defaults(run=pytorch.export)
     command.add_argument("network")

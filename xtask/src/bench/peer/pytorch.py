@@ -130,12 +130,15 @@ def train(arguments):
 
     model = load(arguments)
     model.train()
+    layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    model.to(memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     labels = torch.randint(1000, (arguments.batch,))
 
     def run(images):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(forward(model, torch.from_numpy(images)), labels).backward()
+        scores = forward(model, torch.from_numpy(images).to(memory_format=layout))
+        torch.nn.functional.cross_entropy(scores, labels).backward()
         optimizer.step()
 
     return run

@@ -202,7 +202,7 @@ struct Extractor<'a> {
     reports: Vec<ImageReport>,
 }
 
-impl BatchRunner for Extractor<'_> {
+impl BatchRunner<'_> for Extractor<'_> {
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         self.checked.check(&*self.network, input)?;
         match self.network.call(&[input], &Dict::new()) {

@@ -1,25 +1,26 @@
 //! `mmcv predict`: classifies images.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::LoadReport;
 use mmcv_cli::Failure;
 use mmcv_cli::output::{display, lossy, print, print_json};
-use mmcv_fuse::{FuseOptions, Fused, fuse};
+use mmcv_fuse::{FuseOptions, Fused, StreamOptions, Streams, fuse, fuse_owned};
 use mmcv_layers::{Forward, Module, memory};
 use mmcv_models::{MODELS, Recipe};
 use serde::Serialize;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, output_files};
-use crate::draw;
+use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, SharedForward, cores, output_files};
 use crate::network::with_key;
 use crate::weights::{CheckedShapes, Weights};
+use crate::{allocator, draw};
 
 /// From this many images on, fusing saves more time than it takes: see docs/performance.md.
-const MIN_FUSED_IMAGES: usize = 150;
+const MIN_FUSED_IMAGES: usize = 30;
 
 /// Classifies images with the network of a config file or of a model zoo name.
 ///
@@ -122,17 +123,28 @@ impl Predict {
         }
         let size = recipe.preprocess.output_size();
         let [height, width] = size.context("--fuse needs images of one size: set preprocess.crop_size")?;
-        let batch = count.min(usize::from(self.images.batch_size));
+        let batch = usize::from(self.images.batch_size.unwrap_or(1)).min(count);
         let shape = [i64::try_from(batch)?, 3, height, width];
         memory::check_forward(&*network, &[shape.to_vec()])?;
-        match fuse(&*network, &shape, &FuseOptions::default()) {
-            Ok(fused) => Ok(Network::Fused(fused)),
-            Err(error) if self.fuse == Fuse::Auto => {
-                log::warn!("the network was not fused: {error}");
-                Ok(Network::Module(network))
+        let fused = if self.fuse == Fuse::Always {
+            fuse_owned(network, &shape, &FuseOptions::default()).context("--fuse")?
+        } else {
+            match fuse(&*network, &shape, &FuseOptions::default()) {
+                Ok(fused) => fused,
+                Err(error) => {
+                    log::warn!("the network was not fused: {error}");
+                    return Ok(Network::Module(network));
+                }
             }
-            Err(error) => Err(error).context("--fuse"),
-        }
+        };
+        // All cores work on one image sooner than on one each, but not on many.
+        let network = if self.weights.device() == Device::Cpu && count >= 2 * batch * cores() {
+            Network::Streams(Arc::new(Streams::new(&fused, &StreamOptions::default())?))
+        } else {
+            Network::Fused(fused)
+        };
+        allocator::release_freed_memory();
+        Ok(network)
     }
 
     fn print(&self, reports: &[ImageReport]) -> Result<(), Failure> {
@@ -157,6 +169,8 @@ impl Predict {
 enum Network {
     Module(Box<dyn Module>),
     Fused(Fused),
+    /// For all cores.
+    Streams(Arc<Streams>),
 }
 
 /// A network, and the predictions so far.
@@ -171,7 +185,7 @@ struct Classifier<'a> {
     reports: Vec<ImageReport>,
 }
 
-impl BatchRunner for Classifier<'_> {
+impl<'a> BatchRunner<'a> for Classifier<'a> {
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
         let scores = match &self.network {
             Network::Module(module) => {
@@ -179,11 +193,15 @@ impl BatchRunner for Classifier<'_> {
                 module.forward(input)
             }
             Network::Fused(fused) => fused.forward(input),
+            Network::Streams(streams) => streams.forward(input),
         };
-        match scores {
-            Ok(scores) => Ok(vec![scores]),
-            Err(error) => Err(with_key(error, &self.recipe.model, &[input]).into()),
-        }
+        outputs(scores, self.recipe, input)
+    }
+
+    fn shared(&self) -> Option<SharedForward<'a>> {
+        let Network::Streams(streams) = &self.network else { return None };
+        let (streams, recipe) = (streams.clone(), self.recipe);
+        Some(Arc::new(move |input| outputs(streams.forward(input), recipe, input)))
     }
 
     fn handle(&mut self, output: ImageOutput<'_>) -> Result<()> {
@@ -229,6 +247,14 @@ impl Classifier<'_> {
             predictions.push(Prediction { index, class, score: best.f_double_value(&[rank])? });
         }
         Ok(predictions)
+    }
+}
+
+/// The scores as a list of outputs; an error with the place in the config.
+fn outputs(scores: mmcv_layers::Result<Tensor>, recipe: &Recipe, input: &Tensor) -> Result<Vec<Tensor>> {
+    match scores {
+        Ok(scores) => Ok(vec![scores]),
+        Err(error) => Err(with_key(error, &recipe.model, &[input]).into()),
     }
 }
 

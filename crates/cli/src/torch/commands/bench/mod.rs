@@ -6,6 +6,7 @@ mod profile;
 mod statistics;
 mod subject;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -33,7 +34,9 @@ use subject::{Subject, Task};
   mmcv bench network.yaml --mode eager,fused            both, and the speedup
   mmcv bench network.yaml --profile                     the time of each layer
   mmcv bench mobilenet_v2.yaml --mode fused --dtype bf16 --deviation cat.jpg
+  mmcv bench network.yaml --mode fused --streams 2      images a second of two streams of one thread each
   mmcv bench network.yaml --train --batch-size 16       forward pass, backward pass and a step of SGD
+  mmcv bench network.yaml --train --channels-last       the same with the channels of a pixel side by side
   printf 'run\\nrun\\nquit\\n' | mmcv bench network.yaml --interactive
 
 With --interactive, it prints `ready`, and for each line `run` on stdin the milliseconds of one pass. `output FILE` prints
@@ -49,12 +52,20 @@ pub(crate) struct Bench {
     /// Height and width of an image [default: the config's crop size, or 224].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     size: Option<u32>,
-    /// Threads of one operator [default: libtorch's].
+    /// Threads of one operator [default: libtorch's; 1 with --streams].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Runs a fused network for so many inputs at the same time. The times are those until all of many inputs are done, divided by
+    /// their number.
+    #[arg(long, value_name = "N", conflicts_with_all = ["train", "profile", "deviation"])]
+    streams: Option<NonZeroUsize>,
     /// The type of the network's weights and activations; inputs and outputs are f32.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     dtype: Dtype,
+    /// Lays out weights and images with the channels of a pixel side by side, in training and with --mode eager. A fused network
+    /// chooses its layouts itself.
+    #[arg(long)]
+    channels_last: bool,
     /// Which convolutions of 3 x 3 of a fused network in f32 use Winograd's algorithm.
     #[arg(long, value_enum, default_value_t = Winograd::Auto)]
     winograd: Winograd,
@@ -135,6 +146,8 @@ struct Report<'a> {
     dtype: &'static str,
     input: Vec<i64>,
     threads: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streams: Option<NonZeroUsize>,
     runs: u32,
     median_ms: f64,
     lower_quartile_ms: f64,
@@ -158,7 +171,7 @@ impl Bench {
 
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.check_usage();
-        if let Some(threads) = self.threads {
+        if let (Some(threads), None) = (self.threads, self.streams) {
             tch::set_num_threads(i32::from(threads));
         }
         let photo = match &self.deviation {
@@ -194,6 +207,12 @@ impl Bench {
         }
         if self.deviation.is_some() && !self.mode.contains(&Mode::Fused) {
             usage_error("--deviation needs --mode fused: it compares the fused network with the original");
+        }
+        if self.channels_last && !self.train && self.mode.contains(&Mode::Fused) {
+            usage_error("--channels-last is not for --mode fused, which chooses its layouts itself");
+        }
+        if self.streams.is_some() && self.mode != [Mode::Fused] {
+            usage_error("--streams needs --mode fused");
         }
         if self.weights.is_given() && self.configs.len() != 1 {
             usage_error("--checkpoint takes one config");
@@ -280,7 +299,11 @@ impl Bench {
             mode: subject.task().mode(),
             dtype: subject.task().dtype(),
             input: subject.shape(),
-            threads: tch::get_num_threads(),
+            threads: match self.streams {
+                Some(_) => i32::from(self.threads.unwrap_or(1)),
+                None => tch::get_num_threads(),
+            },
+            streams: self.streams,
             runs: self.runs,
             median_ms: summary.median,
             lower_quartile_ms: summary.lower,

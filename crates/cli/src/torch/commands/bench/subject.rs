@@ -1,15 +1,16 @@
 //! A network with an input, and the task that is measured.
 
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 use std::{fmt, fs};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use mmcv_cli::Failure;
 use mmcv_cli::output::display;
-use mmcv_fuse::{FuseOptions, Fused, WinogradUse, fuse};
-use mmcv_layers::{Forward, Module, ModuleExt, Output, memory};
+use mmcv_fuse::{FuseOptions, Fused, StreamOptions, Streams, WinogradUse, fuse, fuse_owned};
+use mmcv_layers::{Forward, Module, ModuleExt, Output, channels_last, memory};
 use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict};
 use tch::nn::{Optimizer, OptimizerConfig, Sgd};
@@ -18,12 +19,15 @@ use tch::{Device, Kind, Tensor};
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode, Winograd};
-use crate::config;
+use crate::{allocator, config};
 
 /// The default height and width of an image.
 const SIZE: i64 = 224;
 /// The seed of weights and inputs.
 const SEED: i64 = 0;
+
+/// How many inputs a stream gets in one measured pass.
+const INPUTS_PER_STREAM: usize = 16;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +69,7 @@ enum Network {
     Eager(Box<dyn Module>),
     Training(Box<dyn Module>, Training),
     Fused(Fused),
+    Streams(Streams),
 }
 
 /// A network that is ready to run.
@@ -107,7 +112,11 @@ impl Subject {
         let shape = [i64::from(options.batch_size), 3, height, width];
         network.train(false);
         memory::check_forward(&*network, &[shape.to_vec()])?;
-        let input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
+        let mut input = Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?;
+        if options.channels_last {
+            network.to_channels_last()?;
+            input = channels_last(&input)?;
+        }
         let mut original = None;
         let network = match task {
             Task::Training => {
@@ -116,11 +125,20 @@ impl Subject {
                 Network::Training(network, training)
             }
             Task::Inference(Mode::Fused, dtype) => {
-                let fused = fuse(&*network, &shape, &fuse_options(dtype, options.winograd))?;
-                if options.deviation.is_some() {
+                let fuse_options = fuse_options(dtype, options.winograd);
+                let fused = if options.deviation.is_some() {
+                    let fused = fuse(&*network, &shape, &fuse_options)?;
                     original = Some((network, preprocess));
-                }
-                Network::Fused(fused)
+                    fused
+                } else {
+                    fuse_owned(network, &shape, &fuse_options)?
+                };
+                let network = match stream_options(options) {
+                    Some(options) => Network::Streams(Streams::new(&fused, &options)?),
+                    None => Network::Fused(fused),
+                };
+                allocator::release_freed_memory();
+                network
             }
             Task::Inference(Mode::Eager, dtype) => {
                 if dtype == Dtype::Bf16 {
@@ -149,12 +167,15 @@ impl Subject {
     /// Performs the task once; returns the milliseconds it took.
     pub(super) fn pass(&mut self) -> Result<f64, Failure> {
         let start = Instant::now();
-        let result = match &mut self.network {
-            Network::Training(network, training) => training.step(&**network, &self.input),
-            Network::Eager(_) | Network::Fused(_) => self.forward(&self.input).map(|output| drop(black_box(output))),
+        let (result, inputs) = match &mut self.network {
+            Network::Training(network, training) => (training.step(&**network, &self.input), 1),
+            Network::Streams(streams) => (serve(streams, &self.input), INPUTS_PER_STREAM * streams.count()),
+            Network::Eager(_) | Network::Fused(_) => {
+                (self.forward(&self.input).map(|output| drop(black_box(output))), 1)
+            }
         };
         result.with_context(|| self.name.clone())?;
-        Ok(1e3 * start.elapsed().as_secs_f64())
+        Ok(1e3 * start.elapsed().as_secs_f64() / inputs as f64)
     }
 
     /// The time of each part of a forward pass.
@@ -164,6 +185,7 @@ impl Subject {
             Network::Eager(network) | Network::Training(network, _) => {
                 Profile::of_modules(&**network, runs, || self.forward(&self.input).map(drop))
             }
+            Network::Streams(_) => Err(anyhow!("streams have no profile")),
         };
         Ok(profile.with_context(|| self.name.clone())?)
     }
@@ -201,6 +223,7 @@ impl Subject {
         let input = if bf16 { input.f_to_kind(Kind::BFloat16)? } else { input.shallow_clone() };
         let outputs = match &self.network {
             Network::Fused(fused) => fused.call(&[&input], &Dict::new())?,
+            Network::Streams(streams) => streams.call(&[&input], &Dict::new())?,
             Network::Eager(network) | Network::Training(network, _) => {
                 mmcv_layers::call_child("", &**network, &[&input], &Dict::new())?
             }
@@ -241,6 +264,27 @@ fn fuse_options(dtype: Dtype, winograd: Winograd) -> FuseOptions {
         Dtype::Bf16 => mmcv_fuse::Precision::Bf16,
     };
     options
+}
+
+fn stream_options(options: &Bench) -> Option<StreamOptions> {
+    let mut stream_options = StreamOptions::default();
+    stream_options.streams = Some(options.streams?);
+    if let Some(threads) = options.threads.and_then(|threads| NonZeroUsize::new(threads.into())) {
+        stream_options.threads = threads;
+    }
+    Some(stream_options)
+}
+
+/// Gives all streams several inputs, and waits for the outputs.
+fn serve(streams: &Streams, input: &Tensor) -> Result<()> {
+    let mut pending = Vec::new();
+    for _ in 0..INPUTS_PER_STREAM * streams.count() {
+        pending.push(streams.submit(&[input])?);
+    }
+    for output in pending {
+        black_box(output.wait()?);
+    }
+    Ok(())
 }
 
 /// The state of training.
