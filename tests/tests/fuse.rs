@@ -224,11 +224,12 @@ fn the_libtorch_backend_and_bfloat16() {
         fused.forward(&Tensor::zeros([1, 4, 9, 9], (Kind::Float, device().unwrap()))).unwrap().kind(),
         Kind::Float
     );
-    assert!(difference(&module, &fused, [1, 4, 9, 9]) < 0.05);
+    let difference = difference(&module, &fused, [1, 4, 9, 9]);
+    assert!(difference < 0.05, "{difference}");
     // What cannot run in bfloat16 is not silently in 32 bits.
     let summary = fused.summary();
-    let computed = device().unwrap() != Device::Cpu || summary.contains("oneDNN");
-    assert!(computed || summary.contains("1 of 1 convolutions and linear layers in f32 instead of bf16"), "{summary}");
+    let says = summary.contains("1 of 1 convolutions and linear layers in f32 instead of bf16");
+    assert!(difference > 1e-5 || says, "{difference}, {summary}");
 }
 
 /// The options of a random ConvModule and the shape of its input.

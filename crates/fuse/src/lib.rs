@@ -28,6 +28,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use fused::{Fused, fuse, fuse_call, fuse_owned};
 pub use interpreter::Timing;
 pub use onednn::onednn_version;
-pub use streams::{Pending, StreamOptions, Streams};
 pub use options::{Backend, FuseOptions, Precision, WinogradUse};
 pub use rewrite::available_operators;
+pub use streams::{Pending, StreamOptions, Streams};

@@ -48,8 +48,11 @@ impl Program {
         if device == Device::Cpu && options.backend != Backend::Libtorch {
             match why_not_onednn(options.backend)? {
                 None => {
-                    let (rewritten, regions) = onednn::regions(&graph, shapes, options, weights);
-                    program.note_f32(&graph, &rewritten, options.precision);
+                    let (mut rewritten, mut regions) = onednn::regions(&graph, shapes, options, weights);
+                    if program.note_f32(&graph, &rewritten, options.precision) {
+                        let options = FuseOptions { precision: Precision::F32, ..options.clone() };
+                        (rewritten, regions) = onednn::regions(&graph, shapes, &options, weights);
+                    }
                     program.interpreter = Interpreter::with_regions(&rewritten, regions)?;
                     return Ok(program);
                 }
@@ -68,16 +71,18 @@ impl Program {
         Ok(program)
     }
 
-    /// Notes how much of `graph` does not run in bfloat16, though it should: what `rewritten` leaves to libtorch.
-    fn note_f32(&mut self, graph: &Graph, rewritten: &Graph, precision: Precision) {
+    /// Notes how much of `graph` does not run in bfloat16, though it should: what `rewritten` leaves to libtorch. Returns whether this
+    /// is everything that takes time.
+    fn note_f32(&mut self, graph: &Graph, rewritten: &Graph, precision: Precision) -> bool {
         let (left, all) = (heavy_operators(rewritten), heavy_operators(graph));
         if precision != Precision::Bf16 || left == 0 {
-            return;
+            return false;
         }
         let note = format!(
             "{left} of {all} convolutions and linear layers in f32 instead of bf16: there are no bf16 kernels for them on this CPU"
         );
         self.notes.push(note);
+        left == all
     }
 
     pub(crate) fn run(&mut self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {

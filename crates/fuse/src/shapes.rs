@@ -94,7 +94,8 @@ pub(crate) fn infer(graph: &Graph, inputs: &[Layout]) -> Result<Inferred> {
         values.insert(*value, input.meta()?);
     }
     let mut metas = HashMap::new();
-    for (value, constant) in &graph.constants {
+    let read = graph.uses();
+    for (value, constant) in graph.constants.iter().filter(|(value, _)| read.contains_key(value)) {
         metas.insert(*value, Layout::of(constant).meta()?);
     }
     let mut inferred = Inferred { shapes: Shapes::new(), changes_what_is_read: false };
@@ -208,6 +209,8 @@ enum Rule {
     Convolution,
     /// The last axes have the sizes of the second argument.
     LastAxes,
+    /// The second argument has what is added before and after each axis, the last one first.
+    Padding,
 }
 
 /// Whether the operator treats each element alone, and libtorch does not run it on the meta device.
@@ -220,6 +223,7 @@ fn rule(node: &Node) -> Option<Rule> {
         "batch_norm" | "instance_norm" | "group_norm" | "layer_norm" | "prelu" => Rule::Same,
         "_convolution" | "convolution" => Rule::Convolution,
         "adaptive_avg_pool1d" | "adaptive_avg_pool2d" | "adaptive_avg_pool3d" => Rule::LastAxes,
+        "pad" | "reflection_pad1d" | "reflection_pad2d" | "reflection_pad3d" => Rule::Padding,
         _ => return None,
     })
 }
@@ -235,6 +239,13 @@ impl Rule {
                 let sizes = node.ints(1)?;
                 let kept = input.len().checked_sub(sizes.len())?;
                 Some([input.get(..kept)?, &sizes].concat())
+            }
+            Self::Padding => {
+                let mut shape = input.clone();
+                for (size, added) in shape.iter_mut().rev().zip(node.ints(1)?.chunks(2)) {
+                    *size += added.iter().sum::<i64>();
+                }
+                shape.iter().all(|size| *size > 0).then_some(shape)
             }
         }
     }

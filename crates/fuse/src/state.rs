@@ -77,7 +77,8 @@ impl State {
         program.log_notes();
         state.give_up_plain(&mut program);
         if state.can_give_up() {
-            state.packed = state.weights().take(&mut start.graph);
+            let packed = state.weights().take(&mut start.graph);
+            state.packed = packed;
         }
         state.graph = start.graph;
         let shapes: Vec<Vec<i64>> = layouts.into_iter().map(|layout| layout.shape).collect();

@@ -345,8 +345,7 @@ fn run_together(state: &mut State, requests: &[Request]) -> Result<Vec<Output>> 
     let more = i64::try_from(count.unsigned_abs().next_power_of_two()).unwrap_or(count) - count;
     let mut inputs = Vec::new();
     for position in 0..requests.first().map_or(0, |request| request.inputs.len()) {
-        let mut parts: Vec<&Tensor> =
-            requests.iter().filter_map(|request| request.inputs.get(position)).collect();
+        let mut parts: Vec<&Tensor> = requests.iter().filter_map(|request| request.inputs.get(position)).collect();
         let padding;
         if let (Some(first), true) = (parts.first(), more > 0) {
             let mut shape = first.size();

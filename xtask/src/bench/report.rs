@@ -127,8 +127,10 @@ fn note(kind: Kind) -> &'static str {
         }
         Kind::Growth => "ResNet-50. The engines of a row are loaded one after another.",
         Kind::Load => "One image, while another program keeps one core busy.",
-        Kind::Training => "Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay. With channels last, weights and \
-             images have the channels of a pixel side by side.",
+        Kind::Training => {
+            "Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay. With channels last, weights and \
+             images have the channels of a pixel side by side."
+        }
         Kind::StartUp => {
             "The network is built from its config, its weights are loaded from a checkpoint file, and one image is \
              classified; Python does the same with mmpretrain."

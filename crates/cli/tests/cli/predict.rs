@@ -204,6 +204,7 @@ fn many_images_are_classified_in_order() {
         }
     }
     fs::write(folder.path().join("20.png"), "text").unwrap();
-    let error = predict(folder.path(), &cache, &config(), &["."]).failed();
-    assert!(error.contains("20.png") && error.contains("1 of 40 images could not be read"), "{error}");
+    let Said { code, stdout, stderr } = predict(folder.path(), &cache, &config(), &["."]);
+    assert!(stderr.contains("20.png") && stderr.contains("1 of 40 images could not be read"), "{stderr}");
+    assert!(code == 1 && stdout.contains("./19.png") && stdout.contains("./21.png"), "{stdout}");
 }

@@ -91,7 +91,7 @@ impl Preprocess {
         };
         if let Some(edge) = self.resize_edge {
             let size = resized(height, width, edge)?;
-            // The channels of a pixel lie side by side, which libtorch resizes faster, to the same numbers.
+            // The channels of a pixel lie side by side, which libtorch resizes faster, to the same numbers, and even to a single pixel.
             pixels = pixels.f_internal_upsample_bilinear2d_aa(size, false, None, None)?;
         }
         if let Some(size) = self.crop_size {
