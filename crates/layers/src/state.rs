@@ -89,8 +89,8 @@ pub trait ModuleExt: Module {
     }
 
     /// Lays out the weights of 2D and 3D convolutions with the channels innermost, as `module.to(memory_format=torch.channels_last)`
-    /// does. With images in the same layout, [`channels_last`](crate::channels_last), training on the CPU is faster by about a sixth, and
-    /// on GPUs with half precision by more. Shapes stay as they are.
+    /// does. With images in the same layout, [`channels_last`](crate::channels_last), convolutions need no other layouts inside, and training is
+    /// faster: on the CPU by up to a sixth. Shapes stay as they are.
     ///
     /// # Errors
     /// Returns an error if memory is full.

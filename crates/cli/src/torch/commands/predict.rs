@@ -20,7 +20,7 @@ use crate::weights::{CheckedShapes, Weights};
 use crate::{allocator, draw};
 
 /// From this many images on, fusing saves more time than it takes: see docs/performance.md.
-const MIN_FUSED_IMAGES: usize = 30;
+const MIN_FUSED_IMAGES: usize = 20;
 
 /// Classifies images with the network of a config file or of a model zoo name.
 ///
