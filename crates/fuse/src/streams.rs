@@ -152,8 +152,8 @@ impl Streams {
             let (queue, state, threads) = (streams.queue.clone(), fused.stream(), options.threads.get());
             let (sender, receiver) = sync_channel(1);
             let thread = thread::Builder::new().name(format!("mmcv-stream-{index}"));
-            let work = move || stream(&queue, state, threads, &sender);
-            streams.threads.push(thread.spawn(work).map_err(|error| ErrorKind::Stream(error.to_string()))?);
+            let thread = thread.spawn(move || stream(&queue, state, threads, &sender));
+            streams.threads.push(thread.map_err(|error| ErrorKind::Stream(error.to_string()))?);
             // One after the other, since each needs more memory for a moment.
             receiver.recv().map_err(|_| ended())??;
         }
