@@ -98,7 +98,12 @@ struct Queue {
 struct Waiting {
     requests: VecDeque<Request>,
     closed: bool,
+    /// The streams that take requests.
+    streams: usize,
 }
+
+/// Notes the end of a stream, even of one that panics, so that nobody waits for it.
+struct Working<'a>(&'a Queue);
 
 impl Default for StreamOptions {
     fn default() -> Self {
@@ -152,6 +157,7 @@ impl Streams {
             let (queue, state, threads) = (streams.queue.clone(), fused.stream(), options.threads.get());
             let (sender, receiver) = sync_channel(1);
             let thread = thread::Builder::new().name(format!("mmcv-stream-{index}"));
+            streams.queue.lock().streams += 1;
             let thread = thread.spawn(move || stream(&queue, state, threads, &sender));
             streams.threads.push(thread.map_err(|error| ErrorKind::Stream(error.to_string()))?);
             // One after the other, since each needs more memory for a moment.
@@ -172,10 +178,10 @@ impl Streams {
     /// Returns an error if the streams have ended.
     pub fn submit(&self, inputs: &[&Tensor]) -> Result<Pending> {
         let mut waiting = self.queue.lock();
-        while waiting.requests.len() >= self.queue.max_waiting {
+        while waiting.streams > 0 && waiting.requests.len() >= self.queue.max_waiting {
             waiting = self.queue.taken.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        Ok(self.push(waiting, inputs))
+        self.push(waiting, inputs)
     }
 
     /// As [`Self::submit`], but returns `None` if too many requests wait.
@@ -187,16 +193,19 @@ impl Streams {
         if waiting.requests.len() >= self.queue.max_waiting {
             return Ok(None);
         }
-        Ok(Some(self.push(waiting, inputs)))
+        self.push(waiting, inputs).map(Some)
     }
 
-    fn push(&self, mut waiting: MutexGuard<'_, Waiting>, inputs: &[&Tensor]) -> Pending {
+    fn push(&self, mut waiting: MutexGuard<'_, Waiting>, inputs: &[&Tensor]) -> Result<Pending> {
+        if waiting.streams == 0 {
+            return Err(ended());
+        }
         let (sender, receiver) = sync_channel(1);
         let inputs: Vec<Tensor> = inputs.iter().map(|input| input.shallow_clone()).collect();
         waiting.requests.push_back(Request { images: images(&inputs), inputs, arrival: Instant::now(), sender });
         drop(waiting);
         self.queue.arrived.notify_all();
-        Pending { receiver }
+        Ok(Pending { receiver })
     }
 }
 
@@ -230,6 +239,18 @@ impl Pending {
     /// As for the forward pass of [`Fused`].
     pub fn wait(self) -> Result<Output> {
         self.receiver.recv().map_err(|_| ended())?
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        waiting.streams -= 1;
+        if waiting.streams == 0 {
+            waiting.requests.clear();
+        }
+        drop(waiting);
+        self.0.taken.notify_all();
     }
 }
 
@@ -306,6 +327,7 @@ fn is_alike(left: &Request, right: &Request) -> bool {
 
 /// What the thread of a stream does.
 fn stream(queue: &Queue, mut state: State, threads: usize, ready: &SyncSender<Result<()>>) {
+    let _working = Working(queue);
     let _guard = tch::no_grad_guard();
     use_threads(threads);
     // There may be nobody any more who waits for what is sent, here and below.
@@ -402,7 +424,7 @@ mod tests {
     fn queue(max_batch: i64, max_delay: Duration, closed: bool, requests: &[(i64, i64)]) -> Queue {
         let requests = requests.iter().map(|(images, size)| request(*images, *size).0).collect();
         Queue {
-            waiting: Mutex::new(Waiting { requests, closed }),
+            waiting: Mutex::new(Waiting { requests, closed, streams: 1 }),
             arrived: Condvar::new(),
             taken: Condvar::new(),
             max_batch,
@@ -446,6 +468,32 @@ mod tests {
             });
             assert_eq!(sizes(&queue), [(1, 8), (1, 8), (1, 8)]);
         });
+    }
+
+    #[test]
+    fn requests_end_with_the_last_stream() {
+        let queue = Arc::new(queue(1, Duration::ZERO, false, &[]));
+        let streams = Streams { queue: Arc::clone(&queue), threads: Vec::new() };
+        let input = Tensor::zeros([1, 3, 8, 8], (Kind::Float, Device::Cpu));
+        let pending = streams.submit(&[&input]).unwrap();
+        drop(Working(&queue));
+        assert!(pending.wait().unwrap_err().to_string().contains("ended"));
+        assert!(streams.submit(&[&input]).is_err() && streams.try_submit(&[&input]).is_err());
+    }
+
+    #[test]
+    fn back_pressure_begins_with_the_most_requests_that_may_wait() {
+        let queue = Arc::new(Queue { max_waiting: 2, ..queue(1, Duration::ZERO, false, &[]) });
+        let streams = Streams { queue: Arc::clone(&queue), threads: Vec::new() };
+        let input = Tensor::zeros([1, 3, 8, 8], (Kind::Float, Device::Cpu));
+        let pending = [(); 3].map(|()| streams.try_submit(&[&input]).unwrap().is_some());
+        assert_eq!(pending, [true, true, false]);
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| streams.submit(&[&input]).map(drop));
+            assert_eq!(queue.take().unwrap().len(), 1);
+            waits.join().unwrap().unwrap();
+        });
+        assert!(streams.try_submit(&[&input]).unwrap().is_none());
     }
 
     #[test]

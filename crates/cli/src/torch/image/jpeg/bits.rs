@@ -39,6 +39,17 @@ impl<'a> Bits<'a> {
     }
 
     fn fill(&mut self) {
+        // As many of eight bytes as there is room for, at once, if none of them may begin a marker.
+        if let Some(bytes) = self.bytes.get(self.position..)
+            && let Some(eight) = bytes.first_chunk::<8>()
+            && !eight.contains(&0xff)
+        {
+            let more = (64 - self.count) / 8;
+            self.buffer |= u64::from_be_bytes(*eight).checked_shr(self.count).unwrap_or_default();
+            self.count += 8 * more;
+            self.buffer &= u64::MAX << (64 - self.count);
+            self.position += more as usize;
+        }
         while self.count <= 56 {
             let Some(byte) = self.byte() else { return };
             self.buffer |= u64::from(byte) << (56 - self.count);
