@@ -1,43 +1,60 @@
-//! [`Graph`]: a forward pass as a list of operators.
+//! A forward pass as a list of libtorch's operators: what [`fuse`](crate::fuse) rewrites, for programs that translate it.
+//!
+//! [`trace`] makes it from a module.
 
 use std::collections::{HashMap, HashSet};
 
 use mmcv_layers::observe::SamePart;
 use tch::{Kind, Tensor};
 
+pub use crate::recorded::{Trace, TraceOptions, trace};
+
 /// The number of a value: of a tensor that an operator returns.
-pub(crate) type ValueId = usize;
+pub type ValueId = usize;
 
 /// Shapes and types of all values.
-pub(crate) type Shapes = HashMap<ValueId, (Vec<i64>, Kind)>;
+pub type Shapes = HashMap<ValueId, (Vec<i64>, Kind)>;
 
 /// An argument of an operator.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Arg {
+pub enum Arg {
+    /// Nothing is given.
     None,
+    /// An integer, or the number of a type or layout.
     Int(i64),
+    /// A number.
     Double(f64),
+    /// True or false.
     Bool(bool),
+    /// A text.
     Str(String),
+    /// Integers.
     Ints(Vec<i64>),
+    /// Numbers.
     Doubles(Vec<f64>),
+    /// True or false, several times.
     Bools(Vec<bool>),
+    /// The name of a device.
     Device(String),
+    /// A tensor.
     Value(ValueId),
+    /// Tensors, some of which may be missing.
     Values(Vec<Option<ValueId>>),
 }
 
 /// One operator and its arguments, in the order of its schema.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// `aten::relu`
-    pub(crate) op: String,
+    pub op: String,
     /// `Tensor` of `aten::add.Tensor`; often empty.
-    pub(crate) overload: String,
-    pub(crate) args: Vec<Arg>,
-    pub(crate) outputs: Vec<ValueId>,
+    pub overload: String,
+    /// The arguments.
+    pub args: Vec<Arg>,
+    /// The results.
+    pub outputs: Vec<ValueId>,
     /// The module whose forward pass calls it: `layer1.0.conv1`.
-    pub(crate) module: String,
+    pub module: String,
 }
 
 /// What a module asked about the size of a value, or about its rank: what it did after that may depend on the answer.
@@ -59,12 +76,15 @@ impl std::fmt::Debug for Question {
 
 /// A forward pass: the operators in order.
 #[derive(Debug, Default)]
-pub(crate) struct Graph {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) inputs: Vec<ValueId>,
-    pub(crate) outputs: Vec<ValueId>,
+pub struct Graph {
+    /// The operators in order.
+    pub nodes: Vec<Node>,
+    /// The inputs of the module.
+    pub inputs: Vec<ValueId>,
+    /// What the module returns.
+    pub outputs: Vec<ValueId>,
     /// Values that do not depend on the input.
-    pub(crate) constants: HashMap<ValueId, Tensor>,
+    pub constants: HashMap<ValueId, Tensor>,
     /// What the module asked about sizes.
     pub(crate) questions: Vec<Question>,
     /// The lowest number that no value has.
@@ -73,7 +93,7 @@ pub(crate) struct Graph {
 
 impl Arg {
     /// The values that the argument holds.
-    pub(crate) fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
+    pub fn values(&self) -> impl Iterator<Item = ValueId> + '_ {
         let (one, many) = match self {
             Self::Value(value) => (Some(*value), [].as_slice()),
             Self::Values(values) => (None, values.as_slice()),
@@ -104,12 +124,13 @@ impl Node {
         Self { op: op.to_owned(), overload: overload.to_owned(), args, outputs, module: String::new() }
     }
 
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = ValueId> + '_ {
+    /// The values that it reads.
+    pub fn inputs(&self) -> impl Iterator<Item = ValueId> + '_ {
         self.args.iter().flat_map(Arg::values)
     }
 
     /// The value of argument `index`.
-    pub(crate) fn value(&self, index: usize) -> Option<ValueId> {
+    pub fn value(&self, index: usize) -> Option<ValueId> {
         match self.args.get(index)? {
             Arg::Value(value) => Some(*value),
             _ => None,
@@ -117,7 +138,7 @@ impl Node {
     }
 
     /// The integers of argument `index`; one integer counts as a list.
-    pub(crate) fn ints(&self, index: usize) -> Option<Vec<i64>> {
+    pub fn ints(&self, index: usize) -> Option<Vec<i64>> {
         match self.args.get(index)? {
             Arg::Ints(ints) => Some(ints.clone()),
             Arg::Int(int) => Some(vec![*int]),
@@ -125,7 +146,9 @@ impl Node {
         }
     }
 
-    pub(crate) fn int(&self, index: usize) -> Option<i64> {
+    /// The integer of argument `index`.
+    #[must_use]
+    pub fn int(&self, index: usize) -> Option<i64> {
         match self.args.get(index)? {
             Arg::Int(int) => Some(*int),
             _ => None,
@@ -133,7 +156,7 @@ impl Node {
     }
 
     /// The number of argument `index`.
-    pub(crate) fn number(&self, index: usize) -> Option<f64> {
+    pub fn number(&self, index: usize) -> Option<f64> {
         match self.args.get(index)? {
             Arg::Int(int) => Some(*int as f64),
             Arg::Double(double) => Some(*double),
@@ -141,7 +164,9 @@ impl Node {
         }
     }
 
-    pub(crate) fn bool(&self, index: usize) -> Option<bool> {
+    /// The truth of argument `index`.
+    #[must_use]
+    pub fn bool(&self, index: usize) -> Option<bool> {
         match self.args.get(index)? {
             Arg::Bool(bool) => Some(*bool),
             _ => None,
@@ -149,7 +174,7 @@ impl Node {
     }
 
     /// The only result.
-    pub(crate) fn output(&self) -> Option<ValueId> {
+    pub fn output(&self) -> Option<ValueId> {
         match self.outputs.as_slice() {
             [output] => Some(*output),
             _ => None,
@@ -162,7 +187,7 @@ impl Node {
     }
 
     /// The operator's name without its namespace.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.op.strip_prefix("aten::").unwrap_or(&self.op)
     }
 }
@@ -226,7 +251,8 @@ impl Graph {
     }
 
     /// How often each value is read, by nodes and as an output.
-    pub(crate) fn uses(&self) -> HashMap<ValueId, usize> {
+    #[must_use]
+    pub fn uses(&self) -> HashMap<ValueId, usize> {
         let mut uses = HashMap::new();
         for value in self.nodes.iter().flat_map(Node::inputs).chain(self.outputs.iter().copied()) {
             *uses.entry(value).or_default() += 1;

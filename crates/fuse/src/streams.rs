@@ -489,7 +489,8 @@ mod tests {
         let pending = [(); 3].map(|()| streams.try_submit(&[&input]).unwrap().is_some());
         assert_eq!(pending, [true, true, false]);
         thread::scope(|scope| {
-            let waits = scope.spawn(|| streams.submit(&[&input]).map(drop));
+            let (streams, input) = (&streams, input.shallow_clone());
+            let waits = scope.spawn(move || streams.submit(&[&input]).map(drop));
             assert_eq!(queue.take().unwrap().len(), 1);
             waits.join().unwrap().unwrap();
         });

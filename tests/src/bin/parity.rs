@@ -1,4 +1,4 @@
-//! `parity [--fuse [--winograd]] [--filter TEXT] PATH...`: replays parity cases, and exits with 1 if one failed or none was found.
+//! `parity [--fuse [--winograd] | --onnx FOLDER] [--filter TEXT] PATH...`: replays parity cases, and exits with 1 if one failed or none was found.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
@@ -20,6 +20,10 @@ struct Options {
     /// In fused form, all convolutions by Winograd's algorithm that can be.
     #[arg(long, requires = "fuse")]
     winograd: bool,
+
+    /// Writes the modules of the cases, in evaluation mode, to a folder as ONNX files, for `tests/onnx/run.py`.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "fuse")]
+    onnx: Option<PathBuf>,
 
     /// Only the cases whose `GROUP/NAME` contains this text.
     #[arg(long, value_name = "TEXT")]
@@ -62,7 +66,7 @@ fn run(options: &Options) -> Result<Totals> {
         }
     }
     let Totals { passed, failed, skipped } = totals;
-    if options.fuse {
+    if options.fuse || options.onnx.is_some() {
         println!("{skipped} skipped: training, expected errors, nothing run, numbers that depend on the last bits");
     }
     println!("{passed} passed, {failed} failed");
@@ -83,7 +87,9 @@ fn case_name(file: &Path) -> String {
 fn replay(file: &Path, device: Device, options: &Options, totals: &mut Totals) {
     let name = case_name(file);
     let winograd = if options.winograd { WinogradUse::Always } else { WinogradUse::Auto };
-    let outcome = if options.fuse {
+    let outcome = if let Some(folder) = &options.onnx {
+        parity::export(file, device, folder)
+    } else if options.fuse {
         parity::replay_fused(file, device, winograd)
     } else {
         parity::replay(file, device).map(|()| None)

@@ -77,6 +77,21 @@ pub fn replay_fused(file: &Path, device: Device, winograd: WinogradUse) -> Resul
     }
 }
 
+/// Writes the module of a case, in evaluation mode even if the case trains it, to `FOLDER/GROUP-NAME.onnx`, and its inputs and outputs beside it; gives why not,
+/// where it is not one.
+///
+/// # Errors
+/// Where the case cannot be read, or the module not be exported.
+pub fn export(file: &Path, device: Device, folder: &Path) -> Result<Option<&'static str>> {
+    let case = Case::read(file)?;
+    if let Some(reason) = replay::not_run(&case) {
+        return Ok(Some(reason));
+    }
+    let part = |path: Option<&std::ffi::OsStr>| path.unwrap_or_default().to_string_lossy().into_owned();
+    let name = format!("{}-{}.onnx", part(file.parent().and_then(Path::file_name)), part(file.file_stem()));
+    caught(&case, device, Form::Onnx(folder.join(name))).map(|()| None)
+}
+
 /// What helps to debug a failed case: its config, how it is run, and the line of the generator that made it.
 ///
 /// # Errors

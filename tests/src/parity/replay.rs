@@ -1,12 +1,14 @@
 //! Builds and runs what a case describes, and compares.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mmcv::fuse::{FuseOptions, WinogradUse, fuse_call};
 use mmcv::layers::observe::{Trace, observe};
 use mmcv::layers::{self, Builder, Forward, Module, ModuleExt, Output, named_modules};
 use mmcv::registry::{Config, Dict};
+use mmcv_onnx::OnnxOptions;
 use tch::{Device, Kind, Tensor};
 
 use super::case::{Case, Description, Expect, State, dict_or_empty};
@@ -22,20 +24,26 @@ const FUSED: f64 = 1e-4;
 const FUSED_UNITS: f64 = 800.0;
 
 /// In which form a case's module is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     /// As it is, with its inputs in this order in memory.
     Plain(Layout),
     /// Rewritten by [`mmcv::fuse::fuse_call`].
     Fused(WinogradUse),
+    /// Not run, but written as an ONNX file with this name, and its inputs and outputs beside it.
+    Onnx(PathBuf),
 }
 
 /// Why a case is not replayed in fused form; `None` where it is.
 pub(super) fn not_fused(case: &Case) -> Option<&'static str> {
-    let Description { train, expect, forward, .. } = &case.description;
+    if case.description.train { Some("training") } else { not_run(case) }
+}
+
+/// Why nothing of a case can be run in evaluation mode.
+pub(super) fn not_run(case: &Case) -> Option<&'static str> {
+    let Description { expect, forward, .. } = &case.description;
     match () {
         () if expect.error.is_some() => Some("an error is expected"),
-        () if *train => Some("training"),
         () if forward.is_empty() => Some("nothing is run"),
         () => None,
     }
@@ -100,6 +108,10 @@ fn run(case: &Case, device: Device, form: Form) -> Result<()> {
             let steady = is_steady(&*module, case, device)?;
             Err(if steady { error } else { anyhow!(IllConditioned) })
         }),
+        Form::Onnx(file) => {
+            module.train(false);
+            export(&*module, case, device, &file)
+        }
     }
 }
 
@@ -297,6 +309,28 @@ fn run_fused(module: &dyn Module, case: &Case, device: Device, winograd: Winogra
     let output = fused.call(&references, &Dict::new()).map_err(Refused::from)?;
     compare_outputs(output, case, fused_tolerance(case))?;
     Ok(())
+}
+
+/// Writes the module as an ONNX file, and its inputs and outputs.
+fn export(module: &dyn Module, case: &Case, device: Device, file: &Path) -> Result<()> {
+    let inputs = fused_inputs(case, device)?;
+    let references: Vec<&Tensor> = inputs.iter().collect();
+    let arguments = dict_or_empty(case.description.forward_kwargs.as_ref())?;
+    let mut options = OnnxOptions::default();
+    options.dynamic_batch = false;
+    options.opset = 18;
+    mmcv_onnx::export_call(module, &references, &arguments, &options)?.save(file)?;
+    // Copies, since a module may work in place.
+    let copies: Vec<Tensor> = inputs.iter().map(Tensor::copy).collect();
+    let copies: Vec<&Tensor> = copies.iter().collect();
+    let outputs = tch::no_grad(|| module.call(&copies, &arguments)).map_err(Refused::from)?.into_vec();
+    let mut tensors = Vec::new();
+    for (word, list) in [("in", &inputs), ("out", &outputs)] {
+        for (index, tensor) in list.iter().enumerate() {
+            tensors.push((format!("{word}{index}"), tensor.f_contiguous()?));
+        }
+    }
+    Ok(Tensor::write_safetensors(&tensors, file.with_extension("safetensors"))?)
 }
 
 /// Compares the outputs with the reference's, and gives them.

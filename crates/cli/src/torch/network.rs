@@ -3,14 +3,41 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use mmcv_layers::explain::Explanation;
-use mmcv_layers::{ErrorKind, init};
-use mmcv_models::Recipe;
+use mmcv_layers::{ErrorKind, Module, init};
+use mmcv_models::{Preprocess, Recipe};
 use mmcv_registry::{Config, Dict, KeyPath, config};
 use tch::Tensor;
 
 use crate::args::{ConfigOptions, Shape};
 use crate::config::{builder, is_recipe, network_alone, read_with_options};
 use crate::placeholder::without_placeholders;
+use crate::weights::CheckpointArgs;
+
+/// The seed of weights that no checkpoint has.
+const SEED: i64 = 0;
+
+/// The network of a config, with the weights of the checkpoint that the arguments or the config name, or with initial ones; and the
+/// preprocessing, if the config has it.
+pub(crate) fn load(config: &Config, weights: &CheckpointArgs) -> Result<(Box<dyn Module>, Option<Preprocess>)> {
+    let (mut checkpoint, mut preprocess) = (None, None);
+    if is_recipe(config) {
+        let recipe = Recipe::read(config)?;
+        (checkpoint, preprocess) = (recipe.checkpoint, Some(recipe.preprocess));
+    }
+    tch::manual_seed(SEED);
+    let config = network_alone(config);
+    let builder = builder(&config);
+    let build = || builder.model(builder.path.find(&config).unwrap_or(&Config::Null));
+    let network = match weights.choose(checkpoint) {
+        Some(checkpoint) => weights.load(&checkpoint, build)?.0,
+        None => {
+            let network = build()?;
+            network.init_weights()?;
+            network
+        }
+    };
+    Ok((network, preprocess))
+}
 
 /// The arguments for a network.
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod build;
 mod ckpt;
 mod config;
 mod doctor;
+mod export;
 mod images;
 mod layers;
 mod networks;

@@ -16,11 +16,11 @@ use crate::shapes::Layout;
 
 pub(crate) use evaluation::check_evaluation;
 
-/// The passes of [`simplify`], in order.
-const PASSES: &[Pass] = &[
-    identity::DROPOUT,
-    functional::PASS,
-    identity::HANDLES,
+/// The passes of [`purify`], in order.
+const PURIFYING: &[Pass] = &[identity::DROPOUT, functional::PASS, identity::HANDLES];
+
+/// Those of [`simplify`] after them.
+const SIMPLIFYING: &[Pass] = &[
     constants::PASS,
     batch_norm::PASS,
     // The batch norms made new constants.
@@ -54,8 +54,26 @@ pub(crate) enum Outcome {
 
 /// Simplifies `graph`, in place; returns whether all passes ran.
 pub(crate) fn simplify(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<bool> {
+    let ran = run(PURIFYING, graph, inputs)? && run(SIMPLIFYING, graph, inputs)?;
+    if ran {
+        graph.sweep();
+    }
+    Ok(ran)
+}
+
+/// Removes from `graph` what does nothing, and lets no operator change a tensor in place; returns whether that is possible.
+pub(crate) fn purify(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<bool> {
+    let ran = run(PURIFYING, graph, inputs)?;
+    if ran {
+        graph.sweep();
+    }
+    Ok(ran)
+}
+
+/// Returns whether all passes ran.
+fn run(passes: &[Pass], graph: &mut Graph, inputs: &Inputs<'_>) -> Result<bool> {
     let _guard = tch::no_grad_guard();
-    for pass in PASSES {
+    for pass in passes {
         let before = graph.nodes.len();
         let outcome = (pass.run)(graph, inputs)?;
         log::trace!("{}: {before} operators become {}", pass.name, graph.nodes.len());
@@ -63,7 +81,6 @@ pub(crate) fn simplify(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<bool> {
             return Ok(false);
         }
     }
-    graph.sweep();
     Ok(true)
 }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod doctor;
+mod export;
 mod features;
 mod layers;
 mod predict;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Predict(predict::Predict),
     Features(features::Features),
     Bench(bench::Bench),
+    Export(export::Export),
 }
 
 impl Command {
@@ -46,6 +48,7 @@ impl Command {
             Self::Predict(command) => Some(command.weights.name()),
             Self::Features(command) => Some(command.weights.name()),
             Self::Bench(command) => command.only_config(),
+            Self::Export(command) => Some(command.name()),
             Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) => None,
         }
     }
@@ -62,6 +65,7 @@ impl Command {
             Self::Predict(command) => command.run(),
             Self::Features(command) => command.run(),
             Self::Bench(command) => command.run(),
+            Self::Export(command) => command.run(),
         }
     }
 }

@@ -11,7 +11,7 @@ use mmcv_cli::Failure;
 use mmcv_cli::output::display;
 use mmcv_fuse::{FuseOptions, Fused, StreamOptions, Streams, WinogradUse, fuse, fuse_owned};
 use mmcv_layers::{Forward, Module, ModuleExt, Output, channels_last, memory};
-use mmcv_models::{Preprocess, Recipe};
+use mmcv_models::Preprocess;
 use mmcv_registry::{Config, Dict};
 use tch::nn::{Optimizer, OptimizerConfig, Sgd};
 use tch::{Device, Kind, Tensor};
@@ -19,12 +19,11 @@ use tch::{Device, Kind, Tensor};
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode, Winograd};
+use crate::network::load;
 use crate::{allocator, config};
 
 /// The default height and width of an image.
 const SIZE: i64 = 224;
-/// The seed of weights and inputs.
-const SEED: i64 = 0;
 
 /// How many inputs a stream gets in one measured pass.
 const INPUTS_PER_STREAM: usize = 16;
@@ -91,20 +90,8 @@ impl Subject {
     }
 
     fn build(name: String, config: &Config, task: Task, options: &Bench) -> Result<Self> {
-        let mut checkpoint = None;
-        let mut preprocess = default_preprocess();
-        if config::is_recipe(config) {
-            let recipe = Recipe::read(config)?;
-            (checkpoint, preprocess) = (recipe.checkpoint, recipe.preprocess);
-        }
-        tch::manual_seed(SEED);
-        let config = config::network_alone(config);
-        let builder = config::builder(&config);
-        let build = || builder.model(builder.path.find(&config).unwrap_or(&Config::Null));
-        let network = match options.weights.choose(checkpoint) {
-            Some(checkpoint) => options.weights.load(&checkpoint, build)?.0,
-            None => initialized(build()?)?,
-        };
+        let (network, preprocess) = load(config, &options.weights)?;
+        let preprocess = preprocess.unwrap_or_else(default_preprocess);
         let [height, width] = match options.size {
             Some(size) => [i64::from(size); 2],
             None => preprocess.output_size().unwrap_or([SIZE; 2]),
@@ -245,11 +232,6 @@ fn default_preprocess() -> Preprocess {
         std: vec![58.395, 57.12, 57.375],
         ..Preprocess::new()
     }
-}
-
-fn initialized(network: Box<dyn Module>) -> Result<Box<dyn Module>> {
-    network.init_weights()?;
-    Ok(network)
 }
 
 fn fuse_options(dtype: Dtype, winograd: Winograd) -> FuseOptions {

@@ -1,0 +1,46 @@
+//! What each operator of libtorch is in ONNX.
+
+mod arithmetic;
+mod convolution;
+mod elementwise;
+mod join;
+mod matrix;
+mod norm;
+mod pad;
+mod pool;
+mod reduce;
+mod resize;
+mod shape;
+
+use crate::builder::Name;
+use crate::error::Result;
+use crate::exporter::{Exporter, Operator};
+
+/// Adds the nodes of an operator; returns the names of its results.
+type Translation = fn(&mut Exporter<'_>, &Operator<'_>) -> Result<Vec<Name>>;
+
+/// The translations by the operators' names, those that change their input in place included.
+const TABLES: &[&[(&str, Translation)]] = &[
+    arithmetic::TABLE,
+    convolution::TABLE,
+    elementwise::TABLE,
+    join::TABLE,
+    matrix::TABLE,
+    norm::TABLE,
+    pad::TABLE,
+    pool::TABLE,
+    reduce::TABLE,
+    resize::TABLE,
+    shape::TABLE,
+];
+
+/// Adds the nodes of an operator; returns the names of its results.
+pub(crate) fn translate(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let name = operator.node.name();
+    for (known, translation) in TABLES.iter().copied().flatten() {
+        if *known == name {
+            return translation(exporter, operator);
+        }
+    }
+    Err(Exporter::unknown(operator))
+}

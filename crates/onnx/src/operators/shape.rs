@@ -1,0 +1,217 @@
+//! Other shapes of the same elements, and parts of them.
+
+use mmcv_fuse::graph::ValueId;
+
+use super::Translation;
+use crate::builder::{Attribute, Name};
+use crate::dims::Dim;
+use crate::error::Result;
+use crate::exporter::{Exporter, Operator};
+
+pub(super) const TABLE: &[(&str, Translation)] = &[
+    ("view", reshape),
+    ("reshape", reshape),
+    ("_unsafe_view", reshape),
+    ("flatten", reshape),
+    ("unflatten", reshape),
+    ("permute", permute),
+    ("transpose", transpose),
+    ("t", transpose),
+    ("numpy_T", transpose),
+    ("squeeze", squeeze),
+    ("unsqueeze", unsqueeze),
+    ("expand", expand),
+    ("expand_copy", expand),
+    ("expand_as", expand),
+    ("copy", copy),
+    ("repeat", repeat),
+    ("select", select),
+    ("slice", slice),
+    ("narrow", narrow),
+    ("flip", flip),
+    ("pixel_shuffle", pixel_shuffle),
+    ("im2col", im2col),
+];
+
+impl Exporter<'_> {
+    /// New axes of size 1.
+    pub(crate) fn unsqueezed(&mut self, name: &str, axes: &[i64]) -> Result<Name> {
+        let axes = self.builder.ints(axes)?;
+        Ok(self.builder.node("Unsqueeze", &[name, &axes], &[]))
+    }
+
+    /// Without axes of size 1.
+    pub(crate) fn squeezed(&mut self, name: &str, axes: &[i64]) -> Result<Name> {
+        let axes = self.builder.ints(axes)?;
+        Ok(self.builder.node("Squeeze", &[name, &axes], &[]))
+    }
+
+    /// The elements `start..end` of an axis, each `step`-th.
+    pub(crate) fn sliced(&mut self, name: &str, axis: i64, (start, end, step): (i64, i64, i64)) -> Result<Name> {
+        let [start, end, axis, step] = [
+            self.builder.ints(&[start])?,
+            self.builder.ints(&[end])?,
+            self.builder.ints(&[axis])?,
+            self.builder.ints(&[step])?,
+        ];
+        Ok(self.builder.node("Slice", &[name, &start, &end, &axis, &step], &[]))
+    }
+
+    fn transposed(&mut self, name: &str, order: Vec<i64>) -> Name {
+        self.builder.node("Transpose", &[name], &[("perm", Attribute::Ints(order))])
+    }
+}
+
+fn reshape(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    Ok(vec![exporter.reshaped(operator)?])
+}
+
+fn permute(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let (input, rank) = (exporter.input(operator, 0)?, exporter.rank(operator.value(0)?));
+    let order = operator.ints(1)?.into_iter().map(|axis| if axis < 0 { axis + rank } else { axis }).collect();
+    Ok(vec![exporter.transposed(&input, order)])
+}
+
+/// Two axes change places; the only two by default.
+fn transpose(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let (input, rank) = (exporter.input(operator, 0)?, exporter.rank(operator.value(0)?));
+    let mut order: Vec<i64> = (0..rank).collect();
+    if operator.has(1) {
+        let [first, second] = [operator.int(1)?, operator.int(2)?]
+            .map(|axis| usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or_default());
+        if first.max(second) < order.len() {
+            order.swap(first, second);
+        }
+    } else {
+        order.reverse();
+    }
+    Ok(vec![exporter.transposed(&input, order)])
+}
+
+fn squeeze(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let (value, output) = (operator.value(0)?, operator.output()?);
+    // An axis of another size stays.
+    if exporter.rank(value) == exporter.rank(output) {
+        return Ok(vec![exporter.input(operator, 0)?]);
+    }
+    reshape(exporter, operator)
+}
+
+fn unsqueeze(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let input = exporter.input(operator, 0)?;
+    Ok(vec![exporter.unsqueezed(&input, &[operator.int(1)?])?])
+}
+
+fn expand(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let value = operator.value(0)?;
+    let input = exporter.name(value)?;
+    expanded(exporter, operator, value, &input)
+}
+
+/// The second argument in the shape and type of the first one.
+fn copy(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let (value, kind) = (operator.value(1)?, exporter.kind(operator.output()?));
+    let mut source = exporter.name(value)?;
+    if exporter.kind(value) != kind {
+        source = exporter.cast(&source, kind)?;
+    }
+    expanded(exporter, operator, value, &source)
+}
+
+/// `input`, which has the shape of `value`, in the shape of the result.
+fn expanded(exporter: &mut Exporter<'_>, operator: &Operator<'_>, value: ValueId, input: &str) -> Result<Vec<Name>> {
+    let output = operator.output()?;
+    let sizes = exporter.sizes(output);
+    let offset = exporter.shape(output).len().saturating_sub(exporter.shape(value).len());
+    let mut dims = exporter.explain(&sizes, &[value])?;
+    // Axes that stay as they are need no size.
+    let from = exporter.sizes(value);
+    for (position, dim) in dims.iter_mut().enumerate().skip(offset) {
+        let same = sizes.iter().zip(&from).all(|(new, old)| new.get(position) == old.get(position - offset));
+        if same && !matches!(dim, Dim::Fixed(_)) {
+            *dim = Dim::Fixed(1);
+        }
+    }
+    if sizes == from {
+        return Ok(vec![input.to_owned()]);
+    }
+    let target = exporter.list(&dims)?;
+    Ok(vec![exporter.builder.node("Expand", &[input, &target], &[])])
+}
+
+fn repeat(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let value = operator.value(0)?;
+    let mut input = exporter.name(value)?;
+    let times = exporter.dims(operator, 1, &[value])?;
+    let more = times.len().saturating_sub(exporter.shape(value).len());
+    if more > 0 {
+        let axes: Vec<i64> = (0..more as i64).collect();
+        input = exporter.unsqueezed(&input, &axes)?;
+    }
+    let times = exporter.list(&times)?;
+    Ok(vec![exporter.builder.node("Tile", &[&input, &times], &[])])
+}
+
+fn select(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let (input, axis, index) = (exporter.input(operator, 0)?, operator.int(1)?, operator.int(2)?);
+    let index = exporter.builder.scalar(index as f64, tch::Kind::Int64)?;
+    Ok(vec![exporter.builder.node("Gather", &[&input, &index], &[("axis", Attribute::Int(axis))])])
+}
+
+fn slice(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let value = operator.value(0)?;
+    let input = exporter.name(value)?;
+    let axis = operator.int(1)?;
+    let step = if operator.has(4) { operator.int(4)? } else { 1 };
+    let start = if operator.has(2) { exporter.dims(operator, 2, &[value])? } else { vec![Dim::Fixed(0)] };
+    let end = if operator.has(3) { exporter.dims(operator, 3, &[value])? } else { vec![Dim::Fixed(i64::MAX)] };
+    let (start, end) = (exporter.list(&start)?, exporter.list(&end)?);
+    let (axis, step) = (exporter.builder.ints(&[axis])?, exporter.builder.ints(&[step])?);
+    Ok(vec![exporter.builder.node("Slice", &[&input, &start, &end, &axis, &step], &[])])
+}
+
+fn narrow(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let (input, axis, start) = (exporter.input(operator, 0)?, operator.int(1)?, operator.int(2)?);
+    let rank = exporter.rank(operator.value(0)?);
+    let position = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or_default();
+    let length = exporter.fixed_size(operator.output()?, position)?;
+    let end = if start < 0 && start + length == 0 { i64::MAX } else { start + length };
+    Ok(vec![exporter.sliced(&input, axis, (start, end, 1))?])
+}
+
+fn flip(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let mut name = exporter.input(operator, 0)?;
+    for axis in operator.ints(1)? {
+        name = exporter.sliced(&name, axis, (-1, i64::MIN + 1, -1))?;
+    }
+    Ok(vec![name])
+}
+
+fn pixel_shuffle(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let input = exporter.input(operator, 0)?;
+    let attributes = [("blocksize", Attribute::Int(operator.int(1)?)), ("mode", Attribute::Str("CRD"))];
+    Ok(vec![exporter.builder.node("DepthToSpace", &[&input], &attributes)])
+}
+
+/// Windows as columns: a convolution with a kernel of ones and zeros for each place of the window.
+fn im2col(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
+    let (value, output) = (operator.value(0)?, operator.output()?);
+    let (input, kind) = (exporter.name(value)?, exporter.kind(value));
+    let (kernel, dilations, padding, strides) =
+        (operator.ints(1)?, operator.ints(2)?, operator.ints(3)?, operator.ints(4)?);
+    let channels = exporter.fixed_size(value, 1)?;
+    let places: i64 = kernel.iter().product();
+    let eye = tch::Tensor::f_eye(places, (kind, tch::Device::Cpu))?;
+    let shape = [&[places, 1], kernel.as_slice()].concat();
+    let weight = eye.f_reshape(shape)?.f_repeat([channels, 1, 1, 1])?;
+    let weight = exporter.builder.constant(&weight)?;
+    let attributes = [
+        ("kernel_shape", Attribute::Ints(kernel)),
+        ("strides", Attribute::Ints(strides)),
+        ("pads", Attribute::Ints([padding.as_slice(), &padding].concat())),
+        ("dilations", Attribute::Ints(dilations)),
+        ("group", Attribute::Int(channels)),
+    ];
+    let windows = exporter.builder.node("Conv", &[&input, &weight], &attributes);
+    Ok(vec![exporter.reshape(&windows, value, &exporter.sizes(output))?])
+}
