@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mmcv::fuse::WinogradUse;
 use mmcv_tests::parity;
@@ -57,6 +57,9 @@ fn run(options: &Options) -> Result<Totals> {
     // A panic fails its case; its text is part of the line.
     std::panic::set_hook(Box::new(|_| {}));
     let device = mmcv_tests::device()?;
+    if let Some(folder) = &options.onnx {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
     let mut totals = Totals::default();
     for path in &options.paths {
         for file in parity::find(path)? {
