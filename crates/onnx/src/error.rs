@@ -21,7 +21,7 @@ pub enum ErrorKind {
     #[error("{0}")]
     Unsupported(String),
     /// An operator that has no translation.
-    #[error("there is no ONNX operator for {operator}; register a translation with OnnxOptions::translations")]
+    #[error("there is no translation of {operator} to ONNX")]
     Operator {
         /// The operator of libtorch, such as `aten::grid_sampler`.
         operator: String,
