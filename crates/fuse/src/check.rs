@@ -16,9 +16,9 @@ use crate::sample;
 #[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) inputs: Vec<Tensor>,
-    pub(crate) expected: Vec<Tensor>,
+    expected: Vec<Tensor>,
     /// Inputs with a NaN and an infinity, and the outputs for them, if they can be compared.
-    pub(crate) broken: Option<(Vec<Tensor>, Vec<Tensor>)>,
+    broken: Option<(Vec<Tensor>, Vec<Tensor>)>,
 }
 
 impl Check {

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mmcv_layers::{Forward, Module, ModuleExt, Output, no_options};
+use mmcv_layers::{Forward, Module, Output, no_options};
 use mmcv_registry::Dict;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::Result;
 use crate::interpreter::Timing;
@@ -84,13 +84,7 @@ pub fn fuse_owned(module: Box<dyn Module>, example_shape: &[i64], options: &Fuse
 }
 
 fn fuse_held(held: Held<'_>, example_shape: &[i64], options: &FuseOptions) -> Result<Fused> {
-    let module = held.module();
-    let state = module.state_dict();
-    let (kind, device) = match state.iter().find(|(_, tensor)| sample::is_float(tensor)) {
-        Some((_, weight)) => (weight.kind(), weight.device()),
-        None => (Kind::Float, Device::Cpu),
-    };
-    drop(state);
+    let (kind, device) = sample::kind_and_device(held.module());
     sample::check_size(example_shape, 1)?;
     fused(held, &Examples::Drawn { shape: example_shape.to_vec(), kind, device }, &Dict::new(), options)
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use mmcv_layers::observe::SamePart;
 use tch::{Kind, Tensor};
 
-pub use crate::recorded::{Trace, TraceOptions, trace};
+pub use crate::recorded::{Trace, TraceOptions, example, trace};
 
 /// The number of a value: of a tensor that an operator returns.
 pub type ValueId = usize;

@@ -37,6 +37,16 @@ impl Default for TraceOptions {
     }
 }
 
+/// An input of this shape, of numbers that look random, in the type and on the device of the module's weights.
+///
+/// # Errors
+/// Returns an error if a size is not positive, or there is no memory for it.
+pub fn example(module: &dyn Module, shape: &[i64]) -> Result<Tensor> {
+    sample::check_size(shape, 1)?;
+    let (kind, device) = sample::kind_and_device(module);
+    sample::normal(shape, 1, kind, device)
+}
+
 /// Runs `module`, in evaluation mode (`train(false)`), on `inputs` and notes its operators. Constants that are not computed share
 /// their memory with the module.
 ///
@@ -49,11 +59,7 @@ pub fn trace(module: &dyn Module, inputs: &[Tensor], arguments: &Dict, options: 
     rewrite::check_evaluation(&graph)?;
     let layouts: Vec<Layout> = inputs.iter().map(Layout::of).collect();
     let rewritten = Inputs { tensors: inputs, layouts: &layouts, owned: false };
-    let is_simple = match options.fold {
-        true => rewrite::simplify(&mut graph, &rewritten)?,
-        false => rewrite::purify(&mut graph, &rewritten)?,
-    };
-    if !is_simple {
+    if !rewrite::simplify(&mut graph, &rewritten, options.fold)? {
         return Err(Error::unsupported("", "it changes a tensor in place that is read elsewhere"));
     }
     let shapes = shapes::run(&graph, &sample::copies(inputs)?)?;

@@ -1,5 +1,6 @@
 //! Example inputs: numbers that look normally distributed, without touching libtorch's generator.
 
+use mmcv_layers::{Module, ModuleExt};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::bridge::memory;
@@ -30,6 +31,14 @@ pub(crate) fn like(tensor: &Tensor, seed: u64) -> Result<Tensor> {
 
 pub(crate) fn is_float(tensor: &Tensor) -> bool {
     matches!(tensor.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16)
+}
+
+/// The type and device of the module's first floating-point tensor; f32 on the CPU if it has none.
+pub(crate) fn kind_and_device(module: &dyn Module) -> (Kind, Device) {
+    match module.state_dict().iter().find(|(_, tensor)| is_float(tensor)) {
+        Some((_, weight)) => (weight.kind(), weight.device()),
+        None => (Kind::Float, Device::Cpu),
+    }
 }
 
 /// A copy of the tensor.

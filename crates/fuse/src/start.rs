@@ -161,7 +161,7 @@ pub(crate) fn start(held: Held<'_>, examples: &Examples, arguments: &Dict, optio
     let Traced { mut graph, single, sizes } = traced;
     // Memory that is the module's.
     let foreign: HashSet<usize> = graph.constants.values().map(storage).collect();
-    let simplified = rewrite::simplify(&mut graph, &Inputs { tensors: &inputs, layouts: &layouts, owned })?;
+    let simplified = rewrite::simplify(&mut graph, &Inputs { tensors: &inputs, layouts: &layouts, owned }, true)?;
     for constant in graph.constants.values_mut() {
         *constant = constant.f_contiguous()?;
         if !owned && foreign.contains(&storage(constant)) {

@@ -91,18 +91,12 @@ impl State {
 
     /// The program for the example, which passed the self check.
     fn first_program(&mut self, start: &Start) -> Result<Program> {
-        let mut program = self.compile(&start.graph, &start.shapes)?;
-        let Some(check) = &start.check else { return Ok(program) };
-        if let Some(mismatch) = self.mismatch(start, &mut program, check)? {
-            if !self.leave_winograd(&mismatch) {
-                return Err(self.error(&start.graph, &check.inputs, mismatch));
-            }
-            program = self.compile(&start.graph, &start.shapes)?;
-            if let Some(mismatch) = self.mismatch(start, &mut program, check)? {
-                return Err(self.error(&start.graph, &check.inputs, mismatch));
-            }
+        match &start.check {
+            None => self.compile(&start.graph, &start.shapes),
+            Some(check) => self.compile_checked(&start.graph, &start.shapes, &check.inputs, |state, program| {
+                state.mismatch(start, program, check)
+            }),
         }
-        Ok(program)
     }
 
     /// What the program returns in place of the module's outputs; for inputs that were traced at a smaller size, what another program
@@ -139,6 +133,24 @@ impl State {
             None => Device::Cpu,
         };
         Program::new(graph, self.simplified, (shapes, device), &self.options, weights)
+    }
+
+    /// A program for which `mismatch` finds nothing, computed directly if Winograd's algorithm is why it found something.
+    fn compile_checked(
+        &mut self,
+        graph: &Graph,
+        shapes: &Shapes,
+        inputs: &[Tensor],
+        mismatch: impl Fn(&Self, &mut Program) -> Result<Option<ErrorKind>>,
+    ) -> Result<Program> {
+        loop {
+            let mut program = self.compile(graph, shapes)?;
+            let Some(mismatch) = mismatch(self, &mut program)? else { return Ok(program) };
+            // Only once: then there is no such convolution any more.
+            if !self.leave_winograd(&mismatch) {
+                return Err(self.error(graph, inputs, mismatch));
+            }
+        }
     }
 
     /// Lets programs that are made from now on compute convolutions directly, if those of Winograd were chosen without being
@@ -264,16 +276,7 @@ impl State {
     /// The module need not be there: it would call the same operators, unless something that it asked of sizes has another
     /// answer now.
     fn prepare(&mut self, inputs: &[&Tensor], shapes: &[Vec<i64>]) -> Result<Program> {
-        let mut graph = self.graph.clone();
-        for packed in &self.packed {
-            packed.restore(&mut graph)?;
-        }
-        let is_checked = !self.options.self_check || self.checked.contains(shapes);
-        let mut program = match is_checked {
-            true => self.make(&graph, inputs),
-            false => self.make_checked(&graph, inputs),
-        }
-        .map_err(|error| self.other_channels(shapes, error))?;
+        let mut program = self.make(inputs, shapes).map_err(|error| self.other_channels(shapes, error))?;
         program.log_notes();
         if self.checked.len() >= MOST_CHECKED {
             self.checked.clear();
@@ -283,57 +286,44 @@ impl State {
         Ok(program)
     }
 
-    /// A program for inputs like these, which is not compared with anything.
-    fn make(&self, graph: &Graph, inputs: &[&Tensor]) -> Result<Program> {
-        self.check_questions_of_inputs(inputs)?;
+    fn make(&mut self, inputs: &[&Tensor], shapes: &[Vec<i64>]) -> Result<Program> {
+        // What the module asked of its inputs is looked at first: if it has another answer, the operators may not even run.
+        self.check_questions(inputs, self.graph.other_answer_of_inputs(inputs))?;
+        let mut graph = self.graph.clone();
+        for packed in &self.packed {
+            packed.restore(&mut graph)?;
+        }
+        if self.options.self_check && !self.checked.contains(shapes) {
+            return self.make_checked(&graph, inputs);
+        }
         let layouts: Vec<Layout> = inputs.iter().map(|input| Layout::of(input)).collect();
-        let shapes = match shapes::infer(graph, &layouts) {
+        let shapes = match shapes::infer(&graph, &layouts) {
             Ok(inferred) => inferred.shapes,
             Err(error) => {
                 log::debug!("the shapes are not inferred: {error}");
-                shapes::run(graph, &samples(inputs)?)?
+                shapes::run(&graph, &samples(inputs)?)?
             }
         };
-        self.check_questions(inputs, &shapes)?;
-        self.compile(graph, &shapes)
+        self.check_questions(inputs, self.graph.other_answer(&shapes))?;
+        self.compile(&graph, &shapes)
     }
 
     /// A program for inputs like these whose outputs are those of the operators one by one.
     fn make_checked(&mut self, graph: &Graph, inputs: &[&Tensor]) -> Result<Program> {
-        self.check_questions_of_inputs(inputs)?;
         let samples = samples(inputs)?;
         let copies = sample::copies(&samples)?;
         let (shapes, expected) = Interpreter::new(graph)?.shapes(&copies.iter().collect::<Vec<_>>())?;
-        self.check_questions(inputs, &shapes)?;
-        let mut program = self.compile(graph, &shapes)?;
-        if let Some(mismatch) = check::mismatch(&mut program, &samples, &expected, &self.options)? {
-            if !self.leave_winograd(&mismatch) {
-                return Err(self.error(graph, &samples, mismatch));
-            }
-            program = self.compile(graph, &shapes)?;
-            if let Some(mismatch) = check::mismatch(&mut program, &samples, &expected, &self.options)? {
-                return Err(self.error(graph, &samples, mismatch));
-            }
-        }
-        Ok(program)
+        self.check_questions(inputs, self.graph.other_answer(&shapes))?;
+        self.compile_checked(graph, &shapes, &samples, |state, program| {
+            check::mismatch(program, &samples, &expected, &state.options)
+        })
     }
 
-    fn is_example(&self, inputs: &[&Tensor]) -> bool {
-        inputs.iter().zip(&self.examples).all(|(input, example)| input.size() == example.shape)
-    }
-
-    /// Returns an error if what the module asked of its inputs has another answer: then the operators may not even run.
-    fn check_questions_of_inputs(&self, inputs: &[&Tensor]) -> Result<()> {
-        match self.graph.other_answer_of_inputs(inputs) {
-            Some(question) if !self.is_example(inputs) => Err(self.other_shape(inputs, question)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns an error if what the module asked of any value has another answer.
-    fn check_questions(&self, inputs: &[&Tensor], shapes: &Shapes) -> Result<()> {
-        match self.graph.other_answer(shapes) {
-            Some(question) if !self.is_example(inputs) => Err(self.other_shape(inputs, question)),
+    /// Returns an error if what the module asked has another answer now, unless these are like the example.
+    fn check_questions(&self, inputs: &[&Tensor], question: Option<&Question>) -> Result<()> {
+        let is_example = inputs.iter().zip(&self.examples).all(|(input, example)| input.size() == example.shape);
+        match question {
+            Some(question) if !is_example => Err(self.other_shape(inputs, question)),
             _ => Ok(()),
         }
     }

@@ -1,9 +1,9 @@
 //! [`export`]: from a module to a [`Model`].
 
-use mmcv_fuse::graph::{Graph, Trace, TraceOptions, trace};
+use mmcv_fuse::graph::{Graph, Trace, TraceOptions, example, trace};
 use mmcv_layers::{Module, ModuleExt};
 use mmcv_registry::Dict;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::builder::{Name, data_type};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,18 +28,8 @@ const MORE_PIXELS: [[i64; 2]; 3] = [[0, 0], [32, 64], [96, 32]];
 /// Returns an error if the module does not run on such a tensor, is in training mode, decides by values, or does something that
 /// ONNX has no operators for; if it depends on a size that is free by the options.
 pub fn export(module: &dyn Module, example_shape: &[i64], options: &OnnxOptions) -> Result<Model> {
-    let state = module.state_dict();
-    let is_float = |tensor: &Tensor| matches!(tensor.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
-    let (kind, device) = match state.iter().find(|(_, tensor)| is_float(tensor)) {
-        Some((_, weight)) => (weight.kind(), weight.device()),
-        None => (Kind::Float, Device::Cpu),
-    };
-    if let Some(size) = example_shape.iter().find(|size| **size < 1) {
-        let expected = "expected positive sizes".to_owned();
-        return Err(ErrorKind::Option { name: "the example shape", value: size.to_string(), expected }.into());
-    }
     let _guard = tch::no_grad_guard();
-    let example = Tensor::f_randn(example_shape, (kind, device))?;
+    let example = example(module, example_shape)?;
     export_call(module, &[&example], &Dict::new(), options)
 }
 

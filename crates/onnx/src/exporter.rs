@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use mmcv_fuse::graph::{Arg, Node, Trace, ValueId};
 use tch::{Kind, Tensor};
 
-use crate::builder::{Attribute, Builder, Name};
+use crate::builder::{Attribute, Builder, Name, data_type};
 use crate::dims::{Axis, Candidate, Dim};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::operators;
 
 /// Writes the nodes of a graph.
@@ -58,6 +58,15 @@ impl Operator<'_> {
             Arg::Int(int) => Ok(vec![*int]),
             _ => Err(self.unsupported(format!("without a list of integers as argument {index}"))),
         }
+    }
+
+    /// The integers of argument `index`, one for each of so many axes: one integer counts for all, and none if it is not given.
+    pub(crate) fn per_axis(&self, index: usize, axes: usize) -> Result<Vec<i64>> {
+        if !self.has(index) {
+            return Ok(Vec::new());
+        }
+        let list = self.ints(index)?;
+        Ok(if let [one] = list.as_slice() { vec![*one; axes] } else { list })
     }
 
     pub(crate) fn int(&self, index: usize) -> Result<i64> {
@@ -147,7 +156,7 @@ impl<'a> Exporter<'a> {
             return Ok(name.clone());
         }
         let Some(constant) = self.constant(value)? else {
-            return Err(Error::unsupported(&self.builder.module.clone(), "a value is not known"));
+            return Err(Error::unsupported(&self.builder.module, "a value is not known"));
         };
         let known = self.state.get(&(constant.data_ptr() as usize, constant.size()));
         let wanted = match known {
@@ -194,6 +203,40 @@ impl<'a> Exporter<'a> {
         self.name(value)
     }
 
+    /// The name of the value, converted to this type.
+    pub(crate) fn converted(&mut self, value: ValueId, kind: Kind) -> Result<Name> {
+        let name = self.name(value)?;
+        if self.kind(value) == kind {
+            return Ok(name);
+        }
+        let to = Attribute::Int(i64::from(i32::from(data_type(kind)?)));
+        Ok(self.builder.node("Cast", &[&name], &[("to", to)]))
+    }
+
+    /// Adds a node whose first input is argument 0, which is given a batch axis if it has none beside channels and so many other axes.
+    /// Returns the names of its outputs.
+    pub(crate) fn batched(
+        &mut self,
+        operator: &Operator<'_>,
+        (name, outputs): (&str, usize),
+        (axes, parameters): (usize, &[Name]),
+        attributes: &[(&str, Attribute)],
+    ) -> Result<Vec<Name>> {
+        let (value, mut input) = (operator.value(0)?, self.input(operator, 0)?);
+        let has_batch = self.shape(value).len() > axes + 1;
+        if !has_batch {
+            input = self.unsqueezed(&input, &[0])?;
+        }
+        let inputs: Vec<&str> = [&input].into_iter().chain(parameters).map(String::as_str).collect();
+        let mut names = self.builder.nodes(name, &inputs, outputs, attributes);
+        if !has_batch {
+            for name in &mut names {
+                *name = self.squeezed(name, &[0])?;
+            }
+        }
+        Ok(names)
+    }
+
     /// The name of the tensor that is argument `index`.
     pub(crate) fn input(&mut self, operator: &Operator<'_>, index: usize) -> Result<Name> {
         self.name(operator.value(index)?)
@@ -202,6 +245,11 @@ impl<'a> Exporter<'a> {
     /// The size in the first trace.
     pub(crate) fn shape(&self, value: ValueId) -> Vec<i64> {
         self.sizes(value).into_iter().next().unwrap_or_default()
+    }
+
+    /// The position of an axis, which counts from the end if it is negative.
+    pub(crate) fn position(&self, value: ValueId, axis: i64) -> usize {
+        usize::try_from(if axis < 0 { axis + self.rank(value) } else { axis }).unwrap_or_default()
     }
 
     pub(crate) fn rank(&self, value: ValueId) -> i64 {
@@ -369,17 +417,5 @@ impl<'a> Exporter<'a> {
             }
         }
         self.list(&dims)
-    }
-
-    /// Reshapes to the sizes that the result has.
-    pub(crate) fn reshaped(&mut self, operator: &Operator<'_>) -> Result<Name> {
-        let (value, output) = (operator.value(0)?, operator.output()?);
-        let name = self.name(value)?;
-        self.reshape(&name, value, &self.sizes(output))
-    }
-
-    /// The error of an operator without a translation.
-    pub(crate) fn unknown(operator: &Operator<'_>) -> Error {
-        ErrorKind::Operator { operator: operator.node.op.clone() }.into()
     }
 }

@@ -77,8 +77,8 @@ pub fn replay_fused(file: &Path, device: Device, winograd: WinogradUse) -> Resul
     }
 }
 
-/// Writes the module of a case, in evaluation mode even if the case trains it, to `FOLDER/GROUP-NAME.onnx`, and its inputs and outputs beside it; gives why not,
-/// where it is not one.
+/// Writes the module of a case, in evaluation mode even if the case trains it, to `FOLDER/GROUP-NAME.onnx`, and its inputs and
+/// outputs beside it; gives why not, where nothing can be run.
 ///
 /// # Errors
 /// Where the case cannot be read, or the module not be exported.

@@ -22,8 +22,8 @@ use crate::image::{MAX_PIXELS, ReadOptions, read, to_tensor};
 /// File extensions of the images in folders.
 const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
 
-/// The number of images in one forward pass of a network that is not fused.
-const BATCH_SIZE: usize = 8;
+/// The default number of images in one forward pass, but for a network that is fused for the CPU.
+pub(crate) const BATCH_SIZE: usize = 8;
 
 /// The arguments for images.
 #[derive(Debug, Args)]
@@ -31,9 +31,9 @@ pub(crate) struct ImageArgs {
     /// Images (PNG, JPEG, WebP or BMP), or folders, which are searched recursively.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The number of images in one forward pass [default: 8; 1 for a fused network, which runs several times at once].
+    /// The number of images in one forward pass [default: 8; 1 for a network that is fused for the CPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) batch_size: Option<u16>,
+    batch_size: Option<u16>,
     /// The maximum number of pixels of an image. Larger images are refused before memory is allocated for them.
     #[arg(long, value_name = "N", default_value_t = MAX_PIXELS, value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: u64,
@@ -118,6 +118,11 @@ pub(crate) struct ReadCounts {
 }
 
 impl ImageArgs {
+    /// The number of images in one forward pass: that of the arguments, or `default`.
+    pub(crate) fn batch_size(&self, default: usize) -> usize {
+        self.batch_size.map_or(default, usize::from)
+    }
+
     /// The images; those of a folder are sorted by name.
     pub(crate) fn sources(&self) -> Result<Vec<Source>> {
         let mut sources = Vec::new();
@@ -143,19 +148,15 @@ impl ImageArgs {
     pub(crate) fn run<'a>(
         &self,
         sources: &'a [Source],
+        batch_size: usize,
         preparation: Preparation<'_>,
         runner: &mut impl BatchRunner<'a>,
     ) -> Result<ReadCounts> {
         let _guard = tch::no_grad_guard();
         let bar = mmcv_cli::progress::items(sources.len(), "images");
         let shared = runner.shared();
-        let size = match self.batch_size {
-            Some(size) => usize::from(size),
-            None if shared.is_some() => 1,
-            None => BATCH_SIZE,
-        };
         let indexed: Vec<_> = sources.iter().enumerate().collect();
-        let chunks: Vec<_> = indexed.chunks(size).collect();
+        let chunks: Vec<_> = indexed.chunks(batch_size).collect();
         let count = cores().min(chunks.len());
         let mut unreadable = 0;
         thread::scope(|scope| {
@@ -197,7 +198,7 @@ impl ImageArgs {
         sender: &SyncSender<Chunk<'a>>,
     ) {
         let _guard = tch::no_grad_guard();
-        // In this thread.
+        // For this thread: those that run the network have theirs already.
         tch::set_num_threads(1);
         for images in chunks {
             let mut chunk = self.prepare_chunk(images, preparation);

@@ -16,11 +16,11 @@ use crate::shapes::Layout;
 
 pub(crate) use evaluation::check_evaluation;
 
-/// The passes of [`purify`], in order.
+/// The passes of [`simplify`], in order.
 const PURIFYING: &[Pass] = &[identity::DROPOUT, functional::PASS, identity::HANDLES];
 
-/// Those of [`simplify`] after them.
-const SIMPLIFYING: &[Pass] = &[
+/// Those after them.
+const FOLDING: &[Pass] = &[
     constants::PASS,
     batch_norm::PASS,
     // The batch norms made new constants.
@@ -52,18 +52,10 @@ pub(crate) enum Outcome {
     Stop,
 }
 
-/// Simplifies `graph`, in place; returns whether all passes ran.
-pub(crate) fn simplify(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<bool> {
-    let ran = run(PURIFYING, graph, inputs)? && run(SIMPLIFYING, graph, inputs)?;
-    if ran {
-        graph.sweep();
-    }
-    Ok(ran)
-}
-
-/// Removes from `graph` what does nothing, and lets no operator change a tensor in place; returns whether that is possible.
-pub(crate) fn purify(graph: &mut Graph, inputs: &Inputs<'_>) -> Result<bool> {
-    let ran = run(PURIFYING, graph, inputs)?;
+/// Rewrites `graph` so that no operator changes a tensor in place and, if it `folds`, nothing is computed that depends on weights alone;
+/// returns whether all passes ran.
+pub(crate) fn simplify(graph: &mut Graph, inputs: &Inputs<'_>, folds: bool) -> Result<bool> {
+    let ran = run(PURIFYING, graph, inputs)? && (!folds || run(FOLDING, graph, inputs)?);
     if ran {
         graph.sweep();
     }

@@ -4,7 +4,7 @@ use mmcv_fuse::graph::Arg;
 use tch::Kind;
 
 use super::Translation;
-use crate::builder::{Attribute, Name, data_type};
+use crate::builder::Name;
 use crate::error::Result;
 use crate::exporter::{Exporter, Operator};
 
@@ -32,10 +32,7 @@ impl Exporter<'_> {
     pub(crate) fn operand(&mut self, operator: &Operator<'_>, index: usize) -> Result<Name> {
         let kind = self.common_kind(operator)?;
         match operator.node.args.get(index) {
-            Some(Arg::Value(value)) => {
-                let name = self.name(*value)?;
-                if self.kind(*value) == kind { Ok(name) } else { self.cast(&name, kind) }
-            }
+            Some(Arg::Value(value)) => self.converted(*value, kind),
             _ => self.builder.scalar(operator.number(index)?, kind),
         }
     }
@@ -57,11 +54,6 @@ impl Exporter<'_> {
                 kind => kind,
             },
         })
-    }
-
-    pub(crate) fn cast(&mut self, name: &str, kind: Kind) -> Result<Name> {
-        let to = Attribute::Int(i64::from(i32::from(data_type(kind)?)));
-        Ok(self.builder.node("Cast", &[name], &[("to", to)]))
     }
 }
 
@@ -98,10 +90,7 @@ fn div(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>
 }
 
 fn logical_not(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    let mut input = exporter.input(operator, 0)?;
-    if exporter.kind(operator.value(0)?) != Kind::Bool {
-        input = exporter.cast(&input, Kind::Bool)?;
-    }
+    let input = exporter.converted(operator.value(0)?, Kind::Bool)?;
     Ok(vec![exporter.builder.node("Not", &[&input], &[])])
 }
 
@@ -111,10 +100,7 @@ fn select(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Na
     let mut branches = Vec::new();
     for index in [1, 2] {
         branches.push(match operator.node.args.get(index) {
-            Some(Arg::Value(value)) => {
-                let name = exporter.name(*value)?;
-                if exporter.kind(*value) == kind { name } else { exporter.cast(&name, kind)? }
-            }
+            Some(Arg::Value(value)) => exporter.converted(*value, kind)?,
             _ => exporter.builder.scalar(operator.number(index)?, kind)?,
         });
     }

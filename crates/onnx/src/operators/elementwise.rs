@@ -1,5 +1,7 @@
 //! Operators on each element alone.
 
+use mmcv_fuse::graph::Arg;
+
 use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::error::Result;
@@ -57,9 +59,8 @@ fn same(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name
 }
 
 fn cast(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    let (input, from, to) =
-        (exporter.input(operator, 0)?, exporter.kind(operator.value(0)?), exporter.kind(operator.output()?));
-    Ok(vec![if from == to { input } else { exporter.cast(&input, to)? }])
+    let kind = exporter.kind(operator.output()?);
+    Ok(vec![exporter.converted(operator.value(0)?, kind)?])
 }
 
 fn rsqrt(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
@@ -129,20 +130,14 @@ fn clip(
 }
 
 fn clamp(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    use mmcv_fuse::graph::Arg;
-    let (mut name, kind) = (exporter.input(operator, 0)?, exporter.kind(operator.output()?));
-    if exporter.kind(operator.value(0)?) != kind {
-        name = exporter.cast(&name, kind)?;
-    }
+    let kind = exporter.kind(operator.output()?);
+    let mut name = exporter.converted(operator.value(0)?, kind)?;
     let mut bounds = (None, None);
     for (index, bound, function) in [(1, &mut bounds.0, "Max"), (2, &mut bounds.1, "Min")] {
         match operator.arg(index)? {
             Arg::None => {}
             Arg::Value(value) => {
-                let mut other = exporter.name(*value)?;
-                if exporter.kind(*value) != kind {
-                    other = exporter.cast(&other, kind)?;
-                }
+                let other = exporter.converted(*value, kind)?;
                 name = exporter.builder.node(function, &[&name, &other], &[]);
             }
             _ => *bound = Some(operator.number(index)?),
@@ -176,8 +171,8 @@ fn hardsigmoid(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<V
 
 fn hardswish(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     let input = exporter.input(operator, 0)?;
-    let gate = hardsigmoid(exporter, operator)?.remove(0);
-    Ok(vec![exporter.builder.node("Mul", &[&input, &gate], &[])])
+    let gates = hardsigmoid(exporter, operator)?;
+    Ok(gates.iter().map(|gate| exporter.builder.node("Mul", &[&input, gate], &[])).collect())
 }
 
 fn silu(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
@@ -195,7 +190,6 @@ fn mish(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name
 
 /// x / 2 * (1 + erf(x / sqrt(2))), or its approximation by tanh.
 fn gelu(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    use mmcv_fuse::graph::Arg;
     let (input, kind) = (exporter.input(operator, 0)?, exporter.kind(operator.value(0)?));
     let is_tanh = matches!(operator.arg(1)?, Arg::Str(name) if name == "tanh");
     let builder = &mut exporter.builder;

@@ -37,9 +37,8 @@ fn stack(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Nam
 /// The sizes of the parts are those that the results have.
 fn split(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     let input = exporter.input(operator, 0)?;
-    let rank = exporter.rank(operator.value(0)?);
     let axis = if operator.has(2) { operator.int(2)? } else { 0 };
-    let position = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or_default();
+    let position = exporter.position(operator.value(0)?, axis);
     let mut sizes = Vec::new();
     for output in &operator.node.outputs {
         sizes.push(exporter.fixed_size(*output, position)?);

@@ -13,13 +13,13 @@ mod resize;
 mod shape;
 
 use crate::builder::Name;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::exporter::{Exporter, Operator};
 
 /// Adds the nodes of an operator; returns the names of its results.
 type Translation = fn(&mut Exporter<'_>, &Operator<'_>) -> Result<Vec<Name>>;
 
-/// The translations by the operators' names, those that change their input in place included.
+/// The translations by the operators' names. None changes its input in place: those are replaced before.
 const TABLES: &[&[(&str, Translation)]] = &[
     arithmetic::TABLE,
     convolution::TABLE,
@@ -42,5 +42,5 @@ pub(crate) fn translate(exporter: &mut Exporter<'_>, operator: &Operator<'_>) ->
             return translation(exporter, operator);
         }
     }
-    Err(Exporter::unknown(operator))
+    Err(ErrorKind::Operator { operator: operator.node.op.clone() }.into())
 }

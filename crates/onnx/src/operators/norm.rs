@@ -1,5 +1,7 @@
 //! Normalizations.
 
+use tch::{Device, Kind, Tensor};
+
 use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::error::Result;
@@ -20,7 +22,24 @@ impl Exporter<'_> {
         }
         let (value, kind) = (operator.value(0)?, self.kind(operator.value(0)?));
         let channels = self.fixed_size(value, 1)?;
-        self.builder.constant(&tch::Tensor::f_full([channels], number, (kind, tch::Device::Cpu))?)
+        self.builder.constant(&Tensor::f_full([channels], number, (kind, Device::Cpu))?)
+    }
+
+    /// A batch norm with running statistics; all norms have them at the same place.
+    fn with_running_statistics(&mut self, operator: &Operator<'_>, input: &str) -> Result<Name> {
+        let (weight, bias) = (self.per_channel(operator, 1, 1.0)?, self.per_channel(operator, 2, 0.0)?);
+        let (mean, variance) = (self.per_channel(operator, 3, 0.0)?, self.per_channel(operator, 4, 1.0)?);
+        let attributes = [("epsilon", Attribute::Float(operator.number(7)?))];
+        Ok(self.builder.node("BatchNormalization", &[input, &weight, &bias, &mean, &variance], &attributes))
+    }
+
+    /// The input with mean 0 and variance 1 over these axes.
+    fn standardized(&mut self, input: &str, axes: &[i64], (epsilon, kind): (f64, Kind)) -> Result<Name> {
+        let (centered, variance) = self.variance(input, axes, true)?;
+        let epsilon = self.builder.scalar(epsilon, kind)?;
+        let variance = self.builder.node("Add", &[&variance, &epsilon], &[]);
+        let deviation = self.builder.node("Sqrt", &[&variance], &[]);
+        Ok(self.builder.node("Div", &[&centered, &deviation], &[]))
     }
 
     /// Multiplies by argument `first` and adds the one after it, with an element for each channel, where they are given.
@@ -42,40 +61,21 @@ impl Exporter<'_> {
 
 fn batch_norm(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     let input = exporter.input(operator, 0)?;
-    if operator.bool(5)? {
-        return with_own_statistics(exporter, operator, &input);
+    if !operator.bool(5)? {
+        return Ok(vec![exporter.with_running_statistics(operator, &input)?]);
     }
-    let (weight, bias) = (exporter.per_channel(operator, 1, 1.0)?, exporter.per_channel(operator, 2, 0.0)?);
-    let (mean, variance) = (exporter.per_channel(operator, 3, 0.0)?, exporter.per_channel(operator, 4, 1.0)?);
-    let attributes = [("epsilon", Attribute::Float(operator.number(7)?))];
-    Ok(vec![exporter.builder.node("BatchNormalization", &[&input, &weight, &bias, &mean, &variance], &attributes)])
-}
-
-/// A batch norm without running statistics.
-fn with_own_statistics(exporter: &mut Exporter<'_>, operator: &Operator<'_>, input: &str) -> Result<Vec<Name>> {
-    let (value, kind) = (operator.value(0)?, exporter.kind(operator.value(0)?));
+    let value = operator.value(0)?;
     let axes: Vec<i64> = (0..exporter.rank(value)).filter(|axis| *axis != 1).collect();
-    let mean = exporter.reduce("ReduceMean", input, &axes, true)?;
-    let centered = exporter.builder.node("Sub", &[input, &mean], &[]);
-    let square = exporter.builder.node("Mul", &[&centered, &centered], &[]);
-    let variance = exporter.reduce("ReduceMean", &square, &axes, true)?;
-    let epsilon = exporter.builder.scalar(operator.number(7)?, kind)?;
-    let variance = exporter.builder.node("Add", &[&variance, &epsilon], &[]);
-    let deviation = exporter.builder.node("Sqrt", &[&variance], &[]);
-    let normalized = exporter.builder.node("Div", &[&centered, &deviation], &[]);
+    let precision = (operator.number(7)?, exporter.kind(value));
+    let normalized = exporter.standardized(&input, &axes, precision)?;
     Ok(vec![exporter.affine(operator, normalized, 1)?])
 }
 
 fn instance_norm(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    if !operator.bool(5)? {
-        let input = exporter.input(operator, 0)?;
-        let (weight, bias) = (exporter.per_channel(operator, 1, 1.0)?, exporter.per_channel(operator, 2, 0.0)?);
-        let (mean, variance) = (exporter.per_channel(operator, 3, 0.0)?, exporter.per_channel(operator, 4, 1.0)?);
-        let attributes = [("epsilon", Attribute::Float(operator.number(7)?))];
-        let inputs = [input.as_str(), &weight, &bias, &mean, &variance];
-        return Ok(vec![exporter.builder.node("BatchNormalization", &inputs, &attributes)]);
-    }
     let input = exporter.input(operator, 0)?;
+    if !operator.bool(5)? {
+        return Ok(vec![exporter.with_running_statistics(operator, &input)?]);
+    }
     let (weight, bias) = (exporter.per_channel(operator, 1, 1.0)?, exporter.per_channel(operator, 2, 0.0)?);
     let attributes = [("epsilon", Attribute::Float(operator.number(7)?))];
     Ok(vec![exporter.builder.node("InstanceNormalization", &[&input, &weight, &bias], &attributes)])
@@ -93,11 +93,7 @@ fn group_norm(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Ve
     let grouped = exporter.reshape(&input, value, &sizes)?;
     let mut parameters = Vec::new();
     for number in [1.0, 0.0] {
-        parameters.push(exporter.builder.constant(&tch::Tensor::f_full(
-            [groups],
-            number,
-            (kind, tch::Device::Cpu),
-        )?)?);
+        parameters.push(exporter.builder.constant(&Tensor::f_full([groups], number, (kind, Device::Cpu))?)?);
     }
     let inputs: Vec<&str> = [&grouped].into_iter().chain(&parameters).map(String::as_str).collect();
     let attributes = [("epsilon", Attribute::Float(operator.number(4)?))];
@@ -114,7 +110,7 @@ fn layer_norm(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Ve
     let scale = if operator.has(2) {
         exporter.input(operator, 2)?
     } else {
-        exporter.builder.constant(&tch::Tensor::f_ones(&shape, (kind, tch::Device::Cpu))?)?
+        exporter.builder.constant(&Tensor::f_ones(&shape, (kind, Device::Cpu))?)?
     };
     if exporter.opset >= 17 {
         let mut inputs = vec![input, scale];
@@ -126,14 +122,7 @@ fn layer_norm(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Ve
         return Ok(vec![exporter.builder.node("LayerNormalization", &inputs, &attributes)]);
     }
     let axes: Vec<i64> = (axes..0).collect();
-    let mean = exporter.reduce("ReduceMean", &input, &axes, true)?;
-    let centered = exporter.builder.node("Sub", &[&input, &mean], &[]);
-    let square = exporter.builder.node("Mul", &[&centered, &centered], &[]);
-    let variance = exporter.reduce("ReduceMean", &square, &axes, true)?;
-    let epsilon = exporter.builder.scalar(epsilon, kind)?;
-    let variance = exporter.builder.node("Add", &[&variance, &epsilon], &[]);
-    let deviation = exporter.builder.node("Sqrt", &[&variance], &[]);
-    let mut output = exporter.builder.node("Div", &[&centered, &deviation], &[]);
+    let mut output = exporter.standardized(&input, &axes, (epsilon, kind))?;
     output = exporter.builder.node("Mul", &[&output, &scale], &[]);
     if operator.has(3) {
         let bias = exporter.input(operator, 3)?;

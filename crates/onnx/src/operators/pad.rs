@@ -4,6 +4,7 @@ use mmcv_fuse::graph::Arg;
 
 use super::Translation;
 use crate::builder::{Attribute, Name};
+use crate::dims::Dim;
 use crate::error::Result;
 use crate::exporter::{Exporter, Operator};
 
@@ -37,7 +38,7 @@ fn pads(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Name> {
     let value = operator.value(0)?;
     let given = exporter.dims(operator, 1, &[value])?;
     let rank = exporter.shape(value).len();
-    let mut pads = vec![crate::dims::Dim::Fixed(0); 2 * rank];
+    let mut pads = vec![Dim::Fixed(0); 2 * rank];
     for (index, pad) in given.into_iter().enumerate() {
         let axis = rank.checked_sub(1 + index / 2);
         let place = axis.map(|axis| axis + if index % 2 == 0 { 0 } else { rank });
@@ -73,11 +74,11 @@ fn circular(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<
         let axis = rank - 1 - index as i64;
         let mut parts = Vec::new();
         if before > 0 {
-            parts.push(exporter.sliced(&name, axis, (-before, i64::MAX, 1))?);
+            parts.push(exporter.sliced(&name, axis, (Dim::Fixed(-before), Dim::Fixed(i64::MAX), 1))?);
         }
         parts.push(name.clone());
         if after > 0 {
-            parts.push(exporter.sliced(&name, axis, (0, after, 1))?);
+            parts.push(exporter.sliced(&name, axis, (Dim::Fixed(0), Dim::Fixed(after), 1))?);
         }
         if parts.len() > 1 {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

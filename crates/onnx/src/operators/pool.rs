@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Translation;
 use crate::builder::{Attribute, Name};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exporter::{Exporter, Operator};
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
@@ -22,113 +22,67 @@ pub(super) const TABLE: &[(&str, Translation)] = &[
     ("adaptive_avg_pool3d", adaptive),
 ];
 
-/// The kernel, the strides and the padding; strides default to the kernel.
-fn window(exporter: &Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<(&'static str, Attribute)>> {
-    let name = operator.node.name();
-    let axes = match name.chars().find(char::is_ascii_digit) {
-        Some(digit) => digit.to_digit(10).unwrap_or(2) as usize,
-        None => exporter.shape(operator.value(0)?).len().saturating_sub(2),
-    };
-    let list = |index| -> Result<Vec<i64>> {
-        let list = if operator.has(index) { operator.ints(index)? } else { Vec::new() };
-        Ok(match list.as_slice() {
-            [one] => vec![*one; axes],
-            _ => list,
-        })
-    };
-    let kernel = list(1)?;
-    let strides = match list(2)? {
+/// The number of axes that the window has, and its kernel, strides and padding; strides default to the kernel.
+fn window(operator: &Operator<'_>) -> Result<(usize, Vec<(&'static str, Attribute)>)> {
+    let digit = operator.node.name().chars().find_map(|letter| letter.to_digit(10));
+    let axes = digit.unwrap_or(2) as usize;
+    let kernel = operator.per_axis(1, axes)?;
+    let strides = match operator.per_axis(2, axes)? {
         strides if strides.is_empty() => kernel.clone(),
         strides => strides,
     };
-    let padding = match list(3)? {
+    let padding = match operator.per_axis(3, axes)? {
         padding if padding.is_empty() => vec![0; axes],
         padding => padding,
     };
-    Ok(vec![
+    let attributes = vec![
         ("kernel_shape", Attribute::Ints(kernel)),
         ("strides", Attribute::Ints(strides)),
         ("pads", Attribute::Ints([padding.as_slice(), &padding].concat())),
-    ])
+    ];
+    Ok((axes, attributes))
 }
 
-fn kernel_axes(attributes: &[(&str, Attribute)]) -> usize {
-    match attributes.first() {
-        Some((_, Attribute::Ints(kernel))) => kernel.len(),
-        _ => 0,
-    }
-}
-
+/// The maxima and, if they are read, their positions in the image.
 fn max_pool(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    let mut attributes = window(exporter, operator)?;
-    let axes = kernel_axes(&attributes);
-    let dilations = if operator.has(4) { operator.ints(4)? } else { vec![1] };
-    let dilations = if let [one] = dilations.as_slice() { vec![*one; axes] } else { dilations };
+    let (axes, mut attributes) = window(operator)?;
+    let dilations = match operator.per_axis(4, axes)? {
+        dilations if dilations.is_empty() => vec![1; axes],
+        dilations => dilations,
+    };
     attributes.push(("dilations", Attribute::Ints(dilations)));
     attributes.push(("ceil_mode", Attribute::Int(i64::from(operator.has(5) && operator.bool(5)?))));
-    match operator.node.outputs.as_slice() {
-        [_, positions] if exporter.is_read(*positions) => with_positions(exporter, operator, axes, &attributes),
-        _ => pooled(exporter, operator, "MaxPool", axes, &attributes),
+    let has_positions = match operator.node.outputs.as_slice() {
+        [_, positions] => exporter.is_read(*positions),
+        _ => false,
+    };
+    if !has_positions {
+        return exporter.batched(operator, ("MaxPool", 1), (axes, &[]), &attributes);
     }
-}
-
-/// The maxima and their positions in the image. ONNX counts through the whole tensor.
-fn with_positions(
-    exporter: &mut Exporter<'_>,
-    operator: &Operator<'_>,
-    axes: usize,
-    attributes: &[(&str, Attribute)],
-) -> Result<Vec<Name>> {
-    let (value, mut input) = (operator.value(0)?, exporter.input(operator, 0)?);
+    let mut outputs = exporter.batched(operator, ("MaxPool", 2), (axes, &[]), &attributes)?;
+    // ONNX counts through the whole tensor.
+    let value = operator.value(0)?;
     let rank = exporter.shape(value).len();
-    let has_batch = rank > axes + 1;
     let mut pixels = 1;
     for axis in rank.saturating_sub(axes)..rank {
         pixels *= exporter.fixed_size(value, axis)?;
     }
-    if !has_batch {
-        input = exporter.unsqueezed(&input, &[0])?;
-    }
-    let mut outputs = exporter.builder.nodes("MaxPool", &[&input], 2, attributes);
     if let Some(positions) = outputs.last_mut() {
         let pixels = exporter.builder.scalar(pixels as f64, Kind::Int64)?;
         *positions = exporter.builder.node("Mod", &[positions, &pixels], &[]);
     }
-    if !has_batch {
-        for output in &mut outputs {
-            *output = exporter.squeezed(output, &[0])?;
-        }
-    }
     Ok(outputs)
-}
-
-/// The operator on an input that may have no batch axis, which ONNX wants.
-fn pooled(
-    exporter: &mut Exporter<'_>,
-    operator: &Operator<'_>,
-    name: &str,
-    axes: usize,
-    attributes: &[(&str, Attribute)],
-) -> Result<Vec<Name>> {
-    let (value, input) = (operator.value(0)?, exporter.input(operator, 0)?);
-    if exporter.shape(value).len() > axes + 1 {
-        return Ok(vec![exporter.builder.node(name, &[&input], attributes)]);
-    }
-    let input = exporter.unsqueezed(&input, &[0])?;
-    let output = exporter.builder.node(name, &[&input], attributes);
-    Ok(vec![exporter.squeezed(&output, &[0])?])
 }
 
 fn average_pool(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     if operator.has(6) {
         return Err(operator.unsupported("with another divisor"));
     }
-    let mut attributes = window(exporter, operator)?;
+    let (axes, mut attributes) = window(operator)?;
     let includes = if operator.has(5) { operator.bool(5)? } else { true };
     attributes.push(("ceil_mode", Attribute::Int(i64::from(operator.has(4) && operator.bool(4)?))));
     attributes.push(("count_include_pad", Attribute::Int(includes.into())));
-    let axes = kernel_axes(&attributes);
-    pooled(exporter, operator, "AveragePool", axes, &attributes)
+    exporter.batched(operator, ("AveragePool", 1), (axes, &[]), &attributes)
 }
 
 fn adaptive(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
@@ -145,20 +99,12 @@ fn adaptive(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<
     }
     let from = exporter.sizes(value);
     for axis in first..rank {
-        let size = |shapes: &[Vec<i64>]| -> Vec<i64> {
-            shapes.iter().map(|shape| shape.get(axis).copied().unwrap_or_default()).collect()
-        };
-        if size(&from) == size(&sizes) {
+        let is_kept = sizes.iter().zip(&from).all(|(new, old)| new.get(axis) == old.get(axis));
+        if is_kept {
             continue;
         }
-        let what = format!("it pools axis {axis} to a fixed size, of an input with any size");
-        let fixed = |shapes: &[Vec<i64>]| -> Result<i64> {
-            match size(shapes).split_first() {
-                Some((first, others)) if others.iter().all(|other| other == first) => Ok(*first),
-                _ => Err(Error::dynamic(&operator.node.module, what.clone())),
-            }
-        };
-        let matrix = averages(fixed(&from)?, fixed(&sizes)?, exporter.kind(value))?;
+        let (old, new) = (exporter.fixed_size(value, axis)?, exporter.fixed_size(operator.output()?, axis)?);
+        let matrix = averages(old, new, exporter.kind(value))?;
         // The axis becomes the last one for the product.
         let last = rank - 1;
         let mut order: Vec<i64> = (0..rank as i64).collect();

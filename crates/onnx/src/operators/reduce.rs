@@ -30,19 +30,32 @@ impl Exporter<'_> {
         }
         Ok(self.builder.node(function, &[input], &[("axes", Attribute::Ints(axes.to_vec())), keep]))
     }
+
+    /// The input without its mean over these axes, and the mean of the squares of that.
+    pub(crate) fn variance(&mut self, input: &str, axes: &[i64], keep: bool) -> Result<(Name, Name)> {
+        let (centered, square) = self.squares(input, axes)?;
+        Ok((centered, self.reduce("ReduceMean", &square, axes, keep)?))
+    }
+
+    /// The input without its mean over these axes, and the squares of that.
+    fn squares(&mut self, input: &str, axes: &[i64]) -> Result<(Name, Name)> {
+        let mean = self.reduce("ReduceMean", input, axes, true)?;
+        let centered = self.builder.node("Sub", &[input, &mean], &[]);
+        let square = self.builder.node("Mul", &[&centered, &centered], &[]);
+        Ok((centered, square))
+    }
 }
 
 /// `function(input, dtype)` or `function(input, axes, keep, dtype)`.
 fn reduced(exporter: &mut Exporter<'_>, operator: &Operator<'_>, function: &str) -> Result<Vec<Name>> {
-    let input = exporter.input(operator, 0)?;
     let is_whole = operator.node.overload.is_empty() && matches!(operator.node.name(), "mean" | "sum");
     let (axes, keep) = if is_whole {
         (Vec::new(), false)
     } else {
         (if operator.has(1) { operator.ints(1)? } else { Vec::new() }, operator.bool(2)?)
     };
-    let output = exporter.kind(operator.output()?);
-    let input = if exporter.kind(operator.value(0)?) == output { input } else { exporter.cast(&input, output)? };
+    let kind = exporter.kind(operator.output()?);
+    let input = exporter.converted(operator.value(0)?, kind)?;
     Ok(vec![exporter.reduce(function, &input, &axes, keep)?])
 }
 
@@ -83,7 +96,6 @@ fn norm(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name
 fn spread(exporter: &mut Exporter<'_>, operator: &Operator<'_>, is_deviation: bool) -> Result<Vec<Name>> {
     let value = operator.value(0)?;
     let (input, kind) = (exporter.input(operator, 0)?, exporter.kind(value));
-    let rank = exporter.rank(value);
     // How many are subtracted from the number of elements.
     let (axes, correction, keep) = match operator.node.overload.as_str() {
         "" => (Vec::new(), f64::from(u8::from(operator.bool(1)?)), false),
@@ -94,17 +106,14 @@ fn spread(exporter: &mut Exporter<'_>, operator: &Operator<'_>, is_deviation: bo
         }
         other => return Err(operator.unsupported(format!("in the form {other}"))),
     };
-    let mean = exporter.reduce("ReduceMean", &input, &axes, true)?;
-    let centered = exporter.builder.node("Sub", &[&input, &mean], &[]);
-    let square = exporter.builder.node("Mul", &[&centered, &centered], &[]);
     let mut output = if correction == 0.0 {
-        exporter.reduce("ReduceMean", &square, &axes, keep)?
+        exporter.variance(&input, &axes, keep)?.1
     } else {
+        let (_, square) = exporter.squares(&input, &axes)?;
+        let all: Vec<i64> = (0..exporter.rank(value)).collect();
         let mut count = 1.0;
-        let all: Vec<i64> = (0..rank).collect();
         for axis in if axes.is_empty() { &all } else { &axes } {
-            let axis = usize::try_from(if *axis < 0 { axis + rank } else { *axis }).unwrap_or_default();
-            count *= exporter.fixed_size(value, axis)? as f64;
+            count *= exporter.fixed_size(value, exporter.position(value, *axis))? as f64;
         }
         let sum = exporter.reduce("ReduceSum", &square, &axes, keep)?;
         let count = exporter.builder.scalar(count - correction, kind)?;

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::Translation;
 use crate::builder::{Attribute, Name};
-use crate::dims::Dim;
+use crate::dims::{Axis, Dim};
 use crate::error::Result;
 use crate::exporter::{Exporter, Operator};
 
@@ -70,7 +70,7 @@ fn resize(exporter: &mut Exporter<'_>, operator: &Operator<'_>, mode: Mode) -> R
     // The number of images and of channels stay as they are; ONNX wants them nevertheless.
     for (axis, dim) in dims.iter_mut().enumerate().take(2) {
         if !matches!(dim, Dim::Fixed(_)) {
-            *dim = Dim::Scaled { axis: crate::dims::Axis { value, axis }, add: 0, times: 1, by: 1 };
+            *dim = Dim::Scaled { axis: Axis { value, axis }, add: 0, times: 1, by: 1 };
         }
     }
     let sizes = exporter.list(&dims)?;

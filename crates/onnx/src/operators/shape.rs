@@ -47,13 +47,9 @@ impl Exporter<'_> {
     }
 
     /// The elements `start..end` of an axis, each `step`-th.
-    pub(crate) fn sliced(&mut self, name: &str, axis: i64, (start, end, step): (i64, i64, i64)) -> Result<Name> {
-        let [start, end, axis, step] = [
-            self.builder.ints(&[start])?,
-            self.builder.ints(&[end])?,
-            self.builder.ints(&[axis])?,
-            self.builder.ints(&[step])?,
-        ];
+    pub(crate) fn sliced(&mut self, name: &str, axis: i64, (start, end, step): (Dim, Dim, i64)) -> Result<Name> {
+        let (start, end) = (self.list(&[start])?, self.list(&[end])?);
+        let (axis, step) = (self.builder.ints(&[axis])?, self.builder.ints(&[step])?);
         Ok(self.builder.node("Slice", &[name, &start, &end, &axis, &step], &[]))
     }
 
@@ -63,22 +59,23 @@ impl Exporter<'_> {
 }
 
 fn reshape(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    Ok(vec![exporter.reshaped(operator)?])
+    let (value, output) = (operator.value(0)?, operator.output()?);
+    let name = exporter.name(value)?;
+    Ok(vec![exporter.reshape(&name, value, &exporter.sizes(output))?])
 }
 
 fn permute(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    let (input, rank) = (exporter.input(operator, 0)?, exporter.rank(operator.value(0)?));
-    let order = operator.ints(1)?.into_iter().map(|axis| if axis < 0 { axis + rank } else { axis }).collect();
+    let (value, input) = (operator.value(0)?, exporter.input(operator, 0)?);
+    let order = operator.ints(1)?.into_iter().map(|axis| exporter.position(value, axis) as i64).collect();
     Ok(vec![exporter.transposed(&input, order)])
 }
 
 /// Two axes change places; the only two by default.
 fn transpose(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
-    let (input, rank) = (exporter.input(operator, 0)?, exporter.rank(operator.value(0)?));
-    let mut order: Vec<i64> = (0..rank).collect();
+    let (value, input) = (operator.value(0)?, exporter.input(operator, 0)?);
+    let mut order: Vec<i64> = (0..exporter.rank(value)).collect();
     if operator.has(1) {
-        let [first, second] = [operator.int(1)?, operator.int(2)?]
-            .map(|axis| usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or_default());
+        let [first, second] = [operator.int(1)?, operator.int(2)?].map(|axis| exporter.position(value, axis));
         if first.max(second) < order.len() {
             order.swap(first, second);
         }
@@ -111,29 +108,25 @@ fn expand(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Na
 /// The second argument in the shape and type of the first one.
 fn copy(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     let (value, kind) = (operator.value(1)?, exporter.kind(operator.output()?));
-    let mut source = exporter.name(value)?;
-    if exporter.kind(value) != kind {
-        source = exporter.cast(&source, kind)?;
-    }
+    let source = exporter.converted(value, kind)?;
     expanded(exporter, operator, value, &source)
 }
 
 /// `input`, which has the shape of `value`, in the shape of the result.
 fn expanded(exporter: &mut Exporter<'_>, operator: &Operator<'_>, value: ValueId, input: &str) -> Result<Vec<Name>> {
     let output = operator.output()?;
-    let sizes = exporter.sizes(output);
+    let (sizes, from) = (exporter.sizes(output), exporter.sizes(value));
+    if sizes == from {
+        return Ok(vec![input.to_owned()]);
+    }
     let offset = exporter.shape(output).len().saturating_sub(exporter.shape(value).len());
     let mut dims = exporter.explain(&sizes, &[value])?;
     // Axes that stay as they are need no size.
-    let from = exporter.sizes(value);
     for (position, dim) in dims.iter_mut().enumerate().skip(offset) {
         let same = sizes.iter().zip(&from).all(|(new, old)| new.get(position) == old.get(position - offset));
         if same && !matches!(dim, Dim::Fixed(_)) {
             *dim = Dim::Fixed(1);
         }
-    }
-    if sizes == from {
-        return Ok(vec![input.to_owned()]);
     }
     let target = exporter.list(&dims)?;
     Ok(vec![exporter.builder.node("Expand", &[input, &target], &[])])
@@ -163,26 +156,29 @@ fn slice(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Nam
     let input = exporter.name(value)?;
     let axis = operator.int(1)?;
     let step = if operator.has(4) { operator.int(4)? } else { 1 };
-    let start = if operator.has(2) { exporter.dims(operator, 2, &[value])? } else { vec![Dim::Fixed(0)] };
-    let end = if operator.has(3) { exporter.dims(operator, 3, &[value])? } else { vec![Dim::Fixed(i64::MAX)] };
-    let (start, end) = (exporter.list(&start)?, exporter.list(&end)?);
-    let (axis, step) = (exporter.builder.ints(&[axis])?, exporter.builder.ints(&[step])?);
-    Ok(vec![exporter.builder.node("Slice", &[&input, &start, &end, &axis, &step], &[])])
+    let mut ends = [Dim::Fixed(0), Dim::Fixed(i64::MAX)];
+    for (index, end) in (2..).zip(&mut ends) {
+        if operator.has(index) {
+            let given = exporter.dims(operator, index, &[value])?;
+            *end = given.into_iter().next().unwrap_or(Dim::Fixed(0));
+        }
+    }
+    let [start, end] = ends;
+    Ok(vec![exporter.sliced(&input, axis, (start, end, step))?])
 }
 
 fn narrow(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     let (input, axis, start) = (exporter.input(operator, 0)?, operator.int(1)?, operator.int(2)?);
-    let rank = exporter.rank(operator.value(0)?);
-    let position = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or_default();
+    let position = exporter.position(operator.value(0)?, axis);
     let length = exporter.fixed_size(operator.output()?, position)?;
     let end = if start < 0 && start + length == 0 { i64::MAX } else { start + length };
-    Ok(vec![exporter.sliced(&input, axis, (start, end, 1))?])
+    Ok(vec![exporter.sliced(&input, axis, (Dim::Fixed(start), Dim::Fixed(end), 1))?])
 }
 
 fn flip(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     let mut name = exporter.input(operator, 0)?;
     for axis in operator.ints(1)? {
-        name = exporter.sliced(&name, axis, (-1, i64::MIN + 1, -1))?;
+        name = exporter.sliced(&name, axis, (Dim::Fixed(-1), Dim::Fixed(i64::MIN + 1), -1))?;
     }
     Ok(vec![name])
 }

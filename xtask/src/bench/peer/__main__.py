@@ -1,6 +1,7 @@
 """One engine of `cargo xtask bench`, a process that measures on request.
 
-    peer ENGINE NETWORK.yaml --folder FOLDER [--batch-size N] [--size S] [--threads T] [--dtype f32|bf16|int8] [--streams] [--channels-last]
+    peer ENGINE NETWORK.yaml --folder FOLDER [--batch-size N] [--size S] [--threads T] [--dtype f32|bf16|int8]
+                             [--streams] [--channels-last]
     peer export NETWORK.yaml --folder FOLDER --shapes BATCHxSIZE...
     peer convert FORM NETWORK.onnx TARGET
     peer versions

@@ -13,7 +13,7 @@ use mmcv_registry::{Config, Dict};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, Source, output_files};
+use crate::batch::{BATCH_SIZE, BatchRunner, ImageArgs, ImageOutput, Preparation, Source, output_files};
 use crate::config::report;
 use crate::draw;
 use crate::network::with_key;
@@ -129,7 +129,7 @@ impl Features {
             checked: CheckedShapes::default(),
             reports: Vec::new(),
         };
-        let counts = self.images.run(&sources, preparation, &mut extractor)?;
+        let counts = self.images.run(&sources, self.images.batch_size(BATCH_SIZE), preparation, &mut extractor)?;
         self.print(&extractor.reports)?;
         Ok(counts.check()?)
     }

@@ -14,7 +14,7 @@ use mmcv_models::{MODELS, Recipe};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::{BatchRunner, ImageArgs, ImageOutput, Preparation, SharedForward, cores, output_files};
+use crate::batch::{BATCH_SIZE, BatchRunner, ImageArgs, ImageOutput, Preparation, SharedForward, cores, output_files};
 use crate::network::with_key;
 use crate::weights::{CheckedShapes, Weights};
 use crate::{allocator, draw};
@@ -99,7 +99,9 @@ impl Predict {
             checked: CheckedShapes::default(),
             reports: Vec::new(),
         };
-        let counts = self.images.run(&sources, preparation, &mut classifier)?;
+        let is_fused = !matches!(classifier.network, Network::Module(_));
+        let batch_size = self.images.batch_size(self.default_batch_size(is_fused));
+        let counts = self.images.run(&sources, batch_size, preparation, &mut classifier)?;
         self.print(&classifier.reports)?;
         Ok(counts.check()?)
     }
@@ -109,6 +111,11 @@ impl Predict {
         let consequence = "so the classes would be random: pass weights with a classifier of this size with --checkpoint, or use \
                            `mmcv features`";
         self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), consequence)
+    }
+
+    /// The size of a batch, for which a fused network is prepared.
+    fn default_batch_size(&self, is_fused: bool) -> usize {
+        if is_fused && self.weights.device() == Device::Cpu { 1 } else { BATCH_SIZE }
     }
 
     /// Fuses the network if the arguments ask for it or there are enough images.
@@ -123,7 +130,7 @@ impl Predict {
         }
         let size = recipe.preprocess.output_size();
         let [height, width] = size.context("--fuse needs images of one size: set preprocess.crop_size")?;
-        let batch = usize::from(self.images.batch_size.unwrap_or(1)).min(count);
+        let batch = self.images.batch_size(self.default_batch_size(true)).min(count);
         let shape = [i64::try_from(batch)?, 3, height, width];
         memory::check_forward(&*network, &[shape.to_vec()])?;
         let fused = if self.fuse == Fuse::Always {

@@ -113,7 +113,9 @@ impl Export {
         memory::check_forward(&*network, std::slice::from_ref(&input))?;
         let model = mmcv_onnx::export(&*network, &input, &self.onnx_options())?;
         create_parent(&self.onnx)?;
-        model.save(&self.onnx).with_context(|| format!("cannot write {}", display(&self.onnx)))?;
+        mmcv_pth::replace_file(&self.onnx, |temporary| {
+            model.save(temporary).with_context(|| format!("cannot write {}", display(&self.onnx)))
+        })?;
         let largest_difference = match &self.verify {
             Some(python) => Some(verify::verify(&self.onnx, &*network, &self.other_shapes(&input), python)?),
             None => None,
