@@ -25,7 +25,9 @@
     DO(primitive_attr_create)                    \
     DO(primitive_attr_destroy)                   \
     DO(primitive_attr_set_post_ops)              \
+    DO(primitive_attr_set_scales_mask)           \
     DO(primitive_attr_set_scratchpad_mode)       \
+    DO(primitive_attr_set_zero_points_mask)      \
     DO(post_ops_create)                          \
     DO(post_ops_destroy)                         \
     DO(post_ops_append_sum)                      \

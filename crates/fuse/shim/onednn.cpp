@@ -92,6 +92,16 @@ int number(Argument argument) {
             return DNNL_ARG_DST;
         case Role::Scratchpad:
             return DNNL_ARG_SCRATCHPAD;
+        case Role::SourceScale:
+            return DNNL_ARG_ATTR_SCALES | DNNL_ARG_SRC;
+        case Role::WeightsScale:
+            return DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS;
+        case Role::ResultScale:
+            return DNNL_ARG_ATTR_SCALES | DNNL_ARG_DST;
+        case Role::SourceZero:
+            return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC;
+        case Role::ResultZero:
+            return DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_DST;
         case Role::Operand:
             return DNNL_ARG_ATTR_MULTIPLE_POST_OP(argument.index) | DNNL_ARG_SRC_1;
     }
@@ -102,6 +112,18 @@ int rank(const_dnnl_memory_desc_t desc) {
     int rank = 0;
     runtime().memory_desc_query(desc, dnnl_query_ndims_s32, &rank);
     return rank;
+}
+
+size_t width(dnnl_data_type_t type) {
+    switch (type) {
+        case dnnl_u8:
+        case dnnl_s8:
+            return 1;
+        case dnnl_bf16:
+            return 2;
+        default:
+            return 4;
+    }
 }
 
 // The bytes from the start of the memory to the last element that the description reaches.
@@ -127,17 +149,27 @@ size_t extent(const_dnnl_memory_desc_t desc) {
         block *= (*blocks)[index];
     }
     for (int axis = 0; axis < rank(desc); ++axis) last += (outer[axis] - 1) * (*strides)[axis];
-    return static_cast<size_t>(last + block) * (type == dnnl_bf16 ? 2 : 4);
+    return static_cast<size_t>(last + block) * width(type);
 }
 
-dnnl_data_type_t type(bool bf16) {
-    return bf16 ? dnnl_bf16 : dnnl_f32;
+dnnl_data_type_t type(Type type) {
+    switch (type) {
+        case Type::F32:
+            return dnnl_f32;
+        case Type::Bf16:
+            return dnnl_bf16;
+        case Type::U8:
+            return dnnl_u8;
+        case Type::S8:
+            return dnnl_s8;
+    }
+    throw std::runtime_error("an unknown type");
 }
 
-std::shared_ptr<Desc> tagged_desc(rust::Slice<const int64_t> shape, bool bf16, dnnl_format_tag_t tag) {
+std::shared_ptr<Desc> tagged_desc(rust::Slice<const int64_t> shape, Type of, dnnl_format_tag_t tag) {
     dnnl_memory_desc_t made = nullptr;
     int count = static_cast<int>(std::min<size_t>(shape.size(), DNNL_MAX_NDIMS + 1));
-    runtime().check(runtime().memory_desc_create_with_tag(&made, count, shape.data(), type(bf16), tag));
+    runtime().check(runtime().memory_desc_create_with_tag(&made, count, shape.data(), type(of), tag));
     return std::make_shared<Desc>(made);
 }
 
@@ -148,27 +180,6 @@ void check_window(const Window& window, const Desc& source) {
         require(list->size() == axes, "a window has not one entry for each spatial axis");
     }
 }
-
-class Attributes {
-public:
-    explicit Attributes(const Posts* posts) {
-        const auto& dnn = runtime();
-        dnn.check(dnn.primitive_attr_create(&attr_));
-        dnn.check(dnn.primitive_attr_set_scratchpad_mode(attr_, dnnl_scratchpad_mode_user));
-        if (posts) dnn.check(dnn.primitive_attr_set_post_ops(attr_, posts->get()));
-    }
-    ~Attributes() {
-        runtime().primitive_attr_destroy(attr_);
-    }
-    Attributes(const Attributes&) = delete;
-    Attributes& operator=(const Attributes&) = delete;
-    const_dnnl_primitive_attr_t get() const {
-        return attr_;
-    }
-
-private:
-    dnnl_primitive_attr_t attr_ = nullptr;
-};
 
 std::vector<const_dnnl_memory_desc_t> handles(rust::Slice<const DescRef> descs) {
     std::vector<const_dnnl_memory_desc_t> found;
@@ -198,57 +209,93 @@ size_t Desc::size() const {
     return runtime().memory_desc_get_size(desc_);
 }
 
-std::shared_ptr<Desc> any_desc(rust::Slice<const int64_t> shape, bool bf16) {
-    return tagged_desc(shape, bf16, dnnl_format_tag_any);
+Type Desc::type() const {
+    dnnl_data_type_t type;
+    runtime().check(runtime().memory_desc_query(desc_, dnnl_query_data_type, &type));
+    switch (type) {
+        case dnnl_bf16:
+            return Type::Bf16;
+        case dnnl_u8:
+            return Type::U8;
+        case dnnl_s8:
+            return Type::S8;
+        default:
+            return Type::F32;
+    }
+}
+
+std::shared_ptr<Desc> any_desc(rust::Slice<const int64_t> shape, Type of) {
+    return tagged_desc(shape, of, dnnl_format_tag_any);
 }
 
 size_t block_size() {
     return runtime().get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core ? 16 : 8;
 }
 
-std::shared_ptr<Desc> blocked_desc(rust::Slice<const int64_t> shape, bool bf16) {
+std::shared_ptr<Desc> blocked_desc(rust::Slice<const int64_t> shape, Type of) {
     bool wide = block_size() == 16;
     switch (shape.size()) {
         case 3:
-            return tagged_desc(shape, bf16, wide ? dnnl_nCw16c : dnnl_nCw8c);
+            return tagged_desc(shape, of, wide ? dnnl_nCw16c : dnnl_nCw8c);
         case 4:
-            return tagged_desc(shape, bf16, wide ? dnnl_nChw16c : dnnl_nChw8c);
+            return tagged_desc(shape, of, wide ? dnnl_nChw16c : dnnl_nChw8c);
         default:
-            return tagged_desc(shape, bf16, wide ? dnnl_nCdhw16c : dnnl_nCdhw8c);
+            return tagged_desc(shape, of, wide ? dnnl_nCdhw16c : dnnl_nCdhw8c);
     }
 }
 
-std::shared_ptr<Desc> strided_desc(rust::Slice<const int64_t> shape, rust::Slice<const int64_t> strides, bool bf16) {
+std::shared_ptr<Desc> strided_desc(rust::Slice<const int64_t> shape, rust::Slice<const int64_t> strides, Type of) {
     require(shape.size() == strides.size() && shape.size() <= DNNL_MAX_NDIMS, "there is not one stride for each axis");
     dnnl_memory_desc_t made = nullptr;
     int count = static_cast<int>(shape.size());
-    runtime().check(runtime().memory_desc_create_with_strides(&made, count, shape.data(), type(bf16), strides.data()));
+    runtime().check(runtime().memory_desc_create_with_strides(&made, count, shape.data(), type(of), strides.data()));
     return std::make_shared<Desc>(made);
 }
 
-Posts::Posts() {
-    runtime().check(runtime().post_ops_create(&posts_));
+Attributes::Attributes() {
+    const auto& dnn = runtime();
+    dnn.check(dnn.primitive_attr_create(&attr_));
+    dnn.check(dnn.primitive_attr_set_scratchpad_mode(attr_, dnnl_scratchpad_mode_user));
+    dnn.check(dnn.post_ops_create(&posts_));
 }
 
-Posts::~Posts() {
-    runtime().post_ops_destroy(posts_);
+Attributes::~Attributes() {
+    if (posts_) runtime().post_ops_destroy(posts_);
+    if (attr_) runtime().primitive_attr_destroy(attr_);
 }
 
-void Posts::eltwise(Eltwise eltwise) {
+void Attributes::eltwise(Eltwise eltwise) {
     const auto& dnn = runtime();
     dnn.check(dnn.post_ops_append_eltwise(posts_, kind(eltwise.algorithm), eltwise.alpha, eltwise.beta));
 }
 
-void Posts::sum() {
-    runtime().check(runtime().post_ops_append_sum(posts_, 1.0f, 0, dnnl_data_type_undef));
+void Attributes::sum(Sum sum) {
+    const auto& dnn = runtime();
+    dnn.check(dnn.post_ops_append_sum(posts_, sum.scale, sum.zero_point, dnnl_data_type_undef));
 }
 
-void Posts::binary(Algorithm algorithm, const Desc& operand) {
+void Attributes::binary(Algorithm algorithm, const Desc& operand) {
     runtime().check(runtime().post_ops_append_binary(posts_, kind(algorithm), operand.get()));
 }
 
-std::unique_ptr<Posts> new_posts() {
-    return std::make_unique<Posts>();
+void Attributes::scale(Argument argument, int32_t mask) {
+    runtime().check(runtime().primitive_attr_set_scales_mask(attr_, number(argument), mask));
+    masks_.push_back({number(argument) | DNNL_ARG_ATTR_SCALES, mask});
+}
+
+void Attributes::zero_point(Argument argument) {
+    runtime().check(runtime().primitive_attr_set_zero_points_mask(attr_, number(argument), 0));
+    masks_.push_back({number(argument) | DNNL_ARG_ATTR_ZERO_POINTS, 0});
+}
+
+const_dnnl_primitive_attr_t Attributes::get() const {
+    const auto& dnn = runtime();
+    dnn.check(dnn.primitive_attr_set_post_ops(attr_, posts_));
+    return attr_;
+}
+
+std::unique_ptr<Attributes> new_attributes() {
+    return std::make_unique<Attributes>();
 }
 
 Op::~Op() {
@@ -274,13 +321,13 @@ rust::String Op::kernel() const {
 
 // Makes an operator; `describe` fills in its description.
 template <typename Describe>
-std::unique_ptr<Op> make(const char* name, const Posts* posts, Describe describe) {
+std::unique_ptr<Op> make(const char* name, const Attributes& attributes, Describe describe) {
     try {
         const auto& dnn = runtime();
-        Attributes attributes(posts);
         auto op = std::make_unique<Op>();
         dnn.check(describe(dnn, &op->desc_, attributes.get()));
         dnn.check(dnn.primitive_create(&op->primitive_, op->desc_));
+        op->masks_ = attributes.masks();
         return op;
     } catch (const std::exception& error) {
         throw std::runtime_error(std::string(name) + ": " + error.what());
@@ -292,9 +339,9 @@ using Attr = const_dnnl_primitive_attr_t;
 
 std::unique_ptr<Op> convolution(
     bool transposed, const Desc& source, const Desc& weights, rust::Slice<const DescRef> bias, const Desc& result,
-    const Window& window, const Posts& posts) {
+    const Window& window, const Attributes& attributes) {
     check_window(window, source);
-    return make("convolution", &posts, [&](const Runtime& dnn, Made made, Attr attr) {
+    return make("convolution", attributes, [&](const Runtime& dnn, Made made, Attr attr) {
         auto create = transposed ? dnn.deconvolution_forward_primitive_desc_create
                                  : dnn.convolution_forward_primitive_desc_create;
         auto algorithm = transposed ? dnnl_deconvolution_direct : dnnl_convolution_direct;
@@ -306,8 +353,8 @@ std::unique_ptr<Op> convolution(
 }
 
 std::unique_ptr<Op> inner_product(
-    const Desc& source, const Desc& weights, rust::Slice<const DescRef> bias, const Desc& result, const Posts& posts) {
-    return make("linear", &posts, [&](const Runtime& dnn, Made made, Attr attr) {
+    const Desc& source, const Desc& weights, rust::Slice<const DescRef> bias, const Desc& result, const Attributes& attributes) {
+    return make("linear", attributes, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.inner_product_forward_primitive_desc_create(
             made, dnn.engine, dnnl_forward_inference, source.get(), weights.get(),
             bias.empty() ? nullptr : bias.front().desc.get(), result.get(), attr);
@@ -318,7 +365,7 @@ std::unique_ptr<Op> pooling(
     Algorithm algorithm, const Desc& source, const Desc& result, rust::Slice<const int64_t> kernel, const Window& window) {
     check_window(window, source);
     require(kernel.size() == window.strides.size(), "a kernel has not one entry for each spatial axis");
-    return make("pooling", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
+    return make("pooling", Attributes(), [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.pooling_forward_primitive_desc_create(
             made, dnn.engine, dnnl_forward_inference, kind(algorithm), source.get(), result.get(), window.strides.data(),
             kernel.data(), window.dilations.data(), window.before.data(), window.after.data(), attr);
@@ -326,7 +373,7 @@ std::unique_ptr<Op> pooling(
 }
 
 std::unique_ptr<Op> elementwise(Eltwise eltwise, const Desc& source, const Desc& result) {
-    return make("elementwise", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
+    return make("elementwise", Attributes(), [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.eltwise_forward_primitive_desc_create(
             made, dnn.engine, dnnl_forward_inference, kind(eltwise.algorithm), source.get(), result.get(), eltwise.alpha,
             eltwise.beta, attr);
@@ -334,8 +381,8 @@ std::unique_ptr<Op> elementwise(Eltwise eltwise, const Desc& source, const Desc&
 }
 
 std::unique_ptr<Op> binary(
-    Algorithm algorithm, const Desc& left, const Desc& right, const Desc& result, const Posts& posts) {
-    return make("binary", &posts, [&](const Runtime& dnn, Made made, Attr attr) {
+    Algorithm algorithm, const Desc& left, const Desc& right, const Desc& result, const Attributes& attributes) {
+    return make("binary", attributes, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.binary_primitive_desc_create(
             made, dnn.engine, kind(algorithm), left.get(), right.get(), result.get(), attr);
     });
@@ -343,21 +390,21 @@ std::unique_ptr<Op> binary(
 
 std::unique_ptr<Op> concatenation(int32_t axis, rust::Slice<const DescRef> sources) {
     auto descs = handles(sources);
-    return make("concatenation", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
+    return make("concatenation", Attributes(), [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.concat_primitive_desc_create(
             made, dnn.engine, nullptr, static_cast<int>(descs.size()), axis, descs.data(), attr);
     });
 }
 
 std::unique_ptr<Op> resampling(Algorithm algorithm, const Desc& source, const Desc& result) {
-    return make("resampling", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
+    return make("resampling", Attributes(), [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.resampling_forward_primitive_desc_create(
             made, dnn.engine, dnnl_forward_inference, kind(algorithm), nullptr, source.get(), result.get(), attr);
     });
 }
 
-std::unique_ptr<Op> reorder(const Desc& source, const Desc& result) {
-    return make("reorder", nullptr, [&](const Runtime& dnn, Made made, Attr attr) {
+std::unique_ptr<Op> reorder(const Desc& source, const Desc& result, const Attributes& attributes) {
+    return make("reorder", attributes, [&](const Runtime& dnn, Made made, Attr attr) {
         return dnn.reorder_primitive_desc_create(made, source.get(), dnn.engine, result.get(), dnn.engine, attr);
     });
 }
@@ -369,7 +416,8 @@ Plan::~Plan() {
 void Plan::step(std::unique_ptr<Op> op) {
     require(op != nullptr, "there is no operator");
     bool scratchpad = runtime().memory_desc_get_size(op->memory({Role::Scratchpad, 0})) > 0;
-    steps_.push_back({std::move(op), {}, scratchpad});
+    size_t missing = op->masks_.size();
+    steps_.push_back({std::move(op), {}, scratchpad, missing});
 }
 
 std::pair<dnnl_memory_t, size_t> Plan::add(Argument argument) {
@@ -394,6 +442,41 @@ static void* address(const at::Tensor& tensor, size_t offset, size_t size) {
     return static_cast<char*>(tensor.data_ptr()) + offset;
 }
 
+// The elements of the memory along the axes in `mask`.
+static int64_t positions(const_dnnl_memory_desc_t desc, int mask) {
+    if (mask == 0) return 1;
+    const dnnl_dims_t* sizes;
+    runtime().check(runtime().memory_desc_query(desc, dnnl_query_dims, &sizes));
+    int64_t count = 1;
+    for (int axis = 0; axis < rank(desc); ++axis) {
+        if (mask >> axis & 1) count *= (*sizes)[axis];
+    }
+    return count;
+}
+
+void Plan::attribute(Argument argument, const at::Tensor& values) {
+    require(!steps_.empty(), "there is no operator");
+    const auto& dnn = runtime();
+    Step& step = steps_.back();
+    int key = number(argument);
+    bool zero = key & DNNL_ARG_ATTR_ZERO_POINTS;
+    const auto& masks = step.op->masks_;
+    auto found = std::find_if(masks.begin(), masks.end(), [&](const auto& entry) { return entry.first == key; });
+    require(found != masks.end(), "the operator has no such scale or zero point");
+    int64_t count = positions(step.op->memory({Role::Weights, 0}), found->second);
+    require(values.scalar_type() == (zero ? at::kInt : at::kFloat), "scales or zero points of another type");
+    require(values.numel() == count, "another number of scales than positions");
+    dnnl_memory_desc_t made = nullptr;
+    dnn.check(dnn.memory_desc_create_with_tag(&made, 1, &count, zero ? dnnl_s32 : dnnl_f32, dnnl_a));
+    Desc desc(made);
+    dnnl_memory_t memory = nullptr;
+    dnn.check(dnn.memory_create(&memory, desc.get(), dnn.engine, address(values, 0, values.nbytes())));
+    memories_.push_back(memory);
+    step.arguments.push_back({key, memory});
+    step.missing -= 1;
+    tensors_.push_back(values);
+}
+
 void Plan::fixed(Argument argument, const at::Tensor& memory, size_t offset) {
     auto [made, size] = add(argument);
     runtime().check(runtime().memory_set_data_handle(made, address(memory, offset, size)));
@@ -416,7 +499,7 @@ void Plan::run(size_t first, size_t last, rust::Slice<const TensorRef> tensors, 
     }
     for (size_t index = first; index < last; ++index) {
         const auto& step = steps_[index];
-        require(!step.lacks_scratchpad, "an operator has no scratchpad");
+        require(!step.lacks_scratchpad && step.missing == 0, "an operator has no scratchpad, scale or zero point");
         auto start = std::chrono::steady_clock::now();
         dnn.check(dnn.primitive_execute(
             step.op->primitive_, dnn.stream, static_cast<int>(step.arguments.size()), step.arguments.data()));

@@ -73,6 +73,15 @@ mod shim {
         Bilinear,
     }
 
+    /// The type of numbers in memory.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Type {
+        F32,
+        Bf16,
+        U8,
+        S8,
+    }
+
     /// What an argument is for an operator.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Role {
@@ -84,8 +93,13 @@ mod shim {
         Bias,
         Result,
         Scratchpad,
-        /// The other operand of what is done after the operator, by position among [`Posts`].
+        /// The other operand of what is done after the operator, by position among [`Attributes`].
         Operand,
+        SourceScale,
+        WeightsScale,
+        ResultScale,
+        SourceZero,
+        ResultZero,
     }
 
     /// An argument of an operator.
@@ -102,6 +116,13 @@ mod shim {
         algorithm: Algorithm,
         alpha: f32,
         beta: f32,
+    }
+
+    /// What was in the memory of the result, to which it is added: `scale * (number - zero_point)`.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct Sum {
+        scale: f32,
+        zero_point: i32,
     }
 
     /// How a window moves along each spatial axis: strides, dilations (0 for none), padding before and after.
@@ -160,19 +181,23 @@ mod shim {
         fn trace_abandon();
 
         type Desc;
-        fn any_desc(shape: &[i64], bf16: bool) -> Result<SharedPtr<Desc>>;
-        fn blocked_desc(shape: &[i64], bf16: bool) -> Result<SharedPtr<Desc>>;
+        fn any_desc(shape: &[i64], kind: Type) -> Result<SharedPtr<Desc>>;
+        fn blocked_desc(shape: &[i64], kind: Type) -> Result<SharedPtr<Desc>>;
         fn block_size() -> Result<usize>;
-        fn strided_desc(shape: &[i64], strides: &[i64], bf16: bool) -> Result<SharedPtr<Desc>>;
+        fn strided_desc(shape: &[i64], strides: &[i64], kind: Type) -> Result<SharedPtr<Desc>>;
         fn part(self: &Desc, shape: &[i64], offsets: &[i64]) -> Result<SharedPtr<Desc>>;
         fn equals(self: &Desc, other: &Desc) -> bool;
         fn size(self: &Desc) -> usize;
+        #[cxx_name = "type"]
+        fn kind(self: &Desc) -> Result<Type>;
 
-        type Posts;
-        fn new_posts() -> Result<UniquePtr<Posts>>;
-        fn eltwise(self: Pin<&mut Posts>, eltwise: Eltwise) -> Result<()>;
-        fn sum(self: Pin<&mut Posts>) -> Result<()>;
-        fn binary(self: Pin<&mut Posts>, algorithm: Algorithm, operand: &Desc) -> Result<()>;
+        type Attributes;
+        fn new_attributes() -> Result<UniquePtr<Attributes>>;
+        fn eltwise(self: Pin<&mut Attributes>, eltwise: Eltwise) -> Result<()>;
+        fn sum(self: Pin<&mut Attributes>, sum: Sum) -> Result<()>;
+        fn binary(self: Pin<&mut Attributes>, algorithm: Algorithm, operand: &Desc) -> Result<()>;
+        fn scale(self: Pin<&mut Attributes>, argument: Argument, mask: i32) -> Result<()>;
+        fn zero_point(self: Pin<&mut Attributes>, argument: Argument) -> Result<()>;
 
         type Op;
         fn convolution(
@@ -182,14 +207,14 @@ mod shim {
             bias: &[DescRef],
             result: &Desc,
             window: &Window,
-            posts: &Posts,
+            attributes: &Attributes,
         ) -> Result<UniquePtr<Op>>;
         fn inner_product(
             source: &Desc,
             weights: &Desc,
             bias: &[DescRef],
             result: &Desc,
-            posts: &Posts,
+            attributes: &Attributes,
         ) -> Result<UniquePtr<Op>>;
         fn pooling(
             algorithm: Algorithm,
@@ -204,11 +229,11 @@ mod shim {
             left: &Desc,
             right: &Desc,
             result: &Desc,
-            posts: &Posts,
+            attributes: &Attributes,
         ) -> Result<UniquePtr<Op>>;
         fn concatenation(axis: i32, sources: &[DescRef]) -> Result<UniquePtr<Op>>;
         fn resampling(algorithm: Algorithm, source: &Desc, result: &Desc) -> Result<UniquePtr<Op>>;
-        fn reorder(source: &Desc, result: &Desc) -> Result<UniquePtr<Op>>;
+        fn reorder(source: &Desc, result: &Desc, attributes: &Attributes) -> Result<UniquePtr<Op>>;
         fn wants(self: &Op, argument: Argument) -> Result<SharedPtr<Desc>>;
         fn kernel(self: &Op) -> String;
 
@@ -216,6 +241,7 @@ mod shim {
         fn new_plan() -> Result<UniquePtr<Plan>>;
         fn step(self: Pin<&mut Plan>, op: UniquePtr<Op>) -> Result<()>;
         fn fixed(self: Pin<&mut Plan>, argument: Argument, memory: &Tensor, offset: usize) -> Result<()>;
+        fn attribute(self: Pin<&mut Plan>, argument: Argument, values: &Tensor) -> Result<()>;
         fn slot(self: Pin<&mut Plan>, argument: Argument, slot: usize) -> Result<()>;
         fn run(self: Pin<&mut Plan>, first: usize, last: usize, tensors: &[TensorRef], times: &mut [f64])
         -> Result<()>;
@@ -257,11 +283,11 @@ mod shim {
 }
 
 pub(crate) use shim::{
-    Algorithm, Argument, Asked, Call, Desc, DescRef, Eltwise, Op, Plan, Posts, QuestionKind, Role, Tensor, TensorRef,
-    Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise, has_operator,
-    has_schema, inner_product, is_random, new_call, new_plan, new_posts, onednn_version, pooling, reorder, resampling,
-    strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave, trace_pause,
-    use_threads,
+    Algorithm, Argument, Asked, Attributes, Call, Desc, DescRef, Eltwise, Op, Plan, QuestionKind, Role, Sum, Tensor,
+    TensorRef, Type, Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise,
+    has_operator, has_schema, inner_product, is_random, new_attributes, new_call, new_plan, onednn_version, pooling,
+    reorder, resampling, strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave,
+    trace_pause, use_threads,
 };
 
 #[cfg(test)]
@@ -406,6 +432,15 @@ pub(crate) fn fix(
     offset: usize,
 ) -> Result<(), cxx::Exception> {
     plan.pin_mut().fixed(argument, native(memory), offset)
+}
+
+/// Gives the plan's last operator scales (float32) or a zero point (int32).
+pub(crate) fn fix_attribute(
+    plan: &mut UniquePtr<Plan>,
+    argument: Argument,
+    values: &tch::Tensor,
+) -> Result<(), cxx::Exception> {
+    plan.pin_mut().attribute(argument, native(values))
 }
 
 impl From<Role> for Argument {

@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Result};
 use crate::graph::Graph;
 use crate::interpreter::Interpreter;
 use crate::onednn::Weights;
-use crate::options::{FuseOptions, Precision};
+use crate::options::{Allowed, FuseOptions, Measure};
 use crate::program::Program;
 use crate::sample;
 
@@ -42,9 +42,19 @@ impl Check {
         Ok(Self { inputs, expected, broken })
     }
 
+    /// Runs a graph in place of a module.
+    pub(crate) fn of_graph(graph: &Graph, examples: &[Tensor]) -> Result<Self> {
+        let mut inputs = Vec::with_capacity(examples.len());
+        for example in examples {
+            inputs.push(sample::like(example, 3)?);
+        }
+        let expected = Interpreter::new(graph)?.run(&inputs.iter().collect::<Vec<_>>())?;
+        Ok(Self { inputs, expected, broken: None })
+    }
+
     /// What the program returns in place of the module's outputs, if that is not allowed.
-    pub(crate) fn mismatch(&self, program: &mut Program, options: &FuseOptions) -> Result<Option<ErrorKind>> {
-        if let Some(mismatch) = mismatch(program, &self.inputs, &self.expected, options)? {
+    pub(crate) fn mismatch(&self, program: &mut Program, allowed: Allowed) -> Result<Option<ErrorKind>> {
+        if let Some(mismatch) = mismatch(program, &self.inputs, &self.expected, allowed)? {
             return Ok(Some(mismatch));
         }
         let Some((inputs, expected)) = &self.broken else { return Ok(None) };
@@ -59,16 +69,16 @@ pub(crate) fn mismatch(
     program: &mut Program,
     inputs: &[Tensor],
     expected: &[Tensor],
-    options: &FuseOptions,
+    allowed: Allowed,
 ) -> Result<Option<ErrorKind>> {
     let found = program.run(&inputs.iter().collect::<Vec<_>>())?;
-    let comparison = Comparison::new(&found, expected, options)?;
+    let comparison = Comparison::new(&found, expected, allowed)?;
     if comparison.fits() {
         return Ok(None);
     }
     Ok(Some(match comparison.other {
         Some((found, expected)) => ErrorKind::Output { expected, found },
-        None => ErrorKind::Differs { difference: comparison.difference, tolerance: options.allowed() },
+        None => ErrorKind::Differs { difference: comparison.difference, tolerance: allowed.share },
     }))
 }
 
@@ -91,7 +101,7 @@ pub(crate) struct Comparison {
 
 impl Comparison {
     /// Compares `found` with `expected`.
-    pub(crate) fn new(found: &[Tensor], expected: &[Tensor], options: &FuseOptions) -> Result<Self> {
+    pub(crate) fn new(found: &[Tensor], expected: &[Tensor], allowed: Allowed) -> Result<Self> {
         let mut comparison = Self { difference: 0.0, share: 0.0, other: None };
         if found.len() != expected.len() {
             comparison.other = Some((format!("{} outputs", found.len()), format!("{}", expected.len())));
@@ -100,13 +110,13 @@ impl Comparison {
             if found.size() != expected.size() || found.kind() != expected.kind() {
                 comparison.other = Some((describe(found), describe(expected)));
             } else if expected.numel() > 0 {
-                comparison.add(found, expected, options)?;
+                comparison.add(found, expected, allowed)?;
             }
         }
         Ok(comparison)
     }
 
-    fn add(&mut self, found: &Tensor, expected: &Tensor, options: &FuseOptions) -> Result<()> {
+    fn add(&mut self, found: &Tensor, expected: &Tensor, allowed: Allowed) -> Result<()> {
         let expected = expected.f_to_kind(Kind::Double)?;
         let found = found.f_to_kind(Kind::Double)?;
         let difference = found.f_sub(&expected)?.f_abs()?;
@@ -114,12 +124,12 @@ impl Comparison {
         let same = found.f_isclose(&expected, 0.0, 0.0, true)?;
         let difference = difference.f_masked_fill(&same, 0.0)?.f_nan_to_num(f64::INFINITY, None, None)?;
         let size = expected.f_abs()?.f_nan_to_num(0.0, 0.0, 0.0)?;
-        let allowed = match options.precision {
-            // Sums round by the size of their terms, which the largest output hints at.
-            Precision::F32 => size.f_add(&size.f_max()?.f_clamp_min(1.0)?)?,
-            Precision::Bf16 => size.f_max()?.f_add_scalar(f64::MIN_POSITIVE)?,
+        let (measured, of) = match allowed.of {
+            Measure::Each => (difference.shallow_clone(), size.f_add(&size.f_max()?.f_clamp_min(1.0)?)?),
+            Measure::Largest => (difference.shallow_clone(), size.f_max()?),
+            Measure::Quadratic => (mean_square(&difference)?.f_sqrt()?, mean_square(&size)?.f_sqrt()?),
         };
-        let share = difference.f_div(&allowed)?.f_max()?.f_double_value(&[])? / options.allowed();
+        let share = measured.f_div(&of.f_add_scalar(f64::MIN_POSITIVE)?)?.f_max()?.f_double_value(&[])? / allowed.share;
         self.difference = self.difference.max(difference.f_max()?.f_double_value(&[])?);
         self.share = if share.is_nan() { f64::INFINITY } else { self.share.max(share) };
         Ok(())
@@ -129,6 +139,10 @@ impl Comparison {
     pub(crate) fn fits(&self) -> bool {
         self.share <= 1.0 && self.other.is_none()
     }
+}
+
+fn mean_square(tensor: &Tensor) -> Result<Tensor> {
+    Ok(tensor.f_square()?.f_mean(Kind::Double)?)
 }
 
 fn describe(tensor: &Tensor) -> String {
@@ -157,7 +171,7 @@ pub(crate) fn first_difference(
     graph: &Graph,
     simplified: bool,
     inputs: &[Tensor],
-    options: &FuseOptions,
+    (options, allowed): (&FuseOptions, Allowed),
 ) -> Result<String> {
     let references: Vec<&Tensor> = inputs.iter().collect();
     let device = match inputs.first() {
@@ -174,7 +188,7 @@ pub(crate) fn first_difference(
             let mut program = Program::new(&part, simplified, (&shapes, device), options, &mut Weights::default())?;
             let found = program.run(&references)?;
             let expected = values.get(output).map(Tensor::shallow_clone);
-            if !Comparison::new(&found, expected.as_slice(), options)?.fits() {
+            if !Comparison::new(&found, expected.as_slice(), allowed)?.fits() {
                 return Ok(node.module.clone());
             }
         }

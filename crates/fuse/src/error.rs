@@ -57,6 +57,9 @@ pub enum ErrorKind {
         /// What it got.
         found: String,
     },
+    /// A file of weights in 8 bits cannot be read, or is of another network; or the network has no form in 8 bits.
+    #[error("quantization: {0}")]
+    Quantization(String),
     /// A thread of [`Streams`](crate::Streams) cannot work.
     #[error("a stream cannot work: {0}")]
     Stream(String),

@@ -100,6 +100,28 @@ impl Interpreter {
         Ok(timings)
     }
 
+    /// The outputs for these inputs; `visit` sees each input and each value once it is computed, and may replace it.
+    pub(crate) fn run_visiting(
+        &mut self,
+        inputs: &[&Tensor],
+        mut visit: impl FnMut(ValueId, &mut Tensor) -> Result<()>,
+    ) -> Result<Vec<Tensor>> {
+        let mut values = self.start(inputs);
+        for (value, tensor) in &mut values {
+            visit(*value, tensor)?;
+        }
+        for step in &mut self.steps {
+            step.run(&mut values, &self.constants)?;
+            for value in &step.outputs {
+                if let Some(tensor) = values.get_mut(value) {
+                    visit(*value, tensor)?;
+                }
+            }
+            step.drop_dead(&mut values);
+        }
+        self.results(&values)
+    }
+
     /// All values for these inputs.
     pub(crate) fn run_all(&mut self, inputs: &[&Tensor]) -> Result<Values> {
         let mut values = self.start(inputs);

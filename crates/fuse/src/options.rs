@@ -1,5 +1,9 @@
 //! [`FuseOptions`]: how a module is rewritten.
 
+use std::sync::Arc;
+
+use crate::quantize::Quantization;
+
 /// How a module is rewritten.
 ///
 /// ```
@@ -13,8 +17,12 @@
 pub struct FuseOptions {
     /// The type of weights and activations inside; inputs and outputs stay as they are. F32 by default.
     pub precision: Precision,
+    /// The layers in integers of 8 bits, and all weights, in place of the module's; none by default. `precision` is for the rest.
+    pub quantization: Option<Arc<Quantization>>,
     /// How far an output may be from the module's: for F32 this share of itself and of the largest output (of 1 at least), 1e-4
-    /// by default; for Bf16 this share of the largest output, 0.1 by default.
+    /// by default; for Bf16 this share of the largest output, 0.1 by default. With a quantization, libtorch's operators with
+    /// rounded values take the place of the module, and the root of the mean square difference may be 0.5 of that of the outputs by
+    /// default: roundings differ.
     pub tolerance: Option<f64>,
     /// Whether the outputs are compared with the module's on a second input; true by default.
     pub self_check: bool,
@@ -71,6 +79,7 @@ impl Default for FuseOptions {
     fn default() -> Self {
         Self {
             precision: Precision::F32,
+            quantization: None,
             tolerance: None,
             self_check: true,
             full_size: false,
@@ -81,11 +90,34 @@ impl Default for FuseOptions {
 }
 
 impl FuseOptions {
-    /// The tolerance, or the type's own.
-    pub(crate) fn allowed(&self) -> f64 {
-        self.tolerance.unwrap_or(match self.precision {
-            Precision::F32 => 1e-4,
-            Precision::Bf16 => 0.1,
-        })
+    /// What the self check allows.
+    pub(crate) fn allowed(&self) -> Allowed {
+        let (share, of) = if self.quantization.is_some() {
+            (0.5, Measure::Quadratic)
+        } else if self.precision == Precision::Bf16 {
+            (0.1, Measure::Largest)
+        } else {
+            (1e-4, Measure::Each)
+        };
+        Allowed { share: self.tolerance.unwrap_or(share), of }
     }
+}
+
+/// How far numbers may be from what is expected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Allowed {
+    pub(crate) share: f64,
+    pub(crate) of: Measure,
+}
+
+/// What differences are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Each difference with its number and the largest number, or 1: sums round by the size of their terms.
+    Each,
+    /// Each difference with the largest number.
+    Largest,
+    /// The root of the mean square of the differences with that of the numbers. Where one number is rounded to another integer, numbers
+    /// after it are near other integers, so that after some layers roundings have nothing in common.
+    Quadratic,
 }

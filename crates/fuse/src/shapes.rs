@@ -220,7 +220,9 @@ fn is_elementwise(node: &Node) -> bool {
 
 fn rule(node: &Node) -> Option<Rule> {
     Some(match node.name() {
-        "batch_norm" | "instance_norm" | "group_norm" | "layer_norm" | "prelu" => Rule::Same,
+        "batch_norm" | "instance_norm" | "group_norm" | "layer_norm" | "prelu" | "fake_quantize_per_tensor_affine" => {
+            Rule::Same
+        }
         "_convolution" | "convolution" => Rule::Convolution,
         "adaptive_avg_pool1d" | "adaptive_avg_pool2d" | "adaptive_avg_pool3d" => Rule::LastAxes,
         "pad" | "reflection_pad1d" | "reflection_pad2d" | "reflection_pad3d" => Rule::Padding,

@@ -11,9 +11,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::bridge::storage;
 use crate::check::Check;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Shapes, ValueId};
 use crate::options::FuseOptions;
+use crate::quantize::{self, Integers};
 use crate::rewrite::{self, Inputs};
 use crate::sample;
 use crate::shapes::{self, Inferred, Layout};
@@ -60,6 +61,8 @@ pub(crate) struct Start {
     pub(crate) check: Option<Check>,
     /// Whether the inputs that were traced are smaller than the examples.
     pub(crate) reduced: bool,
+    /// The integers that stand for weights.
+    pub(crate) integers: HashMap<ValueId, Integers>,
     /// The shapes of the graph's values for the inputs that were traced.
     pub(crate) traced_shapes: Shapes,
     /// The shapes for the examples.
@@ -152,7 +155,7 @@ pub(crate) fn start(held: Held<'_>, examples: &Examples, arguments: &Dict, optio
     let layouts = examples.layouts();
     let (traced, inputs, reduced) = traced(held.module(), examples, &layouts, arguments, options)?;
     rewrite::check_evaluation(&traced.graph)?;
-    let check = match options.self_check {
+    let mut check = match options.self_check && options.quantization.is_none() {
         true => Some(Check::new(held.module(), &inputs, arguments)?),
         false => None,
     };
@@ -168,13 +171,26 @@ pub(crate) fn start(held: Held<'_>, examples: &Examples, arguments: &Dict, optio
             *constant = sample::copy(constant)?;
         }
     }
+    let mut integers = HashMap::new();
+    if let Some(quantization) = &options.quantization {
+        if !simplified {
+            return Err(Error::unsupported(
+                "",
+                "it has no form in 8 bits: it changes a tensor in place that is read elsewhere",
+            ));
+        }
+        integers = quantize::apply(&mut graph, quantization)?;
+        if options.self_check {
+            check = Some(Check::of_graph(&graph, &inputs)?);
+        }
+    }
     let small: Vec<Layout> = inputs.iter().map(Layout::of).collect();
     let traced_shapes = match shapes::infer(&graph, &small) {
         Ok(inferred) if agree(&inferred.shapes, &sizes) => inferred.shapes,
         _ => shapes::run(&graph, &sample::copies(&inputs)?)?,
     };
     let shapes = if reduced { shapes::infer(&graph, &layouts)?.shapes } else { traced_shapes.clone() };
-    Ok(Start { graph, single, simplified, check, reduced, traced_shapes, shapes })
+    Ok(Start { graph, single, simplified, check, reduced, integers, traced_shapes, shapes })
 }
 
 /// The trace, its inputs, and whether these are smaller than the examples.

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Question, Shapes};
 use crate::interpreter::{Interpreter, Timing};
 use crate::onednn::{Packed, Weights};
-use crate::options::{FuseOptions, Precision, WinogradUse};
+use crate::options::{Allowed, FuseOptions, Precision, WinogradUse};
 use crate::program::Program;
 use crate::sample;
 use crate::shapes::{self, Layout};
@@ -33,7 +33,9 @@ pub(crate) struct State {
     packed: Vec<Packed>,
     /// Whether the graph was simplified; if not, it is run as it is.
     simplified: bool,
+    /// Without the quantization, which the graph has.
     options: FuseOptions,
+    allowed: Allowed,
     examples: Vec<Example>,
     /// Whether the output is one tensor and not a list.
     single: bool,
@@ -66,6 +68,7 @@ impl State {
             packed: Vec::new(),
             simplified: start.simplified,
             options: options.clone(),
+            allowed: options.allowed(),
             examples: described.map(|(layout, device)| Example::new(layout, device)).collect(),
             single: start.single,
             weights: Arc::default(),
@@ -73,6 +76,9 @@ impl State {
             checked: HashSet::new(),
             note: None,
         };
+        // What it says is in the graph now.
+        state.options.quantization = None;
+        state.weights().use_integers(&start.integers);
         let mut program = state.first_program(&start)?;
         program.log_notes();
         state.give_up_plain(&mut program);
@@ -103,11 +109,11 @@ impl State {
     /// with the same convolutions returns.
     fn mismatch(&self, start: &Start, program: &mut Program, check: &Check) -> Result<Option<ErrorKind>> {
         if !start.reduced {
-            return check.mismatch(program, &self.options);
+            return check.mismatch(program, self.allowed);
         }
         let mut weights = self.weights().for_trial();
         let mut trial = self.compile_with(&start.graph, &start.traced_shapes, &mut weights)?;
-        check.mismatch(&mut trial, &self.options)
+        check.mismatch(&mut trial, self.allowed)
     }
 
     /// Whether plain weights can be made again from those of the kernels: bfloat16 has lost what they have.
@@ -170,7 +176,7 @@ impl State {
 
     /// The error of a program that returns other outputs, with the first module that differs.
     fn error(&self, graph: &Graph, inputs: &[Tensor], mismatch: ErrorKind) -> Error {
-        match check::first_difference(graph, self.simplified, inputs, &self.options) {
+        match check::first_difference(graph, self.simplified, inputs, (&self.options, self.allowed)) {
             Ok(module) => Error::new(module, mismatch),
             Err(error) => error,
         }
@@ -183,6 +189,7 @@ impl State {
             packed: self.packed.iter().map(Packed::shallow_clone).collect(),
             simplified: self.simplified,
             options: self.options.clone(),
+            allowed: self.allowed,
             examples: self.examples.clone(),
             single: self.single,
             weights: self.weights.clone(),
@@ -315,7 +322,7 @@ impl State {
         let (shapes, expected) = Interpreter::new(graph)?.shapes(&copies.iter().collect::<Vec<_>>())?;
         self.check_questions(inputs, self.graph.other_answer(&shapes))?;
         self.compile_checked(graph, &shapes, &samples, |state, program| {
-            check::mismatch(program, &samples, &expected, &state.options)
+            check::mismatch(program, &samples, &expected, state.allowed)
         })
     }
 

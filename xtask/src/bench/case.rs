@@ -94,6 +94,7 @@ impl Kind {
                 Engine::Ncnn.bf16(),
             ],
             Self::Int8 => vec![
+                Engine::Mmcv.int8(),
                 Engine::Mmcv.f32(),
                 Engine::Mmcv.bf16(),
                 Engine::Openvino.bf16(),

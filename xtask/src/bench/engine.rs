@@ -5,7 +5,7 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use super::case::{Case, Kind};
-use super::{Setting, python};
+use super::{Setting, python, quantize};
 
 /// A program that runs networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -193,6 +193,9 @@ impl Contender {
         let mut command = Command::new(&setting.mmcv);
         command.arg("bench").arg(case.network.path()).arg("--interactive");
         command.arg("--checkpoint").arg(setting.network_folder(case.network).join("weights.pth"));
+        if self.dtype == Dtype::Int8 {
+            command.arg("--quantized").arg(setting.network_folder(case.network).join(quantize::FILE));
+        }
         match (case.kind, self.engine) {
             (Kind::Training, _) => command.arg("--train"),
             (_, Engine::Mmcv) => command.args(["--mode", "fused"]),

@@ -9,6 +9,7 @@ mod machine;
 mod peer;
 mod plan;
 mod python;
+mod quantize;
 mod random;
 mod report;
 mod table;
@@ -131,6 +132,7 @@ impl Bench {
         let rounds = if self.quick { self.rounds.min(5) } else { self.rounds };
         let setting = Setting { python, mmcv: mmcv(), folder, threads: self.threads, rounds };
         python::export(&setting, &cases)?;
+        quantize::quantize(&setting, &cases)?;
         let outcomes: Vec<Outcome> = cases.into_iter().map(|case| case.measure(&setting)).collect();
         let folder = if self.is_complete() { root().join("docs") } else { setting.folder.clone() };
         self.write(&folder, &setting, &outcomes)

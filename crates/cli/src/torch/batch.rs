@@ -123,24 +123,9 @@ impl ImageArgs {
         self.batch_size.map_or(default, usize::from)
     }
 
-    /// The images; those of a folder are sorted by name.
+    /// [`image_sources`] of the arguments.
     pub(crate) fn sources(&self) -> Result<Vec<Source>> {
-        let mut sources = Vec::new();
-        for image in &self.images {
-            if !image.is_dir() {
-                let relative = image.file_name().unwrap_or_default().into();
-                sources.push(Source { file: image.clone(), relative });
-                continue;
-            }
-            let before = sources.len();
-            collect_images(image, image, &mut sources)
-                .with_context(|| format!("{}: cannot read the folder", display(image)))?;
-            if sources.len() == before {
-                let extensions = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
-                bail!("{}: the folder contains no images: expected {extensions}", display(image));
-            }
-        }
-        Ok(sources)
+        image_sources(&self.images)
     }
 
     /// Runs a network on all images, in batches. All cores read images, and run the network if that is for several threads. If there
@@ -283,6 +268,26 @@ impl ReadCounts {
         ensure!(self.unreadable == 0, "{} of {} images could not be read", self.unreadable, self.total);
         Ok(())
     }
+}
+
+/// The images; those of a folder are sorted by name.
+pub(crate) fn image_sources(images: &[PathBuf]) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for image in images {
+        if !image.is_dir() {
+            let relative = image.file_name().unwrap_or_default().into();
+            sources.push(Source { file: image.clone(), relative });
+            continue;
+        }
+        let before = sources.len();
+        collect_images(image, image, &mut sources)
+            .with_context(|| format!("{}: cannot read the folder", display(image)))?;
+        if sources.len() == before {
+            let extensions = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+            bail!("{}: the folder contains no images: expected {extensions}", display(image));
+        }
+    }
+    Ok(sources)
 }
 
 /// Collects the images below a folder. Symbolic links to folders are not followed, since they may form a cycle.

@@ -6,6 +6,7 @@ mod args;
 mod batch;
 mod commands;
 mod config;
+mod crops;
 mod draw;
 mod failure;
 mod image;

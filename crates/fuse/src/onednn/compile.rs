@@ -11,13 +11,15 @@ use super::desc::{self, Desc};
 use super::ops;
 use super::partition::Part;
 use super::region::{Label, REORDER, Region};
+use super::scales::Scales;
 use super::unit::{After, Operand, Unit};
 use super::weights::{Weights, bytes};
 use super::winograd::Winograd;
-use crate::bridge::{self, Algorithm, Argument, Op, Plan, Role, fix, new_plan};
+use crate::bridge::{self, Algorithm, Argument, Op, Plan, Role, Type, fix, fix_attribute, new_attributes, new_plan};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shapes, ValueId};
 use crate::options::{FuseOptions, Precision, WinogradUse};
+use crate::quantize::{Affine, Integers};
 
 /// A node that oneDNN cannot run after all.
 #[derive(Debug)]
@@ -41,6 +43,14 @@ pub(crate) enum Place {
 pub(crate) struct Stored {
     pub(crate) desc: Desc,
     pub(crate) place: Place,
+    /// What its integers stand for, if it is in 8 bits.
+    pub(crate) affine: Option<Affine>,
+}
+
+impl Stored {
+    pub(crate) fn float(desc: Desc, place: Place) -> Self {
+        Self { desc, place, affine: None }
+    }
 }
 
 /// What is done.
@@ -50,8 +60,12 @@ struct Step {
 }
 
 enum Work {
-    /// A primitive of oneDNN with the memory of its arguments.
-    Primitive(UniquePtr<Op>, Vec<(Argument, Place)>),
+    /// A primitive of oneDNN with the memory of its arguments, and its scales and zero points.
+    Primitive {
+        op: UniquePtr<Op>,
+        arguments: Vec<(Argument, Place)>,
+        scales: Vec<(Argument, Tensor)>,
+    },
     Winograd(Box<Winograd<Place>>),
 }
 
@@ -59,7 +73,8 @@ enum Work {
 pub(crate) struct Compiler<'a> {
     graph: &'a Graph,
     shapes: &'a Shapes,
-    pub(crate) bf16: bool,
+    /// The type of numbers that are not in 8 bits.
+    pub(crate) float: Type,
     pub(crate) winograd: WinogradUse,
     blocked: bool,
     weights: &'a mut Weights,
@@ -95,7 +110,10 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         graph,
         shapes,
-        bf16: options.precision == Precision::Bf16,
+        float: match options.precision {
+            Precision::F32 => Type::F32,
+            Precision::Bf16 => Type::Bf16,
+        },
         winograd: options.winograd,
         blocked: part.units.iter().any(|unit| unit.kernel.prefers_blocks()),
         weights,
@@ -110,7 +128,7 @@ pub(crate) fn compile(
     compiler.part(part).map_err(|error| Refusal { node: compiler.node, error })
 }
 
-/// The nodes of `part` alone.
+/// The nodes of `part` alone, without roundings to integers, which make numbers from what is none.
 fn plain_graph(graph: &Graph, part: &Part) -> Graph {
     let nodes = graph.nodes.get(part.nodes.clone()).unwrap_or_default().to_vec();
     let mut constants = HashMap::new();
@@ -122,28 +140,39 @@ fn plain_graph(graph: &Graph, part: &Part) -> Graph {
         }
     }
     let (inputs, outputs) = (part.inputs.clone(), part.outputs.clone());
-    Graph { nodes, inputs, outputs, constants, questions: Vec::new(), next: graph.next }
+    let mut plain = Graph { nodes, inputs, outputs, constants, questions: Vec::new(), next: graph.next };
+    for index in (0..plain.nodes.len()).rev() {
+        let Some(node) = plain.nodes.get(index) else { continue };
+        if let (Some(_), Some(input), Some(output)) = (Affine::from_node(node), node.value(0), node.output()) {
+            plain.nodes.remove(index);
+            plain.replace(output, input);
+        }
+    }
+    plain
 }
 
 impl Compiler<'_> {
     fn part(&mut self, part: &Part) -> Result<Region> {
         for (slot, value) in part.inputs.iter().enumerate() {
-            let desc = desc::plain(&self.shape(*value)?, false)?;
-            self.store(*value, Stored { desc, place: Place::Slot(slot) });
+            let desc = desc::plain(&self.shape(*value)?, Type::F32)?;
+            self.store(*value, Stored::float(desc, Place::Slot(slot)));
         }
         for unit in &part.units {
             self.node = unit.node;
             if let Some(node) = self.graph.nodes.get(unit.first) {
                 node.module.clone_into(&mut self.module);
             }
-            let stored = unit.kernel.lower(self, unit)?;
+            let stored = match (unit.kernel.lower(self, unit)?, unit.affine) {
+                (float @ Stored { affine: None, .. }, Some(affine)) => self.quantized(&float, unit.output, affine)?,
+                (stored, _) => stored,
+            };
             self.store(unit.output, stored);
         }
         self.node = part.nodes.start;
         for (index, value) in part.outputs.iter().enumerate() {
-            let plain = desc::plain(&self.shape(*value)?, false)?;
+            let plain = desc::plain(&self.shape(*value)?, Type::F32)?;
             let native = self.native(*value)?;
-            self.reorder(native, &plain, Place::Slot(part.inputs.len() + index))?;
+            self.reorder(&native, &Stored::float(plain, Place::Slot(part.inputs.len() + index)))?;
         }
         self.finish(part)
     }
@@ -157,12 +186,12 @@ impl Compiler<'_> {
 
     /// The layout of activations that an operator is asked for: blocks of channels or what it likes.
     pub(crate) fn preferred(&self, shape: &[i64]) -> Result<Desc> {
-        if self.blocked && shape.len() > 2 { desc::blocked(shape, self.bf16) } else { desc::any(shape, self.bf16) }
+        if self.blocked && shape.len() > 2 { desc::blocked(shape, self.float) } else { desc::any(shape, self.float) }
     }
 
     /// A layout in which the channels of an element lie side by side: in blocks, or all.
     pub(crate) fn interleaved(&self, shape: &[i64]) -> Result<Desc> {
-        if self.blocked { desc::blocked(shape, self.bf16) } else { desc::channels_last(shape, self.bf16) }
+        if self.blocked { desc::blocked(shape, self.float) } else { desc::channels_last(shape, self.float) }
     }
 
     fn store(&mut self, value: ValueId, stored: Stored) {
@@ -179,19 +208,31 @@ impl Compiler<'_> {
         let Some(constant) = self.graph.constants.get(&value) else {
             return Err(Error::unsupported("", format!("value {value} is not there yet")));
         };
-        let desc = desc::plain(&constant.size(), false)?;
-        let stored = Stored { desc, place: self.keep(constant.shallow_clone()) };
+        let desc = desc::plain(&constant.size(), Type::F32)?;
+        let stored = Stored::float(desc, self.keep(constant.shallow_clone()));
         self.store(value, stored.clone());
         Ok(stored)
     }
 
-    /// [`Self::native`] in the type of activations: inputs and constants have 32 bits.
+    /// [`Self::native`] as numbers in the type of activations: inputs and constants have 32 bits.
     pub(crate) fn typed(&mut self, value: ValueId) -> Result<Stored> {
         let native = self.native(value)?;
-        if self.bf16 && !matches!(native.place, Place::Buffer(_)) {
-            return self.layout(value, desc::plain(&self.shape(value)?, true)?);
+        if native.affine.is_some() {
+            let desc = self.interleaved(&self.shape(value)?)?;
+            return self.layout(value, desc);
+        }
+        if self.float != Type::F32 && !matches!(native.place, Place::Buffer(_)) {
+            return self.layout(value, desc::plain(&self.shape(value)?, self.float)?);
         }
         Ok(native)
+    }
+
+    /// Numbers as integers of 8 bits, channels last.
+    pub(crate) fn quantized(&mut self, from: &Stored, value: ValueId, affine: Affine) -> Result<Stored> {
+        let desc = desc::channels_last(&self.shape(value)?, Type::U8)?;
+        let stored = Stored { place: self.buffer(&desc), desc, affine: Some(affine) };
+        self.reorder(from, &stored)?;
+        Ok(stored)
     }
 
     /// The value in this layout, into which it is reordered unless it exists.
@@ -200,10 +241,11 @@ impl Compiler<'_> {
         if let Some(layouts) = self.values.get(&value)
             && let Some(stored) = layouts.iter().find(|stored| stored.desc == desc)
         {
-            return Ok(Stored { desc, place: stored.place });
+            return Ok(Stored { desc, ..*stored });
         }
-        let stored = Stored { place: self.buffer(&desc), desc };
-        self.reorder(native, &stored.desc, stored.place)?;
+        let affine = if desc.kind()? == Type::U8 { native.affine } else { None };
+        let stored = Stored { place: self.buffer(&desc), desc, affine };
+        self.reorder(&native, &stored)?;
         self.store(value, stored.clone());
         Ok(stored)
     }
@@ -215,10 +257,31 @@ impl Compiler<'_> {
         Ok(self.keep(packed))
     }
 
+    /// The integers that stand for the constant `weight`, if there are some.
+    pub(crate) fn integers(&self, weight: ValueId) -> Option<Integers> {
+        self.weights.integers(weight)
+    }
+
+    /// These integers, whose memory `user` describes, in the layout `wanted`.
+    pub(crate) fn packed_integers(
+        &mut self,
+        (weight, integers): (ValueId, &Integers),
+        user: &Desc,
+        wanted: &Desc,
+    ) -> Result<Place> {
+        let packed = self.weights.packed_integers((weight, integers), user, wanted)?;
+        Ok(self.keep(packed))
+    }
+
     /// The constant `weight` as `convolution` with this tile wants it.
     pub(crate) fn transformed(&mut self, weight: ValueId, tile: Tile, convolution: &Convolution) -> Result<Tensor> {
         let plain = self.constant(weight)?;
         self.weights.transformed((weight, &plain), (tile, convolution))
+    }
+
+    /// The module of the unit that is being prepared.
+    pub(crate) fn module(&self) -> &str {
+        &self.module
     }
 
     /// [`Weights::prescribed`].
@@ -250,7 +313,8 @@ impl Compiler<'_> {
 
     /// A new buffer for memory of this layout.
     pub(crate) fn stored(&mut self, desc: Desc) -> Stored {
-        Stored { place: self.buffer(&desc), desc }
+        let place = self.buffer(&desc);
+        Stored::float(desc, place)
     }
 
     /// Whether the value's buffer may be overwritten by the unit: nothing reads it later, or from another value.
@@ -260,43 +324,73 @@ impl Compiler<'_> {
         is_last && layouts.iter().all(|stored| self.is_owned(value, stored.place))
     }
 
-    /// Whether the place is a buffer that no other value has.
+    /// Whether the place is a buffer that no other value has which is still read.
     fn is_owned(&self, value: ValueId, place: Place) -> bool {
         matches!(place, Place::Buffer(_)) && !self.shares(value, place)
     }
 
     /// The other operands of what is done after a unit.
     pub(crate) fn operands(&mut self, unit: &Unit) -> Result<Vec<Operand>> {
+        self.operands_for(unit, None)
+    }
+
+    /// [`Self::operands`] of a unit whose result is written as integers in this layout, if there is one: integers are added where
+    /// they lie.
+    pub(crate) fn operands_for(&mut self, unit: &Unit, integers: Option<&Desc>) -> Result<Vec<Operand>> {
         let mut operands = Vec::new();
         let output = self.shape(unit.output)?;
         for after in &unit.after {
             let After::Binary(algorithm, value) = after else { continue };
-            let Stored { desc, place } = self.typed(*value)?;
             let shape = self.shape(*value)?;
-            let in_place = *algorithm == Algorithm::Add && shape == output && self.dies(*value, unit);
+            let is_sum = *algorithm == Algorithm::Add && shape == output;
+            if let (Some(result), Some(affine), true) = (integers, self.native(*value)?.affine, is_sum) {
+                let (desc, place) = (result.clone(), self.to_overwrite(*value, unit, result)?);
+                operands.push(Operand { algorithm: *algorithm, desc, place, in_place: true, affine: Some(affine) });
+                continue;
+            }
+            let Stored { desc, place, .. } = self.typed(*value)?;
+            let in_place = is_sum && integers.is_none() && self.dies(*value, unit);
             let desc = if shape.len() == output.len() {
                 desc
             } else {
-                desc::plain(&with_axes(&shape, output.len()), self.bf16)?
+                desc::plain(&with_axes(&shape, output.len()), self.float)?
             };
-            operands.push(Operand { algorithm: *algorithm, desc, place, in_place });
+            operands.push(Operand { algorithm: *algorithm, desc, place, in_place, affine: None });
         }
         Ok(operands)
     }
 
-    /// Whether another value has the same buffer: the one that a reshape made from it.
+    /// The value in this layout in a buffer that the unit may overwrite.
+    fn to_overwrite(&mut self, value: ValueId, unit: &Unit, desc: &Desc) -> Result<Place> {
+        let stored = self.layout(value, desc.clone())?;
+        if self.dies(value, unit) {
+            return Ok(stored.place);
+        }
+        let copy = Stored { place: self.buffer(desc), ..stored.clone() };
+        self.reorder(&stored, &copy)?;
+        Ok(copy.place)
+    }
+
+    /// Whether another value that is read by this unit, or later, has the same buffer: the one that a reshape made from it.
     fn shares(&self, value: ValueId, place: Place) -> bool {
         for (other, layouts) in &self.values {
-            if *other != value && layouts.iter().any(|stored| stored.place == place) {
+            let is_read = self.last.get(other).is_some_and(|last| *last >= self.node);
+            if *other != value && is_read && layouts.iter().any(|stored| stored.place == place) {
                 return true;
             }
         }
         false
     }
 
-    pub(crate) fn reorder(&mut self, from: Stored, to: &Desc, result: Place) -> Result<()> {
-        let op = bridge::reorder(&from.desc, to)?;
-        self.step(REORDER, op, vec![(Role::Source.into(), from.place), (Role::Result.into(), result)])
+    /// Adds a step that writes the same numbers, or integers, in another layout or type.
+    pub(crate) fn reorder(&mut self, from: &Stored, to: &Stored) -> Result<()> {
+        let (source, result) = if from.affine == to.affine { (None, None) } else { (from.affine, to.affine) };
+        let mut scales = Scales::new(new_attributes()?);
+        scales.source(source)?;
+        scales.result(result)?;
+        let op = bridge::reorder(&from.desc, &to.desc, &*scales.attributes)?;
+        let arguments = vec![(Role::Source.into(), from.place), (Role::Result.into(), to.place)];
+        self.scaled_step(REORDER, op, arguments, scales.values)
     }
 
     /// Adds an operator with one input; returns its result.
@@ -315,7 +409,7 @@ impl Compiler<'_> {
         let place = self.buffer(&desc);
         arguments.push((Role::Result.into(), place));
         self.step(operator, op, arguments)?;
-        Ok(Stored { desc, place })
+        Ok(Stored::float(desc, place))
     }
 
     /// Adds a step, whose buffers live until it at least.
@@ -323,7 +417,18 @@ impl Compiler<'_> {
         &mut self,
         operator: &'static str,
         op: UniquePtr<Op>,
+        arguments: Vec<(Argument, Place)>,
+    ) -> Result<()> {
+        self.scaled_step(operator, op, arguments, Vec::new())
+    }
+
+    /// [`Self::step`] for integers, with their scales and zero points.
+    pub(crate) fn scaled_step(
+        &mut self,
+        operator: &'static str,
+        op: UniquePtr<Op>,
         mut arguments: Vec<(Argument, Place)>,
+        scales: Vec<(Argument, Tensor)>,
     ) -> Result<()> {
         let scratchpad = op.wants(Role::Scratchpad.into())?;
         if scratchpad.size() > 0 {
@@ -336,7 +441,7 @@ impl Compiler<'_> {
             }
         }
         let label = Label { operator, kernel: op.kernel(), module: self.module.clone() };
-        self.steps.push(Step { label, work: Work::Primitive(op, arguments) });
+        self.steps.push(Step { label, work: Work::Primitive { op, arguments, scales } });
         Ok(())
     }
 
@@ -363,9 +468,12 @@ impl Compiler<'_> {
         for Step { label, work } in std::mem::take(&mut self.steps) {
             labels.push(label);
             match work {
-                Work::Primitive(op, arguments) => {
+                Work::Primitive { op, arguments, scales } => {
                     plan.pin_mut().step(op)?;
                     self.place(&mut plan, &arena, arguments)?;
+                    for (argument, values) in scales {
+                        fix_attribute(&mut plan, argument, &values)?;
+                    }
                     primitives += 1;
                 }
                 Work::Winograd(winograd) => convolutions.push((primitives, winograd.placed(&self.arena)?)),

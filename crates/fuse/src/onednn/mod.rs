@@ -7,6 +7,7 @@ mod desc;
 mod ops;
 mod partition;
 mod region;
+mod scales;
 mod unit;
 mod weights;
 mod winograd;

@@ -73,11 +73,14 @@ fn merge(kernels: Vec<Found>, uses: &HashMap<ValueId, usize>, shapes: &Shapes) -
     for (kernel, output, node) in kernels {
         match absorber(&mut units, &*kernel, output, uses, shapes) {
             Some((unit, after)) => {
-                unit.after.push(after);
+                match after {
+                    After::Quantize(affine) => unit.affine = Some(affine),
+                    after => unit.after.push(after),
+                }
                 unit.output = output;
                 unit.node = node;
             }
-            None => units.push(Unit { kernel, after: Vec::new(), output, first: node, node }),
+            None => units.push(Unit { kernel, after: Vec::new(), affine: None, output, first: node, node }),
         }
     }
     units.sort_by_key(|unit| unit.node);

@@ -5,15 +5,18 @@ use cxx::UniquePtr;
 use super::compile::Place;
 use super::desc::Desc;
 use super::ops::{Kernel, Room};
-use crate::bridge::{Algorithm, Argument, Eltwise, Posts, Role, new_posts};
+use crate::bridge::{Algorithm, Argument, Attributes, Eltwise, Role, Sum, new_attributes};
 use crate::error::Result;
 use crate::graph::ValueId;
+use crate::quantize::Affine;
 
 /// An operator and what is done with its result before it is written.
 #[derive(Debug)]
 pub(crate) struct Unit {
     pub(crate) kernel: Box<dyn Kernel>,
     pub(crate) after: Vec<After>,
+    /// What the integers stand for to which the result is rounded at the end.
+    pub(crate) affine: Option<Affine>,
     pub(crate) output: ValueId,
     /// The first of the nodes that it stands for.
     pub(crate) first: usize,
@@ -26,6 +29,8 @@ pub(crate) struct Unit {
 pub(crate) enum After {
     Eltwise(Eltwise),
     Binary(Algorithm, ValueId),
+    /// The result is rounded to integers of 8 bits, which stand for this: always the last, and then [`Unit::affine`].
+    Quantize(Affine),
 }
 
 /// The other operand of what is done with a result.
@@ -35,6 +40,17 @@ pub(crate) struct Operand {
     pub(crate) place: Place,
     /// Whether the result is written over it.
     pub(crate) in_place: bool,
+    /// What its integers stand for, if it is in 8 bits.
+    pub(crate) affine: Option<Affine>,
+}
+
+impl Operand {
+    fn sum(&self) -> Sum {
+        match self.affine {
+            Some(Affine { scale, zero_point }) => Sum { scale, zero_point },
+            None => Sum { scale: 1.0, zero_point: 0 },
+        }
+    }
 }
 
 impl Unit {
@@ -52,6 +68,9 @@ impl Unit {
     /// Whether the kernel can do this too: at most one other operand and two operations on each element, which all kernels with
     /// room can do.
     pub(crate) fn has_room_for(&self, after: &After) -> bool {
+        if self.affine.is_some() {
+            return false;
+        }
         let mut operands = 0;
         for after in &self.after {
             if let After::Binary(..) = after {
@@ -61,25 +80,27 @@ impl Unit {
         match (self.kernel.room(), after) {
             (Room::Nothing, _) | (Room::Elementwise, After::Binary(..)) => false,
             (_, After::Binary(..)) => operands == 0,
+            (_, After::Quantize(_)) => true,
             (_, After::Eltwise(_)) => self.after.len() - operands < 2,
         }
     }
 
     /// What is done with the result, for the operator; `operands` are those of [`After::Binary`], in order.
-    pub(crate) fn posts(&self, operands: &[Operand]) -> Result<UniquePtr<Posts>> {
-        let mut posts = new_posts()?;
+    pub(crate) fn attributes(&self, operands: &[Operand]) -> Result<UniquePtr<Attributes>> {
+        let mut attributes = new_attributes()?;
         let mut operands = operands.iter();
         for after in &self.after {
             match after {
-                After::Eltwise(eltwise) => posts.pin_mut().eltwise(*eltwise)?,
+                After::Eltwise(eltwise) => attributes.pin_mut().eltwise(*eltwise)?,
                 After::Binary(..) => match operands.next() {
-                    Some(operand) if operand.in_place => posts.pin_mut().sum()?,
-                    Some(operand) => posts.pin_mut().binary(operand.algorithm, &operand.desc)?,
+                    Some(operand) if operand.in_place => attributes.pin_mut().sum(operand.sum())?,
+                    Some(operand) => attributes.pin_mut().binary(operand.algorithm, &operand.desc)?,
                     None => {}
                 },
+                After::Quantize(_) => {}
             }
         }
-        Ok(posts)
+        Ok(attributes)
     }
 
     /// The arguments for the operands that are not overwritten.

@@ -7,7 +7,7 @@ use super::arena::Arena;
 use super::compile::{Compiler, Place, Stored};
 use super::desc::{self, Desc};
 use super::unit::{After, Unit};
-use crate::bridge::{Algorithm, LibtorchThreads, Span, block_size, numbers, parts, thread_count};
+use crate::bridge::{Algorithm, LibtorchThreads, Span, Type, block_size, numbers, parts, thread_count};
 use crate::convolution::Convolution;
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
@@ -61,7 +61,7 @@ impl Convolution {
         };
         let Some(tile) = tile else { return Ok(None) };
 
-        let native = compiler.native(self.input)?;
+        let native = compiler.typed(self.input)?;
         let shape = compiler.shape(self.input)?;
         let (source, layout) = match layout(&native.desc, &shape)? {
             Some(layout) => (native, layout),
@@ -73,8 +73,8 @@ impl Convolution {
         };
         let output = compiler.shape(unit.output)?;
         let result = match layout {
-            Layout::ChannelsLast => desc::channels_last(&output, false)?,
-            _ => desc::blocked(&output, false)?,
+            Layout::ChannelsLast => desc::channels_last(&output, Type::F32)?,
+            _ => desc::blocked(&output, Type::F32)?,
         };
         (problem.source, problem.result) = (layout, layout);
         let convolution = mmcv_kernels::Convolution::new(problem, tile, isa, threads)?;
@@ -90,7 +90,7 @@ impl Convolution {
         };
         let (added, result) = match operand {
             Some((Stored { place, .. }, _)) if place == source.place => (Added::Source, compiler.stored(result)),
-            Some((Stored { desc, place }, true)) => (Added::Result, Stored { desc, place }),
+            Some((Stored { desc, place, .. }, true)) => (Added::Result, Stored::float(desc, place)),
             Some((Stored { place, .. }, false)) => (Added::Other(place), compiler.stored(result)),
             None => (Added::Nothing, compiler.stored(result)),
         };
@@ -116,7 +116,8 @@ impl Convolution {
         };
         let is_usual = self.stride == [1, 1] && self.groups == 1 && !self.transposed;
         let is_image = in_channels <= 4;
-        if compiler.bf16 || is_image || !is_usual || padding != same_padding || dilation != same_dilation {
+        if compiler.float != Type::F32 || is_image || !is_usual || padding != same_padding || dilation != same_dilation
+        {
             return Ok(None);
         }
         if compiler.shape(unit.output)?.len() != 4 || padding % dilation.max(1) != 0 {
@@ -151,7 +152,7 @@ fn ends(unit: &Unit) -> Option<Ends> {
                 place.highest = place.highest.clamp(bounds.lowest, bounds.highest);
             }
             After::Binary(Algorithm::Add, value) if ends.operand.is_none() => ends.operand = Some(*value),
-            After::Binary(..) => return None,
+            After::Binary(..) | After::Quantize(_) => return None,
         }
     }
     Some(ends)
@@ -168,10 +169,10 @@ fn tile(wanted: WinogradUse, problem: &Problem, isa: Isa, threads: usize) -> Opt
 
 /// The layout that a description of images stands for, if the kernels can read it.
 fn layout(desc: &Desc, shape: &[i64]) -> Result<Option<Layout>> {
-    if *desc == desc::channels_last(shape, false)? {
+    if *desc == desc::channels_last(shape, Type::F32)? {
         return Ok(Some(Layout::ChannelsLast));
     }
-    if *desc == desc::blocked(shape, false)? {
+    if *desc == desc::blocked(shape, Type::F32)? {
         return Ok(Some(if block_size()? == 16 { Layout::Blocked16 } else { Layout::Blocked8 }));
     }
     Ok(None)

@@ -7,6 +7,7 @@ mod export;
 mod features;
 mod layers;
 mod predict;
+mod quantize;
 mod summary;
 mod zoo;
 
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Features(features::Features),
     Bench(bench::Bench),
     Export(export::Export),
+    Quantize(quantize::Quantize),
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
             Self::Features(command) => Some(command.weights.name()),
             Self::Bench(command) => command.only_config(),
             Self::Export(command) => Some(command.name()),
+            Self::Quantize(command) => Some(command.weights.name()),
             Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) => None,
         }
     }
@@ -66,6 +69,7 @@ impl Command {
             Self::Features(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Export(command) => command.run(),
+            Self::Quantize(command) => command.run(),
         }
     }
 }

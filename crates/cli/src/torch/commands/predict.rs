@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use mmcv_checkpoint::LoadReport;
 use mmcv_cli::Failure;
 use mmcv_cli::output::{display, lossy, print, print_json};
 use mmcv_fuse::{FuseOptions, Fused, StreamOptions, Streams, fuse, fuse_owned};
@@ -14,6 +13,7 @@ use mmcv_models::{MODELS, Recipe};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
+use super::quantize::read_quantization;
 use crate::batch::{BATCH_SIZE, BatchRunner, ImageArgs, ImageOutput, Preparation, SharedForward, cores, output_files};
 use crate::network::with_key;
 use crate::weights::{CheckedShapes, Weights};
@@ -32,6 +32,7 @@ const MIN_FUSED_IMAGES: usize = 20;
   mmcv predict model_zoo/configs/mobilenet_v2.yaml photos/ --topk 1 --json
   mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg --out result.png
   mmcv predict torchvision://resnet50 photos/ --fuse
+  mmcv predict torchvision://resnet50 photos/ --quantized resnet50.int8.safetensors
   mmcv predict resnet50_8xb32_in1k.json cat.jpg --checkpoint resnet50_8xb32_in1k.pth
   mmcv predict my.yaml cat.jpg --checkpoint work_dir/epoch_10.pth --cfg-options preprocess.crop_size=192")]
 pub(crate) struct Predict {
@@ -49,6 +50,9 @@ pub(crate) struct Predict {
     /// same scores, or an error.
     #[arg(long, value_enum, require_equals = true, num_args = 0..=1, default_missing_value = "always", default_value = "auto")]
     fuse: Fuse,
+    /// Runs the network in integers of 8 bits, with the weights of a file that `mmcv quantize` wrote; no checkpoint is loaded.
+    #[arg(long, value_name = "FILE", conflicts_with = "fuse")]
+    quantized: Option<PathBuf>,
     /// Prints JSON: the classes and scores of each image.
     #[arg(long)]
     json: bool,
@@ -86,14 +90,14 @@ impl Predict {
             None => Vec::new(),
         };
         let recipe = self.weights.recipe()?;
-        let (network, report) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let (network, checkpoint_classes) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let network = self.fuse_if_worthwhile(network, &recipe, sources.len())?;
         let preparation =
             Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
         let mut classifier = Classifier {
             network,
             recipe: &recipe,
-            checkpoint_classes: report.classes,
+            checkpoint_classes,
             topk: i64::from(self.topk),
             drawings,
             checked: CheckedShapes::default(),
@@ -106,11 +110,18 @@ impl Predict {
         Ok(counts.check()?)
     }
 
-    /// The network with its weights, and the report of loading them.
-    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, LoadReport)> {
+    /// The network with its weights, and the class names of the checkpoint.
+    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, Option<Vec<String>>)> {
+        if self.quantized.is_some() {
+            ensure!(self.weights.device() == Device::Cpu, "--quantized: integers of 8 bits are for the CPU");
+            let network = recipe.build(&MODELS)?;
+            network.train(false);
+            return Ok((network, None));
+        }
         let consequence = "so the classes would be random: pass weights with a classifier of this size with --checkpoint, or use \
                            `mmcv features`";
-        self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), consequence)
+        let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), consequence)?;
+        Ok((network, report.classes))
     }
 
     /// The size of a batch, for which a fused network is prepared.
@@ -121,6 +132,7 @@ impl Predict {
     /// Fuses the network if the arguments ask for it or there are enough images.
     fn fuse_if_worthwhile(&self, network: Box<dyn Module>, recipe: &Recipe, count: usize) -> Result<Network> {
         let is_worthwhile = match self.fuse {
+            _ if self.quantized.is_some() => true,
             Fuse::Auto => count >= MIN_FUSED_IMAGES && recipe.preprocess.output_size().is_some(),
             Fuse::Always => true,
             Fuse::Never => false,
@@ -129,14 +141,18 @@ impl Predict {
             return Ok(Network::Module(network));
         }
         let size = recipe.preprocess.output_size();
-        let [height, width] = size.context("--fuse needs images of one size: set preprocess.crop_size")?;
+        let [height, width] = size.context("a fused network needs images of one size: set preprocess.crop_size")?;
         let batch = self.images.batch_size(self.default_batch_size(true)).min(count);
         let shape = [i64::try_from(batch)?, 3, height, width];
         memory::check_forward(&*network, &[shape.to_vec()])?;
-        let fused = if self.fuse == Fuse::Always {
-            fuse_owned(network, &shape, &FuseOptions::default()).context("--fuse")?
+        let mut options = FuseOptions::default();
+        let fused = if let Some(file) = &self.quantized {
+            options.quantization = Some(read_quantization(file)?.into());
+            fuse_owned(network, &shape, &options).context("--quantized")?
+        } else if self.fuse == Fuse::Always {
+            fuse_owned(network, &shape, &options).context("--fuse")?
         } else {
-            match fuse(&*network, &shape, &FuseOptions::default()) {
+            match fuse(&*network, &shape, &options) {
                 Ok(fused) => fused,
                 Err(error) => {
                     log::warn!("the network was not fused: {error}");

@@ -1,7 +1,7 @@
 //! Sums and products of two values, with the activations that follow.
 
 use super::{Candidate, Kernel, Kernels, Operator, Room};
-use crate::bridge::{self, Algorithm, Role};
+use crate::bridge::{self, Algorithm, Role, Type};
 use crate::error::Result;
 use crate::graph::ValueId;
 use crate::onednn::compile::{Compiler, Stored, with_axes};
@@ -67,10 +67,10 @@ impl Kernel for Binary {
         } else if right_shape.len() == shape.len() {
             compiler.typed(self.right)?
         } else {
-            let desc = desc::plain(&with_axes(&right_shape, shape.len()), false)?;
-            Stored { desc, place: compiler.native(self.right)?.place }
+            let desc = desc::plain(&with_axes(&right_shape, shape.len()), Type::F32)?;
+            Stored::float(desc, compiler.native(self.right)?.place)
         };
-        let op = bridge::binary(self.algorithm, &left.desc, &right.desc, &left.desc, &*unit.posts(&[])?)?;
+        let op = bridge::binary(self.algorithm, &left.desc, &right.desc, &left.desc, &*unit.attributes(&[])?)?;
         let arguments = vec![(Role::Source.into(), left.place), (Role::SecondSource.into(), right.place)];
         compiler.result(OPERATOR.name, op, arguments)
     }

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::graph::{Arg, ValueId};
 use crate::onednn::compile::{Compiler, Stored};
 use crate::onednn::unit::Unit;
+use crate::quantize::Affine;
 
 pub(crate) const OPERATOR: Operator = Operator { name: "concatenation", recognize };
 
@@ -40,7 +41,13 @@ impl Kernel for Concatenation {
     fn lower(&self, compiler: &mut Compiler<'_>, _: &Unit) -> Result<Stored> {
         let mut sources = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
-            sources.push(compiler.typed(*input)?);
+            sources.push(compiler.native(*input)?);
+        }
+        let affine = common_affine(&sources);
+        if affine.is_none() {
+            for (source, input) in sources.iter_mut().zip(&self.inputs) {
+                *source = compiler.typed(*input)?;
+            }
         }
         let descs: Vec<DescRef<'_>> = sources.iter().map(|source| DescRef { desc: &source.desc }).collect();
         let op = bridge::concatenation(1, &descs)?;
@@ -48,6 +55,12 @@ impl Kernel for Concatenation {
         for (index, source) in (0..).zip(&sources) {
             arguments.push((Argument { role: Role::Sources, index }, source.place));
         }
-        compiler.result(OPERATOR.name, op, arguments)
+        Ok(Stored { affine, ..compiler.result(OPERATOR.name, op, arguments)? })
     }
+}
+
+/// What the integers of all values stand for, if it is the same.
+fn common_affine(values: &[Stored]) -> Option<Affine> {
+    let first = values.first()?.affine;
+    if values.iter().all(|value| value.affine == first) { first } else { None }
 }

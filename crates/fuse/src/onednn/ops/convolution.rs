@@ -1,12 +1,13 @@
 //! Convolutions, transposed or not, with the activations and the addition that follow.
 
 use super::{Candidate, Kernel, Kernels, Operator, Room};
-use crate::bridge::{self, DescRef, Op, Posts, Role, Window};
+use crate::bridge::{self, Attributes, DescRef, Op, Role, Type, Window};
 use crate::convolution::Convolution;
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::onednn::compile::{Compiler, Stored};
 use crate::onednn::desc::{self, Desc, packed_strides};
+use crate::onednn::scales::Scales;
 use crate::onednn::unit::Unit;
 use cxx::UniquePtr;
 
@@ -41,14 +42,17 @@ impl Kernel for Convolution {
     }
 
     fn lower(&self, compiler: &mut Compiler<'_>, unit: &Unit) -> Result<Stored> {
+        if let Some(result) = self.lower_integers(compiler, unit)? {
+            return Ok(result);
+        }
         if let Some(result) = self.lower_winograd(compiler, unit)? {
             return Ok(result);
         }
         let shape = compiler.shape(self.input)?;
-        let native = compiler.native(self.input)?;
+        let native = compiler.typed(self.input)?;
         // An image has too few channels for blocks.
         let is_image = matches!(shape.as_slice(), [_, channels, ..] if *channels <= 4);
-        let source = if is_image { desc::plain(&shape, compiler.bf16)? } else { compiler.preferred(&shape)? };
+        let source = if is_image { desc::plain(&shape, compiler.float)? } else { compiler.preferred(&shape)? };
         let output = compiler.shape(unit.output)?;
         let operands = compiler.operands(unit)?;
         let in_place = operands.iter().find(|operand| operand.in_place);
@@ -59,19 +63,19 @@ impl Kernel for Convolution {
         };
         let recipe = Recipe {
             convolution: self,
-            weights: desc::any(&weight_shape, compiler.bf16)?,
+            weights: desc::any(&weight_shape, compiler.float)?,
             bias: bias.as_ref(),
             window: self.window(),
-            posts: unit.posts(&operands)?,
+            attributes: unit.attributes(&operands)?,
             in_place: in_place.map(|operand| &operand.desc),
         };
         let op = match recipe.make(&source, &compiler.preferred(&output)?) {
             Ok(op) => op,
-            Err(_) => recipe.make(&desc::any(&shape, compiler.bf16)?, &desc::any(&output, compiler.bf16)?)?,
+            Err(_) => recipe.make(&desc::any(&shape, compiler.float)?, &desc::any(&output, compiler.float)?)?,
         };
         let wanted = op.wants(Role::Source.into())?;
         let source = if wanted == native.desc { native } else { compiler.layout(self.input, wanted)? };
-        let user = desc::strided(&weight_shape, &weight_strides, false)?;
+        let user = desc::strided(&weight_shape, &weight_strides, Type::F32)?;
         let weights = compiler.prepacked(self.weight, &user, &op.wants(Role::Weights.into())?)?;
         let mut arguments = vec![(Role::Source.into(), source.place), (Role::Weights.into(), weights)];
         if let Some(bias) = bias {
@@ -82,7 +86,7 @@ impl Kernel for Convolution {
         let desc = op.wants(Role::Result.into())?;
         arguments.push((Role::Result.into(), operand.place));
         compiler.step(OPERATOR.name, op, arguments)?;
-        Ok(Stored { desc, place: operand.place })
+        Ok(Stored::float(desc, operand.place))
     }
 
     fn room(&self) -> Room {
@@ -104,7 +108,7 @@ struct Recipe<'a> {
     weights: Desc,
     bias: Option<&'a Stored>,
     window: Window,
-    posts: UniquePtr<Posts>,
+    attributes: UniquePtr<Attributes>,
     /// The layout of the result, if it is written over an operand.
     in_place: Option<&'a Desc>,
 }
@@ -116,7 +120,7 @@ impl Recipe<'_> {
             bias.push(DescRef { desc: &stored.desc });
         }
         let (transposed, result) = (self.convolution.transposed, self.in_place.unwrap_or(result));
-        let op = bridge::convolution(transposed, source, &self.weights, &bias, result, &self.window, &self.posts)?;
+        let op = bridge::convolution(transposed, source, &self.weights, &bias, result, &self.window, &self.attributes)?;
         let kernel = op.kernel();
         if kernel.contains("ref") {
             return Err(Error::unsupported("", format!("oneDNN has only its slow kernel ({kernel})")));
@@ -126,6 +130,59 @@ impl Recipe<'_> {
 }
 
 impl Convolution {
+    /// Adds this convolution as one of integers; returns `None` if its input or weight is none, or oneDNN has no kernel for it.
+    fn lower_integers(&self, compiler: &mut Compiler<'_>, unit: &Unit) -> Result<Option<Stored>> {
+        let native = compiler.native(self.input)?;
+        let (Some(affine), Some(integers)) = (native.affine, compiler.integers(self.weight)) else { return Ok(None) };
+        let (shape, output) = (compiler.shape(self.input)?, compiler.shape(unit.output)?);
+        let source = compiler.layout(self.input, desc::channels_last(&shape, Type::U8)?)?;
+        let kind = if unit.affine.is_some() { Type::U8 } else { compiler.float };
+        let result = desc::channels_last(&output, kind)?;
+        let operands = compiler.operands_for(unit, unit.affine.map(|_| &result))?;
+        let in_place = operands.iter().find(|operand| operand.in_place);
+        let (weight_shape, weight_strides) = self.weight_layout(&compiler.shape(self.weight)?);
+        let bias = match self.bias {
+            Some(bias) => Some(compiler.native(bias)?),
+            None => None,
+        };
+        let mut scales = Scales::new(unit.attributes(&operands)?);
+        scales.source(Some(affine))?;
+        // One for each output, of which groups have several.
+        scales.weights(if weight_shape.len() > shape.len() { 0b11 } else { 0b1 }, &integers.scales)?;
+        scales.result(unit.affine)?;
+        let Scales { attributes, values } = scales;
+        let weights = desc::any(&weight_shape, Type::S8)?;
+        let recipe = Recipe {
+            convolution: self,
+            weights,
+            bias: bias.as_ref(),
+            window: self.window(),
+            attributes,
+            in_place: in_place.map(|operand| &operand.desc),
+        };
+        let op = match recipe.make(&source.desc, &result) {
+            Ok(op) => op,
+            Err(error) => {
+                log::debug!("{}: not in 8 bits: {error}", compiler.module());
+                return Ok(None);
+            }
+        };
+        let user = desc::strided(&weight_shape, &weight_strides, Type::S8)?;
+        let weights = compiler.packed_integers((self.weight, &integers), &user, &op.wants(Role::Weights.into())?)?;
+        let mut arguments = vec![(Role::Source.into(), source.place), (Role::Weights.into(), weights)];
+        if let Some(bias) = bias {
+            arguments.push((Role::Bias.into(), bias.place));
+        }
+        arguments.extend(unit.operand_arguments(&operands));
+        let stored = match in_place {
+            Some(operand) => Stored::float(op.wants(Role::Result.into())?, operand.place),
+            None => compiler.stored(op.wants(Role::Result.into())?),
+        };
+        arguments.push((Role::Result.into(), stored.place));
+        compiler.scaled_step(OPERATOR.name, op, arguments, values)?;
+        Ok(Some(Stored { affine: unit.affine, ..stored }))
+    }
+
     fn window(&self) -> Window {
         let mut after = self.padding.clone();
         if self.transposed {

@@ -6,6 +6,7 @@ pub(crate) mod convolution;
 pub(crate) mod elementwise;
 mod linear;
 mod pooling;
+mod quantization;
 mod resampling;
 mod reshape;
 mod slice;
@@ -32,6 +33,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     concatenation::OPERATOR,
     resampling::OPERATOR,
     reshape::OPERATOR,
+    quantization::OPERATOR,
     slice::OPERATOR,
 ];
 

@@ -2,7 +2,7 @@
 
 use super::reshape::Reshape;
 use super::{Candidate, Kernel, Kernels, Operator};
-use crate::bridge::{self, Algorithm, Window};
+use crate::bridge::{self, Algorithm, Type, Window};
 use crate::error::Result;
 use crate::graph::{Arg, Node, ValueId};
 use crate::onednn::compile::{Compiler, Stored};
@@ -102,8 +102,17 @@ impl Kernel for Pooling {
     }
 
     fn lower(&self, compiler: &mut Compiler<'_>, unit: &Unit) -> Result<Stored> {
+        let native = compiler.native(self.input)?;
+        let output = compiler.shape(unit.output)?;
+        // The largest integer stands for the largest number.
+        if native.affine.is_some() && self.algorithm == Algorithm::MaxPooling {
+            let result = desc::channels_last(&output, Type::U8)?;
+            let op = bridge::pooling(self.algorithm, &native.desc, &result, &self.kernel, &self.window)?;
+            let affine = native.affine;
+            return Ok(Stored { affine, ..compiler.simple(OPERATOR.name, op, native.place)? });
+        }
         let source = compiler.typed(self.input)?;
-        let result = desc::any(&compiler.shape(unit.output)?, compiler.bf16)?;
+        let result = desc::any(&output, compiler.float)?;
         let op = bridge::pooling(self.algorithm, &source.desc, &result, &self.kernel, &self.window)?;
         compiler.simple(OPERATOR.name, op, source.place)
     }

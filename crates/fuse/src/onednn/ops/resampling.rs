@@ -1,10 +1,11 @@
 //! Images enlarged by the nearest element or by bilinear interpolation.
 
 use super::{Candidate, Kernel, Kernels, Operator};
-use crate::bridge::{self, Algorithm};
+use crate::bridge::{self, Algorithm, Type};
 use crate::error::Result;
 use crate::graph::{Arg, Node, ValueId};
 use crate::onednn::compile::{Compiler, Stored};
+use crate::onednn::desc;
 use crate::onednn::unit::Unit;
 
 pub(crate) const OPERATOR: Operator = Operator { name: "resampling", recognize };
@@ -58,6 +59,13 @@ impl Kernel for Resampling {
     }
 
     fn lower(&self, compiler: &mut Compiler<'_>, unit: &Unit) -> Result<Stored> {
+        let native = compiler.native(self.input)?;
+        if native.affine.is_some() && self.algorithm == Algorithm::Nearest {
+            let result = desc::channels_last(&compiler.shape(unit.output)?, Type::U8)?;
+            let op = bridge::resampling(self.algorithm, &native.desc, &result)?;
+            let affine = native.affine;
+            return Ok(Stored { affine, ..compiler.simple(OPERATOR.name, op, native.place)? });
+        }
         // The layouts are fixed: for inputs of one element along an axis oneDNN may take two different ones.
         let desc = compiler.interleaved(&compiler.shape(self.input)?)?;
         let source = compiler.layout(self.input, desc)?;

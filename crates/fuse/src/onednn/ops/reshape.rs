@@ -1,6 +1,7 @@
 //! Other shapes of the same elements, for which nothing runs.
 
 use super::{Candidate, Kernel, Kernels, Operator};
+use crate::bridge::Type;
 use crate::error::Result;
 use crate::graph::ValueId;
 use crate::onednn::compile::{Compiler, Stored};
@@ -36,8 +37,10 @@ impl Kernel for Reshape {
     }
 
     fn lower(&self, compiler: &mut Compiler<'_>, unit: &Unit) -> Result<Stored> {
-        let source = compiler.layout(self.input, desc::plain(&compiler.shape(self.input)?, compiler.bf16)?)?;
-        Ok(Stored { desc: desc::plain(&compiler.shape(unit.output)?, compiler.bf16)?, place: source.place })
+        let native = compiler.native(self.input)?;
+        let kind = if native.affine.is_some() { Type::U8 } else { compiler.float };
+        let source = compiler.layout(self.input, desc::plain(&compiler.shape(self.input)?, kind)?)?;
+        Ok(Stored { desc: desc::plain(&compiler.shape(unit.output)?, kind)?, ..source })
     }
 }
 

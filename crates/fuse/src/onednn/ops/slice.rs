@@ -1,6 +1,7 @@
 //! Parts of an image's channels.
 
 use super::{Candidate, Kernel, Kernels, Operator};
+use crate::bridge::Type;
 use crate::error::Result;
 use crate::graph::ValueId;
 use crate::onednn::compile::{Compiler, Stored};
@@ -51,19 +52,24 @@ impl Kernel for Slice {
         if let Some(channel) = offsets.get_mut(1) {
             *channel = self.from;
         }
-        let whole = compiler.typed(self.input)?;
+        let whole = compiler.native(self.input)?;
+        let (affine, kind) = match whole.affine {
+            Some(affine) => (Some(affine), Type::U8),
+            None => (None, compiler.float),
+        };
+        let whole = if affine.is_some() { whole } else { compiler.typed(self.input)? };
         let part = match whole.desc.part(&shape, &offsets) {
-            Ok(desc) => Stored { desc, place: whole.place },
+            Ok(desc) => Stored { desc, place: whole.place, affine },
             // Blocks of channels can be cut between blocks only.
             Err(_) => {
-                let desc = desc::channels_last(&compiler.shape(self.input)?, compiler.bf16)?;
+                let desc = desc::channels_last(&compiler.shape(self.input)?, kind)?;
                 let whole = compiler.layout(self.input, desc)?;
-                Stored { desc: whole.desc.part(&shape, &offsets)?, place: whole.place }
+                Stored { desc: whole.desc.part(&shape, &offsets)?, place: whole.place, affine }
             }
         };
-        let desc = compiler.interleaved(&shape)?;
-        let place = compiler.buffer(&desc);
-        compiler.reorder(part, &desc, place)?;
-        Ok(Stored { desc, place })
+        let desc = if affine.is_some() { desc::channels_last(&shape, kind)? } else { compiler.interleaved(&shape)? };
+        let result = Stored { affine, ..compiler.stored(desc) };
+        compiler.reorder(&part, &result)?;
+        Ok(result)
     }
 }

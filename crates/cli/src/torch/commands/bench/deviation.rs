@@ -4,17 +4,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use mmcv_cli::output::display;
-use mmcv_fuse::{Deviation, Fused, deviation, random_crops};
+use mmcv_fuse::{Deviation, Fused, deviation};
 use mmcv_layers::Module;
 use mmcv_models::Preprocess;
 use serde::Serialize;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
+use crate::crops::normalized_crops;
 use crate::image::{ReadOptions, read, to_tensor};
 
-/// The number of random crops, and their seed.
+/// The number of random crops.
 const CROPS: usize = 200;
-const SEED: u64 = 0;
 
 /// An image whose scores are compared.
 #[derive(Debug)]
@@ -62,23 +62,11 @@ impl Photo {
         }
         // A fused network may accept only one batch size.
         let photo = whole.apply(&self.pixels)?.f_expand([batch_size, -1, -1, -1], false)?.f_contiguous()?;
-        let batches = self.random_crops(preprocess, size)?.f_split(batch_size, 0)?;
+        let batches = normalized_crops(&self.pixels, preprocess, CROPS, size)?.f_split(batch_size, 0)?;
         Ok(Deviations {
             photo: DeviationReport::new(&deviation(network, fused, &[photo])?),
             crops: DeviationReport::new(&deviation(network, fused, &batches)?),
         })
-    }
-
-    /// Random crops, normalized: `[200, 3, size, size]`.
-    fn random_crops(&self, preprocess: &Preprocess, size: i64) -> Result<Tensor> {
-        let normalize = Preprocess { resize_edge: None, crop_size: None, pipeline: Vec::new(), ..preprocess.clone() };
-        let image = self.pixels.f_permute([2, 0, 1])?.f_to_kind(Kind::Float)?;
-        let crops = random_crops(&image, CROPS, size, SEED)?.f_permute([0, 2, 3, 1])?;
-        let mut normalized = Vec::new();
-        for crop in crops.f_unbind(0)? {
-            normalized.push(normalize.apply(&crop)?);
-        }
-        Ok(Tensor::f_cat(&normalized, 0)?)
     }
 }
 

@@ -34,6 +34,7 @@ use subject::{Subject, Task};
   mmcv bench network.yaml --mode eager,fused            both, and the speedup
   mmcv bench network.yaml --profile                     the time of each layer
   mmcv bench mobilenet_v2.yaml --mode fused --dtype bf16 --deviation cat.jpg
+  mmcv bench mobilenet_v2.yaml --mode fused --quantized mobilenet_v2.int8.safetensors
   mmcv bench network.yaml --mode fused --streams 2      images a second of two streams of one thread each
   mmcv bench network.yaml --train --batch-size 16       forward pass, backward pass and a step of SGD
   mmcv bench network.yaml --train --channels-last       the same with the channels of a pixel side by side
@@ -66,6 +67,9 @@ pub(crate) struct Bench {
     /// chooses its layouts itself.
     #[arg(long)]
     channels_last: bool,
+    /// Runs fused networks in integers of 8 bits, with the weights of a file that `mmcv quantize` wrote.
+    #[arg(long, value_name = "FILE", conflicts_with = "train")]
+    quantized: Option<PathBuf>,
     /// Which convolutions of 3 x 3 of a fused network in f32 use Winograd's algorithm.
     #[arg(long, value_enum, default_value_t = Winograd::Auto)]
     winograd: Winograd,
@@ -106,6 +110,8 @@ pub(crate) enum Dtype {
     F32,
     /// 16 bits with the range of 32.
     Bf16,
+    /// Integers of 8 bits, with --quantized.
+    Int8,
 }
 
 /// Which convolutions use Winograd's algorithm.
@@ -211,6 +217,12 @@ impl Bench {
         if self.channels_last && !self.train && self.mode.contains(&Mode::Fused) {
             usage_error("--channels-last is not for --mode fused, which chooses its layouts itself");
         }
+        if self.quantized.is_some() && (self.configs.len() != 1 || !self.mode.contains(&Mode::Fused)) {
+            usage_error("--quantized takes one config, and needs --mode fused");
+        }
+        if self.dtype == Dtype::Int8 && (self.quantized.is_none() || self.mode != [Mode::Fused]) {
+            usage_error("--dtype int8 needs --mode fused, and --quantized with a file that `mmcv quantize` wrote");
+        }
         if self.streams.is_some() && self.mode != [Mode::Fused] {
             usage_error("--streams needs --mode fused");
         }
@@ -224,7 +236,8 @@ impl Bench {
         if self.train {
             return vec![Task::Training];
         }
-        self.mode.iter().map(|&mode| Task::Inference(mode, self.dtype)).collect()
+        let dtype = |mode| if self.quantized.is_some() && mode == Mode::Fused { Dtype::Int8 } else { self.dtype };
+        self.mode.iter().map(|&mode| Task::Inference(mode, dtype(mode))).collect()
     }
 
     /// The milliseconds of all runs of each subject. The subjects take turns, and each run begins with another one.

@@ -16,6 +16,7 @@ use mmcv_registry::{Config, Dict};
 use tch::nn::{Optimizer, OptimizerConfig, Sgd};
 use tch::{Device, Kind, Tensor};
 
+use super::super::quantize::read_quantization;
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode, Winograd};
@@ -47,6 +48,7 @@ impl Task {
 
     pub(super) fn dtype(self) -> &'static str {
         match self {
+            Self::Inference(_, Dtype::Int8) => "int8",
             Self::Inference(_, Dtype::Bf16) => "bf16",
             Self::Inference(_, Dtype::F32) | Self::Training => "f32",
         }
@@ -112,7 +114,7 @@ impl Subject {
                 Network::Training(network, training)
             }
             Task::Inference(Mode::Fused, dtype) => {
-                let fuse_options = fuse_options(dtype, options.winograd);
+                let fuse_options = fuse_options(dtype, options)?;
                 let fused = if options.deviation.is_some() {
                     let fused = fuse(&*network, &shape, &fuse_options)?;
                     original = Some((network, preprocess));
@@ -234,18 +236,23 @@ fn default_preprocess() -> Preprocess {
     }
 }
 
-fn fuse_options(dtype: Dtype, winograd: Winograd) -> FuseOptions {
+fn fuse_options(dtype: Dtype, bench: &Bench) -> Result<FuseOptions> {
     let mut options = FuseOptions::default();
-    options.winograd = match winograd {
+    if dtype == Dtype::Int8
+        && let Some(file) = &bench.quantized
+    {
+        options.quantization = Some(read_quantization(file)?.into());
+    }
+    options.winograd = match bench.winograd {
         Winograd::Auto => WinogradUse::Auto,
         Winograd::Never => WinogradUse::Never,
         Winograd::Always => WinogradUse::Always,
     };
     options.precision = match dtype {
-        Dtype::F32 => mmcv_fuse::Precision::F32,
+        Dtype::F32 | Dtype::Int8 => mmcv_fuse::Precision::F32,
         Dtype::Bf16 => mmcv_fuse::Precision::Bf16,
     };
-    options
+    Ok(options)
 }
 
 fn stream_options(options: &Bench) -> Option<StreamOptions> {
