@@ -12,6 +12,7 @@ mod layers;
 mod networks;
 mod predict;
 mod projects;
+mod quantize;
 mod server;
 mod usage;
 mod weights;
