@@ -31,10 +31,12 @@ Reducer::Reducer(
     : find_unused_(options.find_unused_parameters) {
     auto assigned = buckets(parameters, options);
     std::vector<bool> sparse(parameters.size(), false);
-    reducer_ = std::make_unique<c10d::Reducer>(
+    reducer_ = std::make_shared<c10d::Reducer>(
         std::move(parameters), std::move(assigned), links->group, std::move(sparse), options.bucket_bytes,
         options.find_unused_parameters, /*gradient_as_bucket_view=*/false, std::move(names), options.first_bucket_bytes,
         /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false, std::vector<int64_t>{}, false);
+    logger_ = std::make_shared<c10d::Logger>(reducer_);
+    reducer_->set_logger(logger_);
 }
 
 bool Reducer::prepare_forward() {

@@ -3,6 +3,7 @@
 
 #include "group.h"
 
+#include <torch/csrc/distributed/c10d/logger.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
 namespace mmcv_distributed {
@@ -21,7 +22,10 @@ public:
 
 private:
     bool find_unused_;
-    std::unique_ptr<c10d::Reducer> reducer_;
+    std::shared_ptr<c10d::Reducer> reducer_;
+    // The reducer uses it without a check when it looks for unused parameters. It is told nothing: under
+    // TORCH_DISTRIBUTED_DEBUG=DETAIL what it would write of the construction ends the process (libtorch 2.13.0).
+    std::shared_ptr<c10d::Logger> logger_;
 };
 
 std::unique_ptr<Reducer> new_reducer(

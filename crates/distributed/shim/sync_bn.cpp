@@ -109,8 +109,11 @@ struct OnCpu : torch::autograd::Function<OnCpu> {
         update(running_mean, statistics.mean, momentum);
         update(running_variance, statistics.variance * (statistics.count / (statistics.count - 1)), momentum);
         auto mean = statistics.mean.to(type), variance = statistics.variance.to(type);
-        auto output = std::get<0>(at::native_batch_norm(
-            values, to(or_undefined(weight), type), to(or_undefined(bias), type), mean, variance, false, 0.0, eps));
+        auto output = at::empty_like(values);
+        if (input.numel() > 0) {
+            output = std::get<0>(at::native_batch_norm(
+                values, to(or_undefined(weight), type), to(or_undefined(bias), type), mean, variance, false, 0.0, eps));
+        }
         context->save_for_backward({input, or_undefined(weight), mean, variance});
         context->saved_data["bias"] = bias.has_value();
         context->saved_data["eps"] = eps;
@@ -131,12 +134,12 @@ struct OnCpu : torch::autograd::Function<OnCpu> {
         agree(links, kBackward, input);
         auto type = mean.scalar_type();
         auto values = input.to(type), scale = to(weight, type);
-        // In evaluation mode: the gradient as if the statistics were constants, and the two sums, in one pass.
-        auto [gradient, sum_weighted, sum] = at::native_batch_norm_backward(
-            outputs[0].to(type), values, scale, mean, variance, {}, {}, false, eps, {true, true, true});
-        if (input.numel() == 0) {
-            sum = at::zeros_like(mean);
-            sum_weighted = at::zeros_like(mean);
+        auto gradient = at::zeros_like(values), sum_weighted = at::zeros_like(mean), sum = at::zeros_like(mean);
+        // Without a value, libtorch's kernel divides by 0 and ends the process.
+        if (input.numel() > 0) {
+            // In evaluation mode: the gradient as if the statistics were constants, and the two sums, in one pass.
+            std::tie(gradient, sum_weighted, sum) = at::native_batch_norm_backward(
+                outputs[0].to(type), values, scale, mean, variance, {}, {}, false, eps, {true, true, true});
         }
         auto sums = at::cat({sum, sum_weighted}).to(at::kDouble);
         links.sum(sums);

@@ -34,7 +34,12 @@ pub(crate) fn listen(port: u16) -> Result<TcpListener> {
 }
 
 /// Waits until something listens at one of the addresses.
-pub(crate) fn wait_for(addresses: &[SocketAddr], host: &str, deadline: Instant, timeout: Duration) -> Result<SocketAddr> {
+pub(crate) fn wait_for(
+    addresses: &[SocketAddr],
+    host: &str,
+    deadline: Instant,
+    timeout: Duration,
+) -> Result<SocketAddr> {
     loop {
         let mut message = String::new();
         for address in addresses {
@@ -64,8 +69,7 @@ pub(crate) fn toward(master: SocketAddr, spans_machines: bool) -> std::io::Resul
 }
 
 fn route(to: SocketAddr) -> std::io::Result<IpAddr> {
-    let unspecified: IpAddr =
-        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let unspecified: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((unspecified, 0))?;
     socket.connect(to)?;
     Ok(socket.local_addr()?.ip())

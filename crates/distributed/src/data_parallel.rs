@@ -149,19 +149,20 @@ impl<M: Module> DataParallel<M> {
 
     fn before_forward(&self, engine: &Engine) -> Result<()> {
         let call = "DataParallel::forward";
-        if self.options.broadcast_buffers {
-            let buffers: Vec<Tensor> = self.module.named_buffers().into_iter().map(|(_, tensor)| tensor).collect();
-            if !buffers.is_empty() {
-                engine.group.collective(Fingerprint::new(Code::Forward), None, |group| {
-                    group.broadcast_all(&bridge::references(&buffers), 0)
-                })?;
-            }
-        }
         engine.group.enter(call)?;
         let prepared = engine.reducer.borrow_mut().pin_mut().prepare_forward();
         prepared.map_err(|error| engine.explain(call, error.what(), &self.names))?;
         engine.group.leave();
-        Ok(())
+        if !self.options.broadcast_buffers {
+            return Ok(());
+        }
+        let buffers: Vec<Tensor> = self.module.named_buffers().into_iter().map(|(_, tensor)| tensor).collect();
+        if buffers.is_empty() {
+            return Ok(());
+        }
+        engine.group.collective(Fingerprint::new(Code::Forward), None, |group| {
+            group.broadcast_all(&bridge::references(&buffers), 0)
+        })
     }
 
     fn after_forward(&self, engine: &Engine, output: &Output) -> Result<()> {

@@ -38,7 +38,9 @@ pub enum ErrorKind {
         expected: String,
     },
     /// The host of rank 0 has no address.
-    #[error("the host {host} of rank 0 has no address ({message}): set MASTER_ADDR to a name or address that this machine knows")]
+    #[error(
+        "the host {host} of rank 0 has no address ({message}): set MASTER_ADDR to a name or address that this machine knows"
+    )]
     Resolve {
         /// The host.
         host: String,

@@ -33,7 +33,12 @@ pub(crate) fn meet(launch: &Launch, backend: Backend, options: &GroupOptions) ->
     let (sender, receiver) = mpsc::channel();
     let (thread_launch, thread_options) = (launch.clone(), options.clone());
     let work = move || {
-        let visit = Visit { launch: &thread_launch, backend, options: &thread_options, deadline: Instant::now() + thread_options.timeout };
+        let visit = Visit {
+            launch: &thread_launch,
+            backend,
+            options: &thread_options,
+            deadline: Instant::now() + thread_options.timeout,
+        };
         let _ = sender.send(visit.run(&addresses));
     };
     std::thread::Builder::new()
@@ -69,8 +74,7 @@ impl Visit<'_> {
         let (master, listener) = if serves {
             (addresses.first().copied(), address::listen(self.launch.master_port)?.into_raw_fd())
         } else {
-            let reached =
-                address::wait_for(addresses, &self.launch.master_addr, self.deadline, self.options.timeout)?;
+            let reached = address::wait_for(addresses, &self.launch.master_addr, self.deadline, self.options.timeout)?;
             (Some(reached), -1)
         };
         let route = master.and_then(|master| address::toward(master, self.launch.spans_machines()).ok());
@@ -131,7 +135,8 @@ impl Visit<'_> {
                     check_settings(own, rank, slot.as_ref())?;
                 }
             }
-            let missing: Vec<usize> = (0..cards.len()).filter(|rank| cards.get(*rank).is_some_and(Option::is_none)).collect();
+            let missing: Vec<usize> =
+                (0..cards.len()).filter(|rank| cards.get(*rank).is_some_and(Option::is_none)).collect();
             if missing.is_empty() {
                 return Ok(cards);
             }
@@ -155,7 +160,8 @@ impl Visit<'_> {
 
     fn unreachable(&self, error: &cxx::Exception) -> Error {
         let message = mmcv_layers::torch_message(error.what());
-        ErrorKind::Unreachable { address: master(self.launch), seconds: self.options.timeout.as_secs_f64(), message }.into()
+        ErrorKind::Unreachable { address: master(self.launch), seconds: self.options.timeout.as_secs_f64(), message }
+            .into()
     }
 }
 

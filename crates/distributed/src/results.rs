@@ -60,7 +60,8 @@ impl Group {
         padded.resize(longest, 0);
         let padded = Tensor::f_from_data_size(&padded, &[longest as i64], Kind::Uint8)?;
         let mut all = Vec::new();
-        for (bytes, length) in inner.gather(Fingerprint::new(Code::Bytes).tensor(&padded), &padded)?.iter().zip(lengths) {
+        for (bytes, length) in inner.gather(Fingerprint::new(Code::Bytes).tensor(&padded), &padded)?.iter().zip(lengths)
+        {
             let mut bytes = Vec::<u8>::try_from(bytes)?;
             bytes.truncate(length);
             all.push(bytes);

@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(ask_all(&cards, 0)[0].state, RankState::At("call 1 (barrier)".to_owned()));
         assert!(late(&cards, 0, "call 1 (barrier)").is_empty());
         watch.leave();
-        assert_eq!(late(&cards, 0, "call 2 (barrier)")[0].state, RankState::At("what follows call 1 (barrier)".to_owned()));
+        assert_eq!(
+            late(&cards, 0, "call 2 (barrier)")[0].state,
+            RankState::At("what follows call 1 (barrier)".to_owned())
+        );
         assert!(ask_all(&cards, 1).is_empty());
     }
 

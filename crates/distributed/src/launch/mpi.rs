@@ -14,7 +14,9 @@ pub(super) fn read(environment: &Environment<'_>) -> Result<Launch> {
         Some(host) => host,
         // All are on this machine.
         None if world_size == 1 || local_world_size == Some(world_size) => "127.0.0.1".to_owned(),
-        None => return Err(environment.missing("MASTER_ADDR", because, "the host of rank 0 (mpirun -x MASTER_ADDR=HOST)")),
+        None => {
+            return Err(environment.missing("MASTER_ADDR", because, "the host of rank 0 (mpirun -x MASTER_ADDR=HOST)"));
+        }
     };
     Ok(Launch {
         launcher: Launcher::OpenMpi,

@@ -99,7 +99,8 @@ mod tests {
         ] {
             assert_eq!(first_host(list).as_deref(), Some(host), "{list}");
         }
-        for list in ["", ",x", "node[", "node[]", "node[a-b]", "node[1-", "node]1", "node[1-2]]", "no de", "node[1-2-]"] {
+        for list in ["", ",x", "node[", "node[]", "node[a-b]", "node[1-", "node]1", "node[1-2]]", "no de", "node[1-2-]"]
+        {
             assert_eq!(first_host(list), None, "{list}");
         }
     }

@@ -90,7 +90,11 @@ fn errors_name_the_variable() {
         (&TORCHRUN, ("LOCAL_RANK", "2"), "LOCAL_RANK is \"2\": expected a number below LOCAL_WORLD_SIZE, which is 2"),
         (&TORCHRUN, ("LOCAL_WORLD_SIZE", "5"), "LOCAL_WORLD_SIZE is \"5\": expected at most WORLD_SIZE, which is 4"),
         (&TORCHRUN, ("MASTER_PORT", "70000"), "MASTER_PORT is \"70000\": expected a port"),
-        (&TORCHRUN, ("TORCHELASTIC_USE_AGENT_STORE", "1"), "TORCHELASTIC_USE_AGENT_STORE is \"1\": expected True or False"),
+        (
+            &TORCHRUN,
+            ("TORCHELASTIC_USE_AGENT_STORE", "1"),
+            "TORCHELASTIC_USE_AGENT_STORE is \"1\": expected True or False",
+        ),
         (&SLURM, ("SLURM_PROCID", ""), "SLURM_PROCID is not set, and SLURM_NTASKS is"),
         (&SLURM, ("SLURM_PROCID", "8"), "SLURM_PROCID is \"8\": expected a number below SLURM_NTASKS, which is 8"),
         (&SLURM, ("SLURM_NODELIST", "node["), "SLURM_NODELIST is \"node[\": expected a list of hosts"),

@@ -38,6 +38,10 @@ fn meeting_point(environment: &Environment<'_>, world_size: usize) -> Result<(St
     let host = environment.required("MASTER_ADDR", "WORLD_SIZE", "the host of rank 0")?;
     match port {
         Some(port) => Ok((host, port)),
-        None => Err(environment.missing("MASTER_PORT", "WORLD_SIZE", "a free port of the host of rank 0, the same on all ranks")),
+        None => Err(environment.missing(
+            "MASTER_PORT",
+            "WORLD_SIZE",
+            "a free port of the host of rank 0, the same on all ranks",
+        )),
     }
 }

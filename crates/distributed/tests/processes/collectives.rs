@@ -8,8 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::harness::Job;
 
-const KINDS: [Kind; 7] =
-    [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16, Kind::Int64, Kind::Int, Kind::Uint8];
+const KINDS: [Kind; 7] = [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16, Kind::Int64, Kind::Int, Kind::Uint8];
 
 /// `[2, 3]`, with numbers that depend on the rank.
 fn tensor(rank: usize, kind: Kind) -> Tensor {

@@ -111,7 +111,10 @@ fn a_taken_port_is_named() {
     let _taken = TcpListener::bind(("::", job.port())).unwrap();
     job.start(0, &[]);
     let error = job.end(0).unwrap_err();
-    assert!(error.contains(&format!("cannot listen at port {}", job.port())) && error.contains("MASTER_PORT"), "{error}");
+    assert!(
+        error.contains(&format!("cannot listen at port {}", job.port())) && error.contains("MASTER_PORT"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl Job {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("rank {rank} ended with {status}"));
+        let Ok(text) = std::fs::read_to_string(&file) else { return Err(format!("rank {rank} ended with {status}")) };
         let mut output: Value = serde_json::from_str(&text).unwrap();
         match output["error"].as_str() {
             Some(error) => Err(error.to_owned()),
@@ -128,7 +128,10 @@ impl Job {
     /// Starts all ranks, which have to succeed: what they return.
     pub(crate) fn run(mut self) -> Vec<Value> {
         self.start_all();
-        (0..self.world_size).map(|rank| self.end(rank).unwrap_or_else(|error| panic!("rank {rank}: {error}"))).collect()
+        let ends: Vec<_> = (0..self.world_size).map(|rank| self.end(rank)).collect();
+        let errors: Vec<_> = ends.iter().filter_map(|end| end.as_ref().err()).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        ends.into_iter().map(std::result::Result::unwrap).collect()
     }
 
     /// Starts all ranks, which have to fail: their errors.

@@ -1,5 +1,7 @@
 //! Tests with several processes on this machine: this program starts itself again, once for each rank.
 
+#![allow(clippy::panic, clippy::unwrap_used, clippy::print_stdout)]
+
 mod collectives;
 mod faults;
 mod harness;

@@ -1,7 +1,7 @@
 //! A small network, and comparisons of its tensors.
 
-use mmcv_layers::norm::BatchNormConfig;
 use mmcv_layers::conv::{Conv2d, ConvConfig};
+use mmcv_layers::norm::BatchNormConfig;
 use mmcv_layers::norm::{BatchNorm, SyncBatchNorm};
 use mmcv_layers::{Forward, Layer, LayerConfig, Linear, LinearConfig, Module, ModuleExt, Result};
 use serde_json::{Value, json};

@@ -55,7 +55,8 @@ const CASES: [Case; 12] = [
 impl Case {
     fn layer(&self) -> BatchNorm {
         let config = BatchNormConfig::new().with_num_features(5).with_affine(self.affine);
-        let layer = BatchNorm::new(BatchNormKind::Sync, &config.with_bias(self.bias).with_momentum(self.momentum)).unwrap();
+        let layer =
+            BatchNorm::new(BatchNormKind::Sync, &config.with_bias(self.bias).with_momentum(self.momentum)).unwrap();
         tch::manual_seed(7);
         let _guard = tch::no_grad_guard();
         for (_, mut parameter) in layer.named_parameters() {
@@ -120,7 +121,9 @@ fn statistics_are_those_of_all_ranks() {
         let mut joined = ranks[0][number]["state"].clone();
         for (name, values) in joined.as_object_mut().unwrap() {
             for rank in ranks.iter().skip(1).filter(|_| name.ends_with(".grad")) {
-                for (value, more) in values.as_array_mut().unwrap().iter_mut().zip(rank[number]["state"][name].as_array().unwrap()) {
+                for (value, more) in
+                    values.as_array_mut().unwrap().iter_mut().zip(rank[number]["state"][name].as_array().unwrap())
+                {
                     *value = json!(value.as_f64().unwrap() + more.as_f64().unwrap());
                 }
             }

@@ -233,6 +233,9 @@ pub(crate) fn modules(group: &Group) -> Result<Value> {
 #[test]
 fn different_modules_are_an_error() {
     let errors = Job::new("modules", 2).errors();
-    assert!(errors[0].contains("weight (Float [2, 4])") && errors[0].contains("weight (Float [3, 4]) on rank 1"), "{errors:?}");
+    assert!(
+        errors[0].contains("weight (Float [2, 4])") && errors[0].contains("weight (Float [3, 4]) on rank 1"),
+        "{errors:?}"
+    );
     assert!(errors[1].starts_with("rank 1: ") && errors[1].contains("on rank 0"), "{errors:?}");
 }
