@@ -12,7 +12,7 @@ mod zoo;
 
 use clap::Subcommand;
 use mmcv_cli::Failure;
-use mmcv_cli::commands::{ckpt, config};
+use mmcv_cli::commands::{ckpt, config, launch};
 
 use crate::origin::with_places;
 
@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Features(features::Features),
     Bench(bench::Bench),
     Export(export::Export),
+    Launch(launch::Launch),
 }
 
 impl Command {
@@ -49,7 +50,7 @@ impl Command {
             Self::Features(command) => Some(command.weights.name()),
             Self::Bench(command) => command.only_config(),
             Self::Export(command) => Some(command.name()),
-            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) => None,
+            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) | Self::Launch(_) => None,
         }
     }
 
@@ -66,6 +67,7 @@ impl Command {
             Self::Features(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Export(command) => command.run(),
+            Self::Launch(command) => command.run(),
         }
     }
 }
