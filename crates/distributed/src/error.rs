@@ -70,7 +70,8 @@ pub enum ErrorKind {
     },
     /// Processes did not come to the meeting.
     #[error(
-        "{} of {world_size} did not come to {address} within {seconds} s: check that they were started, and their logs",
+        "{} of {world_size} did not come to {address} within {seconds} s: check that they were started, and their logs (with a Python process \
+         among them, set GroupOptions::compares to false)",
         ranks(.missing)
     )]
     Absent {

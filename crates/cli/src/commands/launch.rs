@@ -24,7 +24,11 @@ const GUARD: &str = r#"read -r word
 kill -s TERM -- "$@" 2> /dev/null
 for second in 1 2 3 4 5; do
     sleep 1
-    kill -s 0 -- "$@" 2> /dev/null || exit 0
+    left=0
+    for group; do
+        kill -s 0 -- "$group" 2> /dev/null && left=1
+    done
+    [ $left = 0 ] && exit 0
 done
 kill -s KILL -- "$@" 2> /dev/null"#;
 

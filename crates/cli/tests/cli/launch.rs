@@ -31,7 +31,8 @@ fn the_first_that_fails_ends_the_others() {
     assert_eq!(output.status.code(), Some(7));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("[1] bad\n") && error.contains("error: rank 1 was the first to fail and ended with status 7"), "{error}");
-    let output = launch("2", "if [ $RANK = 0 ]; then kill -KILL $$; fi; sleep 300");
+    // The other one does not heed the request to end.
+    let output = launch("2", "if [ $RANK = 0 ]; then kill -KILL $$; fi; trap '' TERM; sleep 300; sleep 300");
     assert_eq!(output.status.code(), Some(137));
     // Not the 300 s of the others.
     assert!(start.elapsed() < Duration::from_secs(150));
