@@ -30,6 +30,8 @@ static void trycatch(Try&& work, Fail&& fail) noexcept {
 
 namespace mmcv_distributed {
 
+using Tensor = at::Tensor;
+
 // Defined by the bridge.
 struct TensorRef;
 struct Meeting;

@@ -69,7 +69,7 @@ mod shim {
         include!("mmcv-distributed/shim/reducer.h");
         include!("mmcv-distributed/shim/sync_bn.h");
 
-        #[namespace = "at"]
+        /// libtorch's, under a name of this crate: mmcv-fuse's bridge has it as `at::Tensor`, and a program can have both.
         type Tensor;
         fn refusal(tensor: &Tensor) -> String;
         fn grad_is_enabled() -> bool;

@@ -30,7 +30,10 @@ fn the_first_that_fails_ends_the_others() {
     let output = launch("3", "if [ $RANK = 1 ]; then echo bad >&2; exit 7; fi; sleep 300 & wait");
     assert_eq!(output.status.code(), Some(7));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("[1] bad\n") && error.contains("error: rank 1 was the first to fail and ended with status 7"), "{error}");
+    assert!(
+        error.contains("[1] bad\n") && error.contains("error: rank 1 was the first to fail and ended with status 7"),
+        "{error}"
+    );
     // The other one does not heed the request to end.
     let output = launch("2", "if [ $RANK = 0 ]; then kill -KILL $$; fi; trap '' TERM; sleep 300; sleep 300");
     assert_eq!(output.status.code(), Some(137));
@@ -44,8 +47,10 @@ fn no_rank_outlives_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("process");
     let script = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 300", file.display());
-    let mut command =
-        Command::new(env!("CARGO_BIN_EXE_mmcv")).args(["launch", "-n", "1", "--", "sh", "-c", &script]).spawn().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mmcv"))
+        .args(["launch", "-n", "1", "--", "sh", "-c", &script])
+        .spawn()
+        .unwrap();
     let start = Instant::now();
     while !file.exists() {
         assert!(start.elapsed() < Duration::from_secs(60));

@@ -30,7 +30,8 @@ impl Log {
     /// Notes a batch. [`Self::epoch`] reports a failure.
     pub fn step(&mut self, step: &Step, images_per_second: f64) {
         let Step { epoch, iter, lr, loss, .. } = step;
-        let line = json!({ "epoch": epoch, "iter": iter, "lr": lr, "loss": loss, "images_per_second": images_per_second });
+        let line =
+            json!({ "epoch": epoch, "iter": iter, "lr": lr, "loss": loss, "images_per_second": images_per_second });
         self.line(&line);
     }
 

@@ -50,7 +50,9 @@ impl Command {
             Self::Features(command) => Some(command.weights.name()),
             Self::Bench(command) => command.only_config(),
             Self::Export(command) => Some(command.name()),
-            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) | Self::Launch(_) => None,
+            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) | Self::Launch(_) => {
+                None
+            }
         }
     }
 
