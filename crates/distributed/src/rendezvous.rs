@@ -32,18 +32,9 @@ pub(crate) fn meet(launch: &Launch, backend: Backend, options: &GroupOptions) ->
     let addresses = address::resolve(&launch.master_addr, launch.master_port)?;
     let (sender, receiver) = mpsc::channel();
     let (thread_launch, thread_options) = (launch.clone(), options.clone());
-    let work = move || {
-        let visit = Visit {
-            launch: &thread_launch,
-            backend,
-            options: &thread_options,
-            deadline: Instant::now() + thread_options.timeout,
-        };
-        let _ = sender.send(visit.run(&addresses));
-    };
     std::thread::Builder::new()
         .name("mmcv-meeting".to_owned())
-        .spawn(work)
+        .spawn(move || sender.send(visit(&thread_launch, backend, &thread_options, &addresses)))
         .map_err(|error| Error::native("cannot start a thread: ", error.to_string()))?;
     let limit = options.timeout.saturating_mul(2).saturating_add(GRACE);
     match receiver.recv_timeout(limit) {
@@ -55,6 +46,10 @@ pub(crate) fn meet(launch: &Launch, backend: Backend, options: &GroupOptions) ->
         }
         .into()),
     }
+}
+
+fn visit(launch: &Launch, backend: Backend, options: &GroupOptions, addresses: &[SocketAddr]) -> Result<Met> {
+    Visit { launch, backend, options, deadline: Instant::now() + options.timeout }.run(addresses)
 }
 
 fn master(launch: &Launch) -> String {

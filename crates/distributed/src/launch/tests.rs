@@ -1,3 +1,5 @@
+//! Environments of all launchers, right and wrong.
+
 use super::{Launch, Launcher};
 
 fn read(variables: &[(&str, &str)]) -> Result<Launch, String> {

@@ -65,7 +65,13 @@ impl Job {
 
     /// Starts one rank, with changes of its variables.
     pub(crate) fn start(&mut self, rank: usize, changes: &[(&str, &str)]) {
-        let child = Command::new(std::env::current_exe().unwrap())
+        let program = std::env::current_exe().unwrap();
+        self.start_by(Command::new(program), rank, changes);
+    }
+
+    /// Starts one rank by a command that ends with this program.
+    pub(crate) fn start_by(&mut self, mut command: Command, rank: usize, changes: &[(&str, &str)]) {
+        let child = command
             .args(["rank", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
             .envs(self.environment(rank))
             .env("MMCV_JOB", self.name)

@@ -5,6 +5,7 @@
 mod collectives;
 mod faults;
 mod harness;
+mod machines;
 mod network;
 mod python;
 mod sync_bn;
