@@ -405,6 +405,8 @@ impl Inner {
     /// The error for a message of libtorch. After a lost connection the group is not used any more.
     pub(crate) fn fail(&self, call: &str, message: &str, timeout: Duration) -> Error {
         let message = mmcv_layers::torch_message(message);
+        // Gloo adds general advice; the reports of the ranks say more.
+        let message = message.split(" This is typically").next().unwrap_or_default().to_owned();
         let kind = if is_timeout(&message) {
             let ranks = watch::late(&self.cards, self.rank, &self.watch.place());
             ErrorKind::Timeout { call: call.to_owned(), seconds: timeout.as_secs_f64(), ranks, message }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::trainer::{Epoch, Step};
 
-/// `log.jsonl` of a training; a resumed one adds to it.
+/// `log.jsonl` of a training.
 #[derive(Debug)]
 pub struct Log {
     file: BufWriter<File>,
@@ -18,13 +18,22 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log in the folder, which is created if it is missing.
-    pub fn open(folder: &Path) -> Result<Self> {
+    /// Opens the log in the folder, which is created if it is missing. What it has of epochs after `done`, which were interrupted,
+    /// is left out.
+    pub fn open(folder: &Path, done: usize) -> Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let path = folder.join("log.jsonl");
-        let file = File::options().create(true).append(true).open(&path);
-        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { file: BufWriter::new(file), failure: None })
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut log = Self { file: BufWriter::new(file), failure: None };
+        for line in before.lines() {
+            // The last line of a killed process may be cut.
+            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+            if line["epoch"].as_u64().is_some_and(|epoch| epoch <= done as u64) {
+                log.line(&line);
+            }
+        }
+        Ok(log)
     }
 
     /// Notes a batch. [`Self::epoch`] reports a failure.

@@ -93,7 +93,7 @@ fn run_in_group(arguments: &Arguments, group: &Group) -> Result<()> {
         Some(file) => Trainer::resume_in_group(config, file, group)?,
         None => Trainer::in_group(config, group)?,
     };
-    let mut log = if is_main { Some(Log::open(out)?) } else { None };
+    let mut log = if is_main { Some(Log::open(out, trainer.history().len())?) } else { None };
     while (trainer.history().len() as i64) < epochs {
         let bar = progress(trainer.steps_per_epoch(), is_quiet);
         let mut speed = Speed::default();
