@@ -16,6 +16,8 @@ mod pages {
     struct Checkpoints;
     #[doc = include_str!("../../docs/config.md")]
     struct Config;
+    #[doc = include_str!("../../docs/distributed.md")]
+    struct Distributed;
     #[doc = include_str!("../../docs/performance.md")]
     struct Performance;
     #[doc = include_str!("../../README.zh-CN.md")]

@@ -34,7 +34,7 @@ fn small() -> TrainingConfig {
 fn epochs(trainer: &mut Trainer, count: usize) -> Vec<f64> {
     let mut losses = Vec::new();
     for _ in 0..count {
-        trainer.run_epoch(|loss| losses.push(loss)).unwrap();
+        trainer.run_epoch(|step| losses.push(step.loss)).unwrap();
     }
     losses
 }
@@ -155,4 +155,96 @@ fn mistakes_in_the_config_are_named() {
     assert!(message.contains("sgd.momentun") && message.contains("momentum"), "{message}");
     let message = read("{model: {}, sgd: {lr: 0.1}, batch_size: 1}");
     assert!(message.contains("batch_size"), "{message}");
+}
+
+/// A process of the tests below.
+#[test]
+#[ignore = "a process of other tests, which they start"]
+fn rank_of_a_training() {
+    let Ok(arguments) = std::env::var("MMCV_TEST_ARGUMENTS") else { return };
+    example::run(&Arguments::parse_from(arguments.lines())).unwrap();
+}
+
+/// Trains on several processes as a launcher starts them; the options are those of the command.
+fn train_on(processes: usize, out: &Path, options: &[&str]) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    let mut arguments = vec!["train_digits", "--json", "--timeout", "100", "--out", out.to_str().unwrap()];
+    arguments.extend(options);
+    let mut children = Vec::new();
+    for rank in 0..processes {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["training::rank_of_a_training", "--exact", "--ignored"])
+            .env("MMCV_TEST_ARGUMENTS", arguments.join("\n"))
+            .envs([("RANK", rank.to_string()), ("LOCAL_RANK", rank.to_string())])
+            .envs([("WORLD_SIZE", processes.to_string()), ("LOCAL_WORLD_SIZE", processes.to_string())])
+            .envs([("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port)])
+            .spawn();
+        children.push(child.unwrap());
+    }
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+/// The losses of all batches, from the log.
+fn logged(out: &Path) -> Vec<f64> {
+    let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter_map(|line| line["loss"].as_f64()).collect()
+}
+
+/// The network of `small`, with everything else that a training can have.
+const SMALL: [&str; 8] = [
+    "--cfg-options",
+    "model.modules=[{type: ConvModule, in_channels: 1, out_channels: 16, kernel_size: 3, stride: 2, norm_cfg: {type: BN}, \
+     act_cfg: {type: SiLU}}, {type: GlobalAveragePooling}, {type: Linear, in_features: 16, out_features: 10}]",
+    "batch_size=63",
+    "accumulative_counts=2",
+    "clip_grad={max_norm: 2}",
+    "warmup={iters: 10}",
+    "multi_step_lr.milestones=[1]",
+    "sgd.lr=0.1",
+];
+
+#[test]
+fn several_processes_train_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut losses = Vec::new();
+    for processes in [1, 2, 4] {
+        let out = folder.path().join(processes.to_string());
+        train_on(processes, &out, &[&["--epochs", "3"], &SMALL[..]].concat());
+        losses.push(logged(&out));
+        assert!(losses[0].len() >= 50);
+    }
+    for several in &losses[1..] {
+        assert_eq!(several.len(), losses[0].len());
+        let difference = several.iter().zip(&losses[0]).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
+        println!("{difference:.2e}");
+        assert!(difference < 1e-4, "{difference}");
+    }
+    // Norms of their own make another training: the comparison can fail.
+    let out = folder.path().join("control");
+    train_on(2, &out, &[&["--epochs", "3"], &SMALL[..], &["sync_bn=false"]].concat());
+    let difference = logged(&out).iter().zip(&losses[0]).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
+    assert!(difference > 1e-3, "{difference}");
+}
+
+#[test]
+fn an_interruption_of_several_processes_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    train_on(2, &whole, &[&["--epochs", "3"], &SMALL[..]].concat());
+    train_on(2, &parts, &[&["--epochs", "1"], &SMALL[..]].concat());
+    let file = parts.join("last.pth");
+    train_on(2, &parts, &[&["--epochs", "3", "--resume", file.to_str().unwrap()], &SMALL[..]].concat());
+    assert_eq!(logged(&whole), logged(&parts));
+    let weights = |out: &Path| {
+        let checkpoint = mmcv::checkpoint::CheckpointFile::open(out.join("last.pth")).unwrap();
+        checkpoint.tensors_below(&["state_dict"], tch::Device::Cpu).unwrap()
+    };
+    for ((name, left), (_, right)) in weights(&whole).iter().zip(&weights(&parts)) {
+        assert_eq!(left, right, "{name}");
+    }
 }

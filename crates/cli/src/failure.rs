@@ -12,6 +12,8 @@ pub enum Failure {
     Text(String),
     /// An error with its causes.
     Error(anyhow::Error),
+    /// One line, and the exit status, which is 1 for the others.
+    Status(String, u8),
     /// An error, and lines that say where its values were written.
     WithPlaces(anyhow::Error, Vec<String>),
 }
@@ -39,7 +41,7 @@ impl Failure {
     #[must_use]
     pub fn describe(&self, texts: &ErrorTexts) -> String {
         match self {
-            Self::Text(text) => escape_lines(text),
+            Self::Text(text) | Self::Status(text, _) => escape_lines(text),
             Self::Error(error) => escape_lines(&describe_chain(error, texts)),
             Self::WithPlaces(error, places) => {
                 let mut text = describe_chain(error, texts);
@@ -48,6 +50,17 @@ impl Failure {
                 }
                 escape_lines(&text)
             }
+        }
+    }
+}
+
+impl Failure {
+    /// The exit status of the program.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Status(_, status) => *status,
+            Self::Text(_) | Self::Error(_) | Self::WithPlaces(..) => 1,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use mmcv_cli::commands::{ckpt, config, zoo};
+use mmcv_cli::commands::{ckpt, config, launch, zoo};
 use mmcv_cli::{Failure, failure};
 
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ enum WithoutTorch {
     #[command(subcommand)]
     Ckpt(ckpt::Ckpt),
     Config(config::ConfigCommand),
+    Launch(launch::Launch),
 }
 
 impl WithoutTorch {
@@ -33,6 +34,7 @@ impl WithoutTorch {
             Self::Zoo(command) => command.run(),
             Self::Ckpt(command) => command.run(),
             Self::Config(command) => command.run(),
+            Self::Launch(command) => command.run(),
         }
     }
 }

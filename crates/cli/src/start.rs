@@ -29,7 +29,7 @@ pub fn run<A: Parser>(
 pub fn fail(failure: &Failure, texts: &ErrorTexts) -> ExitCode {
     // If stderr is closed, there is nowhere to report that.
     let _ = writeln!(std::io::stderr(), "error: {}", failure.describe(texts));
-    ExitCode::FAILURE
+    ExitCode::from(failure.status())
 }
 
 /// Prints help or a usage error. Control characters in it, which come from the arguments, are escaped.

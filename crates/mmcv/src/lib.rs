@@ -5,6 +5,7 @@
 //! # Features
 //! | feature | default | |
 //! | --- | --- | --- |
+//! | `distributed` | no | `mmcv::distributed`: training on many devices and machines |
 //! | `fuse` | yes | `mmcv::fuse`: networks rewritten for inference |
 //! | `zoo` | yes | `mmcv::zoo`, and downloads of checkpoints |
 //! | `pyconfig` | no | `Config::from_file` reads OpenMMLab's `.py` configs, and YAML and JSON as mmengine does |
@@ -14,6 +15,8 @@
 
 pub use mmcv_bricks as bricks;
 pub use mmcv_checkpoint as checkpoint;
+#[cfg(feature = "distributed")]
+pub use mmcv_distributed as distributed;
 #[cfg(feature = "fuse")]
 pub use mmcv_fuse as fuse;
 pub use mmcv_layers as layers;

@@ -2,4 +2,5 @@
 
 pub mod ckpt;
 pub mod config;
+pub mod launch;
 pub mod zoo;

@@ -28,7 +28,7 @@ pub(crate) fn with_places(failure: Failure, config: Option<&str>) -> Failure {
     }
     match failure {
         Failure::Error(error) => Failure::WithPlaces(error, lines),
-        Failure::Text(_) | Failure::WithPlaces(..) => failure,
+        Failure::Text(_) | Failure::Status(..) | Failure::WithPlaces(..) => failure,
     }
 }
 

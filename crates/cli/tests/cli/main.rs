@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod export;
 mod images;
+mod launch;
 mod layers;
 mod networks;
 mod predict;

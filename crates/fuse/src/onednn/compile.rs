@@ -344,7 +344,7 @@ impl Compiler<'_> {
             let shape = self.shape(*value)?;
             let is_sum = *algorithm == Algorithm::Add && shape == output;
             if let (Some(result), Some(affine), true) = (integers, self.native(*value)?.affine, is_sum) {
-                let (desc, place) = (result.clone(), self.to_overwrite(*value, unit, result)?);
+                let (desc, place) = (result.clone(), self.overwritable(*value, unit, result)?);
                 operands.push(Operand { algorithm: *algorithm, desc, place, in_place: true, affine: Some(affine) });
                 continue;
             }
@@ -361,7 +361,7 @@ impl Compiler<'_> {
     }
 
     /// The value in this layout in a buffer that the unit may overwrite.
-    fn to_overwrite(&mut self, value: ValueId, unit: &Unit, desc: &Desc) -> Result<Place> {
+    fn overwritable(&mut self, value: ValueId, unit: &Unit, desc: &Desc) -> Result<Place> {
         let stored = self.layout(value, desc.clone())?;
         if self.dies(value, unit) {
             return Ok(stored.place);
@@ -388,7 +388,7 @@ impl Compiler<'_> {
         let mut scales = Scales::new(new_attributes()?);
         scales.source(source)?;
         scales.result(result)?;
-        let op = bridge::reorder(&from.desc, &to.desc, &*scales.attributes)?;
+        let op = bridge::reorder(&from.desc, &to.desc, &scales.attributes)?;
         let arguments = vec![(Role::Source.into(), from.place), (Role::Result.into(), to.place)];
         self.scaled_step(REORDER, op, arguments, scales.values)
     }

@@ -103,18 +103,8 @@ impl Histogram {
 
     fn percentile(&self, percent: f64) -> (f64, f64) {
         let cut = self.bins.iter().sum::<f64>() * (1.0 - percent / 100.0).clamp(0.0, 1.0) / 2.0;
-        let end = |bins: &mut dyn Iterator<Item = (usize, &f64)>| {
-            let mut seen = 0.0;
-            for (bin, count) in bins {
-                seen += count;
-                if seen > cut {
-                    return bin;
-                }
-            }
-            BINS / 2
-        };
-        let lowest = end(&mut self.bins.iter().enumerate());
-        let highest = end(&mut self.bins.iter().enumerate().rev());
+        let lowest = end(self.bins.iter().enumerate(), cut);
+        let highest = end(self.bins.iter().enumerate().rev(), cut);
         let half = self.width() / 2.0;
         ((self.center(lowest) - half).max(self.lowest), (self.center(highest) + half).min(self.highest))
     }
@@ -170,11 +160,12 @@ impl Histogram {
             if let Some(inside) = inside.get_mut(bin.clamp(first, last)) {
                 *inside += count;
             }
-            if *count > 0.0 && (first..=last).contains(&bin) {
-                if let (Some(mass), Some(filled)) = (masses.get_mut(level(bin)), filled.get_mut(level(bin))) {
-                    *mass += count;
-                    *filled += 1.0;
-                }
+            if *count > 0.0
+                && (first..=last).contains(&bin)
+                && let (Some(mass), Some(filled)) = (masses.get_mut(level(bin)), filled.get_mut(level(bin)))
+            {
+                *mass += count;
+                *filled += 1.0;
             }
         }
         let (all, kept) = (inside.iter().sum::<f64>(), masses.iter().sum::<f64>());
@@ -191,6 +182,18 @@ impl Histogram {
         }
         divergence
     }
+}
+
+/// The first bin with which more numbers were seen than `cut`.
+fn end<'a>(bins: impl Iterator<Item = (usize, &'a f64)>, cut: f64) -> usize {
+    let mut seen = 0.0;
+    for (bin, count) in bins {
+        seen += count;
+        if seen > cut {
+            return bin;
+        }
+    }
+    BINS / 2
 }
 
 /// The first of the ranges with the smallest cost.

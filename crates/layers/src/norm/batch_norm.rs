@@ -1,9 +1,12 @@
 //! `BN1d`, `BN2d` (alias `BN`), `BN3d`, `SyncBN`. Reference: `torch.nn.BatchNorm2d`; Ioffe and Szegedy (2015).
 
+use std::cell::Cell;
+
 use mmcv_registry::Config;
 use tch::{Device, Kind, Tensor};
 
 use super::check;
+use super::sync::{self, SyncNorm};
 use crate::explain::{elements, python};
 use crate::ops::scalar_like;
 use crate::{Builder, Error, Forward, Layer, Module, Parts, Result, Training, init};
@@ -40,8 +43,10 @@ pub enum BatchNormKind {
     TwoD,
     /// `[N, C, D, H, W]`.
     ThreeD,
-    /// `[N, C, *]`, synchronized over all processes, of which there is one.
+    /// `[N, C, *]`, with the statistics of all processes of the group that [`set_sync_group`](super::set_sync_group) sets.
     Sync,
+    /// `[N, C, *]`: what [`revert_sync_batchnorm`](super::revert_sync_batchnorm) makes of `Sync`.
+    Any,
 }
 
 /// Batch norm: `(x - mean) / sqrt(variance + eps) * weight + bias` for each channel, with the statistics of the batch
@@ -66,7 +71,7 @@ pub enum BatchNormKind {
 /// ```
 #[derive(Debug)]
 pub struct BatchNorm {
-    kind: BatchNormKind,
+    kind: Cell<BatchNormKind>,
     num_features: i64,
     eps: f64,
     momentum: Option<f64>,
@@ -93,7 +98,7 @@ impl BatchNorm {
         let (weight, bias) = affine_parameters(&[channels(config.num_features)?], config.affine, config.bias)?;
         let running = if config.track_running_stats { Some(Running::new(config.num_features)?) } else { None };
         Ok(Self {
-            kind,
+            kind: Cell::new(kind),
             num_features: config.num_features,
             eps: config.eps,
             momentum: config.momentum,
@@ -102,6 +107,16 @@ impl BatchNorm {
             running,
             training: Training::default(),
         })
+    }
+
+    /// The input that the layer takes, and whether it is a `SyncBN`.
+    #[must_use]
+    pub fn kind(&self) -> BatchNormKind {
+        self.kind.get()
+    }
+
+    pub(super) fn set_kind(&self, kind: BatchNormKind) {
+        self.kind.set(kind);
     }
 
     /// Whether the layer tracks running statistics.
@@ -197,11 +212,11 @@ impl Layer for SyncBatchNorm {
 
 impl Forward for BatchNorm {
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        match self.kind {
+        match self.kind() {
             BatchNormKind::OneD => check::dimensions(input, &[2, 3])?,
             BatchNormKind::TwoD => check::dimensions(input, &[4])?,
             BatchNormKind::ThreeD => check::dimensions(input, &[5])?,
-            BatchNormKind::Sync => check::at_least_two_dimensions(input)?,
+            BatchNormKind::Sync | BatchNormKind::Any => check::at_least_two_dimensions(input)?,
         }
         let training = self.training.get();
         let batch_statistics = training || self.running.is_none();
@@ -214,7 +229,9 @@ impl Forward for BatchNorm {
                 momentum = 1.0 / batches.f_double_value(&[])?;
             }
         }
-        if batch_statistics {
+        let group = if training && self.kind() == BatchNormKind::Sync { sync::group() } else { None };
+        // Of a group, only all processes together need several values.
+        if batch_statistics && group.is_none() {
             check::passes(input, check::several_values_per_channel)?;
         }
         check_eps(self.eps, batch_statistics)?;
@@ -222,6 +239,11 @@ impl Forward for BatchNorm {
             Some(running) => (Some(&running.mean), Some(&running.variance)),
             None => (None, None),
         };
+        if let Some(group) = group {
+            let (weight, bias) = (self.weight.as_ref(), self.bias.as_ref());
+            let norm = SyncNorm { weight, bias, running_mean: mean, running_var: variance, momentum, eps: self.eps };
+            return group.batch_norm(input, &norm);
+        }
         let output = input.f_batch_norm(
             self.weight.as_ref(),
             self.bias.as_ref(),
@@ -239,11 +261,12 @@ impl Forward for BatchNorm {
 
 impl Module for BatchNorm {
     fn class(&self) -> &'static [&'static str] {
-        match self.kind {
+        match self.kind() {
             BatchNormKind::OneD => &["BatchNorm1d", "_BatchNorm"],
             BatchNormKind::TwoD => &["BatchNorm2d", "_BatchNorm"],
             BatchNormKind::ThreeD => &["BatchNorm3d", "_BatchNorm"],
             BatchNormKind::Sync => &["SyncBatchNorm"],
+            BatchNormKind::Any => &["_BatchNormXd", "_BatchNorm"],
         }
     }
 

@@ -5,6 +5,7 @@ mod check;
 mod group_norm;
 mod instance_norm;
 mod layer_norm;
+mod sync;
 
 use mmcv_registry::Spec;
 
@@ -12,6 +13,7 @@ pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNorm
 pub use group_norm::{GroupNorm, GroupNormConfig};
 pub use instance_norm::{InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormConfig};
 pub use layer_norm::{LayerNorm, LayerNormConfig};
+pub use sync::{SyncGroup, SyncNorm, convert_sync_batchnorm, revert_sync_batchnorm, set_sync_group};
 
 use crate::{Build, Layer};
 
@@ -47,7 +49,7 @@ pub const SPECS: &[Spec<Build>] = &[
     Spec {
         group: "norm",
         aliases: &["torch.nn.SyncBatchNorm"],
-        doc: "Batch norm of input of any dimension; a single process has nothing to synchronize.",
+        doc: "Batch norm of input of any dimension, over the input of all processes.",
         source: "torch.nn.SyncBatchNorm",
         abbreviation: Some("bn"),
         channels: Some("num_features"),

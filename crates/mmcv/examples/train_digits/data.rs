@@ -62,6 +62,16 @@ impl LabeledImages {
         Ok(Self { images: self.images.f_index_select(0, numbers)?, labels: self.labels.f_index_select(0, numbers)? })
     }
 
+    /// The share of a process: images one after the other, about as many for each.
+    pub fn share(&self, rank: usize, world_size: usize) -> Result<Self> {
+        let (rank, world_size) = (i64::try_from(rank)?, i64::try_from(world_size)?);
+        let (start, end) = (self.len() * rank / world_size, self.len() * (rank + 1) / world_size);
+        Ok(Self {
+            images: self.images.f_narrow(0, start, end - start)?,
+            labels: self.labels.f_narrow(0, start, end - start)?,
+        })
+    }
+
     /// The number of batches of `batch_size` images; the last one may be smaller.
     pub fn batches(&self, batch_size: i64) -> u64 {
         self.len().unsigned_abs().div_ceil(batch_size.unsigned_abs())

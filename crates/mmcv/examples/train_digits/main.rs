@@ -3,6 +3,7 @@
 
 mod config;
 mod data;
+mod log;
 mod momentum;
 mod plot;
 mod project;
@@ -10,20 +11,25 @@ mod trainer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use mmcv::registry::Config;
+use mmcv_distributed::{Backend, Group, Launch};
 use serde_json::json;
+
+use log::{Log, Speed};
 
 pub use config::TrainingConfig;
 pub use trainer::{Epoch, Trainer};
 
 /// Trains the network of a config on 1,437 handwritten digits, and tests it on 360 others.
 ///
-/// After each epoch, saves the network to DIR/last.pth and draws losses and accuracy to DIR/training.png.
+/// After each epoch, saves the network to DIR/last.pth and draws losses and accuracy to DIR/training.png; DIR/log.jsonl has a
+/// line for each batch and each epoch. Under a launcher (`mmcv launch`, torchrun, srun, mpirun), the same command trains on all
+/// processes.
 #[derive(Debug, Parser)]
 #[command(name = "train_digits")]
 #[command(after_help = "Examples:
@@ -31,6 +37,8 @@ pub use trainer::{Epoch, Trainer};
   cargo run --release -p mmcv --example train_digits -- --epochs 5 --out /tmp/digits
   cargo run --release -p mmcv --example train_digits -- --resume target/train_digits/last.pth --epochs 30
   cargo run --release -p mmcv --example train_digits -- --cfg-options sgd.lr=0.02 seed=1
+  mmcv launch -n 2 -- target/release/examples/train_digits
+  torchrun --no-python --nproc-per-node 2 target/release/examples/train_digits
   cargo run --release -p mmcv --features pyconfig --example train_digits -- \\
       --config crates/mmcv/examples/train_digits/resnet18_digits.py --epochs 3")]
 pub struct Arguments {
@@ -47,6 +55,9 @@ pub struct Arguments {
     /// The folder of the checkpoint and the plot; it is created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "target/train_digits")]
     pub out: PathBuf,
+    /// How long a process waits for the others, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    pub timeout: u64,
     /// Prints one JSON object at the end, and nothing else.
     #[arg(long)]
     pub json: bool,
@@ -65,36 +76,55 @@ fn main() -> ExitCode {
     }
 }
 
-/// Trains and prints the progress.
+/// Trains, on all processes of the launcher, and prints the progress on the first.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let group = Group::init(&Launch::from_env()?, Backend::Gloo, Duration::from_secs(arguments.timeout.max(1)))?;
+    run_in_group(arguments, &group)
+}
+
+fn run_in_group(arguments: &Arguments, group: &Group) -> Result<()> {
     let start = Instant::now();
     let config = read_config(arguments)?;
     let epochs = arguments.epochs.unwrap_or(config.max_epochs);
     let out = &arguments.out;
-    std::fs::create_dir_all(out).with_context(|| format!("cannot create the folder {}", out.display()))?;
-
+    let is_main = group.is_main_process();
+    let is_quiet = arguments.json || !is_main;
     let mut trainer = match &arguments.resume {
-        Some(file) => Trainer::resume(config, file)?,
-        None => Trainer::new(config)?,
+        Some(file) => Trainer::resume_in_group(config, file, group)?,
+        None => Trainer::in_group(config, group)?,
     };
+    let mut log = if is_main { Some(Log::open(out, trainer.history().len())?) } else { None };
     while (trainer.history().len() as i64) < epochs {
-        let bar = progress(trainer.steps_per_epoch(), arguments.json);
-        let epoch = trainer.run_epoch(|loss| {
-            bar.set_message(format!("loss {loss:.4}"));
+        let bar = progress(trainer.steps_per_epoch(), is_quiet);
+        let mut speed = Speed::default();
+        let epoch = trainer.run_epoch(|step| {
+            let images_per_second = speed.after(step.images);
+            bar.set_message(format!("loss {:.4}, lr {:.4}, {images_per_second:.0} images/s", step.loss, step.lr));
             bar.inc(1);
+            if let Some(log) = &mut log {
+                log.step(step, images_per_second);
+            }
         })?;
         bar.finish_and_clear();
-        if !arguments.json {
+        if !is_quiet {
             print(&epoch, epochs);
         }
-        trainer.save(&out.join("last.pth"))?;
-        plot::write(&out.join("training.png"), trainer.history())?;
+        if let Some(log) = &mut log {
+            log.epoch(&epoch)?;
+            trainer.save(&out.join("last.pth"))?;
+            plot::write(&out.join("training.png"), trainer.history())?;
+        }
     }
+    // The processes end together: one that is early would look like one that failed.
+    group.barrier()?;
     let seconds = start.elapsed().as_secs_f64();
+    if !is_main {
+        return Ok(());
+    }
     if arguments.json {
         println!("{:#}", json!({ "history": trainer.history(), "seconds": seconds, "out": out.display().to_string() }));
     } else {
-        println!("{seconds:.1} s; {}: last.pth, training.png", out.display());
+        println!("{seconds:.1} s; {}: last.pth, training.png, log.jsonl", out.display());
     }
     Ok(())
 }

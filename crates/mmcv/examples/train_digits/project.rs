@@ -4,8 +4,10 @@ use anyhow::{Context, Result, ensure};
 use mmcv::registry::{Config, Dict};
 
 /// The example's own keys, and where a project's config has their values.
-const KEYS: [(&str, &[&str]); 3] = [
+const KEYS: [(&str, &[&str]); 5] = [
     ("seed", &["randomness", "seed"]),
+    ("clip_grad", &["optim_wrapper", "clip_grad"]),
+    ("accumulative_counts", &["optim_wrapper", "accumulative_counts"]),
     ("max_epochs", &["train_cfg", "max_epochs"]),
     ("batch_size", &["train_dataloader", "batch_size"]),
 ];
@@ -27,6 +29,11 @@ pub fn to_own(config: &Config) -> Result<Config> {
             schedule.remove(key);
         }
         own.insert("multi_step_lr", schedule);
+    }
+    // mmengine's values are the names of two implementations.
+    let implementation = config.get("sync_bn").and_then(Config::as_str);
+    if implementation.is_some() {
+        own.insert("sync_bn", true);
     }
     for (name, path) in KEYS {
         if let Ok(value) = find(config, path) {

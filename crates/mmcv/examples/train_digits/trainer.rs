@@ -1,10 +1,12 @@
 //! [`Trainer`]: a network with its optimizer and its images.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mmcv::checkpoint::{CheckpointFile, SaveOptions, State, save_checkpoint};
 use mmcv::prelude::*;
+use mmcv_distributed::{Backend, DataParallel, DataParallelOptions, Group, Launch, ReduceOp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tch::nn::{Optimizer, OptimizerConfig};
@@ -29,10 +31,26 @@ pub struct Epoch {
     pub test_accuracy: f64,
 }
 
-/// A network in training.
+/// What a step reports.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Step {
+    /// The epoch, from 1.
+    pub epoch: i64,
+    /// The batches so far, over all epochs.
+    pub iter: i64,
+    /// The learning rate.
+    pub lr: f64,
+    /// Mean cross entropy of the batch, over all processes.
+    pub loss: f64,
+    /// Images of the batch.
+    pub images: i64,
+}
+
+/// A network in training, on one process or on several, of which each has a share of every batch.
 #[derive(Debug)]
 pub struct Trainer {
-    network: Box<dyn Module>,
+    network: DataParallel<Box<dyn Module>>,
+    group: Group,
     config: TrainingConfig,
     optimizer: Optimizer,
     digits: Digits,
@@ -40,20 +58,30 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Builds a network with initial weights. Sets libtorch to one thread, which is fastest for tensors this small.
+    /// As [`Self::in_group`], for one process.
     pub fn new(config: TrainingConfig) -> Result<Self> {
+        Self::in_group(config, &alone()?)
+    }
+
+    /// Builds a network with initial weights. Sets libtorch to one thread, which is fastest for tensors this small.
+    pub fn in_group(config: TrainingConfig, group: &Group) -> Result<Self> {
         tch::set_num_threads(1);
-        let network = config.build_network()?;
-        let optimizer = config.optimizer().build(&network.var_store(), config.sgd.lr)?;
-        Ok(Self { network, config, optimizer, digits: Digits::read()?, history: Vec::new() })
+        let network = DataParallel::new(group, config.build_network()?, &DataParallelOptions::default())?;
+        let optimizer = config.optimizer().build(&network.module().var_store(), config.sgd.lr)?;
+        Ok(Self { network, group: group.clone(), config, optimizer, digits: Digits::read()?, history: Vec::new() })
+    }
+
+    /// As [`Self::resume_in_group`], for one process.
+    pub fn resume(config: TrainingConfig, file: &Path) -> Result<Self> {
+        Self::resume_in_group(config, file, &alone()?)
     }
 
     /// Resumes from a file of [`Self::save`], with the same results as without interruption: weights, momentum and epoch are
     /// restored, and the order of the images depends on seed and epoch only.
-    pub fn resume(config: TrainingConfig, file: &Path) -> Result<Self> {
-        let mut trainer = Self::new(config)?;
+    pub fn resume_in_group(config: TrainingConfig, file: &Path, group: &Group) -> Result<Self> {
+        let mut trainer = Self::in_group(config, group)?;
         let checkpoint = CheckpointFile::open(file)?;
-        checkpoint.load_into(&*trainer.network, &LoadOptions::default())?;
+        checkpoint.load_into(&**trainer.network.module(), &LoadOptions::default())?;
         trainer.restore(&checkpoint).with_context(|| format!("{}: cannot resume from it", file.display()))?;
         Ok(trainer)
     }
@@ -64,13 +92,13 @@ impl Trainer {
         ensure!(*seed == json!(config_seed), "it was trained with seed {seed}, and the config has {config_seed}");
         self.history = serde_json::from_value(meta["history"].clone()).context("it has no history of its epochs")?;
         let momentum = checkpoint.tensors_below(&["optimizer", "state"], Device::Cpu)?;
-        momentum::write(&mut self.optimizer, &*self.network, &self.config.sgd, &momentum)
+        momentum::write(&mut self.optimizer, &**self.network.module(), &self.config.sgd, &momentum)
     }
 
     /// Writes a `.pth` file for [`Self::resume`]. PyTorch can load its weights and optimizer state too.
     pub fn save(&mut self, file: &Path) -> Result<()> {
         let epoch = self.history.len();
-        let momentum = momentum::read(&mut self.optimizer, &*self.network, &self.config.sgd)?;
+        let momentum = momentum::read(&mut self.optimizer, &**self.network.module(), &self.config.sgd)?;
         let group = json!({
             "params": momentum.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             "lr": self.history.last().map_or(self.config.sgd.lr, |epoch| epoch.lr),
@@ -92,7 +120,7 @@ impl Trainer {
         ];
         let meta = meta.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let options = SaveOptions { meta, optimizer: Some(optimizer), ..SaveOptions::default() };
-        Ok(save_checkpoint(&*self.network, file, &options)?)
+        Ok(save_checkpoint(&**self.network.module(), file, &options)?)
     }
 
     /// The epochs so far.
@@ -105,44 +133,73 @@ impl Trainer {
         self.digits.train.batches(self.config.batch_size)
     }
 
-    /// Trains on all training images once, then tests. Calls `after_step` with the loss of each step.
-    pub fn run_epoch(&mut self, mut after_step: impl FnMut(f64)) -> Result<Epoch> {
+    /// Trains on all training images once, then tests. Calls `after_step` with each batch.
+    pub fn run_epoch(&mut self, mut after_step: impl FnMut(&Step)) -> Result<Epoch> {
         let epoch = 1 + i64::try_from(self.history.len())?;
-        let lr = self.config.learning_rate(epoch);
-        self.optimizer.set_lr(lr);
-        self.network.train(true);
-        let (mut sum, mut count) = (0.0, 0);
-        for batch in self.digits.train.shuffled(self.config.seed + epoch, self.config.batch_size)? {
-            let loss = self.step(&batch)?;
-            sum += loss * batch.len() as f64;
-            count += batch.len();
-            after_step(loss);
+        self.network.module().train(true);
+        let (mut sum, mut count, mut lr) = (0.0, 0, 0.0);
+        let mut iter = (epoch - 1) * i64::try_from(self.steps_per_epoch())?;
+        let batches = self.digits.train.shuffled(self.config.seed + epoch, self.config.batch_size)?;
+        for group in batches.chunks(usize::try_from(self.config.accumulative_counts)?) {
+            self.optimizer.zero_grad();
+            for (position, batch) in group.iter().enumerate() {
+                lr = self.config.learning_rate_at(epoch, iter);
+                let is_last = position + 1 == group.len();
+                let loss = self.backward(batch, group.len(), is_last)?;
+                iter += 1;
+                sum += loss * batch.len() as f64;
+                count += batch.len();
+                after_step(&Step { epoch, iter, lr, loss, images: batch.len() });
+            }
+            self.optimizer.set_lr(lr);
+            if let Some(clip) = &self.config.clip_grad {
+                self.optimizer.clip_grad_norm(clip.max_norm);
+            }
+            self.optimizer.step();
         }
-        let (test_loss, test_accuracy) = self.evaluate(&self.digits.test)?;
+        let (test_loss, test_accuracy) = self.evaluate()?;
         let report = Epoch { epoch, lr, train_loss: sum / count as f64, test_loss, test_accuracy };
         self.history.push(report.clone());
         Ok(report)
     }
 
-    fn step(&mut self, batch: &LabeledImages) -> Result<f64> {
-        let loss = cross_entropy(&self.network.forward(&batch.images)?, &batch.labels)?;
-        self.optimizer.zero_grad();
-        loss.f_backward()?;
-        self.optimizer.step();
+    /// Adds the gradients of a batch, of `accumulated`, to those of before. Returns the loss of the whole batch.
+    fn backward(&self, batch: &LabeledImages, accumulated: usize, is_last: bool) -> Result<f64> {
+        let world_size = self.group.world_size();
+        let share = batch.share(self.group.rank(), world_size)?;
+        // Gradients are exchanged with those of the last batch.
+        let _guard = if is_last { None } else { Some(self.network.no_sync()) };
+        // The processes' gradients are averaged: the sum over a share, by the size of the whole batch, makes theirs that of the batch,
+        // whatever the sizes of the shares.
+        let sum = cross_entropy(&self.network.forward(&share.images)?, &share.labels)?;
+        let mut loss = sum.f_div_scalar(batch.len())?;
+        self.network.backward(&loss.f_mul_scalar(world_size as f64 / accumulated as f64)?)?;
+        self.group.all_reduce(&mut loss, ReduceOp::Sum)?;
         Ok(loss.f_double_value(&[])?)
     }
 
-    /// The mean cross entropy, and the fraction of images that are classified correctly.
-    fn evaluate(&self, set: &LabeledImages) -> Result<(f64, f64)> {
+    /// The mean cross entropy of the test images, and the fraction that is classified correctly. Each process takes a share, and
+    /// no image counts twice.
+    fn evaluate(&self) -> Result<(f64, f64)> {
         let _guard = tch::no_grad_guard();
-        self.network.train(false);
-        let scores = self.network.forward(&set.images)?;
-        let right = scores.f_argmax(1, false)?.f_eq_tensor(&set.labels)?;
-        let accuracy = right.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[])?;
-        Ok((cross_entropy(&scores, &set.labels)?.f_double_value(&[])?, accuracy))
+        self.network.module().train(false);
+        let share = self.digits.test.share(self.group.rank(), self.group.world_size())?;
+        let scores = self.network.forward(&share.images)?;
+        let right = scores.f_argmax(1, false)?.f_eq_tensor(&share.labels)?.f_sum(Kind::Double)?;
+        let loss = cross_entropy(&scores, &share.labels)?.f_to_kind(Kind::Double)?;
+        let mut sums = Tensor::f_stack(&[loss, right], 0)?;
+        self.group.all_reduce(&mut sums, ReduceOp::Sum)?;
+        let count = self.digits.test.len() as f64;
+        Ok((sums.f_double_value(&[0])? / count, sums.f_double_value(&[1])? / count))
     }
 }
 
+/// A group of this process alone.
+fn alone() -> Result<Group> {
+    Ok(Group::init(&Launch::single(), Backend::Gloo, Duration::from_secs(1))?)
+}
+
+/// The sum over the images.
 fn cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    Ok(scores.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?)
+    Ok(scores.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Sum, -100, 0.0)?)
 }

@@ -13,7 +13,7 @@ mod zoo;
 
 use clap::Subcommand;
 use mmcv_cli::Failure;
-use mmcv_cli::commands::{ckpt, config};
+use mmcv_cli::commands::{ckpt, config, launch};
 
 use crate::origin::with_places;
 
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Bench(bench::Bench),
     Export(export::Export),
     Quantize(quantize::Quantize),
+    Launch(launch::Launch),
 }
 
 impl Command {
@@ -52,7 +53,9 @@ impl Command {
             Self::Bench(command) => command.only_config(),
             Self::Export(command) => Some(command.name()),
             Self::Quantize(command) => Some(command.weights.name()),
-            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) => None,
+            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) | Self::Launch(_) => {
+                None
+            }
         }
     }
 
@@ -70,6 +73,7 @@ impl Command {
             Self::Bench(command) => command.run(),
             Self::Export(command) => command.run(),
             Self::Quantize(command) => command.run(),
+            Self::Launch(command) => command.run(),
         }
     }
 }

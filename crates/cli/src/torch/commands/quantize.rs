@@ -123,8 +123,7 @@ impl Quantize {
 
     fn quantize(&self, recipe: &Recipe, sources: &[Source]) -> Result<Report> {
         let consequence = "so there is nothing to quantize: pass weights with --checkpoint";
-        let build = || recipe.build(&MODELS);
-        let (network, _) = self.weights.load(recipe.checkpoint.as_ref(), build, consequence)?;
+        let (network, _) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), consequence)?;
         network.train(false);
         let size = recipe.preprocess.output_size();
         let [height, width] = size.context("the images need one size: set preprocess.crop_size")?;

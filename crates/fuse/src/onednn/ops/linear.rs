@@ -61,7 +61,7 @@ impl Kernel for Linear {
             scales.weights(1, &integers.scales)?;
             scales.result(unit.affine)?;
         }
-        let op = bridge::inner_product(&source.desc, &weights, &bias_desc, &result, &*scales.attributes)?;
+        let op = bridge::inner_product(&source.desc, &weights, &bias_desc, &result, &scales.attributes)?;
         let wanted = op.wants(Role::Weights.into())?;
         let weights = match &integers {
             Some(integers) => {
