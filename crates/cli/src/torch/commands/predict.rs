@@ -90,14 +90,14 @@ impl Predict {
             None => Vec::new(),
         };
         let recipe = self.weights.recipe()?;
-        let (network, checkpoint_classes) = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let Loaded { network, classes } = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
         let network = self.fuse_if_worthwhile(network, &recipe, sources.len())?;
         let preparation =
             Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
         let mut classifier = Classifier {
             network,
             recipe: &recipe,
-            checkpoint_classes,
+            checkpoint_classes: classes,
             topk: i64::from(self.topk),
             drawings,
             checked: CheckedShapes::default(),
@@ -111,17 +111,17 @@ impl Predict {
     }
 
     /// The network with its weights, and the class names of the checkpoint.
-    fn network(&self, recipe: &Recipe) -> Result<(Box<dyn Module>, Option<Vec<String>>)> {
+    fn network(&self, recipe: &Recipe) -> Result<Loaded> {
         if self.quantized.is_some() {
             ensure!(self.weights.device() == Device::Cpu, "--quantized: integers of 8 bits are for the CPU");
             let network = recipe.build(&MODELS)?;
             network.train(false);
-            return Ok((network, None));
+            return Ok(Loaded { network, classes: None });
         }
         let consequence = "so the classes would be random: pass weights with a classifier of this size with --checkpoint, or use \
                            `mmcv features`";
         let (network, report) = self.weights.load(recipe.checkpoint.as_ref(), || recipe.build(&MODELS), consequence)?;
-        Ok((network, report.classes))
+        Ok(Loaded { network, classes: report.classes })
     }
 
     /// The size of a batch, for which a fused network is prepared.
@@ -186,6 +186,12 @@ impl Predict {
         }
         print(&text)
     }
+}
+
+/// A network with the class names of its checkpoint.
+struct Loaded {
+    network: Box<dyn Module>,
+    classes: Option<Vec<String>>,
 }
 
 /// What computes the scores.
