@@ -172,3 +172,26 @@ fn files_that_do_not_fit_are_errors() {
     let error = Calibration::new(&*without_layers, &[1, 3, 16, 16], CalibrationOptions::default()).unwrap_err();
     assert!(error.to_string().contains("no convolution"), "{error}");
 }
+
+/// A changed or cut file is an error, or a network with other numbers, and never a panic.
+#[test]
+fn a_changed_file_never_panics() {
+    let network = network();
+    let images = Tensor::randn([1, 3, 16, 16], F32);
+    let bytes = quantized(&*network, &images, CalibrationOptions::default()).to_bytes().unwrap();
+    for length in (0..bytes.len()).step_by(211) {
+        assert!(Quantization::from_bytes(&bytes[..length]).is_err());
+    }
+    let mut read = 0;
+    for position in (0..bytes.len()).step_by(53) {
+        let mut changed = bytes.clone();
+        changed[position] ^= 0x15;
+        let Ok(quantization) = Quantization::from_bytes(&changed) else { continue };
+        read += 1;
+        let options = FuseOptions { quantization: Some(quantization.into()), ..FuseOptions::default() };
+        if let Ok(fused) = fuse(&*network, &images.size(), &options) {
+            assert_eq!(fused.forward(&images).unwrap().size(), network.forward(&images).unwrap().size());
+        }
+    }
+    assert!(read > 20, "{read} files");
+}
