@@ -39,11 +39,9 @@ Reducer::Reducer(
     reducer_->set_logger(logger_);
 }
 
-bool Reducer::prepare_forward() {
-    if (!c10::GradMode::is_enabled()) return false;
+void Reducer::prepare_forward() {
     reducer_->prepare_for_forward();
     reducer_->rebuild_buckets();
-    return true;
 }
 
 void Reducer::prepare_backward(rust::Slice<const TensorRef> outputs) {

@@ -13,8 +13,8 @@ public:
     Reducer(
         c10::intrusive_ptr<Links> links, std::vector<at::Tensor> parameters,
         std::unordered_map<size_t, std::string> names, const ReducerOptions& options);
-    // Before the forward pass; returns whether gradients are computed, without which it does nothing.
-    bool prepare_forward();
+    // Before a forward pass whose gradients are recorded.
+    void prepare_forward();
     // After the forward pass: gradients are averaged while the next backward pass computes them.
     void prepare_backward(rust::Slice<const TensorRef> outputs);
     // Throws if a parameter got no gradient in the backward pass.

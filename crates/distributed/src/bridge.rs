@@ -99,7 +99,7 @@ mod shim {
             names: &Vec<String>,
             options: &ReducerOptions,
         ) -> Result<UniquePtr<Reducer>>;
-        fn prepare_forward(self: Pin<&mut Reducer>) -> Result<bool>;
+        fn prepare_forward(self: Pin<&mut Reducer>) -> Result<()>;
         fn prepare_backward(self: Pin<&mut Reducer>, outputs: &[TensorRef]) -> Result<()>;
         fn check_finished(self: Pin<&mut Reducer>) -> Result<()>;
 

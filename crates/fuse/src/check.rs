@@ -24,10 +24,7 @@ pub(crate) struct Check {
 impl Check {
     /// Runs the module on inputs like the examples with other numbers.
     pub(crate) fn new(module: &dyn Module, examples: &[Tensor], arguments: &Dict) -> Result<Self> {
-        let mut inputs = Vec::with_capacity(examples.len());
-        for example in examples {
-            inputs.push(sample::like(example, 3)?);
-        }
+        let inputs = inputs_like(examples)?;
         let expected = call(module, &inputs, arguments).map_err(ErrorKind::Module)?;
         // To look at all numbers of each input would make the CPU wait for the GPU.
         if inputs.iter().any(|input| input.device() != Device::Cpu) {
@@ -44,10 +41,7 @@ impl Check {
 
     /// Runs a graph in place of a module.
     pub(crate) fn of_graph(graph: &Graph, examples: &[Tensor]) -> Result<Self> {
-        let mut inputs = Vec::with_capacity(examples.len());
-        for example in examples {
-            inputs.push(sample::like(example, 3)?);
-        }
+        let inputs = inputs_like(examples)?;
         let expected = Interpreter::new(graph)?.run(&inputs.iter().collect::<Vec<_>>())?;
         Ok(Self { inputs, expected, broken: None })
     }
@@ -62,6 +56,15 @@ impl Check {
         same_numbers_missing(&found, expected)?;
         Ok(None)
     }
+}
+
+/// Inputs like the examples with other numbers.
+fn inputs_like(examples: &[Tensor]) -> Result<Vec<Tensor>> {
+    let mut inputs = Vec::with_capacity(examples.len());
+    for example in examples {
+        inputs.push(sample::like(example, 3)?);
+    }
+    Ok(inputs)
 }
 
 /// What the program returns for these inputs in place of what is expected, if that is not allowed.

@@ -227,6 +227,12 @@ impl Compiler<'_> {
         Ok(native)
     }
 
+    /// The value as integers of 8 bits if it is in them, else as [`Self::typed`]; and the type.
+    pub(crate) fn integers_or_numbers(&mut self, value: ValueId) -> Result<(Stored, Type)> {
+        let native = self.native(value)?;
+        if native.affine.is_some() { Ok((native, Type::U8)) } else { Ok((self.typed(value)?, self.float)) }
+    }
+
     /// Numbers as integers of 8 bits, channels last.
     pub(crate) fn quantized(&mut self, from: &Stored, value: ValueId, affine: Affine) -> Result<Stored> {
         let desc = desc::channels_last(&self.shape(value)?, Type::U8)?;

@@ -49,12 +49,9 @@ pub(super) fn layers(
 /// What the layer returns in 8 bits for exact values of the others.
 fn rounded(quantized: &Graph, layer: &Layer, values: &Values) -> Result<Tensor> {
     let mut part = Graph { next: quantized.next, ..Graph::default() };
-    let mut constants =
-        quantized.constants.iter().map(|(value, tensor)| (*value, tensor.shallow_clone())).collect::<Values>();
-    for (value, tensor) in values {
-        constants.insert(*value, tensor.shallow_clone());
+    for (value, tensor) in quantized.constants.iter().chain(values) {
+        part.constants.insert(*value, tensor.shallow_clone());
     }
-    part.constants = constants;
     let Some(node) = quantized.nodes.iter().find(|node| node.outputs.contains(&layer.output)) else {
         return Err(super::error::invalid("a layer is missing"));
     };

@@ -1,15 +1,16 @@
 //! Convolutions, transposed or not, with the activations and the addition that follow.
 
 use super::{Candidate, Kernel, Kernels, Operator, Room};
-use crate::bridge::{self, Attributes, DescRef, Op, Role, Type, Window};
+use crate::bridge::{self, Argument, Attributes, DescRef, Op, Role, Type, Window};
 use crate::convolution::Convolution;
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
-use crate::onednn::compile::{Compiler, Stored};
+use crate::onednn::compile::{Compiler, Place, Stored};
 use crate::onednn::desc::{self, Desc, packed_strides};
 use crate::onednn::scales::Scales;
-use crate::onednn::unit::Unit;
+use crate::onednn::unit::{Operand, Unit};
 use cxx::UniquePtr;
+use tch::Tensor;
 
 pub(crate) const OPERATOR: Operator = Operator { name: "convolution", recognize };
 
@@ -82,11 +83,7 @@ impl Kernel for Convolution {
             arguments.push((Role::Bias.into(), bias.place));
         }
         arguments.extend(unit.operand_arguments(&operands));
-        let Some(operand) = in_place else { return compiler.result(OPERATOR.name, op, arguments) };
-        let desc = op.wants(Role::Result.into())?;
-        arguments.push((Role::Result.into(), operand.place));
-        compiler.step(OPERATOR.name, op, arguments)?;
-        Ok(Stored::float(desc, operand.place))
+        add(compiler, op, arguments, in_place, Vec::new())
     }
 
     fn room(&self) -> Room {
@@ -100,6 +97,24 @@ impl Kernel for Convolution {
     fn prefers_blocks(&self) -> bool {
         self.groups > 1
     }
+}
+
+/// Adds the primitive; its result lies over the operand `in_place`, if there is one.
+fn add(
+    compiler: &mut Compiler<'_>,
+    op: UniquePtr<Op>,
+    mut arguments: Vec<(Argument, Place)>,
+    in_place: Option<&Operand>,
+    scales: Vec<(Argument, Tensor)>,
+) -> Result<Stored> {
+    let desc = op.wants(Role::Result.into())?;
+    let stored = match in_place {
+        Some(operand) => Stored::float(desc, operand.place),
+        None => compiler.stored(desc),
+    };
+    arguments.push((Role::Result.into(), stored.place));
+    compiler.scaled_step(OPERATOR.name, op, arguments, scales)?;
+    Ok(stored)
 }
 
 /// What the primitive is made from, except for the layouts of source and result.
@@ -174,12 +189,7 @@ impl Convolution {
             arguments.push((Role::Bias.into(), bias.place));
         }
         arguments.extend(unit.operand_arguments(&operands));
-        let stored = match in_place {
-            Some(operand) => Stored::float(op.wants(Role::Result.into())?, operand.place),
-            None => compiler.stored(op.wants(Role::Result.into())?),
-        };
-        arguments.push((Role::Result.into(), stored.place));
-        compiler.scaled_step(OPERATOR.name, op, arguments, values)?;
+        let stored = add(compiler, op, arguments, in_place, values)?;
         Ok(Some(Stored { affine: unit.affine, ..stored }))
     }
 

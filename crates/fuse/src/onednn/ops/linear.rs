@@ -42,7 +42,8 @@ impl Kernel for Linear {
             Some(_) => (Type::U8, Type::S8),
             None => (compiler.float, compiler.float),
         };
-        let result_kind = if integers.is_some() && unit.affine.is_some() { Type::U8 } else { compiler.float };
+        let affine = if integers.is_some() { unit.affine } else { None };
+        let result_kind = if affine.is_some() { Type::U8 } else { compiler.float };
         let source = compiler.layout(self.input, desc::plain(&compiler.shape(self.input)?, source_kind)?)?;
         let weight_shape = compiler.shape(self.weight)?;
         let bias = match self.bias {
@@ -59,7 +60,7 @@ impl Kernel for Linear {
         if let Some(integers) = &integers {
             scales.source(native.affine)?;
             scales.weights(1, &integers.scales)?;
-            scales.result(unit.affine)?;
+            scales.result(affine)?;
         }
         let op = bridge::inner_product(&source.desc, &weights, &bias_desc, &result, &scales.attributes)?;
         let wanted = op.wants(Role::Weights.into())?;
@@ -76,7 +77,6 @@ impl Kernel for Linear {
         let stored = compiler.stored(op.wants(Role::Result.into())?);
         arguments.push((Role::Result.into(), stored.place));
         compiler.scaled_step(OPERATOR.name, op, arguments, scales.values)?;
-        let affine = if integers.is_some() { unit.affine } else { None };
         Ok(Stored { affine, ..stored })
     }
 

@@ -1,7 +1,6 @@
 //! Parts of an image's channels.
 
 use super::{Candidate, Kernel, Kernels, Operator};
-use crate::bridge::Type;
 use crate::error::Result;
 use crate::graph::ValueId;
 use crate::onednn::compile::{Compiler, Stored};
@@ -52,12 +51,8 @@ impl Kernel for Slice {
         if let Some(channel) = offsets.get_mut(1) {
             *channel = self.from;
         }
-        let whole = compiler.native(self.input)?;
-        let (affine, kind) = match whole.affine {
-            Some(affine) => (Some(affine), Type::U8),
-            None => (None, compiler.float),
-        };
-        let whole = if affine.is_some() { whole } else { compiler.typed(self.input)? };
+        let (whole, kind) = compiler.integers_or_numbers(self.input)?;
+        let affine = whole.affine;
         let part = match whole.desc.part(&shape, &offsets) {
             Ok(desc) => Stored { desc, place: whole.place, affine },
             // Blocks of channels can be cut between blocks only.
