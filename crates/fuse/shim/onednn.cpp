@@ -232,6 +232,10 @@ size_t block_size() {
     return runtime().get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core ? 16 : 8;
 }
 
+bool multiplies_tiles() {
+    return runtime().get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_amx;
+}
+
 std::shared_ptr<Desc> blocked_desc(rust::Slice<const int64_t> shape, Type of) {
     bool wide = block_size() == 16;
     switch (shape.size()) {

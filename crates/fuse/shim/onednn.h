@@ -47,6 +47,8 @@ std::shared_ptr<Desc> any_desc(rust::Slice<const int64_t> shape, Type type);
 std::shared_ptr<Desc> blocked_desc(rust::Slice<const int64_t> shape, Type type);
 // The channels of a block in `blocked_desc`.
 size_t block_size();
+// Whether the processor multiplies matrices of bfloat16 and of integers in registers of their own (AMX).
+bool multiplies_tiles();
 std::shared_ptr<Desc> strided_desc(rust::Slice<const int64_t> shape, rust::Slice<const int64_t> strides, Type type);
 
 // What an operator does besides its own work: scales and zero points of integers, and what is done with the result before it is

@@ -184,6 +184,7 @@ mod shim {
         fn any_desc(shape: &[i64], kind: Type) -> Result<SharedPtr<Desc>>;
         fn blocked_desc(shape: &[i64], kind: Type) -> Result<SharedPtr<Desc>>;
         fn block_size() -> Result<usize>;
+        fn multiplies_tiles() -> Result<bool>;
         fn strided_desc(shape: &[i64], strides: &[i64], kind: Type) -> Result<SharedPtr<Desc>>;
         fn part(self: &Desc, shape: &[i64], offsets: &[i64]) -> Result<SharedPtr<Desc>>;
         fn equals(self: &Desc, other: &Desc) -> bool;
@@ -285,8 +286,7 @@ mod shim {
 pub(crate) use shim::{
     Algorithm, Argument, Asked, Attributes, Call, Desc, DescRef, Eltwise, Op, Plan, QuestionKind, Role, Sum, Tensor,
     TensorRef, Type, Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise,
-    has_operator, has_schema, inner_product, is_random, new_attributes, new_call, new_plan, onednn_version, pooling,
-    reorder, resampling, strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave,
+    has_operator, has_schema, inner_product, is_random, multiplies_tiles, new_attributes, new_call, new_plan, onednn_version, pooling, reorder, resampling, strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave,
     trace_pause, use_threads,
 };
 

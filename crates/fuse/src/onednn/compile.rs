@@ -76,7 +76,10 @@ pub(crate) struct Compiler<'a> {
     /// The type of numbers that are not in 8 bits.
     pub(crate) float: Type,
     pub(crate) winograd: WinogradUse,
+    /// Whether grouped convolutions keep channels in blocks.
     blocked: bool,
+    /// Whether products are those of matrix registers (AMX), whose kernels want channels last, of images too.
+    pub(crate) tiles: bool,
     weights: &'a mut Weights,
     arena: Arena,
     steps: Vec<Step>,
@@ -107,15 +110,18 @@ pub(crate) fn compile(
     for value in &part.outputs {
         last.insert(*value, usize::MAX);
     }
+    let refused = |error: cxx::Exception| Refusal { node: part.nodes.start, error: error.into() };
+    let (float, tiles) = match options.precision {
+        Precision::F32 => (Type::F32, false),
+        Precision::Bf16 => (Type::Bf16, bridge::multiplies_tiles().map_err(refused)?),
+    };
     let mut compiler = Compiler {
         graph,
         shapes,
-        float: match options.precision {
-            Precision::F32 => Type::F32,
-            Precision::Bf16 => Type::Bf16,
-        },
+        float,
         winograd: options.winograd,
-        blocked: part.units.iter().any(|unit| unit.kernel.prefers_blocks()),
+        blocked: !tiles && part.units.iter().any(|unit| unit.kernel.prefers_blocks()),
+        tiles,
         weights,
         arena: Arena::default(),
         steps: Vec::new(),

@@ -50,10 +50,13 @@ impl Kernel for Convolution {
             return Ok(result);
         }
         let shape = compiler.shape(self.input)?;
-        let native = compiler.typed(self.input)?;
         // An image has too few channels for blocks.
         let is_image = matches!(shape.as_slice(), [_, channels, ..] if *channels <= 4);
-        let source = if is_image { desc::plain(&shape, compiler.float)? } else { compiler.preferred(&shape)? };
+        let source = match is_image {
+            true if compiler.tiles => desc::channels_last(&shape, compiler.float)?,
+            true => desc::plain(&shape, compiler.float)?,
+            false => compiler.preferred(&shape)?,
+        };
         let output = compiler.shape(unit.output)?;
         let operands = compiler.operands(unit)?;
         let in_place = operands.iter().find(|operand| operand.in_place);
@@ -74,8 +77,7 @@ impl Kernel for Convolution {
             Ok(op) => op,
             Err(_) => recipe.make(&desc::any(&shape, compiler.float)?, &desc::any(&output, compiler.float)?)?,
         };
-        let wanted = op.wants(Role::Source.into())?;
-        let source = if wanted == native.desc { native } else { compiler.layout(self.input, wanted)? };
+        let source = compiler.layout(self.input, op.wants(Role::Source.into())?)?;
         let user = desc::strided(&weight_shape, &weight_strides, Type::F32)?;
         let weights = compiler.prepacked(self.weight, &user, &op.wants(Role::Weights.into())?)?;
         let mut arguments = vec![(Role::Source.into(), source.place), (Role::Weights.into(), weights)];
