@@ -286,8 +286,9 @@ mod shim {
 pub(crate) use shim::{
     Algorithm, Argument, Asked, Attributes, Call, Desc, DescRef, Eltwise, Op, Plan, QuestionKind, Role, Sum, Tensor,
     TensorRef, Type, Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise,
-    has_operator, has_schema, inner_product, is_random, multiplies_tiles, new_attributes, new_call, new_plan, onednn_version, pooling, reorder, resampling, strided_desc, thread_count, trace_abandon, trace_begin, trace_end, trace_enter, trace_leave,
-    trace_pause, use_threads,
+    has_operator, has_schema, inner_product, is_random, multiplies_tiles, new_attributes, new_call, new_plan,
+    onednn_version, pooling, reorder, resampling, strided_desc, thread_count, trace_abandon, trace_begin, trace_end,
+    trace_enter, trace_leave, trace_pause, use_threads,
 };
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `distributed` | no | `mmcv::distributed`: training on many devices and machines |
 //! | `fuse` | yes | `mmcv::fuse`: networks rewritten for inference |
+//! | `training` | no | `mmcv::training`: mixed precision and fused optimizers |
 //! | `zoo` | yes | `mmcv::zoo`, and downloads of checkpoints |
 //! | `pyconfig` | no | `Config::from_file` reads OpenMMLab's `.py` configs, and YAML and JSON as mmengine does |
 //! | `download-libtorch` | no | the build downloads libtorch, so that `LIBTORCH` need not be set |
@@ -23,6 +24,8 @@ pub use mmcv_layers as layers;
 pub use mmcv_models as models;
 pub use mmcv_pth as pth;
 pub use mmcv_registry as registry;
+#[cfg(feature = "training")]
+pub use mmcv_training as training;
 #[cfg(feature = "zoo")]
 pub use mmcv_zoo as zoo;
 

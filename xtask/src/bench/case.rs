@@ -117,8 +117,10 @@ impl Kind {
             Self::Training => vec![
                 Engine::MmcvEager.f32(),
                 Engine::MmcvEager.f32().channels_last(),
+                Engine::MmcvEager.bf16().channels_last(),
                 Engine::Eager.f32(),
                 Engine::Eager.f32().channels_last(),
+                Engine::Eager.bf16().channels_last(),
             ],
             Self::StartUp => vec![Engine::Mmcv.f32(), Engine::MmcvEager.f32(), Engine::Eager.f32()],
         }

@@ -174,7 +174,9 @@ impl Contender {
         };
         command.args(["--batch-size", &case.batch.to_string(), "--size", &case.size.to_string()]);
         command.args(["--threads", &threads.to_string()]);
-        if case.kind != Kind::Training {
+        if case.kind == Kind::Training && self.engine.is_ours() {
+            command.args((self.dtype == Dtype::Bf16).then_some("--amp"));
+        } else {
             command.args(["--dtype", self.dtype.name()]);
         }
         if self.sharing == Sharing::Streams {

@@ -129,7 +129,7 @@ fn note(kind: Kind) -> &'static str {
         Kind::Load => "One image, while another program keeps one core busy.",
         Kind::Training => {
             "Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay. With channels last, weights and \
-             images have the channels of a pixel side by side."
+             images have the channels of a pixel side by side; bf16 is autocast. PyTorch's optimizer is the fused one, too."
         }
         Kind::StartUp => {
             "The network is built from its config, its weights are loaded from a checkpoint file, and one image is \

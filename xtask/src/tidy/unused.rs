@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Dependencies that no source names, with their reason.
-const EXCEPTIONS: [(&str, &str, &str); 8] = [
+const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ("crates/checkpoint", "flate2", "its tests include crates/pth/tests/pth/forge.rs"),
     ("crates/distributed", "torch-sys", "build.rs reads the variable DEP_TCH_LIBTORCH_LIB that it sets"),
     ("crates/fuse", "torch-sys", "build.rs reads the variable DEP_TCH_LIBTORCH_LIB that it sets"),
     ("crates/layers", "torch-sys", "build.rs reads the variable DEP_TCH_LIBTORCH_LIB that it sets"),
+    ("crates/training", "torch-sys", "build.rs reads the variable DEP_TCH_LIBTORCH_LIB that it sets"),
     ("tests", "dejavu", "the example train_digits"),
     ("tests", "indicatif", "the example train_digits"),
     ("tests", "mmcv-distributed", "the example train_digits"),

@@ -132,13 +132,15 @@ def train(arguments):
     model.train()
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
     model.to(memory_format=layout)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
     labels = torch.randint(1000, (arguments.batch,))
 
     def run(images):
         optimizer.zero_grad()
-        scores = forward(model, torch.from_numpy(images).to(memory_format=layout))
-        torch.nn.functional.cross_entropy(scores, labels).backward()
+        with autocast(arguments):
+            scores = forward(model, torch.from_numpy(images).to(memory_format=layout))
+            loss = torch.nn.functional.cross_entropy(scores, labels)
+        loss.backward()
         optimizer.step()
 
     return run

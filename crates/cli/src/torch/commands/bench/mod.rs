@@ -38,6 +38,7 @@ use subject::{Subject, Task};
   mmcv bench network.yaml --mode fused --streams 2      images a second of two streams of one thread each
   mmcv bench network.yaml --train --batch-size 16       forward pass, backward pass and a step of SGD
   mmcv bench network.yaml --train --channels-last       the same with the channels of a pixel side by side
+  mmcv bench network.yaml --train --channels-last --amp the same in mixed precision, for AVX-512 BF16 or AMX
   printf 'run\\nrun\\nquit\\n' | mmcv bench network.yaml --interactive
 
 With --interactive, it prints `ready`, and for each line `run` on stdin the milliseconds of one pass. `output FILE` prints
@@ -85,6 +86,9 @@ pub(crate) struct Bench {
     /// Measures training steps: forward pass, loss, backward pass, and SGD with momentum.
     #[arg(long, conflicts_with_all = ["mode", "dtype", "profile"])]
     train: bool,
+    /// Trains in mixed precision: convolutions and linear layers in bfloat16 by autocast.
+    #[arg(long, requires = "train")]
+    amp: bool,
     #[command(flatten)]
     weights: CheckpointArgs,
     #[command(flatten)]
@@ -234,7 +238,7 @@ impl Bench {
     /// The tasks of each config.
     fn tasks(&self) -> Vec<Task> {
         if self.train {
-            return vec![Task::Training];
+            return vec![Task::Training(if self.amp { Dtype::Bf16 } else { Dtype::F32 })];
         }
         let dtype = |mode| if self.quantized.is_some() && mode == Mode::Fused { Dtype::Int8 } else { self.dtype };
         self.mode.iter().map(|&mode| Task::Inference(mode, dtype(mode))).collect()

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use mmcv_cli::Failure;
 use mmcv_cli::output::display;
 use mmcv_fuse::{FuseOptions, Fused, StreamOptions, Streams, WinogradUse, fuse, fuse_owned};
-use mmcv_layers::{Forward, Module, ModuleExt, Output, channels_last, memory};
+use mmcv_layers::{Forward, Module, ModuleExt, channels_last, memory};
 use mmcv_models::Preprocess;
 use mmcv_registry::{Config, Dict};
-use tch::nn::{Optimizer, OptimizerConfig, Sgd};
+use mmcv_training::{Autocast, Sgd, SgdOptions};
 use tch::{Device, Kind, Tensor};
 
 use super::super::quantize::read_quantization;
@@ -34,23 +34,23 @@ const INPUTS_PER_STREAM: usize = 16;
 pub(super) enum Task {
     /// A forward pass in evaluation mode, without gradients.
     Inference(Mode, Dtype),
-    /// A step of training.
-    Training,
+    /// A step of training; convolutions and linear layers in this type.
+    Training(Dtype),
 }
 
 impl Task {
     pub(super) fn mode(self) -> &'static str {
         match self {
             Self::Inference(Mode::Fused, _) => "fused",
-            Self::Inference(Mode::Eager, _) | Self::Training => "eager",
+            Self::Inference(Mode::Eager, _) | Self::Training(_) => "eager",
         }
     }
 
     pub(super) fn dtype(self) -> &'static str {
         match self {
-            Self::Inference(_, Dtype::Int8) => "int8",
-            Self::Inference(_, Dtype::Bf16) => "bf16",
-            Self::Inference(_, Dtype::F32) | Self::Training => "f32",
+            Self::Inference(_, Dtype::Int8) | Self::Training(Dtype::Int8) => "int8",
+            Self::Inference(_, Dtype::Bf16) | Self::Training(Dtype::Bf16) => "bf16",
+            Self::Inference(_, Dtype::F32) | Self::Training(Dtype::F32) => "f32",
         }
     }
 }
@@ -59,7 +59,8 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inference(..) => write!(f, "{} {}", self.mode(), self.dtype()),
-            Self::Training => f.write_str("training"),
+            Self::Training(Dtype::F32) => f.write_str("training"),
+            Self::Training(_) => write!(f, "training {}", self.dtype()),
         }
     }
 }
@@ -108,9 +109,9 @@ impl Subject {
         }
         let mut original = None;
         let network = match task {
-            Task::Training => {
+            Task::Training(dtype) => {
                 network.train(true);
-                let training = Training::new(&*network, &input)?;
+                let training = Training::new(&*network, &input, dtype)?;
                 Network::Training(network, training)
             }
             Task::Inference(Mode::Fused, dtype) => {
@@ -279,14 +280,16 @@ fn serve(streams: &Streams, input: &Tensor) -> Result<()> {
 /// The state of training.
 #[derive(Debug)]
 struct Training {
-    optimizer: Optimizer,
+    optimizer: Sgd,
     /// Random classes; `None` if the network returns no class scores.
     labels: Option<Tensor>,
+    autocast: Option<Autocast>,
 }
 
 impl Training {
-    fn new(network: &dyn Module, input: &Tensor) -> Result<Self> {
-        let optimizer = Sgd { momentum: 0.9, wd: 1e-4, ..Sgd::default() }.build(&network.var_store(), 0.01)?;
+    fn new(network: &dyn Module, input: &Tensor, dtype: Dtype) -> Result<Self> {
+        let options = SgdOptions { lr: 0.01, momentum: 0.9, weight_decay: 1e-4, ..SgdOptions::default() };
+        let optimizer = Sgd::new(network.named_parameters(), options)?;
         let mut labels = None;
         let shapes = network.call(&[input], &Dict::new())?.shapes();
         if let [shape] = shapes.as_slice()
@@ -294,21 +297,24 @@ impl Training {
         {
             labels = Some(Tensor::f_randint(*classes, [*samples], (Kind::Int64, Device::Cpu))?);
         }
-        Ok(Self { optimizer, labels })
+        let autocast = if dtype == Dtype::Bf16 { Some(Autocast::new(Device::Cpu, Kind::BFloat16)?) } else { None };
+        Ok(Self { optimizer, labels, autocast })
     }
 
     /// Forward pass, loss, backward pass, and a step of the optimizer.
     fn step(&mut self, network: &dyn Module, input: &Tensor) -> Result<()> {
-        self.optimizer.zero_grad();
-        let output = network.call(&[input], &Dict::new())?;
-        self.loss(output)?.f_backward()?;
-        self.optimizer.step();
-        Ok(())
+        self.optimizer.zero_grad()?;
+        let loss = match self.autocast {
+            Some(autocast) => autocast.run(|| self.loss(network, input))??,
+            None => self.loss(network, input)?,
+        };
+        loss.f_backward()?;
+        Ok(self.optimizer.step()?)
     }
 
     /// The cross entropy of class scores, or the sum of the means of all outputs.
-    fn loss(&self, output: Output) -> Result<Tensor> {
-        let outputs = output.into_vec();
+    fn loss(&self, network: &dyn Module, input: &Tensor) -> Result<Tensor> {
+        let outputs = network.call(&[input], &Dict::new())?.into_vec();
         if let (Some(labels), [scores]) = (&self.labels, outputs.as_slice()) {
             return Ok(scores.f_cross_entropy_loss(labels, None::<&Tensor>, tch::Reduction::Mean, -100, 0.0)?);
         }

@@ -1,0 +1,273 @@
+//! [`AdamW`].
+
+use tch::{Device, Kind, Tensor};
+
+use super::{States, clear_gradients, has_gradient, zeros};
+use crate::bridge::{self, AdamWStep, Moments};
+use crate::error::{Error, Result};
+
+/// Arguments of [`AdamW`], with PyTorch's names and defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWOptions {
+    /// The learning rate; 0.001 by default.
+    pub lr: f64,
+    /// The shares of the past in the means of gradients and of their squares; 0.9 and 0.999 by default.
+    pub betas: (f64, f64),
+    /// What is added to the denominator; 1e-8 by default.
+    pub eps: f64,
+    /// The share of a weight that is taken away, times the learning rate; 0.01 by default.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWOptions {
+    fn default() -> Self {
+        Self { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 1e-2 }
+    }
+}
+
+impl AdamWOptions {
+    fn check(&self) -> Result<()> {
+        let Self { lr, betas, eps, weight_decay } = *self;
+        Error::check(lr >= 0.0 && lr.is_finite(), "lr", lr, "a number from 0 on")?;
+        for beta in [betas.0, betas.1] {
+            Error::check((0.0..1.0).contains(&beta), "betas", beta, "two numbers from 0 on, below 1")?;
+        }
+        Error::check(eps >= 0.0 && eps.is_finite(), "eps", eps, "a number from 0 on")?;
+        Error::check(
+            weight_decay >= 0.0 && weight_decay.is_finite(),
+            "weight_decay",
+            weight_decay,
+            "a number from 0 on",
+        )
+    }
+}
+
+/// Adam with decoupled weight decay: `torch.optim.AdamW(..., fused=True)`.
+///
+/// Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (ICLR 2019).
+#[derive(Debug)]
+pub struct AdamW {
+    slots: Vec<Slot>,
+    options: AdamWOptions,
+}
+
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    parameter: Tensor,
+    /// From the first step on.
+    state: Option<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    mean: Tensor,
+    square: Tensor,
+    steps: Tensor,
+}
+
+/// PyTorch's names of the parts of a state.
+const KEYS: [&str; 3] = ["exp_avg", "exp_avg_sq", "step"];
+
+impl State {
+    fn new(parameter: &Tensor) -> Result<Self> {
+        Ok(Self { mean: zeros(parameter)?, square: zeros(parameter)?, steps: no_steps(parameter.device())? })
+    }
+
+    /// The parts in the order of [`KEYS`].
+    fn parts(&self) -> [&Tensor; 3] {
+        [&self.mean, &self.square, &self.steps]
+    }
+}
+
+fn no_steps(device: Device) -> Result<Tensor> {
+    Ok(Tensor::f_zeros([0_i64; 0], (Kind::Float, device))?)
+}
+
+impl AdamW {
+    /// An optimizer of these parameters, such as those of `ModuleExt::named_parameters`. For parameters with other arguments, use
+    /// several optimizers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an argument is not allowed.
+    pub fn new(parameters: impl IntoIterator<Item = (String, Tensor)>, options: AdamWOptions) -> Result<Self> {
+        options.check()?;
+        let mut slots = Vec::new();
+        for (name, parameter) in parameters {
+            slots.push(Slot { name, parameter, state: None });
+        }
+        Ok(Self { slots, options })
+    }
+
+    /// The arguments.
+    pub fn options(&self) -> AdamWOptions {
+        self.options
+    }
+
+    /// Sets other arguments: a schedule changes the learning rate.
+    ///
+    /// # Errors
+    ///
+    /// Fails without changes if an argument is not allowed.
+    pub fn set_options(&mut self, options: AdamWOptions) -> Result<()> {
+        options.check()?;
+        self.options = options;
+        Ok(())
+    }
+
+    /// Removes the gradients, so that the next backward pass begins new ones.
+    ///
+    /// # Errors
+    ///
+    /// Passes on errors of libtorch.
+    pub fn zero_grad(&self) -> Result<()> {
+        clear_gradients(self.slots.iter().map(|slot| &slot.parameter))
+    }
+
+    /// Changes the parameters that have a gradient.
+    ///
+    /// # Errors
+    ///
+    /// Fails for sparse gradients and parameters with gaps in memory, and passes on errors of libtorch.
+    pub fn step(&mut self) -> Result<()> {
+        for slot in &mut self.slots {
+            if slot.state.is_none() && has_gradient(&slot.parameter)? {
+                slot.state = Some(State::new(&slot.parameter)?);
+            }
+        }
+        let mut parameters = Vec::new();
+        for slot in &self.slots {
+            if let Some(state) = &slot.state
+                && has_gradient(&slot.parameter)?
+            {
+                let [mean, square, steps] = state.parts().map(bridge::native);
+                parameters.push(Moments { parameter: bridge::native(&slot.parameter), mean, square, steps });
+            }
+        }
+        let AdamWOptions { lr, betas: (beta1, beta2), eps, weight_decay } = self.options;
+        Ok(bridge::fused_adamw(&parameters, &AdamWStep { lr, beta1, beta2, eps, weight_decay })?)
+    }
+
+    /// The state of each parameter that has one, under PyTorch's names: `backbone.conv1.weight.exp_avg`, `.exp_avg_sq` and `.step`.
+    /// The tensors are those of the optimizer: later steps change them.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let mut states = Vec::new();
+        for Slot { name, state, .. } in &self.slots {
+            if let Some(state) = state {
+                for (key, part) in KEYS.iter().zip(state.parts()) {
+                    states.push((format!("{name}.{key}"), part.shallow_clone()));
+                }
+            }
+        }
+        states
+    }
+
+    /// Copies what [`state`](Self::state) returned. Parameters without state begin with their next step.
+    ///
+    /// # Errors
+    ///
+    /// Fails without changes if a tensor belongs to no parameter, has another shape, or lacks the others of its parameter.
+    pub fn set_state(&mut self, state: &[(String, Tensor)]) -> Result<()> {
+        let mut states = States::new(state);
+        let mut loaded = Vec::new();
+        for Slot { name, parameter, .. } in &self.slots {
+            let steps = no_steps(parameter.device())?;
+            let mut parts = Vec::new();
+            for (key, like) in KEYS.iter().zip([parameter, parameter, &steps]) {
+                parts.extend(states.take(&format!("{name}.{key}"), like)?);
+            }
+            loaded.push(match <[Tensor; 3]>::try_from(parts) {
+                Ok([mean, square, steps]) => Some(State { mean, square, steps }),
+                Err(parts) if parts.is_empty() => None,
+                Err(_) => {
+                    let problem = format!("has not all of {}", KEYS.join(", "));
+                    return Err(Error::State { key: name.clone(), problem });
+                }
+            });
+        }
+        states.finish()?;
+        for (slot, state) in self.slots.iter_mut().zip(loaded) {
+            slot.state = state;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Kind, Tensor};
+
+    use super::{AdamW, AdamWOptions};
+
+    fn parameter(numbers: &[f64]) -> Tensor {
+        Tensor::from_slice(numbers).set_requires_grad(true)
+    }
+
+    fn named(parameter: &Tensor) -> Vec<(String, Tensor)> {
+        vec![("weight".to_owned(), parameter.shallow_clone())]
+    }
+
+    fn step(optimizer: &mut AdamW, parameter: &Tensor, gradient: f64) {
+        optimizer.zero_grad().unwrap();
+        (parameter * gradient).sum(Kind::Double).backward();
+        optimizer.step().unwrap();
+    }
+
+    #[test]
+    fn two_steps_as_written_in_the_paper() {
+        let options = AdamWOptions { lr: 0.1, weight_decay: 0.5, ..AdamWOptions::default() };
+        let weight = parameter(&[1.0]);
+        let mut optimizer = AdamW::new(named(&weight), options).unwrap();
+        let (mut expected, mut mean, mut square) = (1.0_f64, 0.0_f64, 0.0_f64);
+        for (count, gradient) in [3.0, -1.0].into_iter().enumerate() {
+            step(&mut optimizer, &weight, gradient);
+            let steps = count as i32 + 1;
+            expected -= 0.1 * 0.5 * expected;
+            mean = 0.9 * mean + 0.1 * gradient;
+            square = 0.999 * square + 0.001 * gradient * gradient;
+            let (mean, square) = (mean / (1.0 - 0.9_f64.powi(steps)), square / (1.0 - 0.999_f64.powi(steps)));
+            expected -= 0.1 * mean / (square.sqrt() + 1e-8);
+        }
+        let found = weight.double_value(&[0]);
+        assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
+    }
+
+    #[test]
+    fn a_resumed_optimizer_continues() {
+        let (weight, resumed) = (parameter(&[1.0, 5.0]), parameter(&[1.0, 5.0]));
+        let mut whole = AdamW::new(named(&weight), AdamWOptions::default()).unwrap();
+        let mut first = AdamW::new(named(&resumed), AdamWOptions::default()).unwrap();
+        step(&mut whole, &weight, 1.0);
+        step(&mut first, &resumed, 1.0);
+        let mut second = AdamW::new(named(&resumed), AdamWOptions::default()).unwrap();
+        second.set_state(&first.state()).unwrap();
+        step(&mut whole, &weight, -2.0);
+        step(&mut second, &resumed, -2.0);
+        assert_eq!(weight, resumed);
+        assert_eq!(
+            second.state().iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(),
+            ["weight.exp_avg", "weight.exp_avg_sq", "weight.step"]
+        );
+    }
+
+    #[test]
+    fn half_a_state_is_refused() {
+        let weight = parameter(&[1.0]);
+        let mut optimizer = AdamW::new(named(&weight), AdamWOptions::default()).unwrap();
+        step(&mut optimizer, &weight, 1.0);
+        let mut state = optimizer.state();
+        state.pop();
+        let error = optimizer.set_state(&state).unwrap_err().to_string();
+        assert_eq!(error, "the optimizer cannot resume: weight has not all of exp_avg, exp_avg_sq, step");
+    }
+
+    #[test]
+    fn arguments_are_checked() {
+        let refused = |options| AdamW::new([], options).unwrap_err().to_string();
+        let error = refused(AdamWOptions { betas: (0.9, 1.0), ..AdamWOptions::default() });
+        assert_eq!(error, "betas is 1: expected two numbers from 0 on, below 1");
+        let error = refused(AdamWOptions { eps: f64::INFINITY, ..AdamWOptions::default() });
+        assert_eq!(error, "eps is inf: expected a number from 0 on");
+    }
+}
