@@ -87,10 +87,12 @@ pub enum PartError {
         command: String,
     },
     /// Parts are missing.
-    #[error("{} missing; compute {}: {command}", shards(.missing, *.count), if .missing.len() == 1 { "it" } else { "each of them, as in" })]
+    #[error("{} missing; compute {}: {command}", shards(.first, *.missing, *.count), if *.missing == 1 { "it" } else { "each of them, as in" })]
     Missing {
-        /// The numbers of the shards.
-        missing: Vec<u64>,
+        /// The numbers of the first few shards.
+        first: Vec<u64>,
+        /// How many are missing.
+        missing: u64,
         /// The number of shards.
         count: u64,
         /// The command that computes the first of them.
@@ -125,14 +127,15 @@ pub enum PartError {
 }
 
 /// At most this many numbers are listed.
-const LISTED: usize = 8;
+pub(super) const LISTED: usize = 8;
 
-fn shards(missing: &[u64], count: u64) -> String {
-    let mut numbers: Vec<_> = missing.iter().take(LISTED).map(ToString::to_string).collect();
-    if missing.len() > LISTED {
-        numbers.push(format!("{} more", missing.len() - LISTED));
+fn shards(first: &[u64], missing: u64, count: u64) -> String {
+    let mut numbers: Vec<_> = first.iter().map(ToString::to_string).collect();
+    let more = missing - first.len() as u64;
+    if more > 0 {
+        numbers.push(format!("{more} more"));
     }
-    let (noun, verb) = if missing.len() == 1 { ("shard", "is") } else { ("shards", "are") };
+    let (noun, verb) = if missing == 1 { ("shard", "is") } else { ("shards", "are") };
     format!("{noun} {} of {count} {verb}", numbers.join(", "))
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::error::LISTED;
 use super::name::with_suffix;
 use super::resume::MAX_RECORD;
 use super::sidecar::Difference;
@@ -49,10 +50,12 @@ impl Parts {
         let Some((_, sidecar)) = first else {
             return Err(PartError::io("read", Path::new("the parts"), io::ErrorKind::NotFound.into()));
         };
-        let missing: Vec<u64> = (0..sidecar.shards).filter(|shard| !found.contains_key(shard)).collect();
-        if let Some(&shard) = missing.first() {
-            let command = sidecar.command_for(Shard { index: shard, count: sidecar.shards });
-            return Err(PartError::Missing { missing, count: sidecar.shards, command });
+        let missing = sidecar.shards - found.len() as u64;
+        if missing > 0 {
+            let first: Vec<u64> = (0..sidecar.shards).filter(|shard| !found.contains_key(shard)).take(LISTED).collect();
+            let shard = Shard { index: first.first().copied().unwrap_or_default(), count: sidecar.shards };
+            let command = sidecar.command_for(shard);
+            return Err(PartError::Missing { first, missing, count: sidecar.shards, command });
         }
         let errors = found.values().map(|(_, totals)| totals.errors).sum();
         let paths = found.into_values().map(|(path, _)| path.clone()).collect();

@@ -127,6 +127,23 @@ fn a_part_has_its_name_once_it_is_complete() {
     assert!(matches!(run.open(shard, true), Ok(Opened::Complete(found)) if found == totals));
 }
 
+#[cfg(unix)]
+#[test]
+fn only_files_are_replaced() {
+    let run = Run::new(3, 1);
+    let shard = Shard::WHOLE;
+    let open = |path: &Path| Part::open(path, run.sidecar(shard), false);
+    assert!(matches!(open(Path::new("/dev/null")), Err(PartError::Io { action: "write", .. })));
+    assert!(matches!(open(run.folder.path()), Err(PartError::Io { action: "write", .. })));
+    let link = run.folder.path().join("link");
+    std::os::unix::fs::symlink(run.path(0, 1), &link).unwrap();
+    let Ok(Opened::Open(mut part, earlier)) = open(&link) else { panic!("a link is refused") };
+    run.fill(&mut part, earlier, shard, 3);
+    let list = ListSource::File(run.folder.path().join("list"));
+    part.finish(&list.end().unwrap()).unwrap();
+    assert!(link.is_symlink() && run.path(0, 1).is_file());
+}
+
 #[test]
 fn a_part_is_continued_after_its_last_complete_block() {
     for block in [1, 4] {
@@ -195,6 +212,9 @@ fn what_does_not_belong_together_is_not_merged() {
         error,
         "shards 1, 2 of 3 are missing; compute each of them, as in: mmcv predict 'a b.yaml' --output out/ --shard 1/3 --resume"
     );
+    let run30 = Run::new(10, 1);
+    let error = merged(&run30.complete_all(30)[..3]).unwrap_err().to_string();
+    assert!(error.starts_with("shards 3, 4, 5, 6, 7, 8, 9, 10, 19 more of 30 are missing"), "{error}");
     let error = merged(&[paths[0].clone(), paths[2].clone()]).unwrap_err().to_string();
     assert!(error.starts_with("shard 1 of 3 is missing; compute it: mmcv"), "{error}");
     let error = merged(&[&paths[..], &paths[..1]].concat()).unwrap_err();

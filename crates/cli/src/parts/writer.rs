@@ -43,7 +43,10 @@ impl Part {
     /// Begins the part `target`, or continues it if `resume`.
     pub fn open(target: &Path, sidecar: Sidecar, resume: bool) -> Result<Opened, PartError> {
         create_parent(target).map_err(|error| PartError::io("write", target, io::Error::other(error)))?;
-        let names = Names::new(target);
+        // Pipes and devices are not replaced, and links stay.
+        let place = mmcv_pth::resolve_destination(target);
+        let place = place.map_err(|error| PartError::io("write", target, io::Error::other(error)))?;
+        let names = Names::new(&place);
         if resume && !names.partial.exists() && names.target.exists() {
             return names.check_complete(&sidecar).map(Opened::Complete);
         }

@@ -18,7 +18,7 @@ use crate::weights::CheckedShapes;
 /// When a network is fused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fuse {
-    /// If there are many images of one size.
+    /// If there are many images of one size, or a list of them.
     Auto,
     Always,
     Never,

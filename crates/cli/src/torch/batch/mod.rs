@@ -32,7 +32,7 @@ pub(crate) struct ImageArgs {
     /// Images (PNG, JPEG, WebP or BMP), or folders, which are searched recursively.
     #[arg(required_unless_present = "list", value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The number of images in one forward pass [default: 8; 1 for a network that is fused for the CPU].
+    /// The number of images in one forward pass [default: 8; 1 for a network that is fused for the CPU, and for a list on the CPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: Option<u16>,
     /// The maximum number of pixels of an image. Larger images are refused before memory is allocated for them.
