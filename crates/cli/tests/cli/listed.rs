@@ -51,12 +51,16 @@ fn folder() -> TempDir {
         let image = RgbImage::from_fn(90 + seed, 80, pixel);
         image.save(folder.path().join(format!("photos/{seed}.png"))).unwrap();
     }
-    tch::manual_seed(3);
-    let recipe = mmcv_models::Recipe::read(&mmcv_registry::Config::from_yaml(CONFIG).unwrap()).unwrap();
-    let network = recipe.build(&mmcv_models::MODELS).unwrap();
-    let options = mmcv_checkpoint::SaveOptions::default();
-    mmcv_checkpoint::save_checkpoint(&*network, folder.path().join("weights.pth"), &options).unwrap();
+    save_weights(CONFIG, &folder.path().join("weights.pth"));
     folder
+}
+
+/// Random weights.
+fn save_weights(config: &str, file: &Path) {
+    tch::manual_seed(3);
+    let recipe = mmcv_models::Recipe::read(&mmcv_registry::Config::from_yaml(config).unwrap()).unwrap();
+    let network = recipe.build(&mmcv_models::MODELS).unwrap();
+    mmcv_checkpoint::save_checkpoint(&*network, file, &mmcv_checkpoint::SaveOptions::default()).unwrap();
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -128,6 +132,39 @@ fn results_do_not_depend_on_the_number_of_shards() {
             assert_eq!(merged(&folder, command, *count), expected, "{command}, {count} shards");
         }
     }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let folder = folder();
+    let with_threads = |threads: &str| {
+        let mut command = mmcv(folder.path(), words("predict net.yaml --list list.txt"));
+        Said::by(command.current_dir(folder.path()).env("OMP_NUM_THREADS", threads)).done()
+    };
+    assert_eq!(with_threads("1"), with_threads("2"));
+}
+
+/// One of many images that is too small, or too large, stops nobody.
+#[test]
+fn an_image_of_a_size_that_the_network_refuses_is_a_record() {
+    const CONFIG: &str = "model:
+  type: Sequential
+  modules:
+    - {type: Conv2d, in_channels: 3, out_channels: 8, kernel_size: 7}
+    - {type: GlobalAveragePooling}
+    - {type: Linear, in_features: 8, out_features: 5}
+checkpoint: {source: free.pth}
+";
+    let folder = folder();
+    fs::write(folder.path().join("free.yaml"), CONFIG).unwrap();
+    save_weights(CONFIG, &folder.path().join("free.pth"));
+    RgbImage::new(5, 5).save(folder.path().join("photos/1.png")).unwrap();
+    let expected = merged(&folder, "predict free.yaml --batch-size 2", 1);
+    assert_eq!(merged(&folder, "predict free.yaml --batch-size 2", 3), expected);
+    let found = records(&expected);
+    let error = found[1]["error"].as_str().unwrap();
+    assert!(error.starts_with("model.modules[0].kernel_size: [7, 7] does not fit") && !error.contains('\n'), "{error}");
+    assert!([0, 2, 4].iter().all(|index| found[*index]["predictions"].is_array()), "{expected}");
 }
 
 #[test]
