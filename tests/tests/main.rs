@@ -17,6 +17,7 @@ mod keys;
 mod layouts;
 mod loading;
 mod messages;
+mod mmengine;
 mod module;
 mod multiply_adds;
 mod never_panics;

@@ -4,7 +4,7 @@
 
 #[allow(dead_code)]
 #[path = "../../crates/mmcv/examples/train_digits/main.rs"]
-mod example;
+pub(crate) mod example;
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn config(options: &[&str]) -> TrainingConfig {
 }
 
 /// A network that learns in a moment.
-fn small() -> TrainingConfig {
+pub(crate) fn small() -> TrainingConfig {
     let model = dict! {
         type: "Sequential",
         modules: [
@@ -229,6 +229,33 @@ fn several_processes_train_as_one() {
     train_on(2, &out, &[&["--epochs", "3"], &SMALL[..], &["sync_bn=false"]].concat());
     let difference = logged(&out).iter().zip(&losses[0]).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
     assert!(difference > 1e-3, "{difference}");
+}
+
+/// As mmengine's samplers do by default.
+#[test]
+fn images_are_repeated_so_that_all_processes_have_as_many() {
+    let train = example::Digits::read().unwrap().train;
+    for (multiple, count) in [(1, 1437), (2, 1438), (4, 1440)] {
+        let batches = train.shuffled(0, 64, multiple).unwrap();
+        assert_eq!(batches.len() as u64, train.batches(64, multiple));
+        assert_eq!(batches.iter().map(|batch| batch.len()).sum::<i64>(), count);
+        assert!(batches.iter().all(|batch| batch.len() % multiple == 0));
+    }
+    let [first, last] = [0, 22].map(|batch| train.shuffled(0, 64, 4).unwrap().swap_remove(batch));
+    let [first, last] = [first.images.narrow(0, 0, 3), last.images.narrow(0, last.len() - 3, 3)];
+    assert_eq!(first, last, "the first three images are the last three");
+
+    let folder = tempfile::tempdir().unwrap();
+    let losses = [("true", "up"), ("false", "exact")].map(|(round_up, name)| {
+        let out = folder.path().join(name);
+        let options = ["batch_size=64".to_owned(), format!("round_up={round_up}")];
+        train_on(2, &out, &[&["--epochs", "1"], &SMALL[..], &options.each_ref().map(String::as_str)].concat());
+        logged(&out)
+    });
+    // Only the last batch has one more image.
+    let [up, exact] = &losses;
+    assert_eq!(up[..22], exact[..22]);
+    assert_ne!(up[22], exact[22]);
 }
 
 #[test]

@@ -65,7 +65,9 @@ impl Failure {
     }
 }
 
-fn describe_chain(error: &anyhow::Error, texts: &ErrorTexts) -> String {
+/// An error as text: one line, one more for each cause, and hints.
+#[must_use]
+pub fn describe_chain(error: &anyhow::Error, texts: &ErrorTexts) -> String {
     let mut text = String::new();
     let mut last = String::new();
     let mut hint_line = String::new();

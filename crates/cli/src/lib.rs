@@ -13,8 +13,12 @@ pub mod args;
 pub mod commands;
 pub mod failure;
 pub mod format;
+pub mod list;
+pub mod ordered;
 pub mod output;
+pub mod parts;
 pub mod progress;
+pub mod shard;
 mod start;
 
 pub use failure::Failure;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use mmcv_cli::commands::{ckpt, config, launch, zoo};
+use mmcv_cli::commands::{ckpt, config, launch, merge, zoo};
 use mmcv_cli::{Failure, failure};
 
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ enum WithoutTorch {
     Ckpt(ckpt::Ckpt),
     Config(config::ConfigCommand),
     Launch(launch::Launch),
+    Merge(merge::Merge),
 }
 
 impl WithoutTorch {
@@ -35,6 +36,7 @@ impl WithoutTorch {
             Self::Ckpt(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Launch(command) => command.run(),
+            Self::Merge(command) => command.run(),
         }
     }
 }

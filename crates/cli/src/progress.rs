@@ -58,6 +58,39 @@ pub fn items(count: usize, noun: &str) -> ProgressBar {
     bar.with_style(style(&format!("{{bar:30}} {{pos}}/{{len}} {noun}, {{per_sec}}, {{eta}} left")))
 }
 
+/// Progress through a list whose entries have not been counted. It is cleared when it is dropped.
+#[derive(Debug)]
+pub struct ListProgressBar {
+    bar: ProgressBar,
+    has_size: bool,
+}
+
+impl ListProgressBar {
+    /// A bar for a list of so many bytes, if that is known.
+    pub fn new(size: Option<u64>) -> Self {
+        let (bar, template) = match size {
+            Some(size) => (ProgressBar::new(size), "{bar:30} {percent}% of the list, {msg} images, {eta} left"),
+            None => (ProgressBar::no_length(), "{spinner} {pos} images, {per_sec}"),
+        };
+        Self { bar: bar.with_style(style(template)), has_size: size.is_some() }
+    }
+
+    /// Shows how many bytes of the list were read, and how many images are done.
+    pub fn set(&self, position: u64, images: u64) {
+        if self.has_size {
+            self.bar.set_message(images.to_string());
+            self.bar.set_position(position);
+        } else {
+            self.bar.set_position(images);
+        }
+    }
+
+    /// Clears the bar.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

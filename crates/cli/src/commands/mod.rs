@@ -3,4 +3,5 @@
 pub mod ckpt;
 pub mod config;
 pub mod launch;
+pub mod merge;
 pub mod zoo;

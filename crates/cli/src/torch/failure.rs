@@ -3,12 +3,17 @@
 use std::error::Error;
 
 use mmcv_checkpoint::Change;
-use mmcv_cli::failure::{ErrorTexts, Hint, hint_line, of_reading, of_zoo};
+use mmcv_cli::failure::{ErrorTexts, Hint, describe_chain, hint_line, of_reading, of_zoo};
 use mmcv_models::ZooError;
 use tch::TchError;
 
 /// The errors of all libraries.
 pub(crate) const TEXTS: ErrorTexts = ErrorTexts { line, hint };
+
+/// An error with its causes in one line.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
+    describe_chain(error, &TEXTS).replace("\n  caused by: ", ": ").replace("\n  ", "; ")
+}
 
 fn line(error: &(dyn Error + 'static)) -> String {
     match error.downcast_ref::<TchError>() {

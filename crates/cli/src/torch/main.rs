@@ -10,6 +10,8 @@ mod crops;
 mod draw;
 mod failure;
 mod image;
+mod inference;
+mod listed;
 mod network;
 mod origin;
 mod placeholder;

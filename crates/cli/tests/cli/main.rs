@@ -10,6 +10,7 @@ mod export;
 mod images;
 mod launch;
 mod layers;
+mod listed;
 mod networks;
 mod predict;
 mod projects;

@@ -41,6 +41,10 @@ pub struct TrainingConfig {
     /// Whether batch norms use the statistics of all processes.
     #[config(default = false)]
     pub sync_bn: bool,
+    /// Whether the first images of an epoch are taken again at its end, so that all processes have as many, as mmengine's samplers do
+    /// by default; `batch_size` has to be a multiple of the number of processes then.
+    #[config(default = false)]
+    pub round_up: bool,
 }
 
 /// Arguments of `torch.nn.utils.clip_grad_norm_`.

@@ -72,16 +72,23 @@ impl LabeledImages {
         })
     }
 
-    /// The number of batches of `batch_size` images; the last one may be smaller.
-    pub fn batches(&self, batch_size: i64) -> u64 {
-        self.len().unsigned_abs().div_ceil(batch_size.unsigned_abs())
+    /// The number of batches that [`Self::shuffled`] returns.
+    pub fn batches(&self, batch_size: i64, multiple: i64) -> u64 {
+        (self.len() + self.repeated(multiple)).unsigned_abs().div_ceil(batch_size.unsigned_abs())
     }
 
-    /// Batches of `batch_size` images, in an order drawn from the seed.
-    pub fn shuffled(&self, seed: i64, batch_size: i64) -> Result<Vec<Self>> {
+    /// Batches of `batch_size` images, in an order drawn from the seed; the last one may be smaller. The first images are repeated at
+    /// the end until their number is a multiple of `multiple`.
+    pub fn shuffled(&self, seed: i64, batch_size: i64, multiple: i64) -> Result<Vec<Self>> {
         tch::manual_seed(seed);
         let order = Tensor::f_randperm(self.len(), (Kind::Int64, Device::Cpu))?;
+        let order = Tensor::f_cat(&[&order, &order.f_narrow(0, 0, self.repeated(multiple))?], 0)?;
         let batches = order.f_split(batch_size, 0)?;
         batches.iter().map(|numbers| self.select(numbers)).collect()
+    }
+
+    /// How many images are missing to a multiple of `multiple`.
+    fn repeated(&self, multiple: i64) -> i64 {
+        (multiple - self.len() % multiple) % multiple
     }
 }

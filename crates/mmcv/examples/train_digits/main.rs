@@ -23,6 +23,7 @@ use serde_json::json;
 use log::{Log, Speed};
 
 pub use config::TrainingConfig;
+pub use data::Digits;
 pub use trainer::{Epoch, Trainer};
 
 /// Trains the network of a config on 1,437 handwritten digits, and tests it on 360 others.

@@ -66,6 +66,11 @@ impl Trainer {
     /// Builds a network with initial weights. Sets libtorch to one thread, which is fastest for tensors this small.
     pub fn in_group(config: TrainingConfig, group: &Group) -> Result<Self> {
         tch::set_num_threads(1);
+        let (batch_size, processes) = (config.batch_size, i64::try_from(group.world_size())?);
+        ensure!(
+            !config.round_up || batch_size % processes == 0,
+            "batch_size: {batch_size}: with round_up, expected a multiple of the number of processes, which is {processes}"
+        );
         let network = DataParallel::new(group, config.build_network()?, &DataParallelOptions::default())?;
         let optimizer = config.optimizer().build(&network.module().var_store(), config.sgd.lr)?;
         Ok(Self { network, group: group.clone(), config, optimizer, digits: Digits::read()?, history: Vec::new() })
@@ -130,7 +135,12 @@ impl Trainer {
 
     /// The number of steps in an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.digits.train.batches(self.config.batch_size)
+        self.digits.train.batches(self.config.batch_size, self.multiple())
+    }
+
+    /// What the number of images of an epoch is a multiple of.
+    fn multiple(&self) -> i64 {
+        if self.config.round_up { self.group.world_size() as i64 } else { 1 }
     }
 
     /// Trains on all training images once, then tests. Calls `after_step` with each batch.
@@ -139,7 +149,7 @@ impl Trainer {
         self.network.module().train(true);
         let (mut sum, mut count, mut lr) = (0.0, 0, 0.0);
         let mut iter = (epoch - 1) * i64::try_from(self.steps_per_epoch())?;
-        let batches = self.digits.train.shuffled(self.config.seed + epoch, self.config.batch_size)?;
+        let batches = self.digits.train.shuffled(self.config.seed + epoch, self.config.batch_size, self.multiple())?;
         for group in batches.chunks(usize::try_from(self.config.accumulative_counts)?) {
             self.optimizer.zero_grad();
             for (position, batch) in group.iter().enumerate() {

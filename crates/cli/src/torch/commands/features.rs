@@ -1,23 +1,28 @@
 //! `mmcv features`: computes feature maps of images.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use mmcv_cli::Failure;
 use mmcv_cli::format::shape;
 use mmcv_cli::output::{create_parent, display, lossy, print, print_json};
-use mmcv_layers::{Forward, Module};
+use mmcv_layers::{Forward, Module, Output};
 use mmcv_models::{MODELS, ProjectNetwork, Recipe};
 use mmcv_registry::{Config, Dict};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::batch::{BATCH_SIZE, BatchRunner, ImageArgs, ImageOutput, Preparation, Source, output_files};
+use crate::batch::{
+    BATCH_SIZE, BatchNetwork, BatchRunner, ImageArgs, ImageOutput, SharedForward, Source, output_files, process_threads,
+};
 use crate::config::report;
 use crate::draw;
+use crate::inference::{Fusing, Inference, stream_options};
+use crate::listed::{ListArgs, Listed, Recorder, Settings};
 use crate::network::with_key;
-use crate::weights::{CheckedShapes, Weights};
+use crate::weights::Weights;
 
 /// Computes the feature maps that a backbone returns for images: its stages in `out_indices`.
 ///
@@ -26,18 +31,25 @@ use crate::weights::{CheckedShapes, Weights};
 ///
 /// Truncated and corrupt images are errors. Images are rotated according to their EXIF orientation, unless the config has
 /// `preprocess: {exif: ignore}`.
+///
+/// With --list, the network is fused if all images have one size. A record has the stages of an image with their shapes, and with
+/// --pooled their values.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mmcv features torchvision://resnet50 cat.jpg --out-indices 0,1,2,3 --png features.png
   mmcv features open-mmlab://detectron2/resnet50_caffe photos/ --out features/
   mmcv features model_zoo/configs/mobilenet_v2.yaml cat.jpg --pooled --out cat.npy
   mmcv features faster-rcnn_r50_fpn_1x_coco.json cat.jpg --checkpoint faster_rcnn.pth
-  mmcv features my.yaml photos/ --checkpoint epoch_10.pth --pooled --json")]
+  mmcv features my.yaml photos/ --checkpoint epoch_10.pth --pooled --json
+  mmcv features torchvision://resnet50 --pooled --list images.txt --output vectors.jsonl
+  srun mmcv features torchvision://resnet50 --pooled --list images.txt --shard auto --output vectors/ --resume")]
 pub(crate) struct Features {
     #[command(flatten)]
     pub(super) weights: Weights,
     #[command(flatten)]
     images: ImageArgs,
+    #[command(flatten)]
+    list: ListArgs,
     /// The stages, counted from 0, in place of the config's. With the neck of a detector, the outputs of the neck.
     #[arg(long, value_name = "STAGES", value_delimiter = ',')]
     out_indices: Option<Vec<i64>>,
@@ -46,13 +58,13 @@ pub(crate) struct Features {
     pooled: bool,
     /// Writes the features of each image, without the batch dimension: FILE.safetensors with all stages, or FILE.npy; with
     /// several images, a folder of them.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
     out: Option<PathBuf>,
     /// The format of files in a folder; npy is one file for each stage, NAME.STAGE.npy.
     #[arg(long, value_name = "FORMAT", default_value = "safetensors")]
     format: Format,
     /// Writes a PNG with the image and the channels of each stage that vary most; with several images, a folder of them.
-    #[arg(long, alias = "picture", value_name = "FILE.png")]
+    #[arg(long, alias = "picture", value_name = "FILE.png", conflicts_with = "list")]
     png: Option<PathBuf>,
     /// Prints JSON: the stages of each image with their shapes, and with --pooled their values.
     #[arg(long)]
@@ -81,6 +93,12 @@ struct ImageReport {
     stages: Vec<StageReport>,
 }
 
+/// The stages of an image of a list.
+#[derive(Debug, Serialize)]
+struct Stages {
+    stages: Vec<StageReport>,
+}
+
 #[derive(Debug, Serialize)]
 struct StageReport {
     name: String,
@@ -93,7 +111,10 @@ struct StageReport {
 }
 
 impl Features {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        if let Some(list) = self.list.read()? {
+            return Ok(self.run_list(&list)?);
+        }
         let sources = self.images.sources()?;
         let format = self.format(&sources)?;
         let extension = if format == Format::Npy { "npy" } else { "safetensors" };
@@ -105,33 +126,74 @@ impl Features {
             Some(png) => output_files(png, &sources, "png")?,
             None => Vec::new(),
         };
+        let (recipe, has_neck) = self.recipe()?;
+        let network = self.network(&recipe, has_neck).with_context(|| self.weights.name().to_owned())?;
+        let preparation = self.images.preparation(&recipe.preprocess, self.weights.device(), !drawings.is_empty());
+        let mut extractor = self.extractor(Inference::new(network), &recipe, has_neck);
+        (extractor.format, extractor.files, extractor.drawings) = (format, files, drawings);
+        let counts = self.images.run(&sources, self.images.batch_size(BATCH_SIZE), preparation, &mut extractor)?;
+        self.print(&extractor.reports)?;
+        Ok(counts.check()?)
+    }
+
+    fn run_list(&mut self, list: &Listed) -> Result<()> {
+        if self.list.is_auto() {
+            self.weights.use_local_device()?;
+        }
+        let (recipe, has_neck) = self.recipe()?;
+        let network = self.network(&recipe, has_neck).with_context(|| self.weights.name().to_owned())?;
+        let is_cpu = self.weights.device() == Device::Cpu;
+        let block = self.images.batch_size(if is_cpu { 1 } else { BATCH_SIZE });
+        let settings = self.settings(&recipe, &*network)?;
+        let Some(target) = list.open(settings.into_map(), block as u64)? else { return Ok(()) };
+        let network = match recipe.preprocess.output_size() {
+            Some([height, width]) => {
+                let streams = if is_cpu { Some(stream_options(process_threads())) } else { None };
+                let fusing = Fusing { is_required: false, quantized: None, streams };
+                Inference::fuse(network, &[i64::try_from(block)?, 3, height, width], &fusing)?
+            }
+            None => Inference::new(network),
+        };
+        let preparation = self.images.preparation(&recipe.preprocess, self.weights.device(), false);
+        let mut extractor = self.extractor(network, &recipe, has_neck);
+        list.run(target, block as u64, process_threads(), preparation, &mut extractor)
+    }
+
+    /// What the records of a list depend on.
+    fn settings(&self, recipe: &Recipe, network: &dyn Module) -> Result<Settings> {
+        let mut settings = Settings::new("features", self.weights.device());
+        settings.set_config(recipe);
+        settings.set_weights(network)?;
+        settings.set("--out-indices", format!("{:?}", self.out_indices));
+        settings.set("--pooled", self.pooled);
+        settings.set("--max-pixels", self.images.max_pixels());
+        Ok(settings)
+    }
+
+    /// The recipe of the network, and whether that has a neck.
+    fn recipe(&self) -> Result<(Recipe, bool)> {
         let (mut recipe, mut network) = self.weights.read()?;
         let has_neck = match &mut network {
             Some(network) => extract(network, &mut recipe),
             None => false,
         };
-        let network = self.network(&recipe, has_neck).with_context(|| self.weights.name().to_owned())?;
-        let preparation =
-            Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
+        Ok((recipe, has_neck))
+    }
+
+    fn extractor<'a>(&self, network: Inference, recipe: &'a Recipe, has_neck: bool) -> Extractor<'a> {
         let mut out_indices = self.out_indices.clone();
         if out_indices.is_none() && !has_neck {
             out_indices = config_out_indices(&recipe.backbone());
         }
-        let mut extractor = Extractor {
+        Extractor {
             network,
-            recipe: &recipe,
-            out_indices,
-            has_neck,
+            outputs: Outputs { recipe, out_indices, has_neck },
             pooled: self.pooled,
-            format,
-            files,
-            drawings,
-            checked: CheckedShapes::default(),
+            format: self.format,
+            files: Vec::new(),
+            drawings: Vec::new(),
             reports: Vec::new(),
-        };
-        let counts = self.images.run(&sources, self.images.batch_size(BATCH_SIZE), preparation, &mut extractor)?;
-        self.print(&extractor.reports)?;
-        Ok(counts.check()?)
+        }
     }
 
     /// The format: that of the extension of `--out`, which a single file must have.
@@ -186,40 +248,59 @@ impl Features {
 
 /// A backbone, and the results so far.
 struct Extractor<'a> {
-    network: Box<dyn Module>,
-    recipe: &'a Recipe,
-    /// The stages that the backbone returns, if they are known.
-    out_indices: Option<Vec<i64>>,
-    /// Whether the outputs are those of a neck.
-    has_neck: bool,
+    network: Inference,
+    outputs: Outputs<'a>,
     pooled: bool,
     format: Format,
     /// The output file of each image; empty if nothing is written.
     files: Vec<PathBuf>,
     /// The drawing of each image; empty if nothing is drawn.
     drawings: Vec<PathBuf>,
-    checked: CheckedShapes,
     reports: Vec<ImageReport>,
 }
 
-impl BatchRunner<'_> for Extractor<'_> {
+/// Which outputs of a network are features.
+#[derive(Clone)]
+struct Outputs<'a> {
+    recipe: &'a Recipe,
+    /// The stages that the backbone returns, if they are known.
+    out_indices: Option<Vec<i64>>,
+    /// Whether the outputs are those of a neck.
+    has_neck: bool,
+}
+
+impl<'a> BatchNetwork<'a> for Extractor<'a> {
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
-        self.checked.check(&*self.network, input)?;
-        match self.network.call(&[input], &Dict::new()) {
-            Ok(stages) if self.has_neck => self.choose(stages.into_vec()),
-            Ok(stages) => Ok(stages.into_vec()),
-            Err(error) => Err(with_key(error, &self.recipe.model, &[input]).into()),
-        }
+        self.outputs.features(self.network.call(input)?, input)
     }
 
-    fn handle(&mut self, output: ImageOutput<'_>) -> Result<()> {
+    fn shared(&self) -> Option<SharedForward<'a>> {
+        let (streams, outputs) = (self.network.streams()?, self.outputs.clone());
+        Some(Arc::new(move |input| outputs.features(streams.call(&[input], &Dict::new()), input)))
+    }
+}
+
+impl<'a> Recorder<'a> for Extractor<'a> {
+    type Result = Stages;
+
+    fn result(&self, outputs: &[Tensor]) -> Result<Stages> {
+        let mut stages = Vec::new();
+        for stage in self.stages(outputs)? {
+            stages.push(self.stage_report(&stage, None)?);
+        }
+        Ok(Stages { stages })
+    }
+}
+
+impl<'a> BatchRunner<'a> for Extractor<'a> {
+    fn handle(&mut self, index: usize, source: &Source, output: ImageOutput) -> Result<()> {
         let stages = self.stages(&output.outputs)?;
-        if let (Some(file), Some(thumbnail)) = (self.drawings.get(output.index), output.thumbnail) {
+        if let (Some(file), Some(thumbnail)) = (self.drawings.get(index), &output.thumbnail) {
             let rows: Vec<_> =
                 stages.iter().map(|stage| draw::FeatureRow { name: &stage.name, maps: &stage.tensor }).collect();
             draw::write_features(file, thumbnail, &rows)?;
         }
-        let files = match self.files.get(output.index) {
+        let files = match self.files.get(index) {
             Some(file) => write(file, self.format, &stages)?,
             None => Vec::new(),
         };
@@ -229,12 +310,21 @@ impl BatchRunner<'_> for Extractor<'_> {
             let file = files.get(position).or(files.first());
             reports.push(self.stage_report(stage, file)?);
         }
-        self.reports.push(ImageReport { image: lossy(&output.source.file), stages: reports });
+        self.reports.push(ImageReport { image: lossy(&source.file), stages: reports });
         Ok(())
     }
 }
 
-impl Extractor<'_> {
+impl Outputs<'_> {
+    /// The features among the outputs of the network.
+    fn features(&self, outputs: mmcv_layers::Result<Output>, input: &Tensor) -> Result<Vec<Tensor>> {
+        match outputs {
+            Ok(stages) if self.has_neck => self.choose(stages.into_vec()),
+            Ok(stages) => Ok(stages.into_vec()),
+            Err(error) => Err(with_key(error, &self.recipe.model, &[input]).into()),
+        }
+    }
+
     /// The outputs of a neck that the arguments ask for; all by default.
     fn choose(&self, outputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
         let Some(indices) = &self.out_indices else { return Ok(outputs) };
@@ -251,20 +341,6 @@ impl Extractor<'_> {
         Ok(chosen)
     }
 
-    /// The stages of one image, from outputs `[1, ...]`.
-    fn stages(&self, outputs: &[Tensor]) -> Result<Vec<Stage>> {
-        let mut stages = Vec::new();
-        for (name, output) in self.stage_names(outputs.len()).into_iter().zip(outputs) {
-            let mut tensor = output.f_select(0, 0)?.f_to_device(Device::Cpu)?;
-            if self.pooled && tensor.dim() > 1 {
-                let pixels: Vec<i64> = (1..tensor.dim() as i64).collect();
-                tensor = tensor.f_mean_dim(pixels, false, Kind::Float)?;
-            }
-            stages.push(Stage { name, tensor: tensor.f_contiguous()? });
-        }
-        Ok(stages)
-    }
-
     fn stage_names(&self, count: usize) -> Vec<String> {
         if let Some(indices) = &self.out_indices
             && indices.len() == count
@@ -277,6 +353,22 @@ impl Extractor<'_> {
             return vec!["last".to_owned()];
         }
         (0..count).map(|position| format!("stage{position}")).collect()
+    }
+}
+
+impl Extractor<'_> {
+    /// The stages of one image, from outputs `[1, ...]`.
+    fn stages(&self, outputs: &[Tensor]) -> Result<Vec<Stage>> {
+        let mut stages = Vec::new();
+        for (name, output) in self.outputs.stage_names(outputs.len()).into_iter().zip(outputs) {
+            let mut tensor = output.f_select(0, 0)?.f_to_device(Device::Cpu)?;
+            if self.pooled && tensor.dim() > 1 {
+                let pixels: Vec<i64> = (1..tensor.dim() as i64).collect();
+                tensor = tensor.f_mean_dim(pixels, false, Kind::Float)?;
+            }
+            stages.push(Stage { name, tensor: tensor.f_contiguous()? });
+        }
+        Ok(stages)
     }
 
     fn stage_report(&self, stage: &Stage, file: Option<&PathBuf>) -> Result<StageReport> {

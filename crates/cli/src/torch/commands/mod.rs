@@ -7,13 +7,13 @@ mod export;
 mod features;
 mod layers;
 mod predict;
-mod quantize;
+pub(crate) mod quantize;
 mod summary;
 mod zoo;
 
 use clap::Subcommand;
 use mmcv_cli::Failure;
-use mmcv_cli::commands::{ckpt, config, launch};
+use mmcv_cli::commands::{ckpt, config, launch, merge};
 
 use crate::origin::with_places;
 
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Export(export::Export),
     Quantize(quantize::Quantize),
     Launch(launch::Launch),
+    Merge(merge::Merge),
 }
 
 impl Command {
@@ -53,9 +54,13 @@ impl Command {
             Self::Bench(command) => command.only_config(),
             Self::Export(command) => Some(command.name()),
             Self::Quantize(command) => Some(command.weights.name()),
-            Self::Doctor(_) | Self::Layers(_) | Self::Zoo(_) | Self::Ckpt(_) | Self::Config(_) | Self::Launch(_) => {
-                None
-            }
+            Self::Doctor(_)
+            | Self::Layers(_)
+            | Self::Zoo(_)
+            | Self::Ckpt(_)
+            | Self::Config(_)
+            | Self::Launch(_)
+            | Self::Merge(_) => None,
         }
     }
 
@@ -74,6 +79,7 @@ impl Command {
             Self::Export(command) => command.run(),
             Self::Quantize(command) => command.run(),
             Self::Launch(command) => command.run(),
+            Self::Merge(command) => command.run(),
         }
     }
 }

@@ -4,20 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mmcv_cli::Failure;
 use mmcv_cli::output::{display, lossy, print, print_json};
-use mmcv_fuse::{FuseOptions, Fused, StreamOptions, Streams, fuse, fuse_owned};
-use mmcv_layers::{Forward, Module, memory};
+use mmcv_fuse::StreamOptions;
+use mmcv_layers::{Forward, Module, Output};
 use mmcv_models::{MODELS, Recipe};
+use mmcv_registry::Dict;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::quantize::read_quantization;
-use crate::batch::{BATCH_SIZE, BatchRunner, ImageArgs, ImageOutput, Preparation, SharedForward, cores, output_files};
+use crate::batch::{
+    BATCH_SIZE, BatchNetwork, BatchRunner, ImageArgs, ImageOutput, SharedForward, Source, cores, output_files,
+    process_threads,
+};
+use crate::draw;
+use crate::inference::{Fuse, Fusing, Inference, stream_options};
+use crate::listed::{ListArgs, Listed, Recorder, Settings};
 use crate::network::with_key;
-use crate::weights::{CheckedShapes, Weights};
-use crate::{allocator, draw};
+use crate::weights::Weights;
 
 /// From this many images on, fusing saves more time than it takes: see docs/performance.md.
 const MIN_FUSED_IMAGES: usize = 20;
@@ -33,6 +38,8 @@ const MIN_FUSED_IMAGES: usize = 20;
   mmcv predict model_zoo/configs/mobilenet_v2.yaml cat.jpg --out result.png
   mmcv predict torchvision://resnet50 photos/ --fuse
   mmcv predict torchvision://resnet50 photos/ --quantized resnet50.int8.safetensors
+  mmcv predict torchvision://resnet50 --list images.txt --output results.jsonl
+  srun mmcv predict torchvision://resnet50 --list images.txt --shard auto --output results/ --resume
   mmcv predict resnet50_8xb32_in1k.json cat.jpg --checkpoint resnet50_8xb32_in1k.pth
   mmcv predict my.yaml cat.jpg --checkpoint work_dir/epoch_10.pth --cfg-options preprocess.crop_size=192")]
 pub(crate) struct Predict {
@@ -40,11 +47,13 @@ pub(crate) struct Predict {
     pub(super) weights: Weights,
     #[command(flatten)]
     images: ImageArgs,
+    #[command(flatten)]
+    list: ListArgs,
     /// The number of classes shown for each image.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     topk: u16,
     /// Writes a PNG with the image and its classes; with several images, a folder of them.
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE.png", conflicts_with = "list")]
     out: Option<PathBuf>,
     /// Whether to fuse the network first, which takes some seconds and makes each image faster. A fused network returns the
     /// same scores, or an error.
@@ -56,15 +65,6 @@ pub(crate) struct Predict {
     /// Prints JSON: the classes and scores of each image.
     #[arg(long)]
     json: bool,
-}
-
-/// When the network is fused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Fuse {
-    /// If there are many images of one size.
-    Auto,
-    Always,
-    Never,
 }
 
 /// A class with its score.
@@ -82,8 +82,25 @@ struct ImageReport {
     predictions: Vec<Prediction>,
 }
 
+/// The classes of an image of a list.
+#[derive(Debug, Serialize)]
+struct Predictions {
+    predictions: Vec<Prediction>,
+}
+
+/// How many images there are.
+#[derive(Debug, Clone, Copy)]
+enum Amount {
+    Images(usize),
+    /// Any number, which must not change the results.
+    List,
+}
+
 impl Predict {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        if let Some(list) = self.list.read()? {
+            return Ok(self.run_list(&list)?);
+        }
         let sources = self.images.sources()?;
         let drawings = match &self.out {
             Some(out) => output_files(out, &sources, "png")?,
@@ -91,23 +108,54 @@ impl Predict {
         };
         let recipe = self.weights.recipe()?;
         let Loaded { network, classes } = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
-        let network = self.fuse_if_worthwhile(network, &recipe, sources.len())?;
-        let preparation =
-            Preparation { preprocess: &recipe.preprocess, device: self.weights.device(), draws: !drawings.is_empty() };
-        let mut classifier = Classifier {
-            network,
-            recipe: &recipe,
-            checkpoint_classes: classes,
-            topk: i64::from(self.topk),
-            drawings,
-            checked: CheckedShapes::default(),
-            reports: Vec::new(),
-        };
-        let is_fused = !matches!(classifier.network, Network::Module(_));
-        let batch_size = self.images.batch_size(self.default_batch_size(is_fused));
+        let network = self.fuse_if_worthwhile(network, &recipe, Amount::Images(sources.len()))?;
+        let preparation = self.images.preparation(&recipe.preprocess, self.weights.device(), !drawings.is_empty());
+        let mut classifier = self.classifier(network, &recipe, classes);
+        classifier.drawings = drawings;
+        let batch_size = self.images.batch_size(self.default_batch_size(classifier.network.is_fused()));
         let counts = self.images.run(&sources, batch_size, preparation, &mut classifier)?;
         self.print(&classifier.reports)?;
         Ok(counts.check()?)
+    }
+
+    fn run_list(&mut self, list: &Listed) -> Result<()> {
+        if self.list.is_auto() {
+            self.weights.use_local_device()?;
+        }
+        let recipe = self.weights.recipe()?;
+        let Loaded { network, classes } = self.network(&recipe).with_context(|| self.weights.name().to_owned())?;
+        let block = self.images.batch_size(self.default_batch_size(true));
+        let settings = self.settings(&recipe, &*network, classes.as_deref())?;
+        let Some(target) = list.open(settings.into_map(), block as u64)? else { return Ok(()) };
+        let network = self.fuse_if_worthwhile(network, &recipe, Amount::List)?;
+        let preparation = self.images.preparation(&recipe.preprocess, self.weights.device(), false);
+        list.run(target, block as u64, process_threads(), preparation, &mut self.classifier(network, &recipe, classes))
+    }
+
+    /// What the records of a list depend on.
+    fn settings(&self, recipe: &Recipe, network: &dyn Module, classes: Option<&[String]>) -> Result<Settings> {
+        let mut settings = Settings::new("predict", self.weights.device());
+        settings.set_config(recipe);
+        settings.set_digest("the class names of the checkpoint", &classes);
+        match &self.quantized {
+            Some(file) => settings.set_weights_file(file)?,
+            None => settings.set_weights(network)?,
+        }
+        settings.set("--quantized", self.quantized.is_some());
+        settings.set("--fuse", format!("{:?}", self.fuse).to_lowercase());
+        settings.set("--topk", self.topk);
+        settings.set("--max-pixels", self.images.max_pixels());
+        Ok(settings)
+    }
+
+    fn classifier<'a>(
+        &self,
+        network: Inference,
+        recipe: &'a Recipe,
+        checkpoint_classes: Option<Vec<String>>,
+    ) -> Classifier<'a> {
+        let (topk, drawings, reports) = (i64::from(self.topk), Vec::new(), Vec::new());
+        Classifier { network, recipe, checkpoint_classes, topk, drawings, reports }
     }
 
     /// The network with its weights, and the class names of the checkpoint.
@@ -130,44 +178,40 @@ impl Predict {
     }
 
     /// Fuses the network if the arguments ask for it or there are enough images.
-    fn fuse_if_worthwhile(&self, network: Box<dyn Module>, recipe: &Recipe, count: usize) -> Result<Network> {
+    fn fuse_if_worthwhile(&self, network: Box<dyn Module>, recipe: &Recipe, amount: Amount) -> Result<Inference> {
+        let size = recipe.preprocess.output_size();
+        let is_many = match amount {
+            Amount::Images(count) => count >= MIN_FUSED_IMAGES,
+            Amount::List => true,
+        };
         let is_worthwhile = match self.fuse {
             _ if self.quantized.is_some() => true,
-            Fuse::Auto => count >= MIN_FUSED_IMAGES && recipe.preprocess.output_size().is_some(),
+            Fuse::Auto => is_many && size.is_some(),
             Fuse::Always => true,
             Fuse::Never => false,
         };
         if !is_worthwhile {
-            return Ok(Network::Module(network));
+            return Ok(Inference::new(network));
         }
-        let size = recipe.preprocess.output_size();
         let [height, width] = size.context("a fused network needs images of one size: set preprocess.crop_size")?;
-        let batch = self.images.batch_size(self.default_batch_size(true)).min(count);
-        let shape = [i64::try_from(batch)?, 3, height, width];
-        memory::check_forward(&*network, &[shape.to_vec()])?;
-        let mut options = FuseOptions::default();
-        let fused = if let Some(file) = &self.quantized {
-            options.quantization = Some(read_quantization(file)?.into());
-            fuse_owned(network, &shape, &options).context("--quantized")?
-        } else if self.fuse == Fuse::Always {
-            fuse_owned(network, &shape, &options).context("--fuse")?
-        } else {
-            match fuse(&*network, &shape, &options) {
-                Ok(fused) => fused,
-                Err(error) => {
-                    log::warn!("the network was not fused: {error}");
-                    return Ok(Network::Module(network));
+        let mut batch = self.images.batch_size(self.default_batch_size(true));
+        // All cores work on one image sooner than on one each, but not on many.
+        let mut streams = Some(StreamOptions::default());
+        match amount {
+            Amount::Images(count) => {
+                batch = batch.min(count);
+                if count < 2 * batch * cores() {
+                    streams = None;
                 }
             }
-        };
-        // All cores work on one image sooner than on one each, but not on many.
-        let network = if self.weights.device() == Device::Cpu && count >= 2 * batch * cores() {
-            Network::Streams(Arc::new(Streams::new(&fused, &StreamOptions::default())?))
-        } else {
-            Network::Fused(fused)
-        };
-        allocator::release_freed_memory();
-        Ok(network)
+            Amount::List => streams = Some(stream_options(process_threads())),
+        }
+        if self.weights.device() != Device::Cpu {
+            streams = None;
+        }
+        let shape = [i64::try_from(batch)?, 3, height, width];
+        let is_required = self.fuse == Fuse::Always;
+        Inference::fuse(network, &shape, &Fusing { is_required, quantized: self.quantized.as_deref(), streams })
     }
 
     fn print(&self, reports: &[ImageReport]) -> Result<(), Failure> {
@@ -194,55 +238,47 @@ struct Loaded {
     classes: Option<Vec<String>>,
 }
 
-/// What computes the scores.
-enum Network {
-    Module(Box<dyn Module>),
-    Fused(Fused),
-    /// For all cores.
-    Streams(Arc<Streams>),
-}
-
 /// A network, and the predictions so far.
 struct Classifier<'a> {
-    network: Network,
+    network: Inference,
     recipe: &'a Recipe,
     checkpoint_classes: Option<Vec<String>>,
     topk: i64,
     /// The drawing of each image; empty if nothing is drawn.
     drawings: Vec<PathBuf>,
-    checked: CheckedShapes,
     reports: Vec<ImageReport>,
 }
 
-impl<'a> BatchRunner<'a> for Classifier<'a> {
+impl<'a> BatchNetwork<'a> for Classifier<'a> {
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Tensor>> {
-        let scores = match &self.network {
-            Network::Module(module) => {
-                self.checked.check(&**module, input)?;
-                module.forward(input)
-            }
-            Network::Fused(fused) => fused.forward(input),
-            Network::Streams(streams) => streams.forward(input),
-        };
-        outputs(scores, self.recipe, input)
+        outputs(self.network.call(input)?, self.recipe, input)
     }
 
     fn shared(&self) -> Option<SharedForward<'a>> {
-        let Network::Streams(streams) = &self.network else { return None };
-        let (streams, recipe) = (streams.clone(), self.recipe);
-        Some(Arc::new(move |input| outputs(streams.forward(input), recipe, input)))
+        let (streams, recipe) = (self.network.streams()?, self.recipe);
+        Some(Arc::new(move |input| outputs(streams.call(&[input], &Dict::new()), recipe, input)))
     }
+}
 
-    fn handle(&mut self, output: ImageOutput<'_>) -> Result<()> {
+impl<'a> Recorder<'a> for Classifier<'a> {
+    type Result = Predictions;
+
+    fn result(&self, outputs: &[Tensor]) -> Result<Predictions> {
+        Ok(Predictions { predictions: self.predictions(outputs)? })
+    }
+}
+
+impl<'a> BatchRunner<'a> for Classifier<'a> {
+    fn handle(&mut self, index: usize, source: &Source, output: ImageOutput) -> Result<()> {
         let predictions = self.predictions(&output.outputs)?;
-        if let (Some(file), Some(thumbnail)) = (self.drawings.get(output.index), output.thumbnail) {
+        if let (Some(file), Some(thumbnail)) = (self.drawings.get(index), &output.thumbnail) {
             let mut bars = Vec::new();
             for Prediction { class, score, .. } in &predictions {
                 bars.push(draw::Bar { label: class, fraction: *score });
             }
             draw::write_bars(file, thumbnail, &bars)?;
         }
-        self.reports.push(ImageReport { image: lossy(&output.source.file), predictions });
+        self.reports.push(ImageReport { image: lossy(&source.file), predictions });
         Ok(())
     }
 }
@@ -280,9 +316,9 @@ impl Classifier<'_> {
 }
 
 /// The scores as a list of outputs; an error with the place in the config.
-fn outputs(scores: mmcv_layers::Result<Tensor>, recipe: &Recipe, input: &Tensor) -> Result<Vec<Tensor>> {
+fn outputs(scores: mmcv_layers::Result<Output>, recipe: &Recipe, input: &Tensor) -> Result<Vec<Tensor>> {
     match scores {
-        Ok(scores) => Ok(vec![scores]),
+        Ok(scores) => Ok(scores.into_vec()),
         Err(error) => Err(with_key(error, &recipe.model, &[input]).into()),
     }
 }

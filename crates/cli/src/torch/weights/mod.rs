@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use mmcv_checkpoint::DtypePolicy;
 use mmcv_cli::args::{UnknownClassesOption, Verification};
+use mmcv_cli::shard::local_index;
 use mmcv_layers::{Module, memory};
 use mmcv_models::{CheckpointConfig, Project, ProjectNetwork, Recipe, ZooEntry, zoo_entry, zoo_entry_of_file};
 use mmcv_registry::Config;
@@ -66,7 +67,16 @@ enum DtypeChoice {
 
 impl Weights {
     pub(crate) fn device(&self) -> Device {
-        self.device.0
+        self.device.device
+    }
+
+    /// For one of several processes that a launcher started on this machine: `cuda` is the device with its number.
+    pub(crate) fn use_local_device(&mut self) -> Result<()> {
+        let lookup = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        if let Some(index) = local_index(&lookup)? {
+            self.device.use_local(usize::try_from(index)?);
+        }
+        Ok(())
     }
 
     /// The config file or the model zoo name.
