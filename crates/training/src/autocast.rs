@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Computes convolutions, linear layers and matrix products in half precision, as `torch.autocast` does.
 ///
 /// Weights stay as they are, and are cast once in each [`run`](Self::run); gradients have the weights' type. On the CPU, bfloat16 pays
-/// with AVX-512 BF16 or AMX (`mmcv doctor`).
+/// with AVX-512 BF16 or AMX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Autocast {
     is_cuda: bool,
