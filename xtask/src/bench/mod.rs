@@ -66,6 +66,9 @@ pub(crate) struct Bench {
     python: Option<PathBuf>,
 }
 
+/// The file with the tables.
+const PAGE: &str = "benchmarks.md";
+
 /// A network: its file and its title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Network {
@@ -133,9 +136,16 @@ impl Bench {
         let setting = Setting { python, mmcv: mmcv(), folder, threads: self.threads, rounds };
         python::export(&setting, &cases)?;
         quantize::quantize(&setting, &cases)?;
-        let outcomes: Vec<Outcome> = cases.into_iter().map(|case| case.measure(&setting)).collect();
+        let mut outcomes = Vec::new();
+        for case in cases {
+            outcomes.push(case.measure(&setting));
+            // A run that is cut leaves what it measured.
+            write(&setting.folder, &setting, &outcomes)?;
+        }
         let folder = if self.is_complete() { root().join("docs") } else { setting.folder.clone() };
-        self.write(&folder, &setting, &outcomes)
+        write(&folder, &setting, &outcomes)?;
+        stage(format_args!("Written: {}", folder.join(PAGE).display()));
+        Ok(())
     }
 
     /// Whether everything is measured.
@@ -153,15 +163,14 @@ impl Bench {
         };
         names.into_iter().map(network).collect()
     }
+}
 
-    fn write(&self, folder: &Path, setting: &Setting, outcomes: &[Outcome]) -> Result<()> {
-        let chart = chart::draw(outcomes);
-        let page = report::write(setting, outcomes);
-        for (name, text) in [("benchmarks.md", page), ("benchmarks.svg", chart)] {
-            let file = folder.join(name);
-            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-            stage(format_args!("Written: {}", file.display()));
-        }
-        Ok(())
+fn write(folder: &Path, setting: &Setting, outcomes: &[Outcome]) -> Result<()> {
+    let chart = chart::draw(outcomes);
+    let page = report::write(setting, outcomes);
+    for (name, text) in [(PAGE, page), ("benchmarks.svg", chart)] {
+        let file = folder.join(name);
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
+    Ok(())
 }
