@@ -77,7 +77,7 @@ fn an_interruption_changes_no_number() {
     assert_eq!(found, expected);
     assert_eq!(after.history(), whole.history());
 
-    // Saving is no interruption either: it reads the momentum by steps of the optimizer.
+    // Saving is no interruption either.
     let rest = epochs(&mut before, 2);
     assert_eq!(rest, expected[expected.len() - rest.len()..]);
 }
@@ -101,6 +101,19 @@ fn a_checkpoint_of_another_training_is_refused() {
     mmcv::checkpoint::save_checkpoint(&*network, &plain, &mmcv::checkpoint::SaveOptions::default()).unwrap();
     let message = refused(small(), &plain);
     assert!(message.contains("plain.pth"), "{message}");
+}
+
+/// Rounding of bfloat16 and nothing else tells the losses from those of f32.
+#[test]
+fn mixed_precision_trains_alike() {
+    let expected = epochs(&mut Trainer::new(small()).unwrap(), 1);
+    let losses = epochs(&mut Trainer::new(TrainingConfig { amp: true, ..small() }).unwrap(), 1);
+    let mut largest = 0.0_f64;
+    for (found, expected) in losses.iter().zip(&expected) {
+        largest = largest.max((found - expected).abs());
+    }
+    assert_eq!(losses.len(), expected.len());
+    assert!(largest > 0.0 && largest < 0.05, "{largest}");
 }
 
 #[test]
@@ -134,6 +147,10 @@ fn a_config_of_a_project() {
     let mut trainer = Trainer::new(read).unwrap();
     epochs(&mut trainer, 1);
     assert!(trainer.history()[0].test_accuracy > 0.3, "{:?}", trainer.history());
+
+    let mut mixed = config.clone();
+    mixed.set_options(&["optim_wrapper.type=AmpOptimWrapper"]).unwrap();
+    assert!(TrainingConfig::read(&mixed).unwrap().amp);
 
     let refused = |options: &[&str]| {
         let mut changed = config.clone();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Dependencies that no source names, with their reason.
-const EXCEPTIONS: [(&str, &str, &str); 9] = [
+const EXCEPTIONS: [(&str, &str, &str); 10] = [
     ("crates/checkpoint", "flate2", "its tests include crates/pth/tests/pth/forge.rs"),
     ("crates/distributed", "torch-sys", "build.rs reads the variable DEP_TCH_LIBTORCH_LIB that it sets"),
     ("crates/fuse", "torch-sys", "build.rs reads the variable DEP_TCH_LIBTORCH_LIB that it sets"),
@@ -16,6 +16,7 @@ const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ("tests", "dejavu", "the example train_digits"),
     ("tests", "indicatif", "the example train_digits"),
     ("tests", "mmcv-distributed", "the example train_digits"),
+    ("tests", "mmcv-training", "the example train_digits"),
     ("tests", "plotters", "the example train_digits"),
 ];
 

@@ -5,7 +5,7 @@ use mmcv::layers::Module;
 use mmcv::layers::norm::convert_sync_batchnorm;
 use mmcv::prelude::*;
 use mmcv::registry::{FromConfig, KeyPath};
-use tch::nn::Sgd;
+use mmcv_training::SgdOptions;
 
 use super::project;
 
@@ -38,6 +38,9 @@ pub struct TrainingConfig {
     /// Number of batches whose gradients make one step of the optimizer.
     #[config(default = 1)]
     pub accumulative_counts: i64,
+    /// Whether convolutions and linear layers compute in bfloat16.
+    #[config(default = false)]
+    pub amp: bool,
     /// Whether batch norms use the statistics of all processes.
     #[config(default = false)]
     pub sync_bn: bool,
@@ -116,9 +119,10 @@ impl TrainingConfig {
         Ok(network)
     }
 
-    /// The arguments of tch's optimizer.
-    pub fn optimizer(&self) -> Sgd {
-        Sgd { momentum: self.sgd.momentum, wd: self.sgd.weight_decay, dampening: 0.0, nesterov: false }
+    /// The arguments of the optimizer at its first step.
+    pub fn optimizer(&self) -> SgdOptions {
+        let SgdConfig { lr, momentum, weight_decay } = self.sgd;
+        SgdOptions { lr, momentum, weight_decay, ..SgdOptions::default() }
     }
 
     /// The learning rate of a batch: `iteration` counts all batches from 0, and the first epoch is 1.

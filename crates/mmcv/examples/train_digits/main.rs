@@ -4,7 +4,6 @@
 mod config;
 mod data;
 mod log;
-mod momentum;
 mod plot;
 mod project;
 mod trainer;

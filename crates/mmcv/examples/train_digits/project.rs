@@ -35,6 +35,9 @@ pub fn to_own(config: &Config) -> Result<Config> {
     if implementation.is_some() {
         own.insert("sync_bn", true);
     }
+    if find(config, &["optim_wrapper", "type"]).ok().and_then(Config::as_str) == Some("AmpOptimWrapper") {
+        own.insert("amp", true);
+    }
     for (name, path) in KEYS {
         if let Ok(value) = find(config, path) {
             own.insert(name, value.clone());

@@ -7,14 +7,16 @@ use anyhow::{Context, Result, ensure};
 use mmcv::checkpoint::{CheckpointFile, SaveOptions, State, save_checkpoint};
 use mmcv::prelude::*;
 use mmcv_distributed::{Backend, DataParallel, DataParallelOptions, Group, Launch, ReduceOp};
+use mmcv_training::{Autocast, Sgd, SgdOptions, clip_grad_norm};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tch::nn::{Optimizer, OptimizerConfig};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::config::TrainingConfig;
 use super::data::{Digits, LabeledImages};
-use super::momentum;
+
+/// PyTorch's name for the momentum of a parameter in the state of SGD.
+const BUFFER: &str = "momentum_buffer";
 
 /// The results of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +54,8 @@ pub struct Trainer {
     network: DataParallel<Box<dyn Module>>,
     group: Group,
     config: TrainingConfig,
-    optimizer: Optimizer,
+    optimizer: Sgd,
+    autocast: Option<Autocast>,
     digits: Digits,
     history: Vec<Epoch>,
 }
@@ -72,8 +75,10 @@ impl Trainer {
             "batch_size: {batch_size}: with round_up, expected a multiple of the number of processes, which is {processes}"
         );
         let network = DataParallel::new(group, config.build_network()?, &DataParallelOptions::default())?;
-        let optimizer = config.optimizer().build(&network.module().var_store(), config.sgd.lr)?;
-        Ok(Self { network, group: group.clone(), config, optimizer, digits: Digits::read()?, history: Vec::new() })
+        let optimizer = Sgd::new(network.module().named_parameters(), config.optimizer())?;
+        let autocast = if config.amp { Some(Autocast::new(Device::Cpu, Kind::BFloat16)?) } else { None };
+        let (group, digits, history) = (group.clone(), Digits::read()?, Vec::new());
+        Ok(Self { network, group, config, optimizer, autocast, digits, history })
     }
 
     /// As [`Self::resume_in_group`], for one process.
@@ -96,25 +101,30 @@ impl Trainer {
         let (seed, config_seed) = (&meta["seed"], self.config.seed);
         ensure!(*seed == json!(config_seed), "it was trained with seed {seed}, and the config has {config_seed}");
         self.history = serde_json::from_value(meta["history"].clone()).context("it has no history of its epochs")?;
-        let momentum = checkpoint.tensors_below(&["optimizer", "state"], Device::Cpu)?;
-        momentum::write(&mut self.optimizer, &**self.network.module(), &self.config.sgd, &momentum)
+        Ok(self.optimizer.set_state(&checkpoint.tensors_below(&["optimizer", "state"], Device::Cpu)?)?)
     }
 
     /// Writes a `.pth` file for [`Self::resume`]. PyTorch can load its weights and optimizer state too.
-    pub fn save(&mut self, file: &Path) -> Result<()> {
+    pub fn save(&self, file: &Path) -> Result<()> {
         let epoch = self.history.len();
-        let momentum = momentum::read(&mut self.optimizer, &**self.network.module(), &self.config.sgd)?;
+        let mut names = Vec::new();
+        for (name, _) in self.network.module().named_parameters() {
+            names.push(name);
+        }
+        let SgdOptions { lr, momentum, dampening, weight_decay, nesterov } = self.optimizer.options();
         let group = json!({
-            "params": momentum.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            "lr": self.history.last().map_or(self.config.sgd.lr, |epoch| epoch.lr),
-            "momentum": self.config.sgd.momentum,
-            "dampening": 0.0,
-            "weight_decay": self.config.sgd.weight_decay,
-            "nesterov": false,
+            "params": names,
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
         });
-        let buffers = momentum
-            .into_iter()
-            .map(|(name, buffer)| (name, State::mapping([(momentum::BUFFER, State::from(buffer))])));
+        let mut buffers = Vec::new();
+        for (key, buffer) in self.optimizer.state() {
+            let name = key.trim_end_matches(BUFFER).trim_end_matches('.').to_owned();
+            buffers.push((name, State::mapping([(BUFFER, State::from(buffer))])));
+        }
         let optimizer = State::mapping([("state", State::mapping(buffers)), ("param_groups", json!([group]).into())]);
         let iterations = epoch as u64 * self.steps_per_epoch();
         let meta = [
@@ -151,7 +161,7 @@ impl Trainer {
         let mut iter = (epoch - 1) * i64::try_from(self.steps_per_epoch())?;
         let batches = self.digits.train.shuffled(self.config.seed + epoch, self.config.batch_size, self.multiple())?;
         for group in batches.chunks(usize::try_from(self.config.accumulative_counts)?) {
-            self.optimizer.zero_grad();
+            self.optimizer.zero_grad()?;
             for (position, batch) in group.iter().enumerate() {
                 lr = self.config.learning_rate_at(epoch, iter);
                 let is_last = position + 1 == group.len();
@@ -161,11 +171,12 @@ impl Trainer {
                 count += batch.len();
                 after_step(&Step { epoch, iter, lr, loss, images: batch.len() });
             }
-            self.optimizer.set_lr(lr);
+            self.optimizer.set_options(SgdOptions { lr, ..self.optimizer.options() })?;
             if let Some(clip) = &self.config.clip_grad {
-                self.optimizer.clip_grad_norm(clip.max_norm);
+                let parameters = self.network.module().named_parameters();
+                clip_grad_norm(parameters.iter().map(|(_, parameter)| parameter), clip.max_norm)?;
             }
-            self.optimizer.step();
+            self.optimizer.step()?;
         }
         let (test_loss, test_accuracy) = self.evaluate()?;
         let report = Epoch { epoch, lr, train_loss: sum / count as f64, test_loss, test_accuracy };
@@ -181,11 +192,19 @@ impl Trainer {
         let _guard = if is_last { None } else { Some(self.network.no_sync()) };
         // The processes' gradients are averaged: the sum over a share, by the size of the whole batch, makes theirs that of the batch,
         // whatever the sizes of the shares.
-        let sum = cross_entropy(&self.network.forward(&share.images)?, &share.labels)?;
+        let sum = match self.autocast {
+            Some(autocast) => autocast.run(|| self.loss(&share))??,
+            None => self.loss(&share)?,
+        };
         let mut loss = sum.f_div_scalar(batch.len())?;
         self.network.backward(&loss.f_mul_scalar(world_size as f64 / accumulated as f64)?)?;
         self.group.all_reduce(&mut loss, ReduceOp::Sum)?;
         Ok(loss.f_double_value(&[])?)
+    }
+
+    /// The sum of the cross entropies of these images.
+    fn loss(&self, images: &LabeledImages) -> Result<Tensor> {
+        cross_entropy(&self.network.forward(&images.images)?, &images.labels)
     }
 
     /// The mean cross entropy of the test images, and the fraction that is classified correctly. Each process takes a share, and
