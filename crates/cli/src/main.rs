@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         return start_torch(arguments);
     }
     mmcv_cli::start_logging();
-    mmcv_cli::run(arguments, |arguments: Arguments| arguments.command.run(), &failure::TEXTS)
+    ExitCode::from(mmcv_cli::run(arguments, |arguments: Arguments| arguments.command.run(), &failure::TEXTS))
 }
 
 /// Whether the arguments begin with a command of this program.
@@ -82,5 +82,5 @@ fn start_torch(arguments: Vec<OsString>) -> ExitCode {
         "cannot start {}: {error}: it comes with `mmcv` and has to lie beside it",
         mmcv_cli::output::display(&program)
     ));
-    mmcv_cli::fail(&failure, &failure::TEXTS)
+    ExitCode::from(mmcv_cli::fail(&failure, &failure::TEXTS))
 }

@@ -2,38 +2,37 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::failure::{ErrorTexts, Failure};
 use crate::output::escape_lines;
 
-/// Parses the arguments, runs the command, and prints why it failed.
+/// Parses the arguments, runs the command, and prints why it failed. Returns the exit status.
 pub fn run<A: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     command: impl FnOnce(A) -> Result<(), Failure>,
     texts: &ErrorTexts,
-) -> ExitCode {
+) -> u8 {
     let arguments = match A::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
     match command(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => fail(&failure, texts),
     }
 }
 
-/// Prints why a command failed.
-pub fn fail(failure: &Failure, texts: &ErrorTexts) -> ExitCode {
+/// Prints why a command failed. Returns the exit status.
+pub fn fail(failure: &Failure, texts: &ErrorTexts) -> u8 {
     // If stderr is closed, there is nowhere to report that.
     let _ = writeln!(std::io::stderr(), "error: {}", failure.describe(texts));
-    ExitCode::from(failure.status())
+    failure.status()
 }
 
 /// Prints help or a usage error. Control characters in it, which come from the arguments, are escaped.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error) -> u8 {
     let text = error.to_string();
     let escaped = escape_lines(&text);
     // If the stream is closed, there is nowhere to report that.
@@ -42,10 +41,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         let _ = write!(std::io::stderr(), "{escaped}");
     }
-    match u8::try_from(error.exit_code()) {
-        Ok(code) => ExitCode::from(code),
-        Err(_) => ExitCode::FAILURE,
-    }
+    u8::try_from(error.exit_code()).unwrap_or(1)
 }
 
 /// Logs warnings as `warning: ...`; `RUST_LOG` overrides the level.

@@ -15,9 +15,8 @@ mod listed;
 mod network;
 mod origin;
 mod placeholder;
+mod quit;
 mod weights;
-
-use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -40,10 +39,11 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
-fn main() -> ExitCode {
+fn main() {
     allocator::keep_freed_memory();
     mmcv_cli::start_logging();
-    mmcv_cli::run(std::env::args_os(), |arguments: Arguments| arguments.command.run(), &failure::TEXTS)
+    let status = mmcv_cli::run(std::env::args_os(), |arguments: Arguments| arguments.command.run(), &failure::TEXTS);
+    quit::quit(status)
 }
 
 #[cfg(test)]
