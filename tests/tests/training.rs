@@ -149,7 +149,7 @@ fn a_config_of_a_project() {
     assert!(trainer.history()[0].test_accuracy > 0.3, "{:?}", trainer.history());
 
     let mut mixed = config.clone();
-    mixed.set_options(&["optim_wrapper.type=AmpOptimWrapper"]).unwrap();
+    mixed.set_options(["optim_wrapper.type=AmpOptimWrapper"]).unwrap();
     assert!(TrainingConfig::read(&mixed).unwrap().amp);
 
     let refused = |options: &[&str]| {
