@@ -10,7 +10,7 @@ use crate::workspace::{LIBTORCH_VERSION, root};
 
 /// Instruction sets that determine the speed of networks.
 const INSTRUCTIONS: [&str; 7] =
-    ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16"];
+    ["avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"];
 
 /// Lines of a list in Markdown.
 pub(super) fn describe(setting: &Setting) -> String {
