@@ -34,5 +34,4 @@ mod optimizer;
 pub use autocast::Autocast;
 pub use error::{Error, Result};
 pub use gradients::clip_grad_norm;
-pub use optimizer::adamw::{AdamW, AdamWOptions};
-pub use optimizer::sgd::{Sgd, SgdOptions};
+pub use optimizer::{AdamW, AdamWOptions, Optimizer, Rule, Sgd, SgdOptions};

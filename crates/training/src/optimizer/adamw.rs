@@ -1,10 +1,16 @@
 //! [`AdamW`].
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-use super::{States, clear_gradients, has_gradient, zeros};
+use super::sealed::Sealed;
+use super::{Optimizer, Slot, no_steps, zeros};
 use crate::bridge::{self, AdamWStep, Moments};
 use crate::error::{Error, Result};
+
+/// Adam with decoupled weight decay: `torch.optim.AdamW(..., fused=True)`.
+///
+/// Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (ICLR 2019).
+pub type AdamW = Optimizer<AdamWOptions>;
 
 /// Arguments of [`AdamW`], with PyTorch's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,7 +31,9 @@ impl Default for AdamWOptions {
     }
 }
 
-impl AdamWOptions {
+impl Sealed for AdamWOptions {
+    const KEYS: &'static [&'static str] = &["exp_avg", "exp_avg_sq", "step"];
+
     fn check(&self) -> Result<()> {
         let Self { lr, betas, eps, weight_decay } = *self;
         Error::check(lr >= 0.0 && lr.is_finite(), "lr", lr, "a number from 0 on")?;
@@ -40,157 +48,21 @@ impl AdamWOptions {
             "a number from 0 on",
         )
     }
-}
 
-/// Adam with decoupled weight decay: `torch.optim.AdamW(..., fused=True)`.
-///
-/// Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (ICLR 2019).
-#[derive(Debug)]
-pub struct AdamW {
-    slots: Vec<Slot>,
-    options: AdamWOptions,
-}
-
-#[derive(Debug)]
-struct Slot {
-    name: String,
-    parameter: Tensor,
-    /// From the first step on.
-    state: Option<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    mean: Tensor,
-    square: Tensor,
-    steps: Tensor,
-}
-
-/// PyTorch's names of the parts of a state.
-const KEYS: [&str; 3] = ["exp_avg", "exp_avg_sq", "step"];
-
-impl State {
-    fn new(parameter: &Tensor) -> Result<Self> {
-        Ok(Self { mean: zeros(parameter)?, square: zeros(parameter)?, steps: no_steps(parameter.device())? })
+    fn begin(&self, parameter: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(vec![zeros(parameter)?, zeros(parameter)?, no_steps(parameter)?])
     }
 
-    /// The parts in the order of [`KEYS`].
-    fn parts(&self) -> [&Tensor; 3] {
-        [&self.mean, &self.square, &self.steps]
-    }
-}
-
-fn no_steps(device: Device) -> Result<Tensor> {
-    Ok(Tensor::f_zeros([0_i64; 0], (Kind::Float, device))?)
-}
-
-impl AdamW {
-    /// An optimizer of these parameters, such as those of `ModuleExt::named_parameters`. For parameters with other arguments, use
-    /// several optimizers.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an argument is not allowed.
-    pub fn new(parameters: impl IntoIterator<Item = (String, Tensor)>, options: AdamWOptions) -> Result<Self> {
-        options.check()?;
-        let mut slots = Vec::new();
-        for (name, parameter) in parameters {
-            slots.push(Slot { name, parameter, state: None });
-        }
-        Ok(Self { slots, options })
-    }
-
-    /// The arguments.
-    pub fn options(&self) -> AdamWOptions {
-        self.options
-    }
-
-    /// Sets other arguments: a schedule changes the learning rate.
-    ///
-    /// # Errors
-    ///
-    /// Fails without changes if an argument is not allowed.
-    pub fn set_options(&mut self, options: AdamWOptions) -> Result<()> {
-        options.check()?;
-        self.options = options;
-        Ok(())
-    }
-
-    /// Removes the gradients, so that the next backward pass begins new ones.
-    ///
-    /// # Errors
-    ///
-    /// Passes on errors of libtorch.
-    pub fn zero_grad(&self) -> Result<()> {
-        clear_gradients(self.slots.iter().map(|slot| &slot.parameter))
-    }
-
-    /// Changes the parameters that have a gradient.
-    ///
-    /// # Errors
-    ///
-    /// Fails for sparse gradients and parameters with gaps in memory, and passes on errors of libtorch.
-    pub fn step(&mut self) -> Result<()> {
-        for slot in &mut self.slots {
-            if slot.state.is_none() && has_gradient(&slot.parameter)? {
-                slot.state = Some(State::new(&slot.parameter)?);
-            }
-        }
+    fn step(&self, slots: &[&Slot], _: bool) -> Result<()> {
         let mut parameters = Vec::new();
-        for slot in &self.slots {
-            if let Some(state) = &slot.state
-                && has_gradient(&slot.parameter)?
-            {
-                let [mean, square, steps] = state.parts().map(bridge::native);
-                parameters.push(Moments { parameter: bridge::native(&slot.parameter), mean, square, steps });
+        for slot in slots {
+            if let [mean, square, steps] = slot.state.as_slice() {
+                let [parameter, mean, square, steps] = [&slot.parameter, mean, square, steps].map(bridge::native);
+                parameters.push(Moments { parameter, mean, square, steps });
             }
         }
-        let AdamWOptions { lr, betas: (beta1, beta2), eps, weight_decay } = self.options;
+        let Self { lr, betas: (beta1, beta2), eps, weight_decay } = *self;
         Ok(bridge::fused_adamw(&parameters, &AdamWStep { lr, beta1, beta2, eps, weight_decay })?)
-    }
-
-    /// The state of each parameter that has one, under PyTorch's names: `backbone.conv1.weight.exp_avg`, `.exp_avg_sq` and `.step`.
-    /// The tensors are those of the optimizer: later steps change them.
-    pub fn state(&self) -> Vec<(String, Tensor)> {
-        let mut states = Vec::new();
-        for Slot { name, state, .. } in &self.slots {
-            if let Some(state) = state {
-                for (key, part) in KEYS.iter().zip(state.parts()) {
-                    states.push((format!("{name}.{key}"), part.shallow_clone()));
-                }
-            }
-        }
-        states
-    }
-
-    /// Copies what [`state`](Self::state) returned. Parameters without state begin with their next step.
-    ///
-    /// # Errors
-    ///
-    /// Fails without changes if a tensor belongs to no parameter, has another shape, or lacks the others of its parameter.
-    pub fn set_state(&mut self, state: &[(String, Tensor)]) -> Result<()> {
-        let mut states = States::new(state);
-        let mut loaded = Vec::new();
-        for Slot { name, parameter, .. } in &self.slots {
-            let steps = no_steps(parameter.device())?;
-            let mut parts = Vec::new();
-            for (key, like) in KEYS.iter().zip([parameter, parameter, &steps]) {
-                parts.extend(states.take(&format!("{name}.{key}"), like)?);
-            }
-            loaded.push(match <[Tensor; 3]>::try_from(parts) {
-                Ok([mean, square, steps]) => Some(State { mean, square, steps }),
-                Err(parts) if parts.is_empty() => None,
-                Err(_) => {
-                    let problem = format!("has not all of {}", KEYS.join(", "));
-                    return Err(Error::State { key: name.clone(), problem });
-                }
-            });
-        }
-        states.finish()?;
-        for (slot, state) in self.slots.iter_mut().zip(loaded) {
-            slot.state = state;
-        }
-        Ok(())
     }
 }
 

@@ -2,9 +2,15 @@
 
 use tch::Tensor;
 
-use super::{States, clear_gradients, has_gradient, zeros};
+use super::sealed::Sealed;
+use super::{Optimizer, Slot, zeros};
 use crate::bridge::{self, Momentum, SgdStep};
 use crate::error::{Error, Result};
+
+/// Stochastic gradient descent: `torch.optim.SGD(..., fused=True)`.
+///
+/// Source: Sutskever et al., "On the importance of initialization and momentum in deep learning" (ICML 2013).
+pub type Sgd = Optimizer<SgdOptions>;
 
 /// Arguments of [`Sgd`], with PyTorch's names and defaults.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +33,9 @@ impl Default for SgdOptions {
     }
 }
 
-impl SgdOptions {
+impl Sealed for SgdOptions {
+    const KEYS: &'static [&'static str] = &["momentum_buffer"];
+
     fn check(&self) -> Result<()> {
         let Self { lr, momentum, dampening, weight_decay, nesterov } = *self;
         Error::check(lr >= 0.0 && lr.is_finite(), "lr", lr, "a number from 0 on")?;
@@ -42,132 +50,19 @@ impl SgdOptions {
         Error::check(!nesterov || momentum > 0.0, "momentum", momentum, "a number over 0, because of nesterov")?;
         Error::check(!nesterov || dampening == 0.0, "dampening", dampening, "0, because of nesterov")
     }
-}
 
-/// Stochastic gradient descent: `torch.optim.SGD(..., fused=True)`.
-///
-/// Source: Sutskever et al., "On the importance of initialization and momentum in deep learning" (ICML 2013).
-#[derive(Debug)]
-pub struct Sgd {
-    slots: Vec<Slot>,
-    options: SgdOptions,
-}
-
-#[derive(Debug)]
-struct Slot {
-    name: String,
-    parameter: Tensor,
-    /// The momentum, from the first step on.
-    buffer: Option<Tensor>,
-}
-
-impl Slot {
-    fn key(&self) -> String {
-        format!("{}.momentum_buffer", self.name)
-    }
-}
-
-impl Sgd {
-    /// An optimizer of these parameters, such as those of `ModuleExt::named_parameters`. For parameters with other arguments, use
-    /// several optimizers.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an argument is not allowed.
-    pub fn new(parameters: impl IntoIterator<Item = (String, Tensor)>, options: SgdOptions) -> Result<Self> {
-        options.check()?;
-        let mut slots = Vec::new();
-        for (name, parameter) in parameters {
-            slots.push(Slot { name, parameter, buffer: None });
-        }
-        Ok(Self { slots, options })
+    fn begin(&self, parameter: &Tensor) -> Result<Vec<Tensor>> {
+        if self.momentum == 0.0 { Ok(Vec::new()) } else { Ok(vec![zeros(parameter)?]) }
     }
 
-    /// The arguments.
-    pub fn options(&self) -> SgdOptions {
-        self.options
-    }
-
-    /// Sets other arguments: a schedule changes the learning rate.
-    ///
-    /// # Errors
-    ///
-    /// Fails without changes if an argument is not allowed.
-    pub fn set_options(&mut self, options: SgdOptions) -> Result<()> {
-        options.check()?;
-        self.options = options;
-        Ok(())
-    }
-
-    /// Removes the gradients, so that the next backward pass begins new ones.
-    ///
-    /// # Errors
-    ///
-    /// Passes on errors of libtorch.
-    pub fn zero_grad(&self) -> Result<()> {
-        clear_gradients(self.slots.iter().map(|slot| &slot.parameter))
-    }
-
-    /// Changes the parameters that have a gradient.
-    ///
-    /// # Errors
-    ///
-    /// Fails for sparse gradients and parameters with gaps in memory, and passes on errors of libtorch.
-    pub fn step(&mut self) -> Result<()> {
-        let has_momentum = self.options.momentum != 0.0;
-        let mut begun = Vec::with_capacity(self.slots.len());
-        for slot in &mut self.slots {
-            begun.push(slot.buffer.is_some() || !has_momentum);
-            if has_momentum && slot.buffer.is_none() && has_gradient(&slot.parameter)? {
-                slot.buffer = Some(zeros(&slot.parameter)?);
-            }
-        }
-        self.step_of(&begun, true)?;
-        self.step_of(&begun, false)
-    }
-
-    /// A step of the parameters with a gradient whose momentum has not begun before, or has.
-    fn step_of(&self, begun: &[bool], is_first: bool) -> Result<()> {
+    fn step(&self, slots: &[&Slot], is_first: bool) -> Result<()> {
         let mut parameters = Vec::new();
-        for (slot, begun) in self.slots.iter().zip(begun) {
-            if *begun != is_first && has_gradient(&slot.parameter)? {
-                let parameter = bridge::native(&slot.parameter);
-                let buffer = slot.buffer.as_ref().map_or(parameter, bridge::native);
-                parameters.push(Momentum { parameter, buffer });
-            }
+        for slot in slots {
+            let parameter = bridge::native(&slot.parameter);
+            parameters.push(Momentum { parameter, buffer: slot.state.first().map_or(parameter, bridge::native) });
         }
-        let SgdOptions { lr, momentum, dampening, weight_decay, nesterov } = self.options;
+        let Self { lr, momentum, dampening, weight_decay, nesterov } = *self;
         Ok(bridge::fused_sgd(&parameters, &SgdStep { lr, momentum, dampening, weight_decay, nesterov, is_first })?)
-    }
-
-    /// The momentum of each parameter that has one, under PyTorch's name: `backbone.conv1.weight.momentum_buffer`. The tensors are
-    /// those of the optimizer: later steps change them.
-    pub fn state(&self) -> Vec<(String, Tensor)> {
-        let mut state = Vec::new();
-        for slot in &self.slots {
-            if let Some(buffer) = &slot.buffer {
-                state.push((slot.key(), buffer.shallow_clone()));
-            }
-        }
-        state
-    }
-
-    /// Copies what [`state`](Self::state) returned. The momentum of parameters without one begins with their next step.
-    ///
-    /// # Errors
-    ///
-    /// Fails without changes if a tensor belongs to no parameter, or has another shape.
-    pub fn set_state(&mut self, state: &[(String, Tensor)]) -> Result<()> {
-        let mut states = States::new(state);
-        let mut buffers = Vec::new();
-        for slot in &self.slots {
-            buffers.push(states.take(&slot.key(), &slot.parameter)?);
-        }
-        states.finish()?;
-        for (slot, buffer) in self.slots.iter_mut().zip(buffers) {
-            slot.buffer = buffer;
-        }
-        Ok(())
     }
 }
 
@@ -215,6 +110,19 @@ mod tests {
                 assert!((found - expected).abs() < 1e-12, "{found} instead of {expected}");
             }
         }
+    }
+
+    #[test]
+    fn momentum_may_begin_later() {
+        let weight = parameter(&[1.0]);
+        let plain = SgdOptions { momentum: 0.0, weight_decay: 0.0, ..OPTIONS };
+        let mut optimizer = Sgd::new(named(&weight), plain).unwrap();
+        step(&mut optimizer, &weight, 2.0);
+        assert_eq!((weight.double_value(&[0]), optimizer.state().len()), (0.8, 0));
+        optimizer.set_options(SgdOptions { momentum: 0.5, ..plain }).unwrap();
+        step(&mut optimizer, &weight, 2.0);
+        step(&mut optimizer, &weight, 2.0);
+        assert!((weight.double_value(&[0]) - 0.3).abs() < 1e-12, "{weight}");
     }
 
     #[test]
