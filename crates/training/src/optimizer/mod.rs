@@ -29,16 +29,28 @@ mod sealed {
     use super::Slot;
     use crate::error::Result;
 
+    /// What an optimizer asks of its rule.
     pub trait Sealed {
         /// PyTorch's names for the parts of a parameter's state.
         const KEYS: &'static [&'static str];
 
+        /// # Errors
+        ///
+        /// Fails if an argument is not allowed.
         fn check(&self) -> Result<()>;
 
         /// The state before the first step, a tensor for each name; nothing if these arguments need none.
+        ///
+        /// # Errors
+        ///
+        /// Passes on errors of libtorch.
         fn begin(&self, parameter: &Tensor) -> Result<Vec<Tensor>>;
 
         /// Changes parameters that have gradients, for all of which it is the first step or for none.
+        ///
+        /// # Errors
+        ///
+        /// Passes on errors of libtorch.
         fn step(&self, slots: &[&Slot], is_first: bool) -> Result<()>;
     }
 }
