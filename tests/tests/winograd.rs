@@ -86,7 +86,7 @@ fn shortcuts_and_activations_are_part_of_the_convolution() {
     let block = config! { type: "ResNet", depth: 18, num_stages: 1, out_indices: [0], strides: [1], dilations: [1] };
     let network = Builder::new(&mmcv::MODELS).model(&block).unwrap();
     network.train(false);
-    let shape = [2, 3, 70, 58];
+    let shape = [2, 3, 210, 174];
     for (winograd, expected) in [(WinogradUse::Always, 4), (WinogradUse::Auto, 4), (WinogradUse::Never, 0)] {
         let fused = fused(&*network, shape, winograd).unwrap();
         let kernels = kernels(&fused, shape);
