@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// The most bytes of a line: no path is as long, and neither is an image without a line break taken into memory.
@@ -57,10 +58,6 @@ impl<R: BufRead> Lines<R> {
 
     /// The digest of all lines but blank ones, in hexadecimal.
     pub(super) fn digest(&self) -> String {
-        hexadecimal(&self.digest.clone().finalize())
+        HEXLOWER.encode(&self.digest.clone().finalize())
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

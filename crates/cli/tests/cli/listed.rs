@@ -10,17 +10,12 @@ use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Said, mmcv};
+use crate::{CLASSIFIER, Said, mmcv};
 
-const CONFIG: &str = "model:
-  type: ImageClassifier
-  backbone: {type: ResNet, depth: 18, base_channels: 8, stem_channels: 8}
-  neck: {type: GlobalAveragePooling}
-  head: {type: LinearClsHead, num_classes: 5, in_channels: 64}
-preprocess: {crop_size: 64, resize_edge: 64, mean: [120, 120, 120], std: [60, 60, 60]}
-checkpoint: {source: weights.pth}
-classes: [a, b, c, d, e]
-";
+/// The network, with a file of weights beside it.
+fn config() -> String {
+    format!("{CLASSIFIER}checkpoint: {{source: weights.pth}}\n")
+}
 
 /// The images, of which `bad.png` is none and `none.png` is not there.
 const LIST: &str = "photos/0.png
@@ -41,7 +36,7 @@ photos/7.png
 /// A folder with a network, its weights, images, and a list.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("net.yaml"), CONFIG).unwrap();
+    fs::write(folder.path().join("net.yaml"), config()).unwrap();
     fs::write(folder.path().join("list.txt"), LIST).unwrap();
     fs::write(folder.path().join("bad.png"), "no image").unwrap();
     fs::create_dir(folder.path().join("photos")).unwrap();
@@ -51,7 +46,7 @@ fn folder() -> TempDir {
         let image = RgbImage::from_fn(90 + seed, 80, pixel);
         image.save(folder.path().join(format!("photos/{seed}.png"))).unwrap();
     }
-    save_weights(CONFIG, &folder.path().join("weights.pth"));
+    save_weights(&config(), &folder.path().join("weights.pth"));
     folder
 }
 

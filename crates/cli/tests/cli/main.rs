@@ -24,6 +24,16 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+/// A small classifier of five classes, without weights.
+const CLASSIFIER: &str = "model:
+  type: ImageClassifier
+  backbone: {type: ResNet, depth: 18, base_channels: 8, stem_channels: 8}
+  neck: {type: GlobalAveragePooling}
+  head: {type: LinearClsHead, num_classes: 5, in_channels: 64}
+preprocess: {crop_size: 64, resize_edge: 64, mean: [120, 120, 120], std: [60, 60, 60]}
+classes: [a, b, c, d, e]
+";
+
 /// The command in a clean environment with `home` as cache folder. Loopback is reached without a proxy.
 fn mmcv(home: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mmcv"));

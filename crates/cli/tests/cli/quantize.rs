@@ -7,28 +7,19 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Said, mmcv};
-
-const CONFIG: &str = "model:
-  type: ImageClassifier
-  backbone: {type: ResNet, depth: 18, base_channels: 8, stem_channels: 8}
-  neck: {type: GlobalAveragePooling}
-  head: {type: LinearClsHead, num_classes: 5, in_channels: 64}
-preprocess: {crop_size: 64, resize_edge: 64, mean: [120, 120, 120], std: [60, 60, 60]}
-classes: [a, b, c, d, e]
-";
+use crate::{CLASSIFIER, Said, mmcv};
 
 /// A folder with a network, its weights, and pictures.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("net.yaml"), CONFIG).unwrap();
+    fs::write(folder.path().join("net.yaml"), CLASSIFIER).unwrap();
     fs::create_dir(folder.path().join("photos")).unwrap();
     for seed in 0..4_u32 {
         let pixel =
             |x: u32, y: u32| Rgb([(x * (seed + 3)) as u8, (y * 5 + seed * 40) as u8, (x * y / (seed + 1)) as u8]);
         RgbImage::from_fn(90, 80, pixel).save(folder.path().join(format!("photos/{seed}.png"))).unwrap();
     }
-    let recipe = mmcv_models::Recipe::read(&mmcv_registry::Config::from_yaml(CONFIG).unwrap()).unwrap();
+    let recipe = mmcv_models::Recipe::read(&mmcv_registry::Config::from_yaml(CLASSIFIER).unwrap()).unwrap();
     let network = recipe.build(&mmcv_models::MODELS).unwrap();
     let weights = folder.path().join("weights.pth");
     mmcv_checkpoint::save_checkpoint(&*network, &weights, &mmcv_checkpoint::SaveOptions::default()).unwrap();

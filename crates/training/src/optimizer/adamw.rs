@@ -1,9 +1,9 @@
 //! [`AdamW`].
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::sealed::Sealed;
-use super::{Optimizer, Slot, no_steps, zeros};
+use super::{Optimizer, Slot, zeros};
 use crate::bridge::{self, AdamWStep, Moments};
 use crate::error::{Error, Result};
 
@@ -49,8 +49,9 @@ impl Sealed for AdamWOptions {
         )
     }
 
-    fn begin(&self, parameter: &Tensor) -> Result<Vec<Tensor>> {
-        Ok(vec![zeros(parameter)?, zeros(parameter)?, no_steps(parameter)?])
+    fn begin(parameter: &Tensor) -> Result<Vec<Tensor>> {
+        let steps = Tensor::f_zeros([0_i64; 0], (Kind::Float, parameter.device()))?;
+        Ok(vec![zeros(parameter)?, zeros(parameter)?, steps])
     }
 
     fn step(&self, slots: &[&Slot], _: bool) -> Result<()> {

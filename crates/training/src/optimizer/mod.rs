@@ -3,7 +3,7 @@
 mod adamw;
 mod sgd;
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 pub use adamw::{AdamW, AdamWOptions};
 pub use sgd::{Sgd, SgdOptions};
@@ -39,12 +39,17 @@ mod sealed {
         /// Fails if an argument is not allowed.
         fn check(&self) -> Result<()>;
 
-        /// The state before the first step, a tensor for each name; nothing if these arguments need none.
+        /// Whether these arguments need a state.
+        fn has_state(&self) -> bool {
+            true
+        }
+
+        /// The state before the first step: a tensor for each name, which lies in memory as the parameter does.
         ///
         /// # Errors
         ///
         /// Passes on errors of libtorch.
-        fn begin(&self, parameter: &Tensor) -> Result<Vec<Tensor>>;
+        fn begin(parameter: &Tensor) -> Result<Vec<Tensor>>;
 
         /// Changes parameters that have gradients, for all of which it is the first step or for none.
         ///
@@ -120,12 +125,11 @@ impl<R: Rule> Optimizer<R> {
             if !slot.parameter.f_grad()?.defined() {
                 continue;
             }
-            let begun = if slot.state.is_empty() { self.options.begin(&slot.parameter)? } else { Vec::new() };
-            if begun.is_empty() {
-                later.push(&*slot);
-            } else {
-                slot.state = begun;
+            if slot.state.is_empty() && self.options.has_state() {
+                slot.state = R::begin(&slot.parameter)?;
                 first.push(&*slot);
+            } else {
+                later.push(&*slot);
             }
         }
         self.options.step(&first, true)?;
@@ -154,10 +158,11 @@ impl<R: Rule> Optimizer<R> {
         let mut loaded = Vec::new();
         for Slot { name, parameter, .. } in &self.slots {
             let mut parts = Vec::new();
-            for key in R::KEYS {
+            for (key, mut part) in R::KEYS.iter().zip(R::begin(parameter)?) {
                 let key = format!("{name}.{key}");
                 if let Some(place) = left.iter().position(|(found, _)| *found == key) {
-                    parts.push(copy(left.swap_remove(place), parameter)?);
+                    copy(left.swap_remove(place), &mut part)?;
+                    parts.push(part);
                 }
             }
             if !parts.is_empty() && parts.len() < R::KEYS.len() {
@@ -182,21 +187,14 @@ fn zeros(parameter: &Tensor) -> Result<Tensor> {
     Ok(parameter.f_zeros_like()?)
 }
 
-/// A number of steps on the parameter's device.
-fn no_steps(parameter: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::f_zeros([0_i64; 0], (Kind::Float, parameter.device()))?)
-}
-
-/// A copy of a part of the parameter's state as it lies in an optimizer.
-fn copy((key, part): &(String, Tensor), parameter: &Tensor) -> Result<Tensor> {
-    let is_count = part.dim() == 0 && key.ends_with(".step");
-    let mut copy = if is_count { no_steps(parameter)? } else { zeros(parameter)? };
-    let (found, expected) = (part.size(), copy.size());
+/// Copies a part of a state, which has to have this shape.
+fn copy((key, part): &(String, Tensor), target: &mut Tensor) -> Result<()> {
+    let (found, expected) = (part.size(), target.size());
     if found != expected {
         let problem = format!("has shape {found:?}, and the parameter {expected:?}");
         return Err(Error::State { key: key.clone(), problem });
     }
     let _guard = tch::no_grad_guard();
-    copy.f_copy_(part)?;
-    Ok(copy)
+    target.f_copy_(part)?;
+    Ok(())
 }

@@ -51,8 +51,12 @@ impl Sealed for SgdOptions {
         Error::check(!nesterov || dampening == 0.0, "dampening", dampening, "0, because of nesterov")
     }
 
-    fn begin(&self, parameter: &Tensor) -> Result<Vec<Tensor>> {
-        if self.momentum == 0.0 { Ok(Vec::new()) } else { Ok(vec![zeros(parameter)?]) }
+    fn has_state(&self) -> bool {
+        self.momentum != 0.0
+    }
+
+    fn begin(parameter: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(vec![zeros(parameter)?])
     }
 
     fn step(&self, slots: &[&Slot], is_first: bool) -> Result<()> {

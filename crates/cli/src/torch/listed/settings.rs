@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use data_encoding::HEXLOWER;
 use mmcv_cli::output::display;
 use mmcv_layers::{Module, ModuleExt};
 use mmcv_models::Recipe;
@@ -29,7 +31,7 @@ impl Settings {
 
     /// The digest of a value.
     pub(crate) fn set_digest(&mut self, name: &str, value: &impl Debug) {
-        self.set(name, sha256(Sha256::new_with_prefix(format!("{value:?}"))));
+        self.set(name, HEXLOWER.encode(&Sha256::digest(format!("{value:?}"))));
     }
 
     /// The digest of a config, but for the place of the weights.
@@ -45,22 +47,18 @@ impl Settings {
             let bytes = tensor.f_to_device(Device::Cpu)?.f_contiguous()?.f_reshape([-1])?.f_view_dtype(Kind::Uint8)?;
             digest.update(Vec::<u8>::try_from(&bytes)?);
         }
-        self.set("the weights", sha256(digest));
+        self.set("the weights", HEXLOWER.encode(&digest.finalize()));
         Ok(())
     }
 
     /// The digest of a file with weights.
     pub(crate) fn set_weights_file(&mut self, file: &Path) -> Result<()> {
-        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", display(file)))?;
-        self.set("the weights", sha256(Sha256::new_with_prefix(bytes)));
+        let digest = File::open(file).and_then(mmcv_zoo::Digest::of_reader);
+        self.set("the weights", digest.with_context(|| format!("cannot read {}", display(file)))?);
         Ok(())
     }
 
     pub(crate) fn into_map(self) -> BTreeMap<String, String> {
         self.0
     }
-}
-
-fn sha256(digest: Sha256) -> String {
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
