@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-
 use super::engine::{Contender, ENGINES, Engine};
 use super::peer::Peer;
 use super::turns::{passes, starts};
@@ -14,8 +12,8 @@ use crate::process::stage;
 pub(super) const SIZE: u32 = 224;
 
 /// The task that is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
     /// Forward passes in f32.
     Inference,
     /// Forward passes in bf16, and in f32 for comparison.
@@ -113,7 +111,14 @@ impl Kind {
                 Engine::Mmcv.bf16().processes(),
                 Engine::Openvino.bf16().streams(),
             ],
-            Self::Growth | Self::Load => vec![Engine::Mmcv.f32(), Engine::Onnxruntime.f32(), Engine::Openvino.f32()],
+            Self::Growth => vec![Engine::Mmcv.f32(), Engine::Onnxruntime.f32(), Engine::Openvino.f32()],
+            Self::Load => vec![
+                Engine::Mmcv.f32(),
+                Engine::Mmcv.f32().streams(),
+                Engine::Onnxruntime.f32(),
+                Engine::Openvino.f32(),
+                Engine::Openvino.f32().streams(),
+            ],
             Self::Training => vec![
                 Engine::MmcvEager.f32(),
                 Engine::MmcvEager.f32().channels_last(),

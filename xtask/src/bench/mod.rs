@@ -3,7 +3,9 @@
 mod case;
 mod chart;
 mod deviation;
+mod distributed;
 mod engine;
+mod files;
 mod load;
 mod machine;
 mod peer;
@@ -12,6 +14,7 @@ mod python;
 mod quantize;
 mod random;
 mod report;
+mod sides;
 mod table;
 mod throughput;
 mod turns;
@@ -20,15 +23,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::process::{cargo, run, stage};
 use crate::setup::{Variant, ensure_libtorch};
 use crate::workspace::{mmcv, root, target};
-use case::{Kind, Outcome};
+use case::{Kind, Outcome, SIZE};
 use engine::Engine;
 
-/// Compares mmcv with PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN: inference, throughput, training, start-up, memory.
+/// Compares mmcv with PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN: inference, throughput, training, start-up, memory, files.
 ///
 /// Every engine is a separate process that waits for its turn, so only one runs at a time, and other load affects all of them
 /// alike. They take turns in random order; medians are compared.
@@ -51,7 +54,7 @@ pub(crate) struct Bench {
     networks: Vec<String>,
     /// Parts instead of all; --quick alone has inference and start-up.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
-    only: Vec<Kind>,
+    only: Vec<Part>,
     /// Engines: mmcv, mmcv-eager, eager, torchscript, compile, onnxruntime, openvino, ncnn, mnn.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     engines: Vec<Engine>,
@@ -65,6 +68,45 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
 }
+
+/// A part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Forward passes in f32.
+    Inference,
+    /// Forward passes in bf16, and in f32 for comparison.
+    Bf16,
+    /// Forward passes in int8, and in other types for comparison.
+    Int8,
+    /// Images per second of several passes at once.
+    Throughput,
+    /// Forward passes with more and larger images, the time until the first output, and memory.
+    Growth,
+    /// Forward passes beside a program that keeps one core busy.
+    Load,
+    /// Forward pass, backward pass, and a step of SGD.
+    Training,
+    /// From the start of the process to the end of the first forward pass.
+    StartUp,
+    /// Sums, training steps and batch norms over two processes.
+    Distributed,
+    /// Images from JPEG files, with a network and without.
+    Files,
+}
+
+/// A part that is no comparison of engines.
+struct Section {
+    part: Part,
+    /// What it needs the weights of, and an exported network of one image.
+    network: &'static str,
+    /// Returns the section of the page.
+    measure: fn(&Setting) -> Result<String>,
+}
+
+const SECTIONS: [Section; 2] = [
+    Section { part: Part::Distributed, network: distributed::NETWORK, measure: distributed::measure },
+    Section { part: Part::Files, network: files::NETWORK, measure: files::measure },
+];
 
 /// The file with the tables.
 const PAGE: &str = "benchmarks.md";
@@ -106,6 +148,23 @@ struct Setting {
     rounds: u32,
 }
 
+impl Part {
+    /// The kind of its comparisons; `None` if it is no comparison of engines.
+    fn kind(self) -> Option<Kind> {
+        Some(match self {
+            Self::Inference => Kind::Inference,
+            Self::Bf16 => Kind::Bf16,
+            Self::Int8 => Kind::Int8,
+            Self::Throughput => Kind::Throughput,
+            Self::Growth => Kind::Growth,
+            Self::Load => Kind::Load,
+            Self::Training => Kind::Training,
+            Self::StartUp => Kind::StartUp,
+            Self::Distributed | Self::Files => return None,
+        })
+    }
+}
+
 impl Setting {
     /// The folder for what is exported of a network.
     fn network_folder(&self, network: Network) -> PathBuf {
@@ -121,8 +180,17 @@ fn network(name: &str) -> Result<Network> {
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
-        let cases = plan::cases(&self.networks()?, &self.only, &self.engines, self.quick);
-        ensure!(!cases.is_empty(), "nothing to measure: the chosen networks and engines take part in no comparison");
+        let kinds: Vec<Kind> = self.only.iter().filter_map(|part| part.kind()).collect();
+        let cases = if self.only.is_empty() || !kinds.is_empty() {
+            plan::cases(&self.networks()?, &kinds, &self.engines, self.quick)
+        } else {
+            Vec::new()
+        };
+        let sections: Vec<Section> = SECTIONS.into_iter().filter(|section| self.has(section.part)).collect();
+        ensure!(
+            !cases.is_empty() || !sections.is_empty(),
+            "nothing to measure: the chosen networks and engines take part in no comparison"
+        );
         let libtorch = ensure_libtorch(Variant::Cpu)?;
         stage("Building the mmcv command");
         run(cargo(&libtorch).args(["build", "--release", "--package", "mmcv-cli"]))?;
@@ -134,18 +202,34 @@ impl Bench {
         };
         let rounds = if self.quick { self.rounds.min(5) } else { self.rounds };
         let setting = Setting { python, mmcv: mmcv(), folder, threads: self.threads, rounds };
-        python::export(&setting, &cases)?;
+        if self.has(Part::Distributed) {
+            run(cargo(&libtorch).args(["build", "--release", "--package", "mmcv", "--example", distributed::EXAMPLE]))?;
+        }
+        let mut exports: Vec<(Network, String)> = cases.iter().map(|case| (case.network, case.shape())).collect();
+        for section in &sections {
+            exports.push((network(section.network)?, format!("1x{SIZE}")));
+        }
+        python::export(&setting, &exports)?;
         quantize::quantize(&setting, &cases)?;
-        let mut outcomes = Vec::new();
+        let mut page = Page::default();
         for case in cases {
-            outcomes.push(case.measure(&setting));
+            page.outcomes.push(case.measure(&setting));
             // A run that is cut leaves what it measured.
-            write(&setting.folder, &setting, &outcomes)?;
+            page.write(&setting.folder, &setting)?;
+        }
+        for section in sections {
+            page.sections.push((section.measure)(&setting)?);
+            page.write(&setting.folder, &setting)?;
         }
         let folder = if self.is_complete() { root().join("docs") } else { setting.folder.clone() };
-        write(&folder, &setting, &outcomes)?;
+        page.write(&folder, &setting)?;
         stage(format_args!("Written: {}", folder.join(PAGE).display()));
         Ok(())
+    }
+
+    /// Whether a part that is no comparison of engines is measured.
+    fn has(&self, part: Part) -> bool {
+        if self.only.is_empty() { self.is_complete() } else { self.only.contains(&part) }
     }
 
     /// Whether everything is measured.
@@ -165,12 +249,22 @@ impl Bench {
     }
 }
 
-fn write(folder: &Path, setting: &Setting, outcomes: &[Outcome]) -> Result<()> {
-    let chart = chart::draw(outcomes);
-    let page = report::write(setting, outcomes);
-    for (name, text) in [(PAGE, page), ("benchmarks.svg", chart)] {
-        let file = folder.join(name);
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+/// What is measured.
+#[derive(Debug, Default)]
+struct Page {
+    outcomes: Vec<Outcome>,
+    /// In Markdown.
+    sections: Vec<String>,
+}
+
+impl Page {
+    fn write(&self, folder: &Path, setting: &Setting) -> Result<()> {
+        let chart = chart::draw(&self.outcomes);
+        let page = report::write(setting, &self.outcomes, &self.sections);
+        for (name, text) in [(PAGE, page), ("benchmarks.svg", chart)] {
+            let file = folder.join(name);
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(())
     }
-    Ok(())
 }

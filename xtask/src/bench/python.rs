@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::case::Case;
 use super::{NETWORKS, Network, Setting};
 use crate::process::{run, stage};
 use crate::workspace::root;
@@ -60,13 +59,13 @@ pub(super) fn peer(setting: &Setting) -> Command {
     command
 }
 
-/// Exports the networks of these cases, with weights, images and scores, unless they are up to date.
-pub(super) fn export(setting: &Setting, cases: &[Case]) -> Result<()> {
+/// Exports these networks with inputs of these shapes, with weights, images and scores, unless they are up to date.
+pub(super) fn export(setting: &Setting, exports: &[(Network, String)]) -> Result<()> {
     for network in NETWORKS {
         let mut shapes: Vec<String> = Vec::new();
-        for case in cases {
-            if case.network == network && !shapes.contains(&case.shape()) {
-                shapes.push(case.shape());
+        for (exported, shape) in exports {
+            if *exported == network && !shapes.contains(shape) {
+                shapes.push(shape.clone());
             }
         }
         if !shapes.is_empty() {

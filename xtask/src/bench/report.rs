@@ -6,8 +6,8 @@ use super::table::{
 };
 use super::{Setting, machine};
 
-/// The page in Markdown.
-pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
+/// The page in Markdown, with more sections.
+pub(super) fn write(setting: &Setting, outcomes: &[Outcome], sections: &[String]) -> String {
     let mut page = format!(
         "# Benchmarks\n\nResults of `cargo xtask bench`:\n\n{}\nEvery engine runs in its own process with the same network \
          (`xtask/src/bench/networks`), the same weights and a random input of 224 x 224 pixels. All engines of a row are \
@@ -44,6 +44,9 @@ pub(super) fn write(setting: &Setting, outcomes: &[Outcome]) -> String {
         for outcome in of_kind(outcomes, kind) {
             page.push_str(&single(title, outcome));
         }
+    }
+    for section in sections {
+        page.push_str(section);
     }
     let rows: Vec<&Outcome> = inference.into_iter().filter(|outcome| outcome.case.batch == 1).collect();
     if !rows.is_empty() {
@@ -126,7 +129,9 @@ fn note(kind: Kind) -> &'static str {
              its throughput mode."
         }
         Kind::Growth => "ResNet-50. The engines of a row are loaded one after another.",
-        Kind::Load => "One image, while another program keeps one core busy.",
+        Kind::Load => {
+            "One image, while another program keeps one core busy; with streams, the time of many images divided by their number."
+        }
         Kind::Training => {
             "Forward pass, cross entropy, backward pass, and SGD with momentum and weight decay. With channels last, weights and \
              images have the channels of a pixel side by side; bf16 is autocast. PyTorch's optimizer is the fused one, too."

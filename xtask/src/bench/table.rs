@@ -133,18 +133,18 @@ fn titles(contenders: &[Contender]) -> Vec<String> {
 }
 
 /// The first two lines; the first column has the names of the rows.
-fn heading(first: &str, columns: &[String]) -> String {
+pub(super) fn heading(first: &str, columns: &[String]) -> String {
     format!("{}| --- |{}\n", line(first, columns), " ---: |".repeat(columns.len()))
 }
 
-fn line(name: &str, cells: &[String]) -> String {
+pub(super) fn line(name: &str, cells: &[String]) -> String {
     format!("| {name} | {} |\n", cells.join(" | "))
 }
 
-fn ratio(value: Option<f64>) -> String {
+pub(super) fn ratio(value: Option<f64>) -> String {
     or_nothing(value.map(|value| format!("{value:.2}")))
 }
 
-fn or_nothing(cell: Option<String>) -> String {
+pub(super) fn or_nothing(cell: Option<String>) -> String {
     cell.unwrap_or_else(|| NOTHING.to_owned())
 }

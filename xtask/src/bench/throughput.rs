@@ -3,17 +3,14 @@
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::engine::Sharing;
 use super::peer::Peer;
 
-/// The time for one turn, in which streams measure themselves.
+/// The time for one turn.
 const TURN: Duration = Duration::from_secs(1);
 
-/// All processes of a contender at once, for a turn. Returns the milliseconds for each image.
-pub(super) fn turn(peers: &mut [Peer], batch: u32, sharing: Sharing) -> Result<f64, String> {
-    if let (Sharing::Streams, [peer]) = (sharing, &mut *peers) {
-        return peer.pass();
-    }
+/// All processes of a contender at once, for a turn; the time of a pass of streams is that for each input. Returns the milliseconds
+/// for each image.
+pub(super) fn turn(peers: &mut [Peer], batch: u32) -> Result<f64, String> {
     let times = thread::scope(|scope| {
         let threads: Vec<_> = peers.iter_mut().map(|peer| scope.spawn(|| time_per_pass(peer))).collect();
         threads.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>()

@@ -17,16 +17,16 @@ const LEAST_ROUNDS: u32 = 5;
 const STARTS: u32 = 7;
 /// The most passes of one contender in one round.
 const MOST_PASSES: usize = 5;
-/// Milliseconds from which a pass is long: it is then the only one of its round, without one before it to warm the caches.
+/// Milliseconds from which a pass is long: it is then the only one of its round, without one before it to warm the caches, except in
+/// training, where a step follows another.
 const LONG: f64 = 200.0;
 /// A pause for the threads of an engine, which may busy-wait after a pass.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 /// Passes before the first measurement.
 const WARM_UP: u32 = 3;
 
 /// A contender that takes turns, and its times so far.
 struct Runner {
-    contender: Contender,
     /// Its processes, usually one; the reason if they could not run.
     peers: Result<Vec<Peer>, String>,
     started: Instant,
@@ -83,7 +83,7 @@ impl Runner {
         let started = Instant::now();
         let count = if contender.sharing == Sharing::Processes { setting.threads } else { 1 };
         let peers = (0..count).map(|number| case.start(contender, number, setting)).collect();
-        Self { contender, peers, started, ready: 0.0, times: Vec::new() }
+        Self { peers, started, ready: 0.0, times: Vec::new() }
     }
 
     fn warm_up(&mut self) {
@@ -98,10 +98,8 @@ impl Runner {
     fn take_turn(&mut self, case: &Case) {
         let Ok(peers) = &mut self.peers else { return };
         let result = match (case.kind, &mut peers[..]) {
-            (Kind::Throughput, peers) => {
-                throughput::turn(peers, case.batch, self.contender.sharing).map(|time| self.times.push(time))
-            }
-            (_, [peer]) => turn(peer, &mut self.times),
+            (Kind::Throughput, peers) => throughput::turn(peers, case.batch).map(|time| self.times.push(time)),
+            (kind, [peer]) => turn(peer, kind, &mut self.times),
             (_, peers) => Err(format!("{} processes cannot share a pass", peers.len())),
         };
         match result {
@@ -140,9 +138,9 @@ fn warm_up(peers: &mut [Peer], started: Instant) -> Result<f64, String> {
 }
 
 /// Some passes of one contender. The first one only refills the caches, which others have used in the meantime.
-fn turn(peer: &mut Peer, times: &mut Vec<f64>) -> Result<(), String> {
+fn turn(peer: &mut Peer, kind: Kind, times: &mut Vec<f64>) -> Result<(), String> {
     let first = peer.pass()?;
-    if first >= LONG {
+    if first >= LONG && kind != Kind::Training {
         times.push(first);
         return Ok(());
     }

@@ -215,6 +215,16 @@ fn weights_may_come_from_rules_of_pretrained() {
 }
 
 #[test]
+fn a_network_without_tensors_needs_no_weights() {
+    let (folder, _) = folder();
+    fs::write(folder.path().join("pool.yaml"), "model: {type: GlobalAveragePooling}\npreprocess: {crop_size: 32}\n")
+        .unwrap();
+    let said = run(&folder, &["features", "pool.yaml", "a.png", "--pooled", "--json"]).done();
+    let results: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(results[0]["stages"][0]["values"].as_array().unwrap().len(), 3, "{said}");
+}
+
+#[test]
 fn prefixes_and_entries_are_proposed_and_can_be_given() {
     let (folder, state) = folder();
     let expected = scores(predict(&folder, "my.yaml", &[]));

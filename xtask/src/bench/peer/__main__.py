@@ -2,11 +2,17 @@
 
     peer ENGINE NETWORK.yaml --folder FOLDER [--batch-size N] [--size S] [--threads T] [--dtype f32|bf16|int8]
                              [--streams] [--channels-last]
+    peer TASK NETWORK.yaml --folder FOLDER
+    peer ENGINE-files NETWORK.yaml --folder FOLDER --images FOLDER [--threads T]
+    peer jpegs FOLDER COUNT
     peer export NETWORK.yaml --folder FOLDER --shapes BATCHxSIZE...
     peer convert FORM NETWORK.onnx TARGET
     peer versions
 
-It prints `ready`, and then answers each line of stdin with a line: `run` with the milliseconds of one pass (of one image
+TASK is one of all-reduce, step and bn: one process of distributed training, which finds the others as with torchrun.
+ENGINE-files are loader-files, eager-files and openvino-files: passes over image files, of which `run` tells the milliseconds.
+
+It prints `ready`, and then answers each line of stdin with a line: `run` with the milliseconds of one pass (of one input
 with `--streams`), `output FILE` with the scores of the images in FILE, which are raw f32 numbers. `quit` ends it.
 
 NETWORK.yaml is the dict of an mmpretrain model, the same file that `mmcv bench` reads. FOLDER is the network's own:
@@ -20,6 +26,8 @@ import sys
 import time
 
 import convert
+import distributed
+import files
 import images
 import pytorch
 import runtimes
@@ -93,6 +101,22 @@ def parse():
         command.add_argument("--dtype", choices=["f32", "bf16", "int8"], default="f32")
         command.add_argument("--streams", action="store_true")
         command.add_argument("--channels-last", action="store_true")  # only for training
+    for task in distributed.TASKS:
+        command = commands.add_parser(task)
+        command.set_defaults(run=lambda arguments: serve(arguments, distributed.prepare(arguments), None))
+        command.add_argument("network")
+        command.add_argument("--folder")
+    for reader in files.READERS:
+        command = commands.add_parser(f"{reader}-files")
+        command.set_defaults(run=lambda arguments: serve(arguments, files.prepare(arguments), None))
+        command.add_argument("network")
+        command.add_argument("--folder")
+        command.add_argument("--images")
+        command.add_argument("--threads", type=int, default=2)
+    command = commands.add_parser("jpegs")
+    command.set_defaults(run=lambda arguments: images.write_jpegs(arguments.folder, arguments.count))
+    command.add_argument("folder")
+    command.add_argument("count", type=int)
     command = commands.add_parser("export")
     command.set_defaults(run=pytorch.export)
     command.add_argument("network")

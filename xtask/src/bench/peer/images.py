@@ -30,6 +30,20 @@ def crops(count, size, seed):
     return numpy.array(images, dtype=numpy.float32)
 
 
+def write_jpegs(folder, count):
+    """Parts of the photo as JPEG files of 500 x 375."""
+    import cv2
+
+    photo = cv2.imread(str(PHOTO))
+    height, width, _ = photo.shape
+    random = numpy.random.default_rng(CALIBRATION)
+    for number in range(count):
+        edge = random.integers(150, height * 3 // 4)
+        top, left = random.integers(height - edge, endpoint=True), random.integers(width - edge * 4 // 3, endpoint=True)
+        part = photo[top : top + edge, left : left + edge * 4 // 3]
+        cv2.imwrite(f"{folder}/{number:04}.jpg", cv2.resize(part, (500, 375), interpolation=cv2.INTER_CUBIC))
+
+
 def read(file, batch, size):
     return numpy.fromfile(file, dtype=numpy.float32).reshape(batch, 3, size, size)
 

@@ -83,7 +83,7 @@ fn load_pretrained(
 ) -> Result<(Box<dyn Module>, LoadReport)> {
     // Errors in the network take precedence over missing weights.
     let (network, loaded) = initialize(build)?;
-    if loaded.is_empty() {
+    if loaded.is_empty() && !network.state_dict().is_empty() {
         bail!("there are no weights: use --checkpoint, or set `checkpoint: {{source: ...}}` in the config");
     }
     let mut report = LoadReport { written: true, ..LoadReport::default() };
