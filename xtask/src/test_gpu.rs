@@ -15,10 +15,14 @@ use crate::workspace::target;
 /// The parity cases, one test each.
 const PARITY: [&str; 5] = ["test", "--package", "mmcv-tests", "--test", "parity"];
 
+/// The tests of several processes, which go through NCCL on CUDA devices.
+const DISTRIBUTED: [&str; 5] = ["test", "--package", "mmcv-distributed", "--features", "nccl"];
+
 /// The exit status if there is no CUDA device.
 const NO_DEVICE: u8 = 3;
 
-/// Sets up libtorch with CUDA, builds against it, and runs the suite on cuda:0. Exits with 3 if there is no device.
+/// Sets up libtorch with CUDA, builds against it, with NCCL for training on several devices, and runs the suite on cuda:0. Exits with 3
+/// if there is no device.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   cargo xtask test-gpu
@@ -31,6 +35,14 @@ impl TestGpu {
         let libtorch = ensure_libtorch(Variant::Cuda)?;
         stage("Building with CUDA");
         run(on_gpu(&libtorch).args(["build", "--package", "mmcv-cli", "--package", "mmcv-tests", "--all-targets"]))?;
+        run(with_nccl(&libtorch)?.args([
+            "build",
+            "--package",
+            "mmcv-distributed",
+            "--features",
+            "nccl",
+            "--all-targets",
+        ]))?;
         let report = output(Command::new(folder().join("debug/mmcv")).args(["doctor", "--json"]))?;
         let report: Value = serde_json::from_str(&report).context("cannot read the output of `mmcv doctor --json`")?;
         ensure!(
@@ -40,6 +52,7 @@ impl TestGpu {
         if report["cuda_devices"] != 0 {
             run(with_runner(on_gpu(&libtorch)).args(["--package", "mmcv-tests"]))?;
             run(on_gpu(&libtorch).args(PARITY))?;
+            run(with_nccl(&libtorch)?.args(DISTRIBUTED))?;
             return Ok(ExitCode::SUCCESS);
         }
         let reason = report["cuda_error"].as_str().unwrap_or_default();
@@ -60,6 +73,23 @@ fn on_gpu(libtorch: &Path) -> Command {
     command
 }
 
+/// The same with the headers of NCCL.
+fn with_nccl(libtorch: &Path) -> Result<Command> {
+    let nvidia = libtorch.join("../nvidia");
+    let folders = ["cu13/include", "cu13/include/cccl", "nccl/include"].map(|folder| nvidia.join(folder));
+    for folder in &folders {
+        ensure!(
+            folder.is_dir(),
+            "there is no {}, with headers of CUDA or NCCL; remove what {} is a link to, and run this again to install them",
+            folder.display(),
+            libtorch.display()
+        );
+    }
+    let mut command = on_gpu(libtorch);
+    command.env("MMCV_NCCL_INCLUDE", std::env::join_paths(folders)?);
+    Ok(command)
+}
+
 fn folder() -> std::path::PathBuf {
     target().join("cuda")
 }
@@ -68,8 +98,8 @@ fn folder() -> std::path::PathBuf {
 fn count(libtorch: &Path) -> Result<usize> {
     let suite: &[&str] = &["test", "--package", "mmcv-tests"];
     let mut tests = 0;
-    for arguments in [suite, &PARITY] {
-        let list = output(on_gpu(libtorch).args(arguments).args(["--quiet", "--", "--list"]))
+    for arguments in [suite, &PARITY, &DISTRIBUTED] {
+        let list = output(with_nccl(libtorch)?.args(arguments).args(["--quiet", "--", "--list"]))
             .context("cannot count the tests")?;
         tests += list.matches(": test\n").count();
     }

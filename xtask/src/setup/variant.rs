@@ -64,9 +64,11 @@ impl Variant {
             Self::Cuda => &[
                 "torch/include/=torch/include/",
                 "torch/lib/=torch/lib/",
+                "nvidia/cu13/include/=nvidia/cu13/include/",
                 "nvidia/cu13/lib/=nvidia/cu13/lib/",
                 "nvidia/cudnn/lib/=nvidia/cudnn/lib/",
                 "nvidia/cusparselt/lib/=nvidia/cusparselt/lib/",
+                "nvidia/nccl/include/=nvidia/nccl/include/",
                 "nvidia/nccl/lib/=nvidia/nccl/lib/",
                 "nvidia/nvshmem/lib/=nvidia/nvshmem/lib/",
             ],

@@ -199,5 +199,6 @@ fn form() -> Result<Group> {
     let milliseconds = variable("MMCV_TIMEOUT_MS").parse().unwrap();
     let compares = variable("MMCV_COMPARES") != "0";
     let options = GroupOptions::default().with_timeout(Duration::from_millis(milliseconds)).with_compares(compares);
-    Group::init_with(&Launch::from_env()?, Backend::Gloo, &options)
+    let backend = if variable("MMCV_BACKEND") == "nccl" { Backend::Nccl } else { Backend::Gloo };
+    Group::init_with(&Launch::from_env()?, backend, &options)
 }

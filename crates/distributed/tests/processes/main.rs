@@ -6,6 +6,8 @@ mod collectives;
 mod faults;
 mod harness;
 mod machines;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod network;
 mod python;
 mod sync_bn;
@@ -23,6 +25,8 @@ fn rank() {
         "train" => training::rank(group),
         "unused" => training::unused(group),
         "modules" => training::modules(group),
+        #[cfg(feature = "nccl")]
+        "nccl" => nccl::rank(group),
         "python" => python::rank(group),
         "loop" => faults::endless(group),
         "sleeper" => faults::sleeper(group),
