@@ -1,13 +1,18 @@
 //! How the allocator keeps memory.
 
+use std::ffi::OsString;
+
 /// Keeps freed memory for the next tensors.
 ///
 /// glibc otherwise returns the memory of large tensors to the system when they are freed, and the pages of the next ones
 /// have to be cleared again: a third of the time of a forward pass that is not fused. Whoever sets glibc's own variables
 /// keeps that choice.
 pub(crate) fn keep_freed_memory() {
-    let variables = ["GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"];
-    if variables.iter().any(|variable| std::env::var_os(variable).is_some()) {
+    let variables = ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"];
+    let has_threshold = |tunables: OsString| tunables.to_string_lossy().contains("threshold");
+    if variables.iter().any(|variable| std::env::var_os(variable).is_some())
+        || std::env::var_os("GLIBC_TUNABLES").is_some_and(has_threshold)
+    {
         return;
     }
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
