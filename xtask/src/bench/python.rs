@@ -56,6 +56,8 @@ pub(super) fn peer(setting: &Setting) -> Command {
     command.arg(root().join("xtask/src/bench/peer"));
     // Keeps compiled kernels from run to run, and compiled scripts out of the sources.
     command.env("TORCHINDUCTOR_CACHE_DIR", setting.folder.join("inductor")).env("PYTHONDONTWRITEBYTECODE", "1");
+    // As `mmcv` does for itself.
+    command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
     command
 }
 

@@ -12,8 +12,8 @@ pub(super) fn write(setting: &Setting, outcomes: &[Outcome], sections: &[String]
         "# Benchmarks\n\nResults of `cargo xtask bench`:\n\n{}\nEvery engine runs in its own process with the same network \
          (`xtask/src/bench/networks`), the same weights and a random input of 224 x 224 pixels. All engines of a row are \
          loaded, and then take turns in random order, one pass at a time, so that other load affects all of them alike. \
-         Times are medians{}. Compare ratios, because times depend on the machine. ncnn takes one image at a time. A \
-         deviation is the largest difference from the scores of PyTorch eager in f32, relative to the largest score, on \
+         Times are medians{}. Compare ratios, because times depend on the machine. All engines may \
+         use pages of 2 MB (`GLIBC_TUNABLES`). ncnn takes one image at a time. A deviation is the largest difference from the scores of PyTorch eager in f32, relative to the largest score, on \
          random crops of `tests/data/chelsea.png`.\n\n\
          ![How many times as fast as PyTorch eager](benchmarks.svg)\n",
         machine::describe(setting),
