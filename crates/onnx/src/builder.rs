@@ -107,7 +107,7 @@ impl Builder {
 }
 
 impl Attribute {
-    fn named(&self, name: &str) -> AttributeProto {
+    pub(crate) fn named(&self, name: &str) -> AttributeProto {
         let mut attribute = AttributeProto { name: Some(name.to_owned()), ..AttributeProto::default() };
         let kind = match self {
             Self::Int(int) => {

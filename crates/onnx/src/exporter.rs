@@ -9,11 +9,13 @@ use crate::builder::{Attribute, Builder, Name, data_type};
 use crate::dims::{Axis, Candidate, Dim};
 use crate::error::{Error, Result};
 use crate::operators;
+use crate::options::{OnnxOptions, Precision};
 
 /// Writes the nodes of a graph.
 pub(crate) struct Exporter<'a> {
     pub(crate) builder: Builder,
     pub(crate) opset: i64,
+    precision: Precision,
     /// The same module with inputs of different sizes, if sizes are free.
     traces: &'a [Trace],
     /// The names of the module's tensors by their memory.
@@ -117,12 +119,20 @@ impl Operator<'_> {
 }
 
 impl<'a> Exporter<'a> {
-    pub(crate) fn new(traces: &'a [Trace], state: &[(String, Tensor)], opset: i64) -> Self {
+    pub(crate) fn new(traces: &'a [Trace], state: &[(String, Tensor)], options: &OnnxOptions) -> Self {
         let mut names = HashMap::new();
         for (name, tensor) in state {
             names.entry((tensor.data_ptr() as usize, tensor.size())).or_insert_with(|| name.clone());
         }
-        Self { builder: Builder::default(), opset, traces, state: names, names: HashMap::new(), dims: HashMap::new() }
+        Self {
+            builder: Builder::default(),
+            opset: options.opset,
+            precision: options.precision,
+            traces,
+            state: names,
+            names: HashMap::new(),
+            dims: HashMap::new(),
+        }
     }
 
     /// Gives a value of the graph a name.
@@ -163,9 +173,22 @@ impl<'a> Exporter<'a> {
             Some(name) => name.clone(),
             None => format!("{}/constant", self.builder.module),
         };
-        let name = self.builder.initializer(&wanted, &constant)?;
+        let name = self.initializer(&wanted, &constant)?;
         self.bind(value, name.clone());
         Ok(name)
+    }
+
+    /// An initializer in the type that is computed in.
+    fn initializer(&mut self, wanted: &str, constant: &Tensor) -> Result<Name> {
+        let kind = self.precision.of(constant.kind());
+        if kind == constant.kind() {
+            return self.builder.initializer(wanted, constant);
+        }
+        let converted = constant.f_to_kind(kind)?;
+        if !converted.f_isfinite()?.f_equal(&constant.f_isfinite()?)? {
+            return Err(Error::unsupported("", format!("{wanted} has numbers that are too large for float16")));
+        }
+        self.builder.initializer(wanted, &converted)
     }
 
     /// The constant that the value is, which has to be the same in all traces; `None` if it is none.
@@ -174,6 +197,7 @@ impl<'a> Exporter<'a> {
         let Some(constant) = first.graph.constants.get(&value) else { return Ok(None) };
         for other in others {
             let same = match other.graph.constants.get(&value) {
+                Some(other) if other.data_ptr() == constant.data_ptr() => other.size() == constant.size(),
                 Some(other) => other.size() == constant.size() && other.f_equal(constant)?,
                 None => false,
             };
@@ -197,7 +221,7 @@ impl<'a> Exporter<'a> {
         {
             let module = &operator.node.module;
             let wanted = if module.is_empty() { role.to_owned() } else { format!("{module}.{role}") };
-            let name = self.builder.initializer(&wanted, &constant)?;
+            let name = self.initializer(&wanted, &constant)?;
             self.bind(value, name);
         }
         self.name(value)
@@ -206,11 +230,7 @@ impl<'a> Exporter<'a> {
     /// The name of the value, converted to this type.
     pub(crate) fn converted(&mut self, value: ValueId, kind: Kind) -> Result<Name> {
         let name = self.name(value)?;
-        if self.kind(value) == kind {
-            return Ok(name);
-        }
-        let to = Attribute::Int(i64::from(i32::from(data_type(kind)?)));
-        Ok(self.builder.node("Cast", &[&name], &[("to", to)]))
+        self.cast(&name, self.kind(value), kind)
     }
 
     /// Adds a node whose first input is argument 0, which is given a batch axis if it has none beside channels and so many other axes.
@@ -257,10 +277,24 @@ impl<'a> Exporter<'a> {
     }
 
     pub(crate) fn kind(&self, value: ValueId) -> Kind {
+        self.precision.of(self.module_kind(value))
+    }
+
+    /// The type in the module.
+    pub(crate) fn module_kind(&self, value: ValueId) -> Kind {
         match self.traces.first().and_then(|trace| trace.shapes.get(&value)) {
             Some((_, kind)) => *kind,
             None => Kind::Float,
         }
+    }
+
+    /// `name`, of type `from`, in another type.
+    pub(crate) fn cast(&mut self, name: &str, from: Kind, kind: Kind) -> Result<Name> {
+        if from == kind {
+            return Ok(name.to_owned());
+        }
+        let to = Attribute::Int(i64::from(i32::from(data_type(kind)?)));
+        Ok(self.builder.node("Cast", &[name], &[("to", to)]))
     }
 
     /// The sizes in all traces.

@@ -4,9 +4,11 @@
 
 mod builder;
 mod dims;
+mod encode;
 mod error;
 mod export;
 mod exporter;
+mod image_input;
 mod model;
 mod operators;
 mod options;
@@ -14,5 +16,6 @@ mod proto;
 
 pub use error::{Error, ErrorKind, Result};
 pub use export::{export, export_call};
-pub use model::Model;
-pub use options::OnnxOptions;
+pub use image_input::ImageInput;
+pub use model::{Model, data_name};
+pub use options::{OnnxOptions, Precision};

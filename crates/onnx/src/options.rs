@@ -1,7 +1,36 @@
 //! [`OnnxOptions`]: how a module is exported.
 
+use tch::Kind;
+
+use crate::image_input::ImageInput;
+
+/// The type of the weights, and of what is computed with them, of an exported network whose module is in f32. Its inputs and outputs
+/// stay in f32, and so do the normalization of images, variances, and the softmax at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Precision {
+    /// That of the module.
+    #[default]
+    Module,
+    /// 11 bits of mantissa, numbers up to 65,504.
+    Float16,
+    /// 8 bits of mantissa, the range of f32. Needs opset 22.
+    Bfloat16,
+}
+
+impl Precision {
+    /// The type of a tensor that has this one in the module.
+    pub(crate) fn of(self, kind: Kind) -> Kind {
+        match (self, kind) {
+            (Self::Float16, Kind::Float) => Kind::Half,
+            (Self::Bfloat16, Kind::Float) => Kind::BFloat16,
+            _ => kind,
+        }
+    }
+}
+
 /// How a module is exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OnnxOptions {
     /// The version of ONNX's operators, 13 to 22; 17 by default.
@@ -12,6 +41,12 @@ pub struct OnnxOptions {
     pub dynamic_batch: bool,
     /// Whether the file takes images of any height and width; false by default.
     pub dynamic_size: bool,
+    /// The type of the weights and of what is computed with them; the module's own by default.
+    pub precision: Precision,
+    /// Takes images in 8 bits, which the graph normalizes; `None`, for inputs as the module takes them, by default.
+    pub image_input: Option<ImageInput>,
+    /// Whether the output is a softmax over its axis 1, such as scores of classes that add up to 1; false by default.
+    pub softmax: bool,
     /// The names of the inputs; `input`, or `input0` and so on, by default.
     pub input_names: Vec<String>,
     /// The names of the outputs; `output`, or `output0` and so on, by default.
@@ -27,6 +62,9 @@ impl Default for OnnxOptions {
             fold: true,
             dynamic_batch: true,
             dynamic_size: false,
+            precision: Precision::default(),
+            image_input: None,
+            softmax: false,
             input_names: Vec::new(),
             output_names: Vec::new(),
             metadata: Vec::new(),
