@@ -1,5 +1,7 @@
 //! [`export`]: from a module to a [`Model`].
 
+use std::collections::BTreeMap;
+
 use mmcv_fuse::graph::{Graph, Trace, TraceOptions, example, trace};
 use mmcv_layers::{Module, ModuleExt};
 use mmcv_registry::Dict;
@@ -65,7 +67,8 @@ pub fn export_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, op
     exporter.run()?;
     add_outputs(&mut exporter, &mut graph, (&first.graph, &output_names), options)?;
     graph.node = exporter.builder.nodes;
-    let model = Model { header: header(options), graph, initializers: exporter.builder.initializers };
+    let header = header(options, &exporter.builder.domains);
+    let model = Model { header, graph, initializers: exporter.builder.initializers };
     model.check()?;
     Ok(model)
 }
@@ -124,13 +127,18 @@ fn add_outputs(
             name: Some(format!("{name}/{operator}")),
             op_type: Some(operator.to_owned()),
             attribute: attributes,
+            domain: None,
         });
         graph.output.push(value_info(name, &exporter.sizes(*value), kind)?);
     }
     Ok(())
 }
 
-fn header(options: &OnnxOptions) -> ModelProto {
+fn header(options: &OnnxOptions, domains: &BTreeMap<String, i64>) -> ModelProto {
+    let mut opsets = vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(options.opset) }];
+    for (domain, version) in domains {
+        opsets.push(OperatorSetIdProto { domain: Some(domain.clone()), version: Some(*version) });
+    }
     let entry =
         |(key, value): &(String, String)| StringStringEntryProto { key: Some(key.clone()), value: Some(value.clone()) };
     ModelProto {
@@ -144,7 +152,7 @@ fn header(options: &OnnxOptions) -> ModelProto {
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         doc_string: None,
         graph: None,
-        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(options.opset) }],
+        opset_import: opsets,
         metadata_props: options.metadata.iter().map(entry).collect(),
     }
 }

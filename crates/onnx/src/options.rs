@@ -1,8 +1,12 @@
 //! [`OnnxOptions`]: how a module is exported.
 
+use std::sync::Arc;
+
 use tch::Kind;
 
+use crate::error::Result;
 use crate::image_input::ImageInput;
+use crate::translation::{Translations, Translator};
 
 /// The type of the weights, and of what is computed with them, of an exported network whose module is in f32. Its inputs and outputs
 /// stay in f32, and so do the normalization of images, variances, and the softmax at the end.
@@ -30,7 +34,7 @@ impl Precision {
 }
 
 /// How a module is exported.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OnnxOptions {
     /// The version of ONNX's operators, 13 to 22; 17 by default.
@@ -53,6 +57,30 @@ pub struct OnnxOptions {
     pub output_names: Vec<String>,
     /// What is noted in the file, such as class names.
     pub metadata: Vec<(String, String)>,
+    pub(crate) translations: Translations,
+}
+
+impl OnnxOptions {
+    /// Registers what an operator of libtorch, such as `aten::cumsum`, is in ONNX, in all its overloads: for modules of your own, and in
+    /// place of a translation of this crate. `translate` adds nodes, and returns the names of the operator's results.
+    ///
+    /// ```
+    /// use mmcv_onnx::OnnxOptions;
+    /// use tch::Tensor;
+    ///
+    /// let mut options = OnnxOptions::default();
+    /// options.translate("aten::cumsum", |call| {
+    ///     let (input, axis) = (call.tensor(0)?, Tensor::from(call.int(1)?));
+    ///     let axis = call.constant(&axis)?;
+    ///     Ok(vec![call.node("CumSum", &[&input, &axis], &[])])
+    /// });
+    /// ```
+    pub fn translate<F>(&mut self, operator: &str, translate: F)
+    where
+        F: Fn(&mut Translator<'_, '_>) -> Result<Vec<String>> + Send + Sync + 'static,
+    {
+        self.translations.insert(operator, Arc::new(translate));
+    }
 }
 
 impl Default for OnnxOptions {
@@ -68,6 +96,7 @@ impl Default for OnnxOptions {
             input_names: Vec::new(),
             output_names: Vec::new(),
             metadata: Vec::new(),
+            translations: Translations::default(),
         }
     }
 }
