@@ -1,6 +1,6 @@
 """Exports the networks of the model zoo and compares the files with the networks, in ONNX Runtime and OpenVINO.
 
-    python networks.py MMCV [PATTERN]      with torch, onnx, onnxruntime and openvino; MMCV is the command, PATTERN a part of names
+    python networks.py MMCV [PART...]      with torch, onnx, onnxruntime and openvino; MMCV is the command, PART a part of names
 
 Each network gets random weights, with batch norms that are not the identity, and is exported as a TorchScript file, as an ONNX
 file for any number of images, and as one for any height and width, too. Files are run with one image of 224 x 224 and with
@@ -83,10 +83,13 @@ def check_script(export, folder):
     return f"TorchScript {largest:.1e}"
 
 
-def main(program, pattern=""):
-    networks = mmcv(program, "zoo", "networks", "--json", *([pattern] if pattern else []))
+def main(program, *parts):
+    networks = {}
+    for part in parts or [""]:
+        for network in mmcv(program, "zoo", "networks", part, "--json"):
+            networks[network["network"]] = network
     agree, refused, differ = 0, 0, 0
-    for network in networks:
+    for network in networks.values():
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             base = [program, "export", network["names"][0], "--cfg-options", "checkpoint=null", "--json"]
