@@ -4,11 +4,12 @@
 
 use std::path::Path;
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "shim/call.cpp",
     "shim/library.cpp",
     "shim/onednn.cpp",
     "shim/parallel.cpp",
+    "shim/script.cpp",
     "shim/tensor.cpp",
     "shim/trace.cpp",
     "shim/watched.cpp",

@@ -67,6 +67,12 @@ impl CheckpointFile {
         self.content.file()
     }
 
+    /// The local paths: that of the file, or those of the files of an index.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&Path> {
+        self.content.files().iter().map(FileCheckpoint::path).collect()
+    }
+
     /// The top-level entries without tensors, such as `meta`; see [`FileCheckpoint::meta`].
     #[must_use]
     pub fn meta(&self) -> JsonValue {

@@ -32,6 +32,12 @@ public:
     // Calls the operator without autograd, and pushes the tensors that it returns to `results`.
     void run(rust::Slice<const TensorRef> tensors, Tensors& results) const;
 
+    // What was pushed, for other parts of the shim.
+    const c10::FunctionSchema& schema() const { return op_.schema(); }
+    const std::vector<c10::IValue>& arguments() const { return arguments_; }
+    const std::vector<std::pair<size_t, size_t>>& tensors() const { return tensors_; }
+    const std::vector<std::pair<size_t, std::vector<int64_t>>>& lists() const { return lists_; }
+
 private:
     const c10::Argument& next() const;
     void push(c10::IValue value);

@@ -145,6 +145,7 @@ mod shim {
         include!("mmcv-fuse/shim/call.h");
         include!("mmcv-fuse/shim/onednn.h");
         include!("mmcv-fuse/shim/parallel.h");
+        include!("mmcv-fuse/shim/script.h");
         include!("mmcv-fuse/shim/trace.h");
 
         #[namespace = "at"]
@@ -171,6 +172,13 @@ mod shim {
         fn has_operator(name: &str, overload: &str, cuda: bool) -> bool;
         fn has_schema(name: &str, overload: &str) -> bool;
         fn is_random(name: &str, overload: &str) -> bool;
+
+        type Script;
+        fn new_script() -> Result<UniquePtr<Script>>;
+        fn input(self: Pin<&mut Script>, value: usize) -> Result<()>;
+        fn tensor(self: Pin<&mut Script>, value: usize, name: &str, tensor: &Tensor, is_parameter: bool) -> Result<()>;
+        fn node(self: Pin<&mut Script>, call: &Call, outputs: &[usize]) -> Result<()>;
+        fn save(self: Pin<&mut Script>, outputs: &[usize], single: bool, file: &str) -> Result<()>;
 
         fn trace_begin(tensors: &[TensorRef], inputs: usize, standing: &mut Tensors) -> Result<()>;
         fn trace_pause(paused: bool);
@@ -287,8 +295,8 @@ pub(crate) use shim::{
     Algorithm, Argument, Asked, Attributes, Call, Desc, DescRef, Eltwise, Op, Plan, QuestionKind, Role, Sum, Tensor,
     TensorRef, Type, Window, any_desc, binary, block_size, blocked_desc, concatenation, convolution, elementwise,
     has_operator, has_schema, inner_product, is_random, multiplies_tiles, new_attributes, new_call, new_plan,
-    onednn_version, pooling, reorder, resampling, strided_desc, thread_count, trace_abandon, trace_begin, trace_end,
-    trace_enter, trace_leave, trace_pause, use_threads,
+    new_script, onednn_version, pooling, reorder, resampling, strided_desc, thread_count, trace_abandon, trace_begin,
+    trace_end, trace_enter, trace_leave, trace_pause, use_threads,
 };
 
 #[cfg(test)]
@@ -375,7 +383,7 @@ impl Tensors {
 }
 
 /// The C++ tensor of one of tch's.
-fn native(tensor: &tch::Tensor) -> &Tensor {
+pub(crate) fn native(tensor: &tch::Tensor) -> &Tensor {
     // SAFETY: tch's pointer is to a `torch::Tensor`, which is `at::Tensor`, is never null, and is valid for as long as `tensor`
     // lives, which is as long as the reference.
     unsafe { &*tensor.as_ptr().cast() }

@@ -21,6 +21,11 @@ impl Call {
         Ok(Self { call, operator: op.to_owned() })
     }
 
+    /// The call without its tensors, for the shim.
+    pub(crate) fn native(&self) -> &bridge::Call {
+        &self.call
+    }
+
     /// Calls the operator with these tensors.
     pub(crate) fn run(&self, tensors: &[&Tensor]) -> Result<Vec<Tensor>> {
         let mut results = Tensors::default();

@@ -23,6 +23,7 @@ mod shapes;
 mod start;
 mod state;
 mod streams;
+mod torchscript;
 mod trace;
 
 pub use deviation::{Deviation, deviation, random_crops};
@@ -34,3 +35,4 @@ pub use options::{Backend, FuseOptions, Precision, WinogradUse};
 pub use quantize::{Calibration, CalibrationOptions, Quantization, QuantizedLayer, RangeMethod};
 pub use rewrite::available_operators;
 pub use streams::{Pending, StreamOptions, Streams};
+pub use torchscript::save_torchscript;

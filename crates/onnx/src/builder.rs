@@ -1,6 +1,7 @@
 //! [`Builder`]: the nodes and initializers of an ONNX graph, with unique names.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tch::{Kind, Tensor};
 
@@ -12,11 +13,18 @@ pub(crate) type Name = String;
 
 /// An attribute of a node.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Attribute {
+#[non_exhaustive]
+pub enum Attribute {
+    /// An integer.
     Int(i64),
+    /// A number, stored in 32 bits.
     Float(f64),
+    /// Integers.
     Ints(Vec<i64>),
-    Str(&'static str),
+    /// Numbers, stored in 32 bits.
+    Floats(Vec<f64>),
+    /// A text.
+    Str(Cow<'static, str>),
 }
 
 /// The nodes and initializers of an ONNX graph.
@@ -27,6 +35,8 @@ pub(crate) struct Builder {
     used: HashSet<Name>,
     /// Small constants by type, shape and bytes.
     constants: HashMap<(i32, Vec<i64>, Vec<u8>), Name>,
+    /// The versions of the operators of other domains than ONNX's.
+    pub(crate) domains: BTreeMap<String, i64>,
     /// The module of the nodes that are added.
     pub(crate) module: String,
 }
@@ -71,8 +81,17 @@ impl Builder {
             name: Some(name),
             op_type: Some(operator.to_owned()),
             attribute,
+            domain: None,
         });
         names
+    }
+
+    /// Sets the domain of the last node.
+    pub(crate) fn set_domain(&mut self, domain: &str, version: i64) {
+        if let Some(node) = self.nodes.last_mut() {
+            node.domain = Some(domain.to_owned());
+            self.domains.insert(domain.to_owned(), version);
+        }
     }
 
     /// An initializer with this name, or a similar one if it is taken.
@@ -107,7 +126,7 @@ impl Builder {
 }
 
 impl Attribute {
-    fn named(&self, name: &str) -> AttributeProto {
+    pub(crate) fn named(&self, name: &str) -> AttributeProto {
         let mut attribute = AttributeProto { name: Some(name.to_owned()), ..AttributeProto::default() };
         let kind = match self {
             Self::Int(int) => {
@@ -121,6 +140,10 @@ impl Attribute {
             Self::Ints(ints) => {
                 attribute.ints.clone_from(ints);
                 AttributeType::Ints
+            }
+            Self::Floats(floats) => {
+                attribute.floats = floats.iter().map(|float| *float as f32).collect();
+                AttributeType::Floats
             }
             Self::Str(text) => {
                 attribute.s = Some(text.as_bytes().to_vec());

@@ -21,7 +21,7 @@ pub enum ErrorKind {
     #[error("{0}")]
     Unsupported(String),
     /// An operator that has no translation.
-    #[error("there is no translation of {operator} to ONNX")]
+    #[error("there is no translation of {operator} to ONNX: register one by `OnnxOptions::translate`")]
     Operator {
         /// The operator of libtorch, such as `aten::grid_sampler`.
         operator: String,

@@ -1,18 +1,20 @@
 //! [`export`]: from a module to a [`Model`].
 
+use std::collections::BTreeMap;
+
 use mmcv_fuse::graph::{Graph, Trace, TraceOptions, example, trace};
 use mmcv_layers::{Module, ModuleExt};
 use mmcv_registry::Dict;
 use tch::{Kind, Tensor};
 
-use crate::builder::{Name, data_type};
+use crate::builder::{Attribute, Name, data_type};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exporter::Exporter;
 use crate::model::Model;
-use crate::options::OnnxOptions;
+use crate::options::{OnnxOptions, Precision};
 use crate::proto::{
-    Dimension, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, ValueInfoProto,
+    Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 /// The versions of the operators that are known.
@@ -44,12 +46,13 @@ pub fn export_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, op
     }
     let _guard = tch::no_grad_guard();
     let state = module.state_dict();
-    let has_bf16 = state.iter().any(|(_, tensor)| tensor.kind() == Kind::BFloat16);
+    let has_bf16 =
+        options.precision == Precision::Bfloat16 || state.iter().any(|(_, tensor)| tensor.kind() == Kind::BFloat16);
     if (has_bf16 || inputs.iter().any(|input| input.kind() == Kind::BFloat16)) && options.opset < 22 {
         return Err(Error::unsupported("", "bfloat16 needs opset 22: older convolutions do not have it"));
     }
     let traces = traces(module, inputs, arguments, options)?;
-    let mut exporter = Exporter::new(&traces, &state, options.opset);
+    let mut exporter = Exporter::new(&traces, &state, options);
     let Some(first) = traces.first() else { return Err(Error::unsupported("", "nothing was traced")) };
     let input_names = names(&options.input_names, "input", first.graph.inputs.len(), "input_names")?;
     let output_names = names(&options.output_names, "output", first.graph.outputs.len(), "output_names")?;
@@ -59,34 +62,83 @@ pub fn export_call(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, op
             return Err(ErrorKind::Option { name: "a name", value: name.clone(), expected }.into());
         }
     }
-    for (value, name) in first.graph.inputs.iter().zip(&input_names) {
-        exporter.bind(*value, name.clone());
-    }
-    exporter.run()?;
-    exporter.builder.module.clear();
     let mut graph = GraphProto { name: Some("network".to_owned()), ..GraphProto::default() };
-    for (value, name) in first.graph.inputs.iter().zip(&input_names) {
-        graph.input.push(value_info(name, &exporter.sizes(*value), exporter.kind(*value))?);
-    }
-    for (value, name) in first.graph.outputs.iter().zip(&output_names) {
-        let computed = exporter.name(*value)?;
-        exporter.builder.nodes.push(crate::proto::NodeProto {
-            input: vec![computed],
-            output: vec![name.clone()],
-            name: Some(format!("{name}/Identity")),
-            op_type: Some("Identity".to_owned()),
-            attribute: Vec::new(),
-        });
-        graph.output.push(value_info(name, &exporter.sizes(*value), exporter.kind(*value))?);
-    }
+    add_inputs(&mut exporter, &mut graph, (&first.graph, &input_names), options)?;
+    exporter.run()?;
+    add_outputs(&mut exporter, &mut graph, (&first.graph, &output_names), options)?;
     graph.node = exporter.builder.nodes;
-    graph.initializer = exporter.builder.initializers;
-    let model = Model { proto: model_proto(graph, options) };
+    let header = header(options, &exporter.builder.domains);
+    let model = Model { header, graph, initializers: exporter.builder.initializers };
     model.check()?;
     Ok(model)
 }
 
-fn model_proto(graph: GraphProto, options: &OnnxOptions) -> ModelProto {
+/// Adds the inputs of the graph, and what the network's inputs are made from them with.
+fn add_inputs(
+    exporter: &mut Exporter<'_>,
+    graph: &mut GraphProto,
+    (traced, names): (&Graph, &[Name]),
+    options: &OnnxOptions,
+) -> Result<()> {
+    if let Some(images) = &options.image_input {
+        let ([value], [name]) = (traced.inputs.as_slice(), names) else {
+            return Err(Error::unsupported("", "images become one input, and the network has several"));
+        };
+        let sizes = images.add(exporter, *value, name)?;
+        graph.input.push(value_info(name, &sizes, Kind::Uint8)?);
+        return Ok(());
+    }
+    for (value, name) in traced.inputs.iter().zip(names) {
+        let kind = exporter.module_kind(*value);
+        "input".clone_into(&mut exporter.builder.module);
+        let converted = exporter.cast(name, kind, exporter.kind(*value))?;
+        exporter.bind(*value, converted);
+        graph.input.push(value_info(name, &exporter.sizes(*value), kind)?);
+    }
+    Ok(())
+}
+
+/// Adds the outputs of the graph, under their names.
+fn add_outputs(
+    exporter: &mut Exporter<'_>,
+    graph: &mut GraphProto,
+    (traced, names): (&Graph, &[Name]),
+    options: &OnnxOptions,
+) -> Result<()> {
+    "output".clone_into(&mut exporter.builder.module);
+    for (value, name) in traced.outputs.iter().zip(names) {
+        let kind = exporter.module_kind(*value);
+        let computed = exporter.name(*value)?;
+        let computed = exporter.cast(&computed, exporter.kind(*value), kind)?;
+        let (operator, attributes) = if options.softmax {
+            if traced.outputs.len() != 1 || exporter.rank(*value) < 2 {
+                return Err(Error::unsupported(
+                    "",
+                    "the softmax is for one output with an axis of classes after the first",
+                ));
+            }
+            ("Softmax", vec![Attribute::Int(1).named("axis")])
+        } else {
+            ("Identity", Vec::new())
+        };
+        exporter.builder.nodes.push(NodeProto {
+            input: vec![computed],
+            output: vec![name.clone()],
+            name: Some(format!("{name}/{operator}")),
+            op_type: Some(operator.to_owned()),
+            attribute: attributes,
+            domain: None,
+        });
+        graph.output.push(value_info(name, &exporter.sizes(*value), kind)?);
+    }
+    Ok(())
+}
+
+fn header(options: &OnnxOptions, domains: &BTreeMap<String, i64>) -> ModelProto {
+    let mut opsets = vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(options.opset) }];
+    for (domain, version) in domains {
+        opsets.push(OperatorSetIdProto { domain: Some(domain.clone()), version: Some(*version) });
+    }
     let entry =
         |(key, value): &(String, String)| StringStringEntryProto { key: Some(key.clone()), value: Some(value.clone()) };
     ModelProto {
@@ -99,8 +151,8 @@ fn model_proto(graph: GraphProto, options: &OnnxOptions) -> ModelProto {
         producer_name: Some("mmcv-rs".to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         doc_string: None,
-        graph: Some(graph),
-        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(options.opset) }],
+        graph: None,
+        opset_import: opsets,
         metadata_props: options.metadata.iter().map(entry).collect(),
     }
 }
@@ -121,7 +173,7 @@ fn names(asked: &[String], word: &str, count: usize, option: &'static str) -> Re
 /// The module at the size of the example, and at others if sizes are free.
 fn traces(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, options: &OnnxOptions) -> Result<Vec<Trace>> {
     let is_free = options.dynamic_batch || options.dynamic_size;
-    let mut traces = Vec::new();
+    let mut traces: Vec<Trace> = Vec::new();
     for index in 0..if is_free { MORE_IMAGES.len() } else { 1 } {
         let mut examples = Vec::new();
         for input in inputs {
@@ -130,21 +182,35 @@ fn traces(module: &dyn Module, inputs: &[&Tensor], arguments: &Dict, options: &O
         let mut trace_options = TraceOptions::default();
         trace_options.fold = options.fold;
         let found = trace(module, &examples, arguments, trace_options);
-        traces.push(match found {
+        let mut trace = match found {
             Ok(trace) => trace,
             Err(error) if index == 0 => return Err(error.into()),
             Err(error) => {
                 let shapes: Vec<Vec<i64>> = examples.iter().map(Tensor::size).collect();
                 return Err(Error::dynamic("", format!("it does not run on inputs of shape {shapes:?} ({error})")));
             }
-        });
-    }
-    if let Some((first, others)) = traces.split_first() {
-        for other in others {
-            alike(&first.graph, &other.graph)?;
+        };
+        if let Some(first) = traces.first() {
+            alike(&first.graph, &trace.graph)?;
+            share_constants(&first.graph, &mut trace.graph)?;
         }
+        traces.push(trace);
     }
     Ok(traces)
+}
+
+/// Lets the constants of the graph share their memory with the same ones of `first`, so that folded weights are in memory once.
+fn share_constants(first: &Graph, graph: &mut Graph) -> Result<()> {
+    for (value, constant) in &mut graph.constants {
+        if let Some(known) = first.constants.get(value)
+            && known.kind() == constant.kind()
+            && known.size() == constant.size()
+            && known.f_equal(constant)?
+        {
+            *constant = known.shallow_clone();
+        }
+    }
+    Ok(())
 }
 
 /// An input with more images and pixels, if these are free.

@@ -2,18 +2,24 @@
 
 use std::collections::HashMap;
 
-use mmcv_fuse::graph::{Arg, Node, Trace, ValueId};
+use mmcv_fuse::graph::{Trace, ValueId};
 use tch::{Kind, Tensor};
 
 use crate::builder::{Attribute, Builder, Name, data_type};
 use crate::dims::{Axis, Candidate, Dim};
 use crate::error::{Error, Result};
+use crate::operator::Operator;
 use crate::operators;
+use crate::options::{OnnxOptions, Precision};
+use crate::translation::Translations;
 
 /// Writes the nodes of a graph.
+#[derive(Debug)]
 pub(crate) struct Exporter<'a> {
     pub(crate) builder: Builder,
     pub(crate) opset: i64,
+    precision: Precision,
+    pub(crate) translations: &'a Translations,
     /// The same module with inputs of different sizes, if sizes are free.
     traces: &'a [Trace],
     /// The names of the module's tensors by their memory.
@@ -22,107 +28,22 @@ pub(crate) struct Exporter<'a> {
     dims: HashMap<Dim, Name>,
 }
 
-/// An operator in all traces.
-#[derive(Debug, Clone)]
-pub(crate) struct Operator<'a> {
-    pub(crate) node: &'a Node,
-    others: Vec<&'a Node>,
-}
-
-impl Operator<'_> {
-    /// An error of this operator.
-    pub(crate) fn unsupported(&self, what: impl std::fmt::Display) -> Error {
-        Error::unsupported(&self.node.module, format!("{} {what}", self.node.op))
-    }
-
-    fn dynamic(&self, index: usize) -> Error {
-        let what = format!("argument {index} of {} depends on the size of the input", self.node.op);
-        Error::dynamic(&self.node.module, what)
-    }
-
-    /// Argument `index`, which has to be the same in all traces.
-    pub(crate) fn arg(&self, index: usize) -> Result<&Arg> {
-        let arg = self.node.args.get(index).unwrap_or(&Arg::None);
-        for other in &self.others {
-            if other.args.get(index).unwrap_or(&Arg::None) != arg {
-                return Err(self.dynamic(index));
-            }
-        }
-        Ok(arg)
-    }
-
-    /// The integers of argument `index`; one integer counts as a list.
-    pub(crate) fn ints(&self, index: usize) -> Result<Vec<i64>> {
-        match self.arg(index)? {
-            Arg::Ints(ints) => Ok(ints.clone()),
-            Arg::Int(int) => Ok(vec![*int]),
-            _ => Err(self.unsupported(format!("without a list of integers as argument {index}"))),
-        }
-    }
-
-    /// The integers of argument `index`, one for each of so many axes: one integer counts for all, and none if it is not given.
-    pub(crate) fn per_axis(&self, index: usize, axes: usize) -> Result<Vec<i64>> {
-        if !self.has(index) {
-            return Ok(Vec::new());
-        }
-        let list = self.ints(index)?;
-        Ok(if let [one] = list.as_slice() { vec![*one; axes] } else { list })
-    }
-
-    pub(crate) fn int(&self, index: usize) -> Result<i64> {
-        match self.arg(index)? {
-            Arg::Int(int) => Ok(*int),
-            _ => Err(self.unsupported(format!("without an integer as argument {index}"))),
-        }
-    }
-
-    pub(crate) fn number(&self, index: usize) -> Result<f64> {
-        match self.arg(index)? {
-            Arg::Int(int) => Ok(*int as f64),
-            Arg::Double(double) => Ok(*double),
-            _ => Err(self.unsupported(format!("without a number as argument {index}"))),
-        }
-    }
-
-    pub(crate) fn bool(&self, index: usize) -> Result<bool> {
-        match self.arg(index)? {
-            Arg::Bool(bool) => Ok(*bool),
-            _ => Err(self.unsupported(format!("without true or false as argument {index}"))),
-        }
-    }
-
-    /// Whether argument `index` is given.
-    pub(crate) fn has(&self, index: usize) -> bool {
-        !matches!(self.node.args.get(index), None | Some(Arg::None))
-    }
-
-    pub(crate) fn value(&self, index: usize) -> Result<ValueId> {
-        match self.node.args.get(index) {
-            Some(Arg::Value(value)) => Ok(*value),
-            _ => Err(self.unsupported(format!("without a tensor as argument {index}"))),
-        }
-    }
-
-    pub(crate) fn values(&self, index: usize) -> Result<Vec<ValueId>> {
-        match self.node.args.get(index) {
-            Some(Arg::Values(values)) => Ok(values.iter().flatten().copied().collect()),
-            _ => Err(self.unsupported(format!("without tensors as argument {index}"))),
-        }
-    }
-
-    /// The result, of which there is one.
-    pub(crate) fn output(&self) -> Result<ValueId> {
-        self.node.output().ok_or_else(|| self.unsupported("with several results"))
-    }
-}
-
 impl<'a> Exporter<'a> {
-    pub(crate) fn new(traces: &'a [Trace], state: &[(String, Tensor)], opset: i64) -> Self {
+    pub(crate) fn new(traces: &'a [Trace], state: &[(String, Tensor)], options: &'a OnnxOptions) -> Self {
         let mut names = HashMap::new();
         for (name, tensor) in state {
             names.entry((tensor.data_ptr() as usize, tensor.size())).or_insert_with(|| name.clone());
         }
-        Self { builder: Builder::default(), opset, traces, state: names, names: HashMap::new(), dims: HashMap::new() }
+        Self {
+            builder: Builder::default(),
+            opset: options.opset,
+            precision: options.precision,
+            translations: &options.translations,
+            traces,
+            state: names,
+            names: HashMap::new(),
+            dims: HashMap::new(),
+        }
     }
 
     /// Gives a value of the graph a name.
@@ -163,9 +84,22 @@ impl<'a> Exporter<'a> {
             Some(name) => name.clone(),
             None => format!("{}/constant", self.builder.module),
         };
-        let name = self.builder.initializer(&wanted, &constant)?;
+        let name = self.initializer(&wanted, &constant)?;
         self.bind(value, name.clone());
         Ok(name)
+    }
+
+    /// An initializer in the type that is computed in.
+    fn initializer(&mut self, wanted: &str, constant: &Tensor) -> Result<Name> {
+        let kind = self.precision.of(constant.kind());
+        if kind == constant.kind() {
+            return self.builder.initializer(wanted, constant);
+        }
+        let converted = constant.f_to_kind(kind)?;
+        if !converted.f_isfinite()?.f_equal(&constant.f_isfinite()?)? {
+            return Err(Error::unsupported("", format!("{wanted} has numbers that are too large for float16")));
+        }
+        self.builder.initializer(wanted, &converted)
     }
 
     /// The constant that the value is, which has to be the same in all traces; `None` if it is none.
@@ -174,6 +108,7 @@ impl<'a> Exporter<'a> {
         let Some(constant) = first.graph.constants.get(&value) else { return Ok(None) };
         for other in others {
             let same = match other.graph.constants.get(&value) {
+                Some(other) if other.data_ptr() == constant.data_ptr() => other.size() == constant.size(),
                 Some(other) => other.size() == constant.size() && other.f_equal(constant)?,
                 None => false,
             };
@@ -197,7 +132,7 @@ impl<'a> Exporter<'a> {
         {
             let module = &operator.node.module;
             let wanted = if module.is_empty() { role.to_owned() } else { format!("{module}.{role}") };
-            let name = self.builder.initializer(&wanted, &constant)?;
+            let name = self.initializer(&wanted, &constant)?;
             self.bind(value, name);
         }
         self.name(value)
@@ -206,11 +141,7 @@ impl<'a> Exporter<'a> {
     /// The name of the value, converted to this type.
     pub(crate) fn converted(&mut self, value: ValueId, kind: Kind) -> Result<Name> {
         let name = self.name(value)?;
-        if self.kind(value) == kind {
-            return Ok(name);
-        }
-        let to = Attribute::Int(i64::from(i32::from(data_type(kind)?)));
-        Ok(self.builder.node("Cast", &[&name], &[("to", to)]))
+        self.cast(&name, self.kind(value), kind)
     }
 
     /// Adds a node whose first input is argument 0, which is given a batch axis if it has none beside channels and so many other axes.
@@ -257,10 +188,24 @@ impl<'a> Exporter<'a> {
     }
 
     pub(crate) fn kind(&self, value: ValueId) -> Kind {
+        self.precision.of(self.module_kind(value))
+    }
+
+    /// The type in the module.
+    pub(crate) fn module_kind(&self, value: ValueId) -> Kind {
         match self.traces.first().and_then(|trace| trace.shapes.get(&value)) {
             Some((_, kind)) => *kind,
             None => Kind::Float,
         }
+    }
+
+    /// `name`, of type `from`, in another type.
+    pub(crate) fn cast(&mut self, name: &str, from: Kind, kind: Kind) -> Result<Name> {
+        if from == kind {
+            return Ok(name.to_owned());
+        }
+        let to = Attribute::Int(i64::from(i32::from(data_type(kind)?)));
+        Ok(self.builder.node("Cast", &[name], &[("to", to)]))
     }
 
     /// The sizes in all traces.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use mmcv_checkpoint::{CheckpointFile, LoadReport};
 use mmcv_layers::explain::Explanation;
 use mmcv_layers::{ErrorKind, Module, init};
 use mmcv_models::{Preprocess, Recipe};
@@ -16,27 +17,63 @@ use crate::weights::CheckpointArgs;
 /// The seed of weights that no checkpoint has.
 const SEED: i64 = 0;
 
-/// The network of a config, with the weights of the checkpoint that the arguments or the config name, or with initial ones; and the
-/// preprocessing, if the config has it.
-pub(crate) fn load(config: &Config, weights: &CheckpointArgs) -> Result<(Box<dyn Module>, Option<Preprocess>)> {
-    let (mut checkpoint, mut preprocess) = (None, None);
-    if is_recipe(config) {
-        let recipe = Recipe::read(config)?;
-        (checkpoint, preprocess) = (recipe.checkpoint, Some(recipe.preprocess));
+/// A network with its weights.
+pub(crate) struct Loaded {
+    pub(crate) network: Box<dyn Module>,
+    /// The rest of the config; `None` if the config is a network alone.
+    pub(crate) recipe: Option<Recipe>,
+    /// The dict of the network.
+    pub(crate) model: Config,
+    pub(crate) checkpoint: Option<LoadedCheckpoint>,
+}
+
+/// A checkpoint that was loaded.
+pub(crate) struct LoadedCheckpoint {
+    pub(crate) source: String,
+    pub(crate) report: LoadReport,
+    pub(crate) file: CheckpointFile,
+}
+
+impl Loaded {
+    pub(crate) fn preprocess(&self) -> Option<&Preprocess> {
+        Some(&self.recipe.as_ref()?.preprocess)
     }
+}
+
+/// The weights of a network if the arguments name none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DefaultWeights {
+    /// Initial ones.
+    Initial,
+    /// Those of the config's checkpoint; initial ones if it has none.
+    OfConfig,
+}
+
+/// The network of a config with its weights.
+pub(crate) fn load(config: &Config, weights: &CheckpointArgs, default: DefaultWeights) -> Result<Loaded> {
+    let recipe = if is_recipe(config) { Some(Recipe::read(config)?) } else { None };
     tch::manual_seed(SEED);
     let config = network_alone(config);
     let builder = builder(&config);
-    let build = || builder.model(builder.path.find(&config).unwrap_or(&Config::Null));
-    let network = match weights.choose(checkpoint) {
-        Some(checkpoint) => weights.load(&checkpoint, build)?.0,
+    let model = builder.path.find(&config).unwrap_or(&Config::Null);
+    let build = || builder.model(model);
+    let of_config = recipe.as_ref().and_then(|recipe| recipe.checkpoint.clone());
+    let chosen = match default {
+        DefaultWeights::Initial => weights.choose(of_config),
+        DefaultWeights::OfConfig => weights.choose_or(of_config),
+    };
+    let (network, checkpoint) = match chosen {
+        Some(checkpoint) => {
+            let (network, report, file) = weights.load(&checkpoint, build)?;
+            (network, Some(LoadedCheckpoint { source: checkpoint.source, report, file }))
+        }
         None => {
             let network = build()?;
             network.init_weights()?;
-            network
+            (network, None)
         }
     };
-    Ok((network, preprocess))
+    Ok(Loaded { network, recipe, model: model.clone(), checkpoint })
 }
 
 /// The arguments for a network.

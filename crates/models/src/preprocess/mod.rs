@@ -78,6 +78,15 @@ impl Preprocess {
     /// Returns an error if the image is empty or has another shape, a size is not positive, `mean` or `std` does not have 3
     /// items, or `pipeline` is combined with `resize_edge` or `crop_size`.
     pub fn apply(&self, image: &Tensor) -> Result<Tensor> {
+        self.normalize(&self.resize_and_crop(image)?)
+    }
+
+    /// The first half of [`apply`](Self::apply): from `[height, width, 3]` to `[1, 3, height, width]`, both 8-bit RGB.
+    ///
+    /// # Errors
+    /// Returns an error if the image is empty or has another shape, a size is not positive, or `pipeline` is combined with
+    /// `resize_edge` or `crop_size`.
+    pub fn resize_and_crop(&self, image: &Tensor) -> Result<Tensor> {
         if !image.defined() {
             return Err(Error::input("an image", "an undefined tensor"));
         }
@@ -97,6 +106,15 @@ impl Preprocess {
         if let Some(size) = self.crop_size {
             pixels = center_crop(&pixels, size)?;
         }
+        Ok(pixels)
+    }
+
+    /// The second half of [`apply`](Self::apply): from 8-bit RGB `[batch, 3, height, width]` to float32 of this shape, padded.
+    ///
+    /// # Errors
+    /// Returns an error if the images have another shape, or `mean` or `std` does not have 3 items.
+    pub fn normalize(&self, images: &Tensor) -> Result<Tensor> {
+        let mut pixels = images.shallow_clone();
         if self.channel_order == ChannelOrder::Bgr {
             pixels = pixels.f_flip([1])?;
         }

@@ -6,7 +6,8 @@ use tch::Kind;
 use super::Translation;
 use crate::builder::Name;
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("add", |exporter, operator| with_factor(exporter, operator, "Add")),

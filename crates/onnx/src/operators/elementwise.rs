@@ -5,7 +5,8 @@ use mmcv_fuse::graph::Arg;
 use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("relu", |exporter, operator| unary(exporter, operator, "Relu")),

@@ -5,7 +5,8 @@ use tch::{Device, Kind, Tensor};
 use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("batch_norm", batch_norm),
@@ -35,11 +36,15 @@ impl Exporter<'_> {
 
     /// The input with mean 0 and variance 1 over these axes.
     fn standardized(&mut self, input: &str, axes: &[i64], (epsilon, kind): (f64, Kind)) -> Result<Name> {
-        let (centered, variance) = self.variance(input, axes, true)?;
-        let epsilon = self.builder.scalar(epsilon, kind)?;
+        // Squares and epsilon may not be numbers of 16 bits.
+        let computed = if matches!(kind, Kind::Half | Kind::BFloat16) { Kind::Float } else { kind };
+        let input = self.cast(input, kind, computed)?;
+        let (centered, variance) = self.variance(&input, axes, true)?;
+        let epsilon = self.builder.scalar(epsilon, computed)?;
         let variance = self.builder.node("Add", &[&variance, &epsilon], &[]);
         let deviation = self.builder.node("Sqrt", &[&variance], &[]);
-        Ok(self.builder.node("Div", &[&centered, &deviation], &[]))
+        let standardized = self.builder.node("Div", &[&centered, &deviation], &[]);
+        self.cast(&standardized, computed, kind)
     }
 
     /// Multiplies by argument `first` and adds the one after it, with an element for each channel, where they are given.

@@ -6,7 +6,8 @@ use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::dims::Dim;
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("constant_pad_nd", |exporter, operator| constant(exporter, operator, 2)),
@@ -59,7 +60,7 @@ fn constant(exporter: &mut Exporter<'_>, operator: &Operator<'_>, index: usize) 
 
 fn padded(exporter: &mut Exporter<'_>, operator: &Operator<'_>, mode: &'static str) -> Result<Vec<Name>> {
     let (input, pads) = (exporter.input(operator, 0)?, pads(exporter, operator)?);
-    Ok(vec![exporter.builder.node("Pad", &[&input, &pads], &[("mode", Attribute::Str(mode))])])
+    Ok(vec![exporter.builder.node("Pad", &[&input, &pads], &[("mode", Attribute::Str(mode.into()))])])
 }
 
 /// Each axis between its own last and first elements.

@@ -5,7 +5,8 @@ use tch::{Device, Kind, Tensor};
 use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("max_pool1d", max_pool),

@@ -3,7 +3,8 @@
 use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("mean", |exporter, operator| reduced(exporter, operator, "ReduceMean")),

@@ -7,7 +7,8 @@ use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::dims::{Axis, Dim};
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("upsample_nearest1d", |exporter, operator| resize(exporter, operator, Mode::Nearest)),
@@ -35,23 +36,29 @@ fn resize(exporter: &mut Exporter<'_>, operator: &Operator<'_>, mode: Mode) -> R
     let next = if mode == Mode::Nearest { 2 } else { 3 };
     let mut attributes = vec![(
         "mode",
-        Attribute::Str(match mode {
-            Mode::Nearest => "nearest",
-            Mode::Linear | Mode::Antialiased => "linear",
-            Mode::Cubic => "cubic",
-        }),
+        Attribute::Str(
+            match mode {
+                Mode::Nearest => "nearest",
+                Mode::Linear | Mode::Antialiased => "linear",
+                Mode::Cubic => "cubic",
+            }
+            .into(),
+        ),
     )];
     let aligns = mode != Mode::Nearest && operator.bool(2)?;
     attributes.push((
         "coordinate_transformation_mode",
-        Attribute::Str(match mode {
-            Mode::Nearest => "asymmetric",
-            _ if aligns => "align_corners",
-            _ => "pytorch_half_pixel",
-        }),
+        Attribute::Str(
+            match mode {
+                Mode::Nearest => "asymmetric",
+                _ if aligns => "align_corners",
+                _ => "pytorch_half_pixel",
+            }
+            .into(),
+        ),
     ));
     match mode {
-        Mode::Nearest => attributes.push(("nearest_mode", Attribute::Str("floor"))),
+        Mode::Nearest => attributes.push(("nearest_mode", Attribute::Str("floor".into()))),
         Mode::Cubic => attributes.push(("cubic_coeff_a", Attribute::Float(-0.75))),
         Mode::Antialiased if exporter.opset < 18 => {
             return Err(operator.unsupported("needs opset 18: older ones have no antialiasing"));

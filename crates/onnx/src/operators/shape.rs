@@ -6,7 +6,8 @@ use super::Translation;
 use crate::builder::{Attribute, Name};
 use crate::dims::Dim;
 use crate::error::Result;
-use crate::exporter::{Exporter, Operator};
+use crate::exporter::Exporter;
+use crate::operator::Operator;
 
 pub(super) const TABLE: &[(&str, Translation)] = &[
     ("view", reshape),
@@ -185,7 +186,7 @@ fn flip(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name
 
 fn pixel_shuffle(exporter: &mut Exporter<'_>, operator: &Operator<'_>) -> Result<Vec<Name>> {
     let input = exporter.input(operator, 0)?;
-    let attributes = [("blocksize", Attribute::Int(operator.int(1)?)), ("mode", Attribute::Str("CRD"))];
+    let attributes = [("blocksize", Attribute::Int(operator.int(1)?)), ("mode", Attribute::Str("CRD".into()))];
     Ok(vec![exporter.builder.node("DepthToSpace", &[&input], &attributes)])
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::Write;
 
 use anyhow::{Context, Result, bail};
-use mmcv_checkpoint::{Difference, LoadReport, open_checkpoint_with};
+use mmcv_checkpoint::{CheckpointFile, Difference, LoadReport, open_checkpoint_with};
 use mmcv_cli::format::plural;
 use mmcv_cli::progress::ByteProgress;
 use mmcv_layers::{Module, ModuleExt, Parts, init, join_path, named_modules, observe};
@@ -27,23 +27,30 @@ impl Weights {
         consequence: &str,
     ) -> Result<(Box<dyn Module>, LoadReport)> {
         let (network, report) = match checkpoint {
-            Some(checkpoint) => self.checkpoint.load(checkpoint, build)?,
+            Some(checkpoint) => {
+                let (network, report, _) = self.checkpoint.load(checkpoint, build)?;
+                (network, report)
+            }
             None => load_pretrained(build)?,
         };
         // The library logs a warning about an incomplete checkpoint.
         if report.is_complete() && report.is_converted() {
             let _ = writeln!(std::io::stderr(), "weights: {report}");
         }
-        if let Some(first) = report.unset.iter().min() {
-            let count = plural(report.unset.len(), "tensor");
-            let types = types_of(&report, first);
-            bail!("the weights have no value for {count} of the network, such as {first}{types}, {consequence}");
-        }
+        check_complete(&report, consequence)?;
         let device = self.device();
         network.to_device(device).with_context(|| format!("cannot use the device {device:?}"))?;
         network.train(false);
         Ok((network, report))
     }
+}
+
+/// Returns an error if a tensor of the network keeps its random value; `consequence` ends its message.
+pub(crate) fn check_complete(report: &LoadReport, consequence: &str) -> Result<()> {
+    let Some(first) = report.unset.iter().min() else { return Ok(()) };
+    let count = plural(report.unset.len(), "tensor");
+    let types = types_of(report, first);
+    bail!("the weights have no value for {count} of the network, such as {first}{types}, {consequence}")
 }
 
 /// The types and shapes of a tensor in parentheses, if they differ between network and file.
@@ -57,12 +64,12 @@ fn types_of(report: &LoadReport, name: &str) -> String {
 }
 
 impl CheckpointArgs {
-    /// Builds a network and loads weights into it. A download has a progress bar.
+    /// Builds a network and loads weights into it. Also returns the file of the weights. A download has a progress bar.
     pub(crate) fn load(
         &self,
         checkpoint: &CheckpointConfig,
         build: impl FnOnce() -> mmcv_layers::Result<Box<dyn Module>>,
-    ) -> Result<(Box<dyn Module>, LoadReport)> {
+    ) -> Result<(Box<dyn Module>, LoadReport, CheckpointFile)> {
         // A strict checkpoint sets every value, so none have to be drawn.
         let (network, pretrained) =
             if checkpoint.strict { (init::without_draws(build)?, HashSet::new()) } else { initialize(build)? };
@@ -73,7 +80,7 @@ impl CheckpointArgs {
         drop(bar);
         let mut report = file.load_into(&*network, &checkpoint.options()?)?;
         report.unset.retain(|name| !pretrained.contains(name));
-        Ok((network, report))
+        Ok((network, report, file))
     }
 }
 

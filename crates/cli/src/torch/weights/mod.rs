@@ -18,6 +18,8 @@ use tch::{Device, Tensor};
 use crate::args::{ConfigOptions, DeviceName};
 use crate::config;
 
+pub(crate) use load::check_complete;
+
 /// The arguments for a trained network.
 #[derive(Debug, Args)]
 pub(crate) struct Weights {
@@ -96,18 +98,8 @@ impl Weights {
 
     fn read_config(&self) -> Result<(Recipe, Option<ProjectNetwork>)> {
         let mut config = config::read(&self.config)?;
-        let source = match &self.checkpoint.checkpoint {
-            Some(source) => Some(source.as_str()),
-            None => checkpoint_source(&config),
-        };
-        let entry = source.and_then(known_weights);
-        if let Some(entry) = &entry {
-            if self.takes_preprocess(&config) {
-                set_preprocess(&mut config, entry);
-            }
-            // Overrides on the command line are deliberate, so they are applied after this check.
-            entry.check(&Recipe::read(&config)?)?;
-        }
+        let entry = self.checkpoint.add_known_preprocess(&mut config)?;
+        // Overrides on the command line are deliberate, so they are applied after the check of known weights.
         config::set_options(&mut config, &self.options.cfg_options)?;
         let network = Project::recognize(&config).map(|project| project.network());
         let mut recipe = Recipe::read(&config)?;
@@ -127,18 +119,33 @@ impl Weights {
         }
         Ok((recipe, network))
     }
+}
+
+impl CheckpointArgs {
+    /// Gives a config the preprocessing of its weights, if the model zoo knows them, and returns their entry. Returns an error if
+    /// the config contradicts it.
+    pub(crate) fn add_known_preprocess(&self, config: &mut Config) -> Result<Option<ZooEntry>> {
+        let source = match &self.checkpoint {
+            Some(source) => Some(source.as_str()),
+            None => checkpoint_source(config),
+        };
+        let Some(entry) = source.and_then(known_weights) else { return Ok(None) };
+        if self.takes_preprocess(config) {
+            set_preprocess(config, &entry);
+        }
+        entry.check(&Recipe::read(config)?)?;
+        Ok(Some(entry))
+    }
 
     /// Whether the preprocessing of known weights replaces that of the config: it does if the arguments name the weights, but
     /// the pipeline of a project config stays, which says how images are resized, too.
     fn takes_preprocess(&self, config: &Config) -> bool {
         match Project::recognize(config) {
             Some(project) => !project.has_preprocessing(),
-            None => self.checkpoint.is_given() || config.get("preprocess").is_none(),
+            None => self.is_given() || config.get("preprocess").is_none(),
         }
     }
-}
 
-impl CheckpointArgs {
     /// Whether the arguments name weights.
     pub(crate) fn is_given(&self) -> bool {
         self.checkpoint.is_some()
@@ -148,6 +155,16 @@ impl CheckpointArgs {
     pub(crate) fn choose(&self, default: Option<CheckpointConfig>) -> Option<CheckpointConfig> {
         let entry = known_weights(self.checkpoint.as_ref()?);
         self.config(entry.as_ref(), default)
+    }
+
+    /// [`choose`](Self::choose), or `default` if the arguments name no weights.
+    pub(crate) fn choose_or(&self, default: Option<CheckpointConfig>) -> Option<CheckpointConfig> {
+        if self.is_given() {
+            return self.choose(default);
+        }
+        let mut checkpoint = default?;
+        self.apply_to(&mut checkpoint);
+        Some(checkpoint)
     }
 
     /// [`choose`](Self::choose), for weights with this model zoo entry.

@@ -20,7 +20,7 @@ use super::super::quantize::read_quantization;
 use super::deviation::{Deviations, Photo};
 use super::profile::Profile;
 use super::{Bench, Dtype, Mode, Winograd};
-use crate::network::load;
+use crate::network::{DefaultWeights, Loaded, load};
 use crate::{allocator, config};
 
 /// The default height and width of an image.
@@ -93,8 +93,8 @@ impl Subject {
     }
 
     fn build(name: String, config: &Config, task: Task, options: &Bench) -> Result<Self> {
-        let (network, preprocess) = load(config, &options.weights)?;
-        let preprocess = preprocess.unwrap_or_else(default_preprocess);
+        let Loaded { network, recipe, .. } = load(config, &options.weights, DefaultWeights::Initial)?;
+        let preprocess = recipe.map_or_else(default_preprocess, |recipe| recipe.preprocess);
         let [height, width] = match options.size {
             Some(size) => [i64::from(size); 2],
             None => preprocess.output_size().unwrap_or([SIZE; 2]),
