@@ -49,47 +49,60 @@ pub(super) fn measure(setting: &Setting) -> Result<String> {
 fn prepare(folder: &Path, setting: &Setting) -> Result<PathBuf> {
     let images = folder.join("images");
     fs::create_dir_all(&images).with_context(|| format!("cannot create {}", images.display()))?;
-    let written = || -> Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&images)? {
-            files.push(entry?.path());
-        }
-        files.sort();
-        Ok(files)
-    };
-    if written()?.len() != FILES {
+    if written(&images)?.len() != FILES {
         stage(format_args!("Writing {FILES} JPEG files"));
         run(python::peer(setting).arg("jpegs").arg(&images).arg(FILES.to_string()))?;
     }
-    let lines: Vec<String> = written()?.iter().map(|file| file.display().to_string()).collect();
+    let lines: Vec<String> = written(&images)?.iter().map(|file| file.display().to_string()).collect();
     let list = folder.join("list.txt");
     fs::write(&list, lines.join("\n")).with_context(|| format!("cannot write {}", list.display()))?;
     Ok(list)
 }
 
-/// `mmcv` with these arguments, in one process or in one for each shard.
+/// The files in a folder, sorted.
+fn written(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `mmcv` with these arguments, in one process and in one for each of two shards.
 fn ours(arguments: Vec<String>, list: &Path, setting: &Setting) -> Vec<Side> {
-    let list = list.to_owned();
-    let command = move |mmcv: &Path| {
-        let mut command = Command::new(mmcv);
-        command.args(&arguments).arg("--list").arg(&list);
-        command
-    };
-    let (one, mmcv) = (command.clone(), setting.mmcv.clone());
-    let (two, other) = (command, setting.mmcv.clone());
-    let shards = move || {
-        let mut commands = Vec::new();
-        for shard in ["0/2", "1/2"] {
-            let mut command = two(&other);
-            command.args(["--shard", shard]).env("OMP_NUM_THREADS", "1");
-            commands.push(command);
-        }
-        commands
-    };
+    let run = Run { mmcv: setting.mmcv.clone(), arguments, list: list.to_owned() };
+    let sharded = run.clone();
     vec![
-        Side { title: "mmcv-rs".to_owned(), processes: Processes::Started(Box::new(move || vec![one(&mmcv)])) },
-        Side { title: "mmcv-rs, two shards".to_owned(), processes: Processes::Started(Box::new(shards)) },
+        Side { title: "mmcv-rs".to_owned(), processes: Processes::Started(Box::new(move || vec![run.command()])) },
+        Side {
+            title: "mmcv-rs, two shards".to_owned(),
+            processes: Processes::Started(Box::new(move || vec![sharded.shard("0/2"), sharded.shard("1/2")])),
+        },
     ]
+}
+
+/// A run of `mmcv` over a list of images.
+#[derive(Clone)]
+struct Run {
+    mmcv: PathBuf,
+    arguments: Vec<String>,
+    list: PathBuf,
+}
+
+impl Run {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.mmcv);
+        command.args(&self.arguments).arg("--list").arg(&self.list);
+        command
+    }
+
+    /// One thread of it, with a share of the list.
+    fn shard(&self, shard: &str) -> Command {
+        let mut command = self.command();
+        command.args(["--shard", shard]).env("OMP_NUM_THREADS", "1");
+        command
+    }
 }
 
 fn features(config: &Path, list: &Path, setting: &Setting) -> Vec<Side> {
