@@ -1,7 +1,7 @@
 //! Two ranks with a CUDA device each.
 
 use mmcv_distributed::{DataParallel, DataParallelOptions, Group, ReduceOp, Result};
-use mmcv_layers::{Builder, Forward, MODELS, Module};
+use mmcv_layers::{Builder, Forward, MODELS, Module, ModuleExt};
 use mmcv_registry::config;
 use serde_json::{Value, json};
 use tch::{Cuda, Device, Kind, Tensor};
