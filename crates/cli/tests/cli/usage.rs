@@ -136,3 +136,24 @@ fn a_full_disk_behind_stdout_is_a_failure() {
     let error = Said::by(mmcv(home.path(), ["zoo", "path"]).stdout(full)).failed();
     assert!(error.contains("stdout"), "{error}");
 }
+
+/// `mmcv` starts `mmcv-torch` with glibc's pages of 2 MB where the system gives them, and leaves what the user has set.
+#[cfg(target_os = "linux")]
+#[test]
+fn libtorch_gets_pages_of_2_mb() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (mmcv, torch) = (folder.path().join("mmcv"), folder.path().join("mmcv-torch"));
+    std::fs::copy(env!("CARGO_BIN_EXE_mmcv"), &mmcv).unwrap();
+    std::fs::write(&torch, "#!/bin/sh\nprintf '%s' \"$GLIBC_TUNABLES\"\n").unwrap();
+    std::fs::set_permissions(&torch, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let tunables = |own: Option<&str>| {
+        let mut command = Command::new(&mmcv);
+        command.args(["bench", "none.yaml"]).env_remove("GLIBC_TUNABLES").envs(own.map(|own| ("GLIBC_TUNABLES", own)));
+        Said::by(&mut command).done()
+    };
+    let modes = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    assert_eq!(tunables(None), if modes.contains("[madvise]") { "glibc.malloc.hugetlb=1" } else { "" });
+    assert_eq!(tunables(Some("glibc.malloc.perturb=0")), "glibc.malloc.perturb=0");
+}
